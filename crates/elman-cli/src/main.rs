@@ -1,0 +1,2 @@
+//! The `elman` command.
+fn main() {}

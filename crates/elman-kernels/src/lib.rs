@@ -1,0 +1,3 @@
+//! Kernels of the Elman toolkit.
+#![cfg_attr(not(feature = "std"), no_std)]
+extern crate alloc;

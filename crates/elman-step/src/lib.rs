@@ -1,0 +1,3 @@
+//! Recurrent networks one step at a time.
+#![cfg_attr(not(feature = "std"), no_std)]
+extern crate alloc;

@@ -1,0 +1,3 @@
+//! Elman: recurrent networks trained and run on a CPU.
+pub mod error;
+pub use error::{Error, Result};

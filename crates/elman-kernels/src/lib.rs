@@ -1,3 +1,33 @@
-//! Kernels of the Elman toolkit.
+//! Kernels of the Elman toolkit: packed matrix products, fused recurrent steps, softmax with cross-entropy, row
+//! operations, and the activation functions they share.
+//!
+//! Every function is safe, takes slices and sizes, and knows no model. Each body is written once over
+//! [`vector::Vector`] and compiled for every instruction set in [`arch`]; [`Isa::best`] chooses at run time. `f64` runs
+//! the same bodies over plain arrays, for gradient checks and references.
+//!
+//! Sums have a fixed order: element `(m, n)` of a product is the start value plus `a[m][k] b[k][n]` for `k` ascending,
+//! each a fused multiply-add where the instruction set has one. So a row's result depends neither on the rows beside it
+//! nor on how rows are split over threads, and a time step computed alone has the bits of one computed in a batch.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![deny(unsafe_op_in_unsafe_fn)]
 extern crate alloc;
+
+pub mod activation;
+mod arch;
+mod buffer;
+pub mod gates;
+mod gemm;
+mod isa;
+mod mat;
+pub mod reference;
+pub mod rows;
+mod scalar;
+pub mod softmax;
+mod tile;
+mod vector;
+
+pub use buffer::Buffer;
+pub use gemm::{Packed, Scratch, Start, gemm, gemm_unpacked};
+pub use isa::Isa;
+pub use mat::{Mat, MatMut};
+pub use scalar::Scalar;

@@ -1,0 +1,60 @@
+//! Memory for packed weights and scratch: aligned to a cache line, grown once, reused.
+
+use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+
+use crate::scalar::Scalar;
+
+/// Elements in a chunk: 64 bytes of `f32`, two cache lines of `f64`.
+const CHUNK: usize = 16;
+
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Chunk<F>([F; CHUNK]);
+
+/// A slice that begins on a cache line and keeps its memory when it shrinks.
+#[derive(Clone, Default)]
+pub struct Buffer<F> {
+    chunks: Vec<Chunk<F>>,
+    len: usize,
+}
+
+impl<F: Scalar> Buffer<F> {
+    /// An empty buffer; owns no memory yet.
+    pub const fn new() -> Self {
+        Buffer { chunks: Vec::new(), len: 0 }
+    }
+
+    /// Makes the length `len`; allocates only when it never was that long. Old contents stay where they are, new
+    /// elements hold zeros or what an earlier, longer use left there.
+    pub fn resize(&mut self, len: usize) {
+        let chunks = len.div_ceil(CHUNK);
+        if chunks > self.chunks.len() {
+            self.chunks.resize(chunks, Chunk([F::ZERO; CHUNK]));
+        }
+        self.len = len;
+    }
+
+    /// A buffer of `len` zeros.
+    pub fn zeros(len: usize) -> Self {
+        let mut buffer = Self::new();
+        buffer.resize(len);
+        buffer
+    }
+}
+
+impl<F> Deref for Buffer<F> {
+    type Target = [F];
+    fn deref(&self) -> &[F] {
+        // SAFETY: the chunks are `len.div_ceil(CHUNK)` or more arrays of CHUNK elements, contiguous (`repr(C)`, and 64
+        // divides their size for f32 and f64), all initialised.
+        unsafe { core::slice::from_raw_parts(self.chunks.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<F> DerefMut for Buffer<F> {
+    fn deref_mut(&mut self) -> &mut [F] {
+        // SAFETY: as for `deref`; the borrow is unique.
+        unsafe { core::slice::from_raw_parts_mut(self.chunks.as_mut_ptr().cast(), self.len) }
+    }
+}

@@ -1,0 +1,238 @@
+//! Gated recurrent unit, one step: `r, z = sigmoid(a)`, `h = (1 - z) n + z h_prev`.
+//!
+//! [`forward`] applies the reset gate after the recurrent product (cuDNN's and PyTorch's form, Keras' `reset_after`):
+//! `n = tanh(a_n + r q)` with `q = W_hn h_prev + b_hn`. The form of Cho et al. 2014, `n = tanh(a_n + W_hn (r h_prev))`,
+//! needs the product between its two halves: [`reset`], then the product, then [`update`].
+//!
+//! A row of the gates has four parts, `r, z, n, q`, so that both halves of the gradient lie in it: `da` of the input
+//! product is `r, z, n`, that of the recurrent product `r, z, q`. In the reset-before form the fourth part is `r h_prev`.
+
+use super::{Epilogue, load, recurrent, registers, store};
+use crate::gemm::Packed;
+use crate::scalar::Scalar;
+use crate::vector::{Kernel, Vector};
+
+/// Forward over `B` rows. `a` `[B, 4H]` holds in its first three parts `W_xh x + b` (for `n` without `b_hn`) and becomes
+/// `r, z, n, q`; writes `h` `[B, H]` from `h_prev` `[B, H]`. `w_hh` is packed with three gates; `b_hn` `[H]`.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
+    let hidden = w_hh.depth();
+    assert!(w_hh.gates == 3 && w_hh.cols() == 3 * hidden, "the weights are not packed for a GRU");
+    assert!(
+        h.len() == h_prev.len() && a.len() == 4 * h.len() && h.len().is_multiple_of(hidden) && b_hn.len() == hidden,
+        "states and gates of a GRU step differ in rows"
+    );
+    F::run(w_hh.isa, Forward { w_hh, b_hn, h_prev, a, h, hidden });
+}
+
+struct Forward<'a, F> {
+    w_hh: &'a Packed<F>,
+    b_hn: &'a [F],
+    h_prev: &'a [F],
+    a: &'a mut [F],
+    h: &'a mut [F],
+    hidden: usize,
+}
+
+impl<F: Scalar> Kernel<F> for Forward<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let hidden = self.hidden;
+        let panels = hidden.div_ceil(V::LANES);
+        assert!(self.w_hh.data.len() >= panels * hidden * 3 * V::LANES, "the packed weights are too short");
+        let rows = self.h.len() / hidden;
+        let end = End::<V> {
+            hidden,
+            b_hn: self.b_hn.as_ptr(),
+            h_prev: self.h_prev.as_ptr(),
+            a: self.a.as_mut_ptr(),
+            h: self.h.as_mut_ptr(),
+        };
+        // SAFETY: `forward` checked all lengths against `rows` and `hidden`.
+        unsafe {
+            recurrent(self.w_hh.data.as_ptr(), hidden, panels, self.h_prev.as_ptr(), rows, V::ROWS_3, &end);
+        }
+    }
+}
+
+struct End<V: Vector> {
+    hidden: usize,
+    b_hn: *const V::Scalar,
+    h_prev: *const V::Scalar,
+    a: *mut V::Scalar,
+    h: *mut V::Scalar,
+}
+
+impl<V: Vector> Epilogue<V, 3> for End<V> {
+    #[inline(always)]
+    unsafe fn start(&self, row: usize, panel: usize) -> [V; 3] {
+        let unit = panel * V::LANES;
+        let n = V::LANES.min(self.hidden - unit);
+        // SAFETY: row and unit lie within the step; each part of a row has `hidden` elements, the bias as many.
+        unsafe {
+            let part = |g: usize| load(self.a.add((row * 4 + g) * self.hidden + unit), n);
+            [part(0), part(1), load(self.b_hn.add(unit), n)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&self, row: usize, panel: usize, [r, z, q]: [V; 3]) {
+        let hidden = self.hidden;
+        let unit = panel * V::LANES;
+        let n = V::LANES.min(hidden - unit);
+        // SAFETY: as in `start`; states have `hidden` elements in a row.
+        unsafe {
+            let part = |g: usize| self.a.add((row * 4 + g) * hidden + unit);
+            let (r, z) = (r.sigmoid(), z.sigmoid());
+            let candidate = r.mul_add(q, load(part(2), n)).tanh();
+            let h_prev: V = load(self.h_prev.add(row * hidden + unit), n);
+            // (1 - z) n + z h_prev = n + z (h_prev - n)
+            let h = z.mul_add(h_prev.sub(candidate), candidate);
+            store(h, self.h.add(row * hidden + unit), n);
+            for (g, value) in [r, z, candidate, q].into_iter().enumerate() {
+                store(value, part(g), n);
+            }
+        }
+    }
+}
+
+/// What a pointwise body does with the four parts of a register of units; returns them and the new `x`.
+trait Pointwise<F: Scalar> {
+    fn units<V: Vector<Scalar = F>>(&self, parts: [V; 4], h_prev: V, x: V) -> ([V; 4], V);
+}
+
+/// Runs a pointwise body over `B` rows of gates `a` `[B, 4H]`, `h_prev` and `x` `[B, H]`.
+struct OverRows<'a, F, P> {
+    hidden: usize,
+    a: &'a mut [F],
+    h_prev: &'a [F],
+    x: &'a mut [F],
+    body: P,
+}
+
+fn over_rows<F: Scalar, P: Pointwise<F>>(hidden: usize, a: &mut [F], h_prev: &[F], x: &mut [F], body: P) {
+    assert!(
+        x.len() == h_prev.len() && a.len() == 4 * x.len() && x.len().is_multiple_of(hidden),
+        "states and gates of a GRU step differ in rows"
+    );
+    F::run(crate::Isa::best(), OverRows { hidden, a, h_prev, x, body });
+}
+
+impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let hidden = self.hidden;
+        for row in 0..self.x.len() / hidden {
+            registers::<V>(hidden, |unit, n| {
+                let at = row * hidden + unit;
+                let a = self.a.as_mut_ptr();
+                // SAFETY: `over_rows` checked that the states have this row and `a` four times as much.
+                unsafe {
+                    let part = |g: usize| a.add((row * 4 + g) * hidden + unit);
+                    let parts = [0, 1, 2, 3].map(|g| load::<V>(part(g), n));
+                    let h_prev = load(self.h_prev.as_ptr().add(at), n);
+                    let x = load(self.x.as_ptr().add(at), n);
+                    let (parts, x) = self.body.units(parts, h_prev, x);
+                    store(x, self.x.as_mut_ptr().add(at), n);
+                    for (g, value) in parts.into_iter().enumerate() {
+                        store(value, part(g), n);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// The pointwise half of a backward step over `B` rows: `a` `[B, 4H]` holds `r, z, n, q` and becomes their gradients
+/// before activation (`q`: dL/dq); `dh` `[B, H]`, dL/dh_t in full, becomes the part of dL/dh_{t-1} that does not pass
+/// through the weights.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
+    struct Backward;
+    impl<F: Scalar> Pointwise<F> for Backward {
+        #[inline(always)]
+        fn units<V: Vector<Scalar = F>>(&self, [r, z, n, q]: [V; 4], h_prev: V, dh: V) -> ([V; 4], V) {
+            let one = V::splat(F::ONE);
+            let da_z = dh.mul(h_prev.sub(n)).mul(z).mul(one.sub(z));
+            let da_n = dh.mul(one.sub(z)).mul(one.sub(n.mul(n)));
+            let da_r = da_n.mul(q).mul(r).mul(one.sub(r));
+            ([da_r, da_z, da_n, da_n.mul(r)], dh.mul(z))
+        }
+    }
+    over_rows(hidden, a, h_prev, dh, Backward);
+}
+
+/// First half of the reset-before form: `a`'s `r` and `z`, finished pre-activations, are activated, and its fourth part
+/// becomes `r h_prev`, the input of the product with `W_hn`.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn reset<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
+    struct Reset;
+    impl<F: Scalar> Pointwise<F> for Reset {
+        #[inline(always)]
+        fn units<V: Vector<Scalar = F>>(&self, [r, z, n, _]: [V; 4], h_prev: V, h: V) -> ([V; 4], V) {
+            let r = r.sigmoid();
+            ([r, z.sigmoid(), n, r.mul(h_prev)], h)
+        }
+    }
+    over_rows(hidden, a, h_prev, h, Reset);
+}
+
+/// Second half of the reset-before form: `n`, a finished pre-activation, is activated; writes `h` `[B, H]`.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn update<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
+    struct Update;
+    impl<F: Scalar> Pointwise<F> for Update {
+        #[inline(always)]
+        fn units<V: Vector<Scalar = F>>(&self, [r, z, n, s]: [V; 4], h_prev: V, _: V) -> ([V; 4], V) {
+            let n = n.tanh();
+            ([r, z, n, s], z.mul_add(h_prev.sub(n), n))
+        }
+    }
+    over_rows(hidden, a, h_prev, h, Update);
+}
+
+/// Backward of [`update`]: `z` and `n` become their gradients before activation; `dh` as in [`backward`].
+///
+/// # Panics
+/// If a length does not fit.
+pub fn update_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
+    struct UpdateBackward;
+    impl<F: Scalar> Pointwise<F> for UpdateBackward {
+        #[inline(always)]
+        fn units<V: Vector<Scalar = F>>(&self, [r, z, n, s]: [V; 4], h_prev: V, dh: V) -> ([V; 4], V) {
+            let one = V::splat(F::ONE);
+            let da_z = dh.mul(h_prev.sub(n)).mul(z).mul(one.sub(z));
+            let da_n = dh.mul(one.sub(z)).mul(one.sub(n.mul(n)));
+            ([r, da_z, da_n, s], dh.mul(z))
+        }
+    }
+    over_rows(hidden, a, h_prev, dh, UpdateBackward);
+}
+
+/// Backward of [`reset`]: `ds` `[B, H]` is dL/d(r h_prev) and becomes its share of dL/dh_{t-1}; `r` becomes its gradient
+/// before activation; the fourth part keeps `r h_prev`, which the weights' gradient needs.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn reset_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &mut [F]) {
+    struct ResetBackward;
+    impl<F: Scalar> Pointwise<F> for ResetBackward {
+        #[inline(always)]
+        fn units<V: Vector<Scalar = F>>(&self, [r, z, n, s]: [V; 4], h_prev: V, ds: V) -> ([V; 4], V) {
+            let one = V::splat(F::ONE);
+            let da_r = ds.mul(h_prev).mul(r).mul(one.sub(r));
+            ([da_r, z, n, s], ds.mul(r))
+        }
+    }
+    over_rows(hidden, a, h_prev, ds, ResetBackward);
+}

@@ -1,0 +1,188 @@
+//! Long short-term memory, one step: `i, f, o = sigmoid(a)`, `g = tanh(a)`, `c = f c_prev + i g`, `h = o tanh(c)`.
+//!
+//! Gates stand in the order `i, f, g, o`. With peepholes (Gers & Schmidhuber 2000) `p` `[3H]`, `a_i += p_i c_prev`,
+//! `a_f += p_f c_prev`, `a_o += p_o c`.
+
+use super::{Epilogue, load, recurrent, registers, store};
+use crate::gemm::Packed;
+use crate::scalar::Scalar;
+use crate::vector::{Kernel, Vector};
+
+/// Forward over `B` rows. `a` `[B, 4H]` holds `W_xh x + b` and becomes the activated gates; writes `c` and `h` `[B, H]`
+/// from `h_prev` and `c_prev` `[B, H]`. `w_hh` is packed with four gates.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn forward<F: Scalar>(
+    w_hh: &Packed<F>,
+    peephole: Option<&[F]>,
+    h_prev: &[F],
+    c_prev: &[F],
+    a: &mut [F],
+    c: &mut [F],
+    h: &mut [F],
+) {
+    let hidden = w_hh.depth();
+    let rows = h.len() / hidden;
+    assert!(w_hh.gates == 4 && w_hh.cols() == 4 * hidden, "the weights are not packed for an LSTM");
+    assert!(
+        h.len() == rows * hidden && [h_prev.len(), c_prev.len(), c.len()] == [h.len(); 3] && a.len() == 4 * h.len(),
+        "states and gates of an LSTM step differ in rows"
+    );
+    assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
+    F::run(w_hh.isa, Forward { w_hh, peephole, h_prev, c_prev, a, c, h, hidden });
+}
+
+struct Forward<'a, F> {
+    w_hh: &'a Packed<F>,
+    peephole: Option<&'a [F]>,
+    h_prev: &'a [F],
+    c_prev: &'a [F],
+    a: &'a mut [F],
+    c: &'a mut [F],
+    h: &'a mut [F],
+    hidden: usize,
+}
+
+impl<F: Scalar> Kernel<F> for Forward<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let hidden = self.hidden;
+        let end = End::<V> {
+            hidden,
+            peephole: self.peephole.map(<[F]>::as_ptr),
+            c_prev: self.c_prev.as_ptr(),
+            a: self.a.as_mut_ptr(),
+            c: self.c.as_mut_ptr(),
+            h: self.h.as_mut_ptr(),
+        };
+        let panels = hidden.div_ceil(V::LANES);
+        assert!(self.w_hh.data.len() >= panels * hidden * 4 * V::LANES, "the packed weights are too short");
+        let rows = self.h.len() / hidden;
+        // SAFETY: `forward` checked all lengths against `rows` and `hidden`.
+        unsafe {
+            recurrent(self.w_hh.data.as_ptr(), hidden, panels, self.h_prev.as_ptr(), rows, V::ROWS_4, &end);
+        }
+    }
+}
+
+struct End<V: Vector> {
+    hidden: usize,
+    peephole: Option<*const V::Scalar>,
+    c_prev: *const V::Scalar,
+    a: *mut V::Scalar,
+    c: *mut V::Scalar,
+    h: *mut V::Scalar,
+}
+
+impl<V: Vector> Epilogue<V, 4> for End<V> {
+    #[inline(always)]
+    unsafe fn start(&self, row: usize, panel: usize) -> [V; 4] {
+        let unit = panel * V::LANES;
+        let n = V::LANES.min(self.hidden - unit);
+        // SAFETY: row and unit lie within the step; each gate's row has `hidden` elements.
+        core::array::from_fn(|g| unsafe { load(self.a.add((row * 4 + g) * self.hidden + unit), n) })
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&self, row: usize, panel: usize, [mut i, mut f, g, mut o]: [V; 4]) {
+        let hidden = self.hidden;
+        let unit = panel * V::LANES;
+        let n = V::LANES.min(hidden - unit);
+        // SAFETY: as in `start`; states have `hidden` elements in a row, peepholes three times as many in all.
+        unsafe {
+            let c_prev: V = load(self.c_prev.add(row * hidden + unit), n);
+            if let Some(p) = self.peephole {
+                i = load::<V>(p.add(unit), n).mul_add(c_prev, i);
+                f = load::<V>(p.add(hidden + unit), n).mul_add(c_prev, f);
+            }
+            let (i, f, g) = (i.sigmoid(), f.sigmoid(), g.tanh());
+            let c = f.mul_add(c_prev, i.mul(g));
+            if let Some(p) = self.peephole {
+                o = load::<V>(p.add(2 * hidden + unit), n).mul_add(c, o);
+            }
+            let o = o.sigmoid();
+            store(c, self.c.add(row * hidden + unit), n);
+            store(o.mul(c.tanh()), self.h.add(row * hidden + unit), n);
+            for (gate, value) in [i, f, g, o].into_iter().enumerate() {
+                store(value, self.a.add((row * 4 + gate) * hidden + unit), n);
+            }
+        }
+    }
+}
+
+/// The pointwise half of a backward step over `B` rows. `a` `[B, 4H]` holds the activated gates and becomes `da`; `dh`
+/// `[B, H]` is dL/dh_t in full; `dc` `[B, H]` is dL/dc_t as it comes from `t + 1` and becomes dL/dc_{t-1}.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn backward<F: Scalar>(
+    hidden: usize,
+    peephole: Option<&[F]>,
+    a: &mut [F],
+    c_prev: &[F],
+    c: &[F],
+    dh: &[F],
+    dc: &mut [F],
+) {
+    assert!(
+        [c_prev.len(), c.len(), dc.len()] == [dh.len(); 3]
+            && a.len() == 4 * dh.len()
+            && dh.len().is_multiple_of(hidden),
+        "states and gates of an LSTM step differ in rows"
+    );
+    assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
+    F::run(crate::Isa::best(), Backward { hidden, peephole, a, c_prev, c, dh, dc });
+}
+
+struct Backward<'a, F> {
+    hidden: usize,
+    peephole: Option<&'a [F]>,
+    a: &'a mut [F],
+    c_prev: &'a [F],
+    c: &'a [F],
+    dh: &'a [F],
+    dc: &'a mut [F],
+}
+
+impl<F: Scalar> Kernel<F> for Backward<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let hidden = self.hidden;
+        let one = V::splat(F::ONE);
+        for row in 0..self.dh.len() / hidden {
+            registers::<V>(hidden, |unit, n| {
+                let at = row * hidden + unit;
+                // SAFETY: `backward` checked that every state has this row and `a` four times as much.
+                unsafe {
+                    let gate = |g: usize| self.a.as_ptr().add((row * 4 + g) * hidden + unit);
+                    let [i, f, g, o]: [V; 4] = [0, 1, 2, 3].map(|g| load(gate(g), n));
+                    let c_prev: V = load(self.c_prev.as_ptr().add(at), n);
+                    let tanh_c = load::<V>(self.c.as_ptr().add(at), n).tanh();
+                    let dh: V = load(self.dh.as_ptr().add(at), n);
+                    let da_o = dh.mul(tanh_c).mul(o).mul(one.sub(o));
+                    // dL/dc_t: from t + 1, and through h_t = o tanh(c_t).
+                    let mut dc: V = load(self.dc.as_ptr().add(at), n);
+                    dc = dh.mul(o).mul_add(one.sub(tanh_c.mul(tanh_c)), dc);
+                    if let Some(p) = self.peephole {
+                        dc = da_o.mul_add(load(p.as_ptr().add(2 * hidden + unit), n), dc);
+                    }
+                    let da_i = dc.mul(g).mul(i).mul(one.sub(i));
+                    let da_f = dc.mul(c_prev).mul(f).mul(one.sub(f));
+                    let da_g = dc.mul(i).mul(one.sub(g.mul(g)));
+                    let mut dc_prev = dc.mul(f);
+                    if let Some(p) = self.peephole {
+                        dc_prev = da_i.mul_add(load(p.as_ptr().add(unit), n), dc_prev);
+                        dc_prev = da_f.mul_add(load(p.as_ptr().add(hidden + unit), n), dc_prev);
+                    }
+                    store(dc_prev, self.dc.as_mut_ptr().add(at), n);
+                    for (gate, value) in [da_i, da_f, da_g, da_o].into_iter().enumerate() {
+                        store(value, self.a.as_mut_ptr().add((row * 4 + gate) * hidden + unit), n);
+                    }
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One time step of each recurrent cell: the product with the recurrent weights, ended in registers by the gates'
+//! nonlinearities; and the pointwise half of its backward step.
+
+pub mod gru;
+pub mod lstm;
+pub mod rnn;
+
+use core::mem::MaybeUninit;
+
+use crate::tile::{ForRows, Tiles, for_rows, multiply};
+use crate::vector::Vector;
+
+/// Rows carried through one pass over the weights.
+const ROWS: usize = 32;
+
+/// Where a recurrent product starts and what ends it, for `G` registers of one row and one panel.
+pub(crate) trait Epilogue<V: Vector, const G: usize> {
+    /// The pre-activations before the recurrent product.
+    ///
+    /// # Safety
+    /// `row` and `panel` must lie within the step's.
+    unsafe fn start(&self, row: usize, panel: usize) -> [V; G];
+    /// Takes the finished pre-activations.
+    ///
+    /// # Safety
+    /// As for `start`; called once for each row and panel.
+    unsafe fn finish(&self, row: usize, panel: usize, a: [V; G]);
+}
+
+/// `start + h_prev W` for all rows and panels, each handed to the epilogue while still in registers.
+///
+/// The panel of the weights is taken in blocks of the depth that stay in the first-level cache while all rows pass over
+/// them; between blocks the sums wait in a small array, so that their order is that of one long loop.
+///
+/// # Safety
+/// `weights` must hold `panels * depth * G * LANES` elements, `h_prev` `rows` rows of `depth` elements.
+#[inline(always)]
+pub(crate) unsafe fn recurrent<V: Vector, const G: usize, E: Epilogue<V, G>>(
+    weights: *const V::Scalar,
+    depth: usize,
+    panels: usize,
+    h_prev: *const V::Scalar,
+    rows: usize,
+    max: usize,
+    epilogue: &E,
+) {
+    // 16 KiB of f32 in 8 lanes, 32 KiB in 16.
+    let blocks = depth.div_ceil(512 / G);
+    let block = depth.div_ceil(blocks.max(1));
+    let mut waiting = [[MaybeUninit::<V>::uninit(); G]; ROWS];
+    for first_row in (0..rows).step_by(ROWS) {
+        let tiles = Tiles::new(ROWS.min(rows - first_row), max);
+        for panel in 0..panels {
+            for k in (0..depth).step_by(block) {
+                for (first, m) in tiles.iter() {
+                    let row = first_row + first;
+                    let tile = Tile::<V, G, E> {
+                        // SAFETY: row and k lie within the rows and the depth the caller vouches for.
+                        h_prev: unsafe { h_prev.add(row * depth + k) },
+                        // SAFETY: the panel's row k lies within the weights the caller vouches for.
+                        weights: unsafe { weights.add((panel * depth + k) * G * V::LANES) },
+                        stride: depth,
+                        depth: block.min(depth - k),
+                        is_first: k == 0,
+                        is_last: k + block >= depth,
+                        row,
+                        panel,
+                        waiting: waiting[first..].as_mut_ptr(),
+                        epilogue,
+                    };
+                    // SAFETY: m <= max rows lie behind both pointers; `waiting` has a place for each row of the pass.
+                    unsafe { for_rows(m, max, tile) };
+                }
+            }
+        }
+    }
+}
+
+struct Tile<'a, V: Vector, const G: usize, E> {
+    h_prev: *const V::Scalar,
+    weights: *const V::Scalar,
+    stride: usize,
+    depth: usize,
+    is_first: bool,
+    is_last: bool,
+    row: usize,
+    panel: usize,
+    waiting: *mut [MaybeUninit<V>; G],
+    epilogue: &'a E,
+}
+
+impl<V: Vector, const G: usize, E: Epilogue<V, G>> ForRows for Tile<'_, V, G, E> {
+    #[inline(always)]
+    unsafe fn run<const M: usize>(self) {
+        // SAFETY: the caller vouches for the operands; `waiting` was written by the block before when this is not the
+        // first one.
+        unsafe {
+            let mut acc = [[V::splat(V::Scalar::default()); G]; M];
+            for r in 0..M {
+                acc[r] = if self.is_first {
+                    self.epilogue.start(self.row + r, self.panel)
+                } else {
+                    (*self.waiting.add(r)).map(|v| v.assume_init())
+                };
+            }
+            let acc = multiply::<V, M, G>(self.depth, self.h_prev, self.stride, 1, self.weights, acc);
+            for r in 0..M {
+                if self.is_last {
+                    self.epilogue.finish(self.row + r, self.panel, acc[r]);
+                } else {
+                    *self.waiting.add(r) = acc[r].map(MaybeUninit::new);
+                }
+            }
+        }
+    }
+}
+
+/// Calls `f(first unit, units)` for each register of a row of `hidden` units.
+#[inline(always)]
+pub(crate) fn registers<V: Vector>(hidden: usize, mut f: impl FnMut(usize, usize)) {
+    for unit in (0..hidden).step_by(V::LANES) {
+        f(unit, V::LANES.min(hidden - unit));
+    }
+}
+
+/// Reads `n` lanes: without a mask where the register is full.
+///
+/// # Safety
+/// `p` must be valid for reading `n` elements.
+#[inline(always)]
+pub(crate) unsafe fn load<V: Vector>(p: *const V::Scalar, n: usize) -> V {
+    // SAFETY: the caller vouches.
+    unsafe { if n == V::LANES { V::load(p) } else { V::load_n(p, n) } }
+}
+
+/// Writes `n` lanes: without a mask where the register is full.
+///
+/// # Safety
+/// `p` must be valid for writing `n` elements.
+#[inline(always)]
+pub(crate) unsafe fn store<V: Vector>(v: V, p: *mut V::Scalar, n: usize) {
+    // SAFETY: the caller vouches.
+    unsafe { if n == V::LANES { v.store(p) } else { v.store_n(p, n) } }
+}

@@ -1,0 +1,126 @@
+//! Elman's simple recurrent network, one step: `h = tanh(a)` or `relu(a)` with `a = W_xh x + W_hh h_prev + b`.
+
+use super::{Epilogue, load, recurrent, registers, store};
+use crate::gemm::{PLAIN, Packed};
+use crate::scalar::Scalar;
+use crate::vector::{Kernel, Vector};
+
+/// The nonlinearity of a simple recurrent network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nonlinearity {
+    /// `tanh`, as in Elman 1990.
+    Tanh,
+    /// `max(0, a)`.
+    Relu,
+}
+
+/// Forward over `B` rows: `h` `[B, H]` holds `W_xh x + b` and becomes the new state, from `h_prev` `[B, H]`. `w_hh` is
+/// packed plainly.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn forward<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
+    let hidden = w_hh.depth();
+    assert!(w_hh.gates == 1 && w_hh.cols() == hidden, "the weights are not packed for a simple recurrent network");
+    assert!(h.len() == h_prev.len() && h.len().is_multiple_of(hidden), "states of a step differ in rows");
+    F::run(w_hh.isa, Forward { w_hh, nonlinearity, h_prev, h, hidden });
+}
+
+struct Forward<'a, F> {
+    w_hh: &'a Packed<F>,
+    nonlinearity: Nonlinearity,
+    h_prev: &'a [F],
+    h: &'a mut [F],
+    hidden: usize,
+}
+
+impl<F: Scalar> Kernel<F> for Forward<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let hidden = self.hidden;
+        let panels = hidden.div_ceil(PLAIN * V::LANES);
+        assert!(self.w_hh.data.len() >= panels * hidden * PLAIN * V::LANES, "the packed weights are too short");
+        let rows = self.h.len() / hidden;
+        let end = End::<V> { hidden, h: self.h.as_mut_ptr(), nonlinearity: self.nonlinearity };
+        // SAFETY: `forward` checked the states against `rows` and `hidden`.
+        unsafe {
+            recurrent(self.w_hh.data.as_ptr(), hidden, panels, self.h_prev.as_ptr(), rows, V::ROWS_2, &end);
+        }
+    }
+}
+
+struct End<V: Vector> {
+    hidden: usize,
+    h: *mut V::Scalar,
+    nonlinearity: Nonlinearity,
+}
+
+impl<V: Vector> End<V> {
+    /// The first unit of a register, and how many there are.
+    #[inline(always)]
+    fn units(&self, panel: usize, part: usize) -> (usize, usize) {
+        let unit = (panel * PLAIN + part) * V::LANES;
+        (unit, self.hidden.saturating_sub(unit).min(V::LANES))
+    }
+}
+
+impl<V: Vector> Epilogue<V, PLAIN> for End<V> {
+    #[inline(always)]
+    unsafe fn start(&self, row: usize, panel: usize) -> [V; PLAIN] {
+        core::array::from_fn(|part| {
+            let (unit, n) = self.units(panel, part);
+            // SAFETY: row and unit lie within the step; where n is 0 nothing is read.
+            unsafe { load(self.h.wrapping_add(row * self.hidden + unit), n) }
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&self, row: usize, panel: usize, a: [V; PLAIN]) {
+        for (part, a) in a.into_iter().enumerate() {
+            let (unit, n) = self.units(panel, part);
+            let h = match self.nonlinearity {
+                Nonlinearity::Tanh => a.tanh(),
+                Nonlinearity::Relu => a.relu(),
+            };
+            // SAFETY: as in `start`.
+            unsafe { store(h, self.h.wrapping_add(row * self.hidden + unit), n) };
+        }
+    }
+}
+
+/// The pointwise half of a backward step over `B` rows: `dh` `[B, H]`, dL/dh_t in full, becomes `da`; `h` `[B, H]` is
+/// the state of the step.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn backward<F: Scalar>(nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {
+    assert_eq!(h.len(), dh.len(), "states of a step differ in rows");
+    F::run(crate::Isa::best(), Backward { nonlinearity, h, dh });
+}
+
+struct Backward<'a, F> {
+    nonlinearity: Nonlinearity,
+    h: &'a [F],
+    dh: &'a mut [F],
+}
+
+impl<F: Scalar> Kernel<F> for Backward<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let one = V::splat(F::ONE);
+        registers::<V>(self.h.len(), |at, n| {
+            // SAFETY: both slices have `at + n` elements.
+            unsafe {
+                let h: V = load(self.h.as_ptr().add(at), n);
+                let dh: V = load(self.dh.as_ptr().add(at), n);
+                let da = match self.nonlinearity {
+                    Nonlinearity::Tanh => dh.mul(one.sub(h.mul(h))),
+                    Nonlinearity::Relu => h.where_positive(dh),
+                };
+                store(da, self.dh.as_mut_ptr().add(at), n);
+            }
+        });
+    }
+}

@@ -1,0 +1,430 @@
+//! Matrix products with the right operand packed once and used many times (after Goto & van de Geijn 2008).
+
+use crate::buffer::Buffer;
+use crate::isa::Isa;
+use crate::mat::{Mat, MatMut};
+use crate::scalar::Scalar;
+use crate::tile::{ForRows, Tiles, for_rows, multiply};
+use crate::vector::{Kernel, Vector};
+
+/// Registers in a panel of a plainly packed matrix.
+pub(crate) const PLAIN: usize = 2;
+/// Depth of a block: a panel of the right operand (`DEPTH * 2 * LANES` values) stays in the first-level cache.
+const DEPTH: usize = 256;
+/// Rows of the left operand in a block, which stays in the second-level cache.
+const ROWS: usize = 192;
+
+/// The right operand `[K, N]` of a product, laid out in panels so that the inner loop reads it in order.
+///
+/// Weights are packed once per optimizer step and then used at every time step.
+#[derive(Clone)]
+pub struct Packed<F> {
+    pub(crate) data: Buffer<F>,
+    pub(crate) depth: usize,
+    pub(crate) cols: usize,
+    pub(crate) gates: usize,
+    pub(crate) isa: Isa,
+}
+
+impl<F: Scalar> Default for Packed<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: Scalar> Packed<F> {
+    /// Packs nothing yet.
+    pub fn new() -> Self {
+        Packed { data: Buffer::new(), depth: 0, cols: 0, gates: 1, isa: Isa::best() }
+    }
+
+    /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
+    pub fn pack(&mut self, b: Mat<F>) {
+        self.pack_on(Isa::best(), b, 1);
+    }
+
+    /// Packs `b` `[K, gates * H]`, gate after gate in its columns, for a fused recurrent step: a panel holds one
+    /// register of units with all their gates side by side.
+    ///
+    /// # Panics
+    /// If `gates` is not 3 or 4, or does not divide the columns.
+    pub fn pack_gates(&mut self, b: Mat<F>, gates: usize) {
+        assert!(gates == 3 || gates == 4, "panels exist for 3 and 4 gates");
+        self.pack_on(Isa::best(), b, gates);
+    }
+
+    pub(crate) fn pack_on(&mut self, isa: Isa, b: Mat<F>, gates: usize) {
+        assert_eq!(b.cols % gates, 0, "the gates do not divide the columns");
+        (self.isa, self.depth, self.cols, self.gates) = (isa, b.rows, b.cols, gates);
+        F::run(isa, Pack { packed: self, b });
+    }
+
+    /// `K`, the rows packed.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// `N`, the columns packed.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+}
+
+struct Pack<'a, 'b, F> {
+    packed: &'a mut Packed<F>,
+    b: Mat<'b, F>,
+}
+
+impl<F: Scalar> Kernel<F> for Pack<'_, '_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let Pack { packed, b } = self;
+        // A plain panel is PLAIN registers of columns; a gated one is a register of units for each gate.
+        let (parts, part_stride, units) = match packed.gates {
+            1 => (PLAIN, V::LANES, b.cols),
+            gates => (gates, b.cols / gates, b.cols / gates),
+        };
+        let units_per_panel = if packed.gates == 1 { PLAIN * V::LANES } else { V::LANES };
+        let panels = units.div_ceil(units_per_panel);
+        let width = parts * V::LANES;
+        packed.data.resize(panels * b.rows * width);
+        for (p, panel) in packed.data.chunks_exact_mut((b.rows * width).max(1)).enumerate() {
+            for part in 0..parts {
+                let first_unit = p * units_per_panel + if packed.gates == 1 { part * V::LANES } else { 0 };
+                let first_col = if packed.gates == 1 { first_unit } else { part * part_stride + first_unit };
+                let n = units.saturating_sub(first_unit).min(V::LANES);
+                pack_part(b, first_col, n, &mut panel[part * V::LANES..], V::LANES, width);
+            }
+        }
+    }
+}
+
+/// Copies columns `col..col + n` of `b` into lanes of a panel, zeros into the lanes after them.
+#[inline(always)]
+fn pack_part<F: Scalar>(b: Mat<F>, col: usize, n: usize, panel: &mut [F], lanes: usize, width: usize) {
+    for k in 0..b.rows {
+        let to = &mut panel[k * width..k * width + lanes];
+        if n == 0 {
+            to.fill(F::ZERO);
+            continue;
+        }
+        let from = &b.data[k * b.row_stride + col * b.col_stride..];
+        if b.col_stride == 1 {
+            to[..n].copy_from_slice(&from[..n]);
+        } else {
+            for (j, x) in to[..n].iter_mut().enumerate() {
+                *x = from[j * b.col_stride];
+            }
+        }
+        to[n..].fill(F::ZERO);
+    }
+}
+
+/// Working memory of products; grows to the largest and stays.
+#[derive(Clone)]
+pub struct Scratch<F> {
+    a: Buffer<F>,
+    b: Packed<F>,
+}
+
+impl<F: Scalar> Default for Scratch<F> {
+    fn default() -> Self {
+        Scratch { a: Buffer::new(), b: Packed::new() }
+    }
+}
+
+/// What a product starts from.
+#[derive(Clone, Copy)]
+pub enum Start<'a, F> {
+    /// `C = A B`.
+    Zero,
+    /// `C += A B`.
+    Add,
+    /// `C = 1 bias + A B`; `bias` `[N]`.
+    Bias(&'a [F]),
+}
+
+/// `C [M, N] = start + A [M, K] B [K, N]` with `B` packed.
+///
+/// # Panics
+/// If the dimensions do not fit, or if `b` was packed with gates.
+pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>, scratch: &mut Scratch<F>) {
+    assert_eq!(b.gates, 1, "a product needs a plainly packed matrix");
+    assert!(
+        a.cols == b.depth && a.rows == c.rows && b.cols == c.cols,
+        "product [{}, {}] x [{}, {}] into [{}, {}]",
+        a.rows,
+        a.cols,
+        b.depth,
+        b.cols,
+        c.rows,
+        c.cols
+    );
+    if let Start::Bias(bias) = start {
+        assert_eq!(bias.len(), c.cols, "a bias for each column");
+    }
+    F::run(b.isa, Gemm { a, b: &b.data, c, start, pack_a: &mut scratch.a });
+}
+
+/// [`gemm`] with an unpacked `B`, which is packed into `scratch` a block at a time: for operands used once, as in weight
+/// gradients.
+///
+/// # Panics
+/// If the dimensions do not fit.
+pub fn gemm_unpacked<F: Scalar>(a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start<F>, scratch: &mut Scratch<F>) {
+    assert_eq!(a.cols, b.rows, "product of [{}, {}] and [{}, {}]", a.rows, a.cols, b.rows, b.cols);
+    let MatMut { data, rows, cols, row_stride } = c;
+    let mut start = start;
+    let mut from = 0;
+    // Blocks of the depth one after the other: the sum keeps its order, the packed block stays in the cache.
+    loop {
+        let to = (from + DEPTH).min(b.rows);
+        let part = Mat { data: &b.data[(from * b.row_stride).min(b.data.len())..], rows: to - from, ..b };
+        let left = Mat { data: &a.data[(from * a.col_stride).min(a.data.len())..], cols: to - from, ..a };
+        let mut packed = core::mem::take(&mut scratch.b);
+        packed.pack(part);
+        gemm(left, &packed, MatMut::strided(&mut *data, rows, cols, row_stride), start, scratch);
+        scratch.b = packed;
+        (start, from) = (Start::Add, to);
+        if from >= b.rows {
+            break;
+        }
+    }
+}
+
+struct Gemm<'a, F> {
+    a: Mat<'a, F>,
+    b: &'a [F],
+    c: MatMut<'a, F>,
+    start: Start<'a, F>,
+    pack_a: &'a mut Buffer<F>,
+}
+
+impl<F: Scalar> Kernel<F> for Gemm<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let Gemm { a, b, c, start, pack_a } = self;
+        let width = PLAIN * V::LANES;
+        let depth = a.cols;
+        if depth == 0 {
+            return fill(c, start);
+        }
+        assert!(b.len() >= c.cols.div_ceil(width) * depth * width, "the packed matrix is too short");
+        let blocks = depth.div_ceil(DEPTH);
+        let block = depth.div_ceil(blocks);
+        for k in (0..depth).step_by(block) {
+            let kc = block.min(depth - k);
+            for row in (0..a.rows).step_by(ROWS) {
+                let rows = ROWS.min(a.rows - row);
+                let tiles = Tiles::new(rows, V::ROWS_2);
+                let packed = a.col_stride != 1;
+                if packed {
+                    pack_a.resize(rows * kc);
+                    pack_rows(a, row, k, kc, tiles, pack_a);
+                }
+                for panel in 0..c.cols.div_ceil(width) {
+                    let col = panel * width;
+                    for (first, m) in tiles.iter() {
+                        let tile = Tile::<V> {
+                            // SAFETY: (row + first, k) lies in `a`; packed tiles lie one behind the other.
+                            a: unsafe {
+                                if packed {
+                                    pack_a.as_ptr().add(first * kc)
+                                } else {
+                                    a.data.as_ptr().add((row + first) * a.row_stride + k)
+                                }
+                            },
+                            a_row: if packed { 1 } else { a.row_stride },
+                            a_k: if packed { m } else { 1 },
+                            // SAFETY: the panel's row k lies in `b`, checked above.
+                            b: unsafe { b.as_ptr().add((panel * depth + k) * width) },
+                            depth: kc,
+                            // SAFETY: the first element of the tile lies in `c`.
+                            c: unsafe { c.data.as_mut_ptr().add((row + first) * c.row_stride + col) },
+                            c_row: c.row_stride,
+                            cols: width.min(c.cols - col),
+                            start: match start {
+                                Start::Zero if k == 0 => Start::Zero,
+                                Start::Bias(bias) if k == 0 => Start::Bias(&bias[col..]),
+                                _ => Start::Add,
+                            },
+                        };
+                        // SAFETY: the tile's rows and columns lie in the matrices, whose reach was checked when made.
+                        unsafe { for_rows(m, V::ROWS_2, tile) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A product over no depth: only the start remains.
+fn fill<F: Scalar>(c: MatMut<F>, start: Start<F>) {
+    for r in 0..c.rows {
+        let row = &mut c.data[r * c.row_stride..r * c.row_stride + c.cols];
+        match start {
+            Start::Zero => row.fill(F::ZERO),
+            Start::Add => {}
+            Start::Bias(bias) => row.copy_from_slice(bias),
+        }
+    }
+}
+
+/// Copies a block of a transposed left operand, tile after tile, each `[kc, rows of the tile]`.
+#[inline(always)]
+fn pack_rows<F: Scalar>(a: Mat<F>, row: usize, k: usize, kc: usize, tiles: Tiles, to: &mut [F]) {
+    for (first, m) in tiles.iter() {
+        let tile = &mut to[first * kc..(first + m) * kc];
+        for (p, out) in tile.chunks_exact_mut(m).enumerate() {
+            let from = &a.data[(row + first) * a.row_stride + (k + p) * a.col_stride..];
+            if a.row_stride == 1 {
+                out.copy_from_slice(&from[..m]);
+            } else {
+                for (r, x) in out.iter_mut().enumerate() {
+                    *x = from[r * a.row_stride];
+                }
+            }
+        }
+    }
+}
+
+/// One register tile of `C`.
+struct Tile<'a, V: Vector> {
+    a: *const V::Scalar,
+    a_row: usize,
+    a_k: usize,
+    b: *const V::Scalar,
+    depth: usize,
+    c: *mut V::Scalar,
+    c_row: usize,
+    cols: usize,
+    start: Start<'a, V::Scalar>,
+}
+
+impl<V: Vector> ForRows for Tile<'_, V> {
+    #[inline(always)]
+    unsafe fn run<const M: usize>(self) {
+        let full = self.cols == PLAIN * V::LANES;
+        let lanes = |j: usize| self.cols.saturating_sub(j * V::LANES).min(V::LANES);
+        // Past the last column the pointer may leave the slice; it is then used with 0 lanes only.
+        let at = |r: usize, j: usize| self.c.wrapping_add(r * self.c_row + j * V::LANES);
+        // SAFETY: the caller vouches for the tile's rows and columns; partial registers touch only columns that exist.
+        unsafe {
+            let acc: [[V; PLAIN]; M] = match self.start {
+                Start::Zero => [[V::splat(V::Scalar::ZERO); PLAIN]; M],
+                Start::Add if full => core::array::from_fn(|r| core::array::from_fn(|j| V::load(at(r, j)))),
+                Start::Add => core::array::from_fn(|r| core::array::from_fn(|j| V::load_n(at(r, j), lanes(j)))),
+                Start::Bias(bias) => {
+                    let bias = core::array::from_fn(|j| V::load_n(bias.as_ptr().wrapping_add(j * V::LANES), lanes(j)));
+                    [bias; M]
+                }
+            };
+            let acc = multiply::<V, M, PLAIN>(self.depth, self.a, self.a_row, self.a_k, self.b, acc);
+            for r in 0..M {
+                for j in 0..PLAIN {
+                    if full {
+                        acc[r][j].store(at(r, j));
+                    } else {
+                        acc[r][j].store_n(at(r, j), lanes(j));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference;
+    use alloc::vec::Vec;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| (((i * 7919 + seed * 104_729) % 2003) as f32) / 1001.5 - 1.0).collect()
+    }
+
+    #[test]
+    fn products_of_all_sizes_equal_the_plain_loops() {
+        for isa in Isa::available() {
+            for m in [1, 2, 5, 7, 13, 16, 200] {
+                for (k, n) in [(1, 1), (3, 7), (8, 16), (31, 33), (64, 9), (300, 65), (513, 20)] {
+                    let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+                    for transposed in [false, true] {
+                        let a = if transposed { Mat::new(&a, k, m).t() } else { Mat::new(&a, m, k) };
+                        let b = if transposed { Mat::new(&b, n, k).t() } else { Mat::new(&b, k, n) };
+                        let bias = numbers(n, 3);
+                        for start in [Start::Zero, Start::Add, Start::Bias(&bias[..])] {
+                            // Dirty memory, and a column beyond each row that must survive.
+                            let mut c = numbers(m * (n + 1), 4);
+                            let mut want = c.clone();
+                            reference::gemm(a, b, MatMut::strided(&mut want, m, n, n + 1), start);
+                            let mut packed = Packed::new();
+                            packed.pack_on(isa, b, 1);
+                            let mut scratch = Scratch::default();
+                            gemm(a, &packed, MatMut::strided(&mut c, m, n, n + 1), start, &mut scratch);
+                            for (i, (got, want)) in c.iter().zip(&want).enumerate() {
+                                assert!(
+                                    (got - want).abs() <= 1e-6 * k as f32,
+                                    "{isa:?} [{m}, {k}] x [{k}, {n}] element {i}: {got} {want}"
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unpacked_product_has_the_bits_of_a_packed_one() {
+        let (m, k, n) = (37, 700, 45);
+        let (a, b) = (numbers(m * k, 5), numbers(k * n, 6));
+        let (a, b) = (Mat::new(&a, k, m).t(), Mat::new(&b, k, n));
+        let mut scratch = Scratch::default();
+        let (mut one, mut two) = (numbers(m * n, 7), numbers(m * n, 7));
+        let mut packed = Packed::new();
+        packed.pack(b);
+        gemm(a, &packed, MatMut::new(&mut one, m, n), Start::Add, &mut scratch);
+        gemm_unpacked(a, b, MatMut::new(&mut two, m, n), Start::Add, &mut scratch);
+        assert_eq!(one, two);
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_rows_beside_it() {
+        let (m, k, n) = (29, 130, 40);
+        let (a, b) = (numbers(m * k, 8), numbers(k * n, 9));
+        let mut packed = Packed::new();
+        packed.pack(Mat::new(&b, k, n));
+        let mut scratch = Scratch::default();
+        let mut all = numbers(m * n, 1);
+        gemm(Mat::new(&a, m, k), &packed, MatMut::new(&mut all, m, n), Start::Zero, &mut scratch);
+        for r in 0..m {
+            let mut one = numbers(n, 2);
+            gemm(Mat::new(&a[r * k..], 1, k), &packed, MatMut::new(&mut one, 1, n), Start::Zero, &mut scratch);
+            assert_eq!(one, all[r * n..(r + 1) * n]);
+        }
+    }
+
+    #[test]
+    fn a_product_over_nothing_leaves_the_start() {
+        let mut c = [5.0f32; 6];
+        let packed = {
+            let mut packed = Packed::new();
+            packed.pack(Mat::new(&[], 0, 3));
+            packed
+        };
+        let mut scratch = Scratch::default();
+        gemm(Mat::new(&[], 2, 0), &packed, MatMut::new(&mut c, 2, 3), Start::Add, &mut scratch);
+        assert_eq!(c, [5.0; 6]);
+        gemm_unpacked(
+            Mat::new(&[], 2, 0),
+            Mat::new(&[], 0, 3),
+            MatMut::new(&mut c, 2, 3),
+            Start::Bias(&[1.0, 2.0, 3.0]),
+            &mut scratch,
+        );
+        assert_eq!(c, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Which instruction sets this CPU has.
+
+/// An instruction set this CPU was seen to have: holding one is the proof.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+/// The instruction sets there are kernels for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Arrays, which the compiler turns into what the target has.
+    Plain,
+    /// AVX2 with FMA: 16 registers of 8 `f32`.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512F: 32 registers of 16 `f32`.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// The plain path, which every CPU has.
+    pub const PLAIN: Isa = Isa(Kind::Plain);
+
+    /// The widest instruction set of this CPU; looked up once.
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    pub fn best() -> Isa {
+        use core::sync::atomic::{AtomicU8, Ordering};
+        static FOUND: AtomicU8 = AtomicU8::new(0);
+        match FOUND.load(Ordering::Relaxed) {
+            1 => Isa(Kind::Plain),
+            2 => Isa(Kind::Avx2),
+            3 => Isa(Kind::Avx512),
+            _ => {
+                let isa = Self::detect();
+                let code = match isa.0 {
+                    Kind::Plain => 1,
+                    Kind::Avx2 => 2,
+                    Kind::Avx512 => 3,
+                };
+                FOUND.store(code, Ordering::Relaxed);
+                isa
+            }
+        }
+    }
+
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    fn detect() -> Isa {
+        let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+        if avx2 && std::is_x86_feature_detected!("avx512f") {
+            Isa(Kind::Avx512)
+        } else if avx2 {
+            Isa(Kind::Avx2)
+        } else {
+            Isa(Kind::Plain)
+        }
+    }
+
+    /// The instruction set the program was compiled for: without `std` nothing can be looked up at run time.
+    #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+    pub fn best() -> Isa {
+        #[cfg(all(target_arch = "x86_64", target_feature = "avx512f"))]
+        return Isa(Kind::Avx512);
+        #[cfg(all(
+            target_arch = "x86_64",
+            target_feature = "avx2",
+            target_feature = "fma",
+            not(target_feature = "avx512f")
+        ))]
+        return Isa(Kind::Avx2);
+        #[allow(unreachable_code)]
+        Isa(Kind::Plain)
+    }
+
+    /// Every instruction set this CPU can run, the plain one first: for tests that hold one path to another.
+    pub fn available() -> impl Iterator<Item = Isa> {
+        let best = Isa::best();
+        #[cfg(target_arch = "x86_64")]
+        let all = [Isa(Kind::Plain), Isa(Kind::Avx2), Isa(Kind::Avx512)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let all = [Isa(Kind::Plain)];
+        let last = all.iter().position(|isa| *isa == best).unwrap_or(0);
+        all.into_iter().take(last + 1)
+    }
+
+    /// `"plain"`, `"avx2"` or `"avx512"`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Plain => "plain",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+        }
+    }
+
+    /// `f32` values in one register.
+    pub fn lanes(self) -> usize {
+        match self.0 {
+            Kind::Plain => crate::arch::plain::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => 8,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => 16,
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        self.0
+    }
+}
+
+impl core::fmt::Debug for Isa {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}

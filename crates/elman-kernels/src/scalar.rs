@@ -1,0 +1,124 @@
+//! The two element types: `f32`, which runs the SIMD kernels, and `f64`, which runs plain loops and exists for gradient
+//! checks and references.
+
+use core::fmt::{Debug, Display};
+use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
+
+use crate::isa::Isa;
+use crate::vector::Kernel;
+
+/// An element type: `f32` or (with `std`) `f64`.
+pub trait Scalar:
+    Copy
+    + Default
+    + Debug
+    + Display
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + 'static
+{
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// `"f32"` or `"f64"`.
+    const NAME: &'static str;
+    /// Rounds to the nearest value of the type.
+    fn from_f64(value: f64) -> Self;
+    /// Exact.
+    fn to_f64(self) -> f64;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// The absolute value.
+    fn abs(self) -> Self;
+    /// The square root.
+    #[cfg(feature = "std")]
+    fn sqrt(self) -> Self;
+    /// `e^self`, of the standard library.
+    #[cfg(feature = "std")]
+    fn exp(self) -> Self;
+    /// The natural logarithm.
+    #[cfg(feature = "std")]
+    fn ln(self) -> Self;
+    /// The hyperbolic tangent, of the standard library.
+    #[cfg(feature = "std")]
+    fn tanh(self) -> Self;
+
+    /// Runs a kernel on the vectors of an instruction set.
+    #[doc(hidden)]
+    fn run<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
+}
+
+macro_rules! scalar {
+    ($type:ty, $name:literal) => {
+        const ZERO: Self = 0.0;
+        const ONE: Self = 1.0;
+        const NAME: &'static str = $name;
+        #[inline(always)]
+        fn from_f64(value: f64) -> Self {
+            value as Self
+        }
+        #[inline(always)]
+        fn to_f64(self) -> f64 {
+            f64::from(self)
+        }
+        #[inline(always)]
+        fn is_finite(self) -> bool {
+            <$type>::is_finite(self)
+        }
+        #[inline(always)]
+        fn abs(self) -> Self {
+            <$type>::abs(self)
+        }
+        #[cfg(feature = "std")]
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            <$type>::sqrt(self)
+        }
+        #[cfg(feature = "std")]
+        #[inline(always)]
+        fn exp(self) -> Self {
+            <$type>::exp(self)
+        }
+        #[cfg(feature = "std")]
+        #[inline(always)]
+        fn ln(self) -> Self {
+            <$type>::ln(self)
+        }
+        #[cfg(feature = "std")]
+        #[inline(always)]
+        fn tanh(self) -> Self {
+            <$type>::tanh(self)
+        }
+    };
+}
+
+impl Scalar for f32 {
+    scalar!(f32, "f32");
+
+    #[inline(always)]
+    fn run<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
+        crate::arch::run_f32(isa, kernel)
+    }
+}
+
+#[cfg(feature = "std")]
+impl Scalar for f64 {
+    scalar!(f64, "f64");
+
+    #[inline(always)]
+    fn run<K: Kernel<f64>>(_isa: Isa, kernel: K) -> K::Output {
+        kernel.run::<crate::arch::plain::Plain<f64>>()
+    }
+}

@@ -1,0 +1,180 @@
+//! Softmax and cross-entropy over rows of logits.
+
+use crate::isa::Isa;
+use crate::scalar::Scalar;
+use crate::vector::{Kernel, Vector};
+
+/// A target that counts neither in the loss nor in the gradient.
+pub const IGNORE: u32 = u32::MAX;
+
+/// Cross-entropy in nats, summed over the rows of `logits` `[N, V]` whose target is not [`IGNORE`]; the logits become
+/// `scale (softmax - onehot(target))`, the gradient of `scale` times that sum (zero in ignored rows).
+///
+/// # Panics
+/// If `logits` is not `targets.len()` rows, or a target is not below `V`.
+#[cfg(feature = "std")]
+pub fn cross_entropy_backward<F: Scalar>(logits: &mut [F], targets: &[u32], scale: F) -> f64 {
+    let classes = classes(logits, targets);
+    let mut loss_nats = 0.0;
+    for (row, &target) in logits.chunks_exact_mut(classes.max(1)).zip(targets) {
+        if target == IGNORE {
+            row.fill(F::ZERO);
+            continue;
+        }
+        let logit = row[target as usize].to_f64();
+        let (max, sum) = F::run(Isa::best(), Softmax { row, scale });
+        loss_nats += sum.to_f64().ln() + max.to_f64() - logit;
+        row[target as usize] -= scale;
+    }
+    loss_nats
+}
+
+/// Cross-entropy in nats, summed over the rows of `logits` `[N, V]` whose target is not [`IGNORE`].
+///
+/// # Panics
+/// If `logits` is not `targets.len()` rows, or a target is not below `V`.
+#[cfg(feature = "std")]
+pub fn cross_entropy<F: Scalar>(logits: &[F], targets: &[u32]) -> f64 {
+    let classes = classes(logits, targets);
+    let mut loss_nats = 0.0;
+    for (row, &target) in logits.chunks_exact(classes.max(1)).zip(targets) {
+        if target != IGNORE {
+            let (max, sum) = F::run(Isa::best(), MaxAndSum { row });
+            loss_nats += sum.to_f64().ln() + max.to_f64() - row[target as usize].to_f64();
+        }
+    }
+    loss_nats
+}
+
+#[cfg(feature = "std")]
+fn classes<F>(logits: &[F], targets: &[u32]) -> usize {
+    let classes = logits.len().checked_div(targets.len()).unwrap_or(0);
+    assert_eq!(logits.len(), classes * targets.len(), "a row of logits for each target");
+    classes
+}
+
+/// `x = softmax(x)` for one row.
+pub fn softmax<F: Scalar>(row: &mut [F]) {
+    F::run(Isa::best(), Softmax { row, scale: F::ONE });
+}
+
+#[inline(always)]
+fn max_of<V: Vector>(row: &[V::Scalar]) -> V::Scalar {
+    let mut chunks = row.chunks_exact(V::LANES);
+    let mut max = V::splat(row[0]);
+    for chunk in &mut chunks {
+        // SAFETY: a chunk has LANES elements.
+        max = unsafe { V::load(chunk.as_ptr()) }.max(max);
+    }
+    chunks.remainder().iter().fold(max.max_lane(), |m, &x| if x > m { x } else { m })
+}
+
+/// `row = e^(row - max) `; returns `(max, sum)`.
+struct Softmax<'a, F> {
+    row: &'a mut [F],
+    scale: F,
+}
+
+impl<F: Scalar> Kernel<F> for Softmax<'_, F> {
+    type Output = (F, F);
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) -> (F, F) {
+        if self.row.is_empty() {
+            return (F::ZERO, F::ZERO);
+        }
+        let max = max_of::<V>(self.row);
+        let minus_max = V::splat(-max);
+        let mut sum = V::splat(F::ZERO);
+        let (p, n) = (self.row.as_mut_ptr(), self.row.len());
+        let whole = n - n % V::LANES;
+        for i in (0..whole).step_by(V::LANES) {
+            // SAFETY: i + LANES <= n.
+            unsafe {
+                let e = V::load(p.add(i)).add(minus_max).exp();
+                e.store(p.add(i));
+                sum = sum.add(e);
+            }
+        }
+        let mut total = sum.sum();
+        if whole < n {
+            // SAFETY: whole + (n - whole) = n.
+            unsafe { V::load_n(p.add(whole), n - whole).add(minus_max).exp().store_n(p.add(whole), n - whole) };
+            for x in &self.row[whole..] {
+                total += *x;
+            }
+        }
+        let factor = V::splat(self.scale / total);
+        for i in (0..n).step_by(V::LANES) {
+            let m = V::LANES.min(n - i);
+            // SAFETY: i + m <= n.
+            unsafe { V::load_n(p.add(i), m).mul(factor).store_n(p.add(i), m) };
+        }
+        (max, total)
+    }
+}
+
+#[cfg(feature = "std")]
+struct MaxAndSum<'a, F> {
+    row: &'a [F],
+}
+
+#[cfg(feature = "std")]
+impl<F: Scalar> Kernel<F> for MaxAndSum<'_, F> {
+    type Output = (F, F);
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) -> (F, F) {
+        if self.row.is_empty() {
+            return (F::ZERO, F::ZERO);
+        }
+        let max = max_of::<V>(self.row);
+        let minus_max = V::splat(-max);
+        let mut sum = V::splat(F::ZERO);
+        let mut chunks = self.row.chunks_exact(V::LANES);
+        for chunk in &mut chunks {
+            // SAFETY: a chunk has LANES elements.
+            sum = sum.add(unsafe { V::load(chunk.as_ptr()) }.add(minus_max).exp());
+        }
+        let mut total = sum.sum();
+        // One lane at a time, as `Softmax` adds them.
+        for &x in chunks.remainder() {
+            let mut e = [F::ZERO];
+            // SAFETY: one lane of one element.
+            unsafe { V::splat(x).add(minus_max).exp().store_n(e.as_mut_ptr(), 1) };
+            total += e[0];
+        }
+        (max, total)
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::reference;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn loss_and_gradient_equal_the_plain_formula() {
+        for classes in [1, 2, 7, 8, 9, 65, 100] {
+            let n = 5;
+            let logits: Vec<f32> = (0..n * classes).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.3).collect();
+            let targets: Vec<u32> = (0..n).map(|i| if i == 3 { IGNORE } else { (i * 5 % classes) as u32 }).collect();
+            let exact: Vec<f64> = logits.iter().map(|&x| f64::from(x)).collect();
+            let (want, want_grad) = reference::cross_entropy(&exact, &targets, 0.25);
+            let mut grad = logits.clone();
+            let got = cross_entropy_backward(&mut grad, &targets, 0.25);
+            assert!((got - want).abs() <= 1e-5 * want.abs().max(1.0), "{classes}: {got} {want}");
+            assert_eq!(cross_entropy(&logits, &targets), got);
+            for (g, w) in grad.iter().zip(&want_grad) {
+                assert!((f64::from(*g) - w).abs() <= 1e-6, "{classes}: {g} {w}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_among_the_logits_shows_in_the_loss() {
+        let mut logits = [0.5f32; 20];
+        logits[13] = f32::NAN;
+        assert!(cross_entropy(&logits, &[3]).is_nan());
+        assert!(cross_entropy_backward(&mut logits, &[3], 1.0).is_nan());
+    }
+}

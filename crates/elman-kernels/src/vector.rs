@@ -1,0 +1,87 @@
+//! The operations a kernel body is written in: one register of an instruction set.
+
+use crate::scalar::Scalar;
+
+/// One SIMD register.
+///
+/// # Safety of use
+/// The methods are safe to name but compile to instructions of their instruction set: a body over `V` may only run
+/// inside [`crate::arch::run_f32`]'s shell for that set. The pointer methods ask what `core::ptr::read` asks, for
+/// [`Self::LANES`] elements (or for `n`), without alignment.
+pub trait Vector: Copy {
+    /// The element type.
+    type Scalar: Scalar;
+    /// Elements in a register.
+    const LANES: usize;
+    /// Rows of a product's tile with 2, 3 and 4 registers of columns: as many accumulators as leave room for operands.
+    const ROWS_2: usize;
+    /// See [`Self::ROWS_2`].
+    const ROWS_3: usize;
+    /// See [`Self::ROWS_2`].
+    const ROWS_4: usize;
+
+    /// All lanes `x`.
+    fn splat(x: Self::Scalar) -> Self;
+    /// Reads `LANES` elements.
+    ///
+    /// # Safety
+    /// `p` must be valid for reading `LANES` elements.
+    unsafe fn load(p: *const Self::Scalar) -> Self;
+    /// Writes `LANES` elements.
+    ///
+    /// # Safety
+    /// `p` must be valid for writing `LANES` elements.
+    unsafe fn store(self, p: *mut Self::Scalar);
+    /// Reads `n <= LANES` elements; the other lanes are zero.
+    ///
+    /// # Safety
+    /// `p` must be valid for reading `n` elements.
+    unsafe fn load_n(p: *const Self::Scalar, n: usize) -> Self;
+    /// Writes the first `n <= LANES` lanes.
+    ///
+    /// # Safety
+    /// `p` must be valid for writing `n` elements.
+    unsafe fn store_n(self, p: *mut Self::Scalar, n: usize);
+    /// `self + b`.
+    fn add(self, b: Self) -> Self;
+    /// `self - b`.
+    fn sub(self, b: Self) -> Self;
+    /// `self * b`.
+    fn mul(self, b: Self) -> Self;
+    /// `self / b`.
+    fn div(self, b: Self) -> Self;
+    /// `self * b + c`, rounded once where the instruction set can.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+    /// The smaller; `b` where either is NaN.
+    fn min(self, b: Self) -> Self;
+    /// The larger; `b` where either is NaN.
+    fn max(self, b: Self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// `self` where `self > 0`, elsewhere zero; NaN stays.
+    fn relu(self) -> Self;
+    /// `y` where `self > 0`, elsewhere zero.
+    fn where_positive(self, y: Self) -> Self;
+    /// `2^self` for integral lanes within the exponent range of normal numbers.
+    fn pow2(self) -> Self;
+    /// `e^self`; see [`crate::activation`] for the error.
+    fn exp(self) -> Self;
+    /// `tanh(self)`.
+    fn tanh(self) -> Self;
+    /// `1 / (1 + e^-self)`.
+    fn sigmoid(self) -> Self;
+    /// The lanes added, in a fixed order.
+    fn sum(self) -> Self::Scalar;
+    /// The largest lane.
+    fn max_lane(self) -> Self::Scalar;
+}
+
+/// A body written once over [`Vector`]; arguments are its fields.
+///
+/// `run` is `#[inline(always)]`, so that it is compiled inside the shell of each instruction set.
+pub trait Kernel<F: Scalar> {
+    /// What it returns.
+    type Output;
+    /// The body.
+    fn run<V: Vector<Scalar = F>>(self) -> Self::Output;
+}

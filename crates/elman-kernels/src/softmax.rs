@@ -14,6 +14,11 @@ pub const IGNORE: u32 = u32::MAX;
 /// If `logits` is not `targets.len()` rows, or a target is not below `V`.
 #[cfg(feature = "std")]
 pub fn cross_entropy_backward<F: Scalar>(logits: &mut [F], targets: &[u32], scale: F) -> f64 {
+    cross_entropy_backward_on(Isa::best(), logits, targets, scale)
+}
+
+#[cfg(feature = "std")]
+pub(crate) fn cross_entropy_backward_on<F: Scalar>(isa: Isa, logits: &mut [F], targets: &[u32], scale: F) -> f64 {
     let classes = classes(logits, targets);
     let mut loss_nats = 0.0;
     for (row, &target) in logits.chunks_exact_mut(classes.max(1)).zip(targets) {
@@ -22,7 +27,7 @@ pub fn cross_entropy_backward<F: Scalar>(logits: &mut [F], targets: &[u32], scal
             continue;
         }
         let logit = row[target as usize].to_f64();
-        let (max, sum) = F::run(Isa::best(), Softmax { row, scale });
+        let (max, sum) = F::run(isa, Softmax { row, scale });
         loss_nats += sum.to_f64().ln() + max.to_f64() - logit;
         row[target as usize] -= scale;
     }
@@ -35,11 +40,16 @@ pub fn cross_entropy_backward<F: Scalar>(logits: &mut [F], targets: &[u32], scal
 /// If `logits` is not `targets.len()` rows, or a target is not below `V`.
 #[cfg(feature = "std")]
 pub fn cross_entropy<F: Scalar>(logits: &[F], targets: &[u32]) -> f64 {
+    cross_entropy_on(Isa::best(), logits, targets)
+}
+
+#[cfg(feature = "std")]
+pub(crate) fn cross_entropy_on<F: Scalar>(isa: Isa, logits: &[F], targets: &[u32]) -> f64 {
     let classes = classes(logits, targets);
     let mut loss_nats = 0.0;
     for (row, &target) in logits.chunks_exact(classes.max(1)).zip(targets) {
         if target != IGNORE {
-            let (max, sum) = F::run(Isa::best(), MaxAndSum { row });
+            let (max, sum) = F::run(isa, MaxAndSum { row });
             loss_nats += sum.to_f64().ln() + max.to_f64() - row[target as usize].to_f64();
         }
     }
@@ -160,12 +170,14 @@ mod tests {
             let targets: Vec<u32> = (0..n).map(|i| if i == 3 { IGNORE } else { (i * 5 % classes) as u32 }).collect();
             let exact: Vec<f64> = logits.iter().map(|&x| f64::from(x)).collect();
             let (want, want_grad) = reference::cross_entropy(&exact, &targets, 0.25);
-            let mut grad = logits.clone();
-            let got = cross_entropy_backward(&mut grad, &targets, 0.25);
-            assert!((got - want).abs() <= 1e-5 * want.abs().max(1.0), "{classes}: {got} {want}");
-            assert_eq!(cross_entropy(&logits, &targets), got);
-            for (g, w) in grad.iter().zip(&want_grad) {
-                assert!((f64::from(*g) - w).abs() <= 1e-6, "{classes}: {g} {w}");
+            for isa in Isa::available() {
+                let mut grad = logits.clone();
+                let got = cross_entropy_backward_on(isa, &mut grad, &targets, 0.25);
+                assert!((got - want).abs() <= 1e-5 * want.abs().max(1.0), "{isa:?} {classes}: {got} {want}");
+                assert_eq!(cross_entropy_on(isa, &logits, &targets), got);
+                for (g, w) in grad.iter().zip(&want_grad) {
+                    assert!((f64::from(*g) - w).abs() <= 1e-6, "{isa:?} {classes}: {g} {w}");
+                }
             }
         }
     }

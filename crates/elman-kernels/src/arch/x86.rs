@@ -132,7 +132,7 @@ impl Vector for Avx2 {
     const LANES: usize = 8;
     // 12 accumulators, the rest for operands.
     const ROWS_2: usize = 6;
-    const ROWS_3: usize = 4;
+    const ROWS_3: usize = 3;
     const ROWS_4: usize = 3;
 
     same_but_for_width!(_mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_min_ps

@@ -9,6 +9,7 @@
 
 use super::{Epilogue, load, recurrent, registers, store};
 use crate::gemm::Packed;
+use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
 
@@ -113,12 +114,12 @@ struct OverRows<'a, F, P> {
     body: P,
 }
 
-fn over_rows<F: Scalar, P: Pointwise<F>>(hidden: usize, a: &mut [F], h_prev: &[F], x: &mut [F], body: P) {
+fn over_rows<F: Scalar, P: Pointwise<F>>(isa: Isa, hidden: usize, a: &mut [F], h_prev: &[F], x: &mut [F], body: P) {
     assert!(
         x.len() == h_prev.len() && a.len() == 4 * x.len() && x.len().is_multiple_of(hidden),
         "states and gates of a GRU step differ in rows"
     );
-    F::run(crate::Isa::best(), OverRows { hidden, a, h_prev, x, body });
+    F::run(isa, OverRows { hidden, a, h_prev, x, body });
 }
 
 impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
@@ -154,6 +155,10 @@ impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
 /// # Panics
 /// If a length does not fit.
 pub fn backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
+    backward_on(Isa::best(), hidden, a, h_prev, dh);
+}
+
+pub(crate) fn backward_on<F: Scalar>(isa: Isa, hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
     struct Backward;
     impl<F: Scalar> Pointwise<F> for Backward {
         #[inline(always)]
@@ -165,7 +170,7 @@ pub fn backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F
             ([da_r, da_z, da_n, da_n.mul(r)], dh.mul(z))
         }
     }
-    over_rows(hidden, a, h_prev, dh, Backward);
+    over_rows(isa, hidden, a, h_prev, dh, Backward);
 }
 
 /// First half of the reset-before form: `a`'s `r` and `z`, finished pre-activations, are activated, and its fourth part
@@ -182,7 +187,7 @@ pub fn reset<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
             ([r, z.sigmoid(), n, r.mul(h_prev)], h)
         }
     }
-    over_rows(hidden, a, h_prev, h, Reset);
+    over_rows(Isa::best(), hidden, a, h_prev, h, Reset);
 }
 
 /// Second half of the reset-before form: `n`, a finished pre-activation, is activated; writes `h` `[B, H]`.
@@ -198,7 +203,7 @@ pub fn update<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) 
             ([r, z, n, s], z.mul_add(h_prev.sub(n), n))
         }
     }
-    over_rows(hidden, a, h_prev, h, Update);
+    over_rows(Isa::best(), hidden, a, h_prev, h, Update);
 }
 
 /// Backward of [`update`]: `z` and `n` become their gradients before activation; `dh` as in [`backward`].
@@ -216,7 +221,7 @@ pub fn update_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: 
             ([r, da_z, da_n, s], dh.mul(z))
         }
     }
-    over_rows(hidden, a, h_prev, dh, UpdateBackward);
+    over_rows(Isa::best(), hidden, a, h_prev, dh, UpdateBackward);
 }
 
 /// Backward of [`reset`]: `ds` `[B, H]` is dL/d(r h_prev) and becomes its share of dL/dh_{t-1}; `r` becomes its gradient
@@ -234,5 +239,5 @@ pub fn reset_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &
             ([da_r, z, n, s], ds.mul(r))
         }
     }
-    over_rows(hidden, a, h_prev, ds, ResetBackward);
+    over_rows(Isa::best(), hidden, a, h_prev, ds, ResetBackward);
 }

@@ -5,6 +5,7 @@
 
 use super::{Epilogue, load, recurrent, registers, store};
 use crate::gemm::Packed;
+use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
 
@@ -126,6 +127,19 @@ pub fn backward<F: Scalar>(
     dh: &[F],
     dc: &mut [F],
 ) {
+    backward_on(Isa::best(), hidden, peephole, a, c_prev, c, dh, dc);
+}
+
+pub(crate) fn backward_on<F: Scalar>(
+    isa: Isa,
+    hidden: usize,
+    peephole: Option<&[F]>,
+    a: &mut [F],
+    c_prev: &[F],
+    c: &[F],
+    dh: &[F],
+    dc: &mut [F],
+) {
     assert!(
         [c_prev.len(), c.len(), dc.len()] == [dh.len(); 3]
             && a.len() == 4 * dh.len()
@@ -133,7 +147,7 @@ pub fn backward<F: Scalar>(
         "states and gates of an LSTM step differ in rows"
     );
     assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
-    F::run(crate::Isa::best(), Backward { hidden, peephole, a, c_prev, c, dh, dc });
+    F::run(isa, Backward { hidden, peephole, a, c_prev, c, dh, dc });
 }
 
 struct Backward<'a, F> {

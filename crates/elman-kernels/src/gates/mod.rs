@@ -142,3 +142,96 @@ pub(crate) unsafe fn store<V: Vector>(v: V, p: *mut V::Scalar, n: usize) {
     // SAFETY: the caller vouches.
     unsafe { if n == V::LANES { v.store(p) } else { v.store_n(p, n) } }
 }
+
+/// The SIMD bodies against the same formulas in f64 (which the training crate holds to finite differences and PyTorch).
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::gates::rnn::Nonlinearity;
+    use crate::{Isa, Mat, Packed, Scalar};
+    use std::vec::Vec;
+
+    fn numbers<F: Scalar>(n: usize, seed: usize) -> Vec<F> {
+        (0..n).map(|i| F::from_f64(((i * 7919 + seed * 104_729) % 2003) as f64 / 1001.5 - 1.0)).collect()
+    }
+
+    /// All that a forward and a backward step of one cell write.
+    fn step<F: Scalar>(isa: Isa, cell: &str, rows: usize, hidden: usize) -> Vec<f64> {
+        let scale = |v: Vec<F>| -> Vec<F> { v.iter().map(|&x| x / F::from_f64((hidden as f64).sqrt())).collect() };
+        let state = |seed| numbers::<F>(rows * hidden, seed);
+        let (h_prev, c_prev) = (state(1), state(2));
+        let (mut h, mut c, mut a) = (state(3), state(4), numbers::<F>(rows * 4 * hidden, 5));
+        let (mut dh, mut dc) = (state(6), state(7));
+        let p = numbers::<F>(3 * hidden, 8);
+        let w = scale(numbers(4 * hidden * hidden, 9));
+        let mut w_hh = Packed::new();
+        let gates = match cell {
+            "lstm" | "peephole" => 4,
+            "gru" => 3,
+            _ => 1,
+        };
+        w_hh.pack_on(isa, Mat::new(&w, gates * hidden, hidden).t(), gates);
+        let nonlinearity = if cell == "relu" { Nonlinearity::Relu } else { Nonlinearity::Tanh };
+        let peephole = (cell == "peephole").then_some(&p[..]);
+        let mut out = Vec::new();
+        match gates {
+            4 => {
+                lstm::forward(&w_hh, peephole, &h_prev, &c_prev, &mut a, &mut c, &mut h);
+                out.extend_from_slice(&a);
+                lstm::backward_on(isa, hidden, peephole, &mut a, &c_prev, &c, &dh, &mut dc);
+            }
+            3 => {
+                gru::forward(&w_hh, &p[..hidden], &h_prev, &mut a, &mut h);
+                out.extend_from_slice(&a);
+                gru::backward_on(isa, hidden, &mut a, &h_prev, &mut dh);
+            }
+            _ => {
+                rnn::forward(&w_hh, nonlinearity, &h_prev, &mut h);
+                rnn::backward_on(isa, nonlinearity, &h, &mut dh);
+            }
+        }
+        for part in [a, c, h, dh, dc] {
+            out.extend_from_slice(&part);
+        }
+        out.into_iter().map(F::to_f64).collect()
+    }
+
+    #[test]
+    fn every_cell_on_every_instruction_set_is_near_its_f64_self() {
+        for isa in Isa::available() {
+            for cell in ["tanh", "relu", "gru", "lstm", "peephole"] {
+                for (rows, hidden) in [(1, 1), (2, 3), (5, 8), (3, 17), (16, 33), (40, 64), (7, 300)] {
+                    let got = step::<f32>(isa, cell, rows, hidden);
+                    let want = step::<f64>(isa, cell, rows, hidden);
+                    for (i, (g, w)) in got.iter().zip(&want).enumerate() {
+                        assert!((g - w).abs() <= 2e-5, "{isa:?} {cell} [{rows}, {hidden}] value {i}: {g} {w}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_step_does_not_depend_on_the_rows_beside_it() {
+        let hidden = 200;
+        let w = numbers::<f32>(4 * hidden * hidden, 1);
+        let mut w_hh = Packed::new();
+        w_hh.pack_gates(Mat::new(&w, 4 * hidden, hidden).t(), 4);
+        let run = |rows: core::ops::Range<usize>| {
+            let part = |seed, width: usize| {
+                numbers::<f32>(40 * width * hidden, seed)[rows.start * width * hidden..rows.end * width * hidden]
+                    .to_vec()
+            };
+            let (mut a, mut c, mut h) = (part(2, 4), part(5, 1), part(6, 1));
+            lstm::forward(&w_hh, None, &part(3, 1), &part(4, 1), &mut a, &mut c, &mut h);
+            (a, c, h)
+        };
+        let all = run(0..40);
+        for r in 0..40 {
+            let one = run(r..r + 1);
+            assert_eq!(one.0, all.0[r * 4 * hidden..(r + 1) * 4 * hidden]);
+            assert_eq!(one.1, all.1[r * hidden..(r + 1) * hidden]);
+            assert_eq!(one.2, all.2[r * hidden..(r + 1) * hidden]);
+        }
+    }
+}

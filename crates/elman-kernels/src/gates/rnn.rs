@@ -2,6 +2,7 @@
 
 use super::{Epilogue, load, recurrent, registers, store};
 use crate::gemm::{PLAIN, Packed};
+use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
 
@@ -95,8 +96,12 @@ impl<V: Vector> Epilogue<V, PLAIN> for End<V> {
 /// # Panics
 /// If the lengths differ.
 pub fn backward<F: Scalar>(nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {
+    backward_on(Isa::best(), nonlinearity, h, dh);
+}
+
+pub(crate) fn backward_on<F: Scalar>(isa: Isa, nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {
     assert_eq!(h.len(), dh.len(), "states of a step differ in rows");
-    F::run(crate::Isa::best(), Backward { nonlinearity, h, dh });
+    F::run(isa, Backward { nonlinearity, h, dh });
 }
 
 struct Backward<'a, F> {

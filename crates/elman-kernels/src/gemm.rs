@@ -17,7 +17,7 @@ const ROWS: usize = 192;
 /// The right operand `[K, N]` of a product, laid out in panels so that the inner loop reads it in order.
 ///
 /// Weights are packed once per optimizer step and then used at every time step.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Packed<F> {
     pub(crate) data: Buffer<F>,
     pub(crate) depth: usize,
@@ -26,16 +26,10 @@ pub struct Packed<F> {
     pub(crate) isa: Isa,
 }
 
-impl<F: Scalar> Default for Packed<F> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<F: Scalar> Packed<F> {
     /// Packs nothing yet.
     pub fn new() -> Self {
-        Packed { data: Buffer::new(), depth: 0, cols: 0, gates: 1, isa: Isa::best() }
+        Packed::default()
     }
 
     /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
@@ -122,16 +116,10 @@ fn pack_part<F: Scalar>(b: Mat<F>, col: usize, n: usize, panel: &mut [F], lanes:
 }
 
 /// Working memory of products; grows to the largest and stays.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Scratch<F> {
     a: Buffer<F>,
     b: Packed<F>,
-}
-
-impl<F: Scalar> Default for Scratch<F> {
-    fn default() -> Self {
-        Scratch { a: Buffer::new(), b: Packed::new() }
-    }
 }
 
 /// What a product starts from.

@@ -109,6 +109,13 @@ impl Isa {
     }
 }
 
+impl Default for Isa {
+    /// [`Isa::best`].
+    fn default() -> Self {
+        Isa::best()
+    }
+}
+
 impl core::fmt::Debug for Isa {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.name())

@@ -1,0 +1,162 @@
+//! Gated recurrent unit (Cho et al. 2014): `r, z = sigmoid(a)`, `h_t = (1 - z) n + z h_{t-1}`.
+//!
+//! The candidate `n` comes in two forms, by where the reset gate acts:
+//! after the recurrent product (cuDNN, PyTorch, Keras' `reset_after`): `n = tanh(a_n + r (W_hn h_{t-1} + b_hn))`;
+//! before it (the paper): `n = tanh(a_n + W_hn (r h_{t-1}) + b_hn)`, which needs a second product at every step.
+//!
+//! A row of the tape's gates has four parts `r, z, n, q`; see [`elman_kernels::gates::gru`].
+
+use elman_kernels::{Mat, MatMut, Scalar, Start, gates::gru, gemm, rows};
+
+use super::source::pack_back;
+use super::{Cell, Input, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
+use crate::param::{Grads, Params};
+
+/// Gates of the cell.
+pub(super) const GATES: usize = 3;
+/// Parts in a row of the tape.
+const PARTS: usize = 4;
+
+/// Where the reset gate acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// On the recurrent product, as in PyTorch.
+    After,
+    /// On the state before the product, as in Cho et al. 2014.
+    Before,
+}
+
+/// A GRU layer in one direction.
+#[derive(Clone, Debug)]
+pub struct Gru {
+    /// Matrices and biases, gates in the order `r, z, n`.
+    pub weights: Weights,
+    /// Where the reset gate acts.
+    pub reset: Reset,
+}
+
+impl Cell for Gru {
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {
+        let w = &self.weights;
+        let hidden = w.hidden;
+        let (b_ih, b_hh) = (w.b_ih.of(params), w.b_hh.of(params));
+        // The reset gate scales b_hn only where it acts after the product.
+        let shared = if self.reset == Reset::After { 2 * hidden } else { 3 * hidden };
+        prepared.bias.clear();
+        prepared.bias.extend_from_slice(b_ih);
+        rows::add(&b_hh[..shared], &mut prepared.bias[..shared]);
+        prepared.b_hn.clear();
+        prepared.b_hn.extend_from_slice(&b_hh[2 * hidden..]);
+        w.prepare_input(params, prepared);
+        let w_hh = w.w_hh.of(params);
+        match self.reset {
+            Reset::After => prepared.w_hh.pack_gates(w.recurrent(params).t(), GATES),
+            Reset::Before => {
+                prepared.w_hh.pack(Mat::new(w_hh, 2 * hidden, hidden).t());
+                prepared.w_hn.pack(Mat::new(&w_hh[2 * hidden * hidden..], hidden, hidden).t());
+            }
+        }
+        pack_back(w, params, 0..2, &mut prepared.w_hh_back);
+        pack_back(w, params, 2..3, &mut prepared.w_hn_back);
+    }
+
+    fn forward<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        state: &mut State<F>,
+        tape: &mut Tape<F>,
+    ) {
+        let hidden = self.weights.hidden;
+        tape.begin(steps, hidden, PARTS, state);
+        let width = PARTS * hidden;
+        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, width, &mut tape.scratch);
+        for t in 0..steps.len() {
+            let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
+            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            if self.reset == Reset::After {
+                gru::forward(&prepared.w_hh, &prepared.b_hn, h_prev, a, h);
+                continue;
+            }
+            let n = steps.active(t);
+            let scratch = &mut tape.scratch;
+            let r_z = MatMut::strided(a, n, 2 * hidden, width);
+            gemm(Mat::new(h_prev, n, hidden), &prepared.w_hh, r_z, Start::Add, scratch);
+            gru::reset(hidden, a, h_prev, h);
+            // The fourth part, r h_{t-1}, goes through W_hn into the third; they share rows, so it is copied out.
+            copy_columns(a, width, 3 * hidden, h, hidden);
+            let candidate = MatMut::strided(&mut a[2 * hidden..], n, hidden, width);
+            gemm(Mat::new(h, n, hidden), &prepared.w_hn, candidate, Start::Add, scratch);
+            gru::update(hidden, a, h_prev, h);
+        }
+        tape.end(steps, state);
+    }
+
+    fn backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
+        grads: &mut Grads<F>,
+        dx: Option<&mut [F]>,
+    ) {
+        let hidden = self.weights.hidden;
+        let width = PARTS * hidden;
+        let mut scratch = std::mem::take(&mut tape.scratch);
+        // dL/d(r h_{t-1}) of the reset-before form.
+        tape.h_prev.resize(steps.rows().max(steps.batch()) * hidden, F::ZERO);
+        for t in (0..steps.len()).rev() {
+            let n = steps.active(t);
+            let dh_t = &mut dstate.h[..n * hidden];
+            rows::add(part(dh, steps.range(t), hidden), dh_t);
+            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            let h_prev = part(&tape.h, steps.before(t), hidden);
+            if self.reset == Reset::After {
+                // dh becomes dh z; the rest of dL/dh_{t-1} passes through W_hr, W_hz, and W_hn behind r.
+                gru::backward(hidden, a, h_prev, dh_t);
+                let dq = Mat::strided(&a[3 * hidden..], n, hidden, width);
+                gemm(dq, &prepared.w_hn_back, MatMut::new(dh_t, n, hidden), Start::Add, &mut scratch);
+            } else {
+                gru::update_backward(hidden, a, h_prev, dh_t);
+                let ds = &mut tape.h_prev[..n * hidden];
+                let da_n = Mat::strided(&a[2 * hidden..], n, hidden, width);
+                gemm(da_n, &prepared.w_hn_back, MatMut::new(ds, n, hidden), Start::Zero, &mut scratch);
+                gru::reset_backward(hidden, a, h_prev, ds);
+                rows::add(ds, dh_t);
+            }
+            let da_rz = Mat::strided(a, n, 2 * hidden, width);
+            gemm(da_rz, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Add, &mut scratch);
+        }
+        tape.gather_h_prev(steps);
+        let n = steps.rows();
+        let h_prev = Mat::new(tape.h_prev(steps), n, hidden);
+        let gates = &tape.gates[..];
+        self.weights.backward_recurrent(0..2, gates, width, h_prev, &mut scratch, grads);
+        if n > 0 {
+            let (da_n, into_n) = match self.reset {
+                Reset::After => (&gates[3 * hidden..], h_prev),
+                Reset::Before => (&gates[2 * hidden..], Mat::strided(&gates[3 * hidden..], n, hidden, width)),
+            };
+            self.weights.backward_recurrent(2..3, da_n, width, into_n, &mut scratch, grads);
+        }
+        let dtable = &mut tape.dtable;
+        self.weights.backward_input(params, prepared, x, gates, width, dtable, &mut scratch, grads, dx);
+        tape.scratch = scratch;
+    }
+}
+
+/// Columns `from..from + to_width` of rows of `width` to rows of `to_width`.
+fn copy_columns<F: Copy>(x: &[F], width: usize, from: usize, to: &mut [F], to_width: usize) {
+    for (row, to) in x.chunks_exact(width).zip(to.chunks_exact_mut(to_width)) {
+        to.copy_from_slice(&row[from..from + to_width]);
+    }
+}

@@ -1,0 +1,124 @@
+//! Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+//!
+//! `i, f, o = sigmoid(a)`, `g = tanh(a)` with `a = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh`;
+//! `c_t = f c_{t-1} + i g`,  `h_t = o tanh(c_t)`. Gates stand in the order `i, f, g, o`.
+//!
+//! With peepholes (Gers & Schmidhuber 2000) `i` and `f` also see `c_{t-1}` and `o` sees `c_t`, unit by unit.
+
+use elman_kernels::{Mat, MatMut, Scalar, Start, gates::lstm, gemm};
+
+use super::source::{pack_back, sum_into};
+use super::{Cell, Input, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
+use crate::param::{Grads, Params, Slot};
+
+/// Gates of the cell.
+pub(super) const GATES: usize = 4;
+
+/// An LSTM layer in one direction.
+#[derive(Clone, Debug)]
+pub struct Lstm {
+    /// Matrices and biases, gates in the order `i, f, g, o`.
+    pub weights: Weights,
+    /// Peepholes `[3, H]` of `i, f, o`.
+    pub peephole: Option<Slot>,
+}
+
+impl Cell for Lstm {
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {
+        let w = &self.weights;
+        sum_into(&mut prepared.bias, w.b_ih.of(params), w.b_hh.of(params));
+        w.prepare_input(params, prepared);
+        prepared.w_hh.pack_gates(w.recurrent(params).t(), GATES);
+        pack_back(w, params, 0..GATES, &mut prepared.w_hh_back);
+        prepared.peephole.clear();
+        prepared.peephole.extend(self.peephole.iter().flat_map(|p| p.of(params)));
+    }
+
+    fn forward<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        state: &mut State<F>,
+        tape: &mut Tape<F>,
+    ) {
+        let hidden = self.weights.hidden;
+        tape.begin(steps, hidden, GATES, state);
+        let width = GATES * hidden;
+        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, width, &mut tape.scratch);
+        let peephole = self.peephole.map(|_| &prepared.peephole[..]);
+        for t in 0..steps.len() {
+            let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
+            let (c_prev, c) = before_and_now(&mut tape.c, steps.before(t), steps.now(t), hidden);
+            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            lstm::forward(&prepared.w_hh, peephole, h_prev, c_prev, a, c, h);
+        }
+        tape.end(steps, state);
+    }
+
+    fn backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
+        grads: &mut Grads<F>,
+        dx: Option<&mut [F]>,
+    ) {
+        let hidden = self.weights.hidden;
+        let width = GATES * hidden;
+        let peephole = self.peephole.map(|_| &prepared.peephole[..]);
+        for t in (0..steps.len()).rev() {
+            // dL/dh_t comes from above and from t + 1.
+            let n = steps.active(t);
+            let dh_t = &mut dstate.h[..n * hidden];
+            elman_kernels::rows::add(part(dh, steps.range(t), hidden), dh_t);
+            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            let c_prev = part(&tape.c, steps.before(t), hidden);
+            let c = part(&tape.c, steps.now(t), hidden);
+            // Turns the gates into `da` and dL/dc_t into dL/dc_{t-1}.
+            lstm::backward(hidden, peephole, a, c_prev, c, dh_t, &mut dstate.c[..n * hidden]);
+            // dh_{t-1} = da W_hh
+            let da = Mat::new(a, n, width);
+            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero, &mut tape.scratch);
+        }
+        self.peephole_gradient(steps, tape, grads);
+        // The weights see all T steps at once: one large product each, not T small ones.
+        tape.gather_h_prev(steps);
+        let mut scratch = std::mem::take(&mut tape.scratch);
+        let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);
+        self.weights.backward_recurrent(0..GATES, &tape.gates, width, h_prev, &mut scratch, grads);
+        let dtable = &mut tape.dtable;
+        self.weights.backward_input(params, prepared, x, &tape.gates, width, dtable, &mut scratch, grads, dx);
+        tape.scratch = scratch;
+    }
+}
+
+impl Lstm {
+    /// `dp_i += sum da_i c_{t-1}`, `dp_f += sum da_f c_{t-1}`, `dp_o += sum da_o c_t`.
+    fn peephole_gradient<F: Scalar>(&self, steps: &Steps, tape: &Tape<F>, grads: &mut Grads<F>) {
+        let Some(slot) = self.peephole else { return };
+        let hidden = self.weights.hidden;
+        let (dp_i, rest) = slot.of_mut(grads).split_at_mut(hidden);
+        let (dp_f, dp_o) = rest.split_at_mut(hidden);
+        for t in 0..steps.len() {
+            let da = part(&tape.gates, steps.range(t), GATES * hidden);
+            let c_prev = part(&tape.c, steps.before(t), hidden);
+            let c = part(&tape.c, steps.now(t), hidden);
+            for (row, da) in da.chunks_exact(GATES * hidden).enumerate() {
+                for j in 0..hidden {
+                    dp_i[j] += da[j] * c_prev[row * hidden + j];
+                    dp_f[j] += da[hidden + j] * c_prev[row * hidden + j];
+                    dp_o[j] += da[3 * hidden + j] * c[row * hidden + j];
+                }
+            }
+        }
+    }
+}

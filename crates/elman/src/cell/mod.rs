@@ -1,0 +1,194 @@
+//! Recurrent cells: forward and backward through time, written by hand, side by side in one file per cell.
+//!
+//! A cell holds places and sizes, no numbers. It runs over one block of sequences on one thread: threads split the batch
+//! above it. All its buffers live in a [`Tape`] and are reused, so that from the second batch on nothing is allocated.
+
+mod any;
+mod gru;
+mod lstm;
+mod rnn;
+mod source;
+mod steps;
+
+pub use any::{AnyCell, CellKind};
+pub use gru::{Gru, Reset};
+pub use lstm::Lstm;
+pub use rnn::Rnn;
+pub use source::{Input, Source, Weights};
+pub use steps::{Order, Steps};
+
+pub use elman_kernels::gates::rnn::Nonlinearity;
+use elman_kernels::{Packed, Scalar, Scratch};
+
+use crate::param::{Grads, Params};
+
+/// What every cell can do. `T` steps, `B` sequences, `N` rows in all ([`Steps`]), `H` hidden units.
+pub trait Cell {
+    /// The places and sizes of the weights.
+    fn weights(&self) -> &Weights;
+
+    /// Rearranges the weights for the kernels: once per optimizer step, shared by all blocks of a batch.
+    fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>);
+
+    /// `x` to `tape.h()` `[N, H]`, from `state`; leaves the final state of each sequence in `state`.
+    fn forward<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        state: &mut State<F>,
+        tape: &mut Tape<F>,
+    );
+
+    /// Backpropagation through time, from `T - 1` to 0. Takes dL/dh `[N, H]` and, in `dstate`, dL/d(final state); leaves
+    /// there dL/d(initial state). Adds to `grads` and to `dx` `[N, I]`, so that a batch may be split. Uses up the tape.
+    fn backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
+        grads: &mut Grads<F>,
+        dx: Option<&mut [F]>,
+    );
+}
+
+/// The state of `B` sequences between two steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State<F> {
+    /// Hidden state `[B, H]`.
+    pub h: Vec<F>,
+    /// Cell state `[B, H]` of an LSTM; empty for other cells.
+    pub c: Vec<F>,
+}
+
+impl<F: Scalar> State<F> {
+    /// The zero state.
+    pub fn zeros(batch: usize, hidden: usize, has_c: bool) -> Self {
+        State { h: vec![F::ZERO; batch * hidden], c: vec![F::ZERO; if has_c { batch * hidden } else { 0 }] }
+    }
+
+    /// Sets it to zero.
+    pub fn zero(&mut self) {
+        self.h.fill(F::ZERO);
+        self.c.fill(F::ZERO);
+    }
+}
+
+/// The weights as the kernels want them, and tables made from them.
+#[derive(Clone, Default)]
+pub struct Prepared<F> {
+    /// `W_ih^T` `[I, gH]`, for dense input and for making the token table.
+    w_ih: Packed<F>,
+    /// `W_ih` `[gH, I]`, for the gradient of the input.
+    w_ih_back: Packed<F>,
+    /// `W_hh^T`, gates side by side.
+    w_hh: Packed<F>,
+    /// `W_hh` `[gH, H]` (GRU: the rows of `r` and `z`), for the gradient of the state before.
+    w_hh_back: Packed<F>,
+    /// GRU: `W_hn^T` (reset-before form), and the rows of `n` in `W_hh`.
+    w_hn: Packed<F>,
+    w_hn_back: Packed<F>,
+    /// What is added to the input product `[gH]`.
+    bias: Vec<F>,
+    /// GRU: `b_hn` `[H]`, which the reset gate scales.
+    b_hn: Vec<F>,
+    /// Peepholes `[3H]`, or empty.
+    peephole: Vec<F>,
+    /// For token input: `E W_ih^T + bias` `[V, gH]`.
+    table: Vec<F>,
+    scratch: Scratch<F>,
+}
+
+/// What backward needs of forward; working memory of one block, reused from batch to batch.
+#[derive(Clone, Default)]
+pub struct Tape<F> {
+    /// The initial state and all later ones, `[B + N, H]`.
+    h: Vec<F>,
+    /// As `h`, for an LSTM.
+    c: Vec<F>,
+    /// Activated gates `[N, 4H]`, which backward turns into their gradients (simple RNN: `[N, H]`, gradients only).
+    gates: Vec<F>,
+    /// The state before each row `[N, H]`, gathered where sequences differ in length.
+    h_prev: Vec<F>,
+    /// Gradient of the token table `[V, gH]`.
+    dtable: Vec<F>,
+    batch: usize,
+    hidden: usize,
+    scratch: Scratch<F>,
+}
+
+impl<F: Scalar> Tape<F> {
+    /// The outputs `[N, H]` of the last forward pass.
+    pub fn h(&self) -> &[F] {
+        &self.h[self.batch * self.hidden..]
+    }
+
+    /// Makes room for a pass and writes the initial state. `gates`: parts in a row of `gates`.
+    fn begin(&mut self, steps: &Steps, hidden: usize, gates: usize, state: &State<F>) {
+        let (batch, rows) = (steps.batch(), steps.rows());
+        assert_eq!(state.h.len(), batch * hidden, "a state [B, H] for B = {batch}, H = {hidden}");
+        (self.batch, self.hidden) = (batch, hidden);
+        self.h.resize((batch + rows) * hidden, F::ZERO);
+        self.h[..batch * hidden].copy_from_slice(&state.h);
+        if !state.c.is_empty() {
+            self.c.resize((batch + rows) * hidden, F::ZERO);
+            self.c[..batch * hidden].copy_from_slice(&state.c);
+        }
+        self.gates.resize(rows * gates * hidden, F::ZERO);
+    }
+
+    /// Copies the last state of each sequence.
+    fn end(&self, steps: &Steps, state: &mut State<F>) {
+        let hidden = self.hidden;
+        for (sequence, len) in (0..steps.batch()).map(|b| (b, steps.len_of(b))) {
+            let from = if len == 0 { sequence } else { self.batch + steps.range(len - 1).start + sequence } * hidden;
+            let to = sequence * hidden;
+            state.h[to..to + hidden].copy_from_slice(&self.h[from..from + hidden]);
+            if !state.c.is_empty() {
+                state.c[to..to + hidden].copy_from_slice(&self.c[from..from + hidden]);
+            }
+        }
+    }
+
+    /// The state before each row, `[N, H]`: a slice of `h` where lengths are equal, else gathered.
+    fn gather_h_prev(&mut self, steps: &Steps) {
+        if steps.is_ragged() {
+            let hidden = self.hidden;
+            self.h_prev.resize(steps.rows() * hidden, F::ZERO);
+            for t in 0..steps.len() {
+                let (from, to) = (steps.before(t), steps.range(t));
+                self.h_prev[to.start * hidden..to.end * hidden]
+                    .copy_from_slice(&self.h[from.start * hidden..from.end * hidden]);
+            }
+        }
+    }
+
+    fn h_prev(&self, steps: &Steps) -> &[F] {
+        if steps.is_ragged() { &self.h_prev } else { &self.h[..steps.rows() * self.hidden] }
+    }
+}
+
+/// Rows `rows` of a matrix with `width` columns.
+fn part<F>(x: &[F], rows: std::ops::Range<usize>, width: usize) -> &[F] {
+    &x[rows.start * width..rows.end * width]
+}
+
+/// As [`part`], to write.
+fn part_mut<F>(x: &mut [F], rows: std::ops::Range<usize>, width: usize) -> &mut [F] {
+    &mut x[rows.start * width..rows.end * width]
+}
+
+/// The states before a step, to read, and those of the step, to write. `now` begins after `before` ends.
+fn before_and_now<F>(
+    states: &mut [F],
+    before: std::ops::Range<usize>,
+    now: std::ops::Range<usize>,
+    width: usize,
+) -> (&[F], &mut [F]) {
+    let (old, new) = states.split_at_mut(now.start * width);
+    (part(old, before, width), &mut new[..now.len() * width])
+}

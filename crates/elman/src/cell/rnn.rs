@@ -1,0 +1,84 @@
+//! The simple recurrent network (Elman 1990): `h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`, or with relu.
+
+use elman_kernels::{Mat, MatMut, Scalar, Start, gates::rnn, gemm};
+
+use super::source::{pack_back, sum_into};
+use super::{Cell, Input, Nonlinearity, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
+use crate::param::{Grads, Params};
+
+/// A simple recurrent layer in one direction.
+#[derive(Clone, Debug)]
+pub struct Rnn {
+    /// Matrices and biases.
+    pub weights: Weights,
+    /// tanh or relu.
+    pub nonlinearity: Nonlinearity,
+}
+
+impl Cell for Rnn {
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {
+        let w = &self.weights;
+        sum_into(&mut prepared.bias, w.b_ih.of(params), w.b_hh.of(params));
+        w.prepare_input(params, prepared);
+        prepared.w_hh.pack(w.recurrent(params).t());
+        pack_back(w, params, 0..1, &mut prepared.w_hh_back);
+    }
+
+    fn forward<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        state: &mut State<F>,
+        tape: &mut Tape<F>,
+    ) {
+        let hidden = self.weights.hidden;
+        tape.begin(steps, hidden, 1, state);
+        // The pre-activations are written where the states will stand.
+        let a = &mut tape.h[steps.batch() * hidden..];
+        self.weights.project(prepared, x, steps.rows(), a, hidden, &mut tape.scratch);
+        for t in 0..steps.len() {
+            let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
+            rnn::forward(&prepared.w_hh, self.nonlinearity, h_prev, h);
+        }
+        tape.end(steps, state);
+    }
+
+    fn backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
+        grads: &mut Grads<F>,
+        dx: Option<&mut [F]>,
+    ) {
+        let hidden = self.weights.hidden;
+        for t in (0..steps.len()).rev() {
+            let n = steps.active(t);
+            let da = part_mut(&mut tape.gates, steps.range(t), hidden);
+            // dL/dh_t comes from above and from t + 1; da = dh (1 - h^2).
+            let dh_t = &mut dstate.h[..n * hidden];
+            da.copy_from_slice(part(dh, steps.range(t), hidden));
+            elman_kernels::rows::add(dh_t, da);
+            rnn::backward(self.nonlinearity, part(&tape.h, steps.now(t), hidden), da);
+            // dh_{t-1} = da W_hh
+            let da = Mat::new(da, n, hidden);
+            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero, &mut tape.scratch);
+        }
+        tape.gather_h_prev(steps);
+        let mut scratch = std::mem::take(&mut tape.scratch);
+        let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);
+        self.weights.backward_recurrent(0..1, &tape.gates, hidden, h_prev, &mut scratch, grads);
+        let dtable = &mut tape.dtable;
+        self.weights.backward_input(params, prepared, x, &tape.gates, hidden, dtable, &mut scratch, grads, dx);
+        tape.scratch = scratch;
+    }
+}

@@ -1,0 +1,259 @@
+//! What feeds a cell, and the half of a cell that does not recur: the input product over all steps at once.
+//!
+//! Dense input is one product `[N, I] x [I, gH]`. Tokens multiply no one-hot vector: `E W_ih^T + b` is a table of `V` rows
+//! made once per optimizer step and gathered; its gradient is a scatter-add into `V` rows, then small products.
+
+use elman_kernels::{Mat, MatMut, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked, rows};
+
+use super::Prepared;
+use crate::param::{Grads, Init, Layout, Params, Slot};
+use crate::rng::Rng;
+
+/// Where a cell's input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Vectors of this width, `I`.
+    Dense(usize),
+    /// Tokens below `V`: one-hot vectors, `I = V`.
+    Tokens(usize),
+    /// Tokens below `V` through an embedding `[V, E]`: `I = E`.
+    Embedded {
+        /// `V`.
+        vocab: usize,
+        /// `E`.
+        width: usize,
+        /// The embedding matrix.
+        slot: Slot,
+    },
+}
+
+impl Source {
+    /// `I`, the columns of `W_ih`.
+    pub fn width(self) -> usize {
+        match self {
+            Source::Dense(width) | Source::Tokens(width) | Source::Embedded { width, .. } => width,
+        }
+    }
+}
+
+/// A batch of input, `N` rows.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a, F> {
+    /// `[N, I]`.
+    Dense(&'a [F]),
+    /// `[N]`.
+    Tokens(&'a [u32]),
+}
+
+/// The places and sizes of a cell's weights, named and ordered as PyTorch's.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// What feeds it.
+    pub source: Source,
+    /// `H`.
+    pub hidden: usize,
+    /// Gates `g`.
+    pub gates: usize,
+    /// `[gH, I]`.
+    pub w_ih: Slot,
+    /// `[gH, H]`.
+    pub w_hh: Slot,
+    /// `[gH]`.
+    pub b_ih: Slot,
+    /// `[gH]`.
+    pub b_hh: Slot,
+}
+
+impl Weights {
+    /// Adds a cell's tensors to the layout: `{prefix}weight_ih_{suffix}` and so on; `suffix` such as `l0` or
+    /// `l1_reverse`.
+    pub fn add(layout: &mut Layout, prefix: &str, suffix: &str, source: Source, hidden: usize, gates: usize) -> Self {
+        let mut add = |name: &str, dims: &[usize]| layout.add(format!("{prefix}{name}_{suffix}"), dims);
+        Weights {
+            source,
+            hidden,
+            gates,
+            w_ih: add("weight_ih", &[gates * hidden, source.width()]),
+            w_hh: add("weight_hh", &[gates * hidden, hidden]),
+            b_ih: add("bias_ih", &[gates * hidden]),
+            b_hh: add("bias_hh", &[gates * hidden]),
+        }
+    }
+
+    /// Draws the weights before training.
+    pub fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
+        init.fill(self.w_ih.of_mut(params), self.hidden, false, rng);
+        init.fill_recurrent(self.w_hh.of_mut(params), self.hidden, rng);
+        init.fill(self.b_ih.of_mut(params), self.hidden, true, rng);
+        init.fill(self.b_hh.of_mut(params), self.hidden, true, rng);
+    }
+
+    fn width(&self) -> usize {
+        self.gates * self.hidden
+    }
+
+    /// `W_ih` and its table; `prepared.bias` must be set.
+    pub(super) fn prepare_input<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {
+        let width = self.width();
+        let w_ih = Mat::new(self.w_ih.of(params), width, self.source.width());
+        match self.source {
+            Source::Dense(_) => {
+                prepared.w_ih.pack(w_ih.t());
+                prepared.w_ih_back.pack(w_ih);
+            }
+            Source::Tokens(vocab) => {
+                prepared.table.resize(vocab * width, F::ZERO);
+                let w_ih = self.w_ih.of(params);
+                for (token, row) in prepared.table.chunks_exact_mut(width).enumerate() {
+                    for (j, x) in row.iter_mut().enumerate() {
+                        *x = prepared.bias[j] + w_ih[j * vocab + token];
+                    }
+                }
+            }
+            Source::Embedded { vocab, width: inputs, slot } => {
+                prepared.w_ih.pack(w_ih.t());
+                prepared.table.resize(vocab * width, F::ZERO);
+                gemm(
+                    Mat::new(slot.of(params), vocab, inputs),
+                    &prepared.w_ih,
+                    MatMut::new(&mut prepared.table, vocab, width),
+                    Start::Bias(&prepared.bias),
+                    &mut prepared.scratch,
+                );
+            }
+        }
+    }
+
+    /// Writes `W_ih x + bias` into the first `gH` columns of `out`, whose rows are `stride` apart.
+    pub(super) fn project<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        n: usize,
+        out: &mut [F],
+        stride: usize,
+        scratch: &mut Scratch<F>,
+    ) {
+        match x {
+            Input::Dense(x) => {
+                assert_eq!(x.len(), n * self.source.width(), "input [N, I]");
+                gemm(
+                    Mat::new(x, n, self.source.width()),
+                    &prepared.w_ih,
+                    MatMut::strided(out, n, self.width(), stride),
+                    Start::Bias(&prepared.bias),
+                    scratch,
+                );
+            }
+            Input::Tokens(tokens) => {
+                assert_eq!(tokens.len(), n, "tokens [N]");
+                rows::gather(&prepared.table, self.width(), tokens, out, stride);
+            }
+        }
+    }
+
+    /// Gradients of `W_ih`, `b_ih` and the input from `da` `[N, gH]` with rows `stride` apart.
+    pub(super) fn backward_input<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        da: &[F],
+        stride: usize,
+        dtable: &mut Vec<F>,
+        scratch: &mut Scratch<F>,
+        grads: &mut Grads<F>,
+        dx: Option<&mut [F]>,
+    ) {
+        let (width, inputs) = (self.width(), self.source.width());
+        match x {
+            Input::Dense(x) => {
+                let n = x.len() / inputs;
+                let da_rows = Mat::strided(da, n, width, stride);
+                let dw = MatMut::new(self.w_ih.of_mut(grads), width, inputs);
+                gemm_unpacked(da_rows.t(), Mat::new(x, n, inputs), dw, Start::Add, scratch);
+                rows::sum_add(da, n, stride, self.b_ih.of_mut(grads));
+                if let Some(dx) = dx {
+                    gemm(da_rows, &prepared.w_ih_back, MatMut::new(dx, n, inputs), Start::Add, scratch);
+                }
+            }
+            Input::Tokens(tokens) => {
+                let vocab = prepared.table.len() / width;
+                dtable.clear();
+                dtable.resize(vocab * width, F::ZERO);
+                rows::scatter_add(da, stride, tokens, dtable, width);
+                rows::sum_add(dtable, vocab, width, self.b_ih.of_mut(grads));
+                self.backward_table(params, dtable, vocab, scratch, grads);
+            }
+        }
+    }
+
+    /// Gradients of `W_ih` and the embedding from that of the table `[V, gH]`.
+    fn backward_table<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        dtable: &[F],
+        vocab: usize,
+        scratch: &mut Scratch<F>,
+        grads: &mut Grads<F>,
+    ) {
+        let width = self.width();
+        if let Source::Embedded { width: inputs, slot, .. } = self.source {
+            let dtable = Mat::new(dtable, vocab, width);
+            let embedding = Mat::new(slot.of(params), vocab, inputs);
+            let w_ih = Mat::new(self.w_ih.of(params), width, inputs);
+            let dw = MatMut::new(self.w_ih.of_mut(grads), width, inputs);
+            gemm_unpacked(dtable.t(), embedding, dw, Start::Add, scratch);
+            gemm_unpacked(dtable, w_ih, MatMut::new(slot.of_mut(grads), vocab, inputs), Start::Add, scratch);
+        } else {
+            let dw = self.w_ih.of_mut(grads);
+            for (token, row) in dtable.chunks_exact(width).enumerate() {
+                for (j, x) in row.iter().enumerate() {
+                    dw[j * vocab + token] += *x;
+                }
+            }
+        }
+    }
+
+    /// Gradient of rows `first..first + rows` of `W_hh` from columns of `da`: one product over all steps.
+    pub(super) fn backward_recurrent<F: Scalar>(
+        &self,
+        gates: std::ops::Range<usize>,
+        da: &[F],
+        stride: usize,
+        h_prev: Mat<F>,
+        scratch: &mut Scratch<F>,
+        grads: &mut Grads<F>,
+    ) {
+        let hidden = self.hidden;
+        let da_rows = Mat::strided(da, h_prev.rows, gates.len() * hidden, stride);
+        let dw = &mut self.w_hh.of_mut(grads)[gates.start * hidden * hidden..gates.end * hidden * hidden];
+        let dw = MatMut::new(dw, gates.len() * hidden, hidden);
+        gemm_unpacked(da_rows.t(), h_prev, dw, Start::Add, scratch);
+        let db = &mut self.b_hh.of_mut(grads)[gates.start * hidden..gates.end * hidden];
+        rows::sum_add(da, h_prev.rows, stride, db);
+    }
+
+    /// `W_hh` `[gH, H]`.
+    pub(super) fn recurrent<'a, F: Scalar>(&self, params: &'a Params<F>) -> Mat<'a, F> {
+        Mat::new(self.w_hh.of(params), self.width(), self.hidden)
+    }
+}
+
+/// Packs rows `gates` of `W_hh` for the gradient of the state before.
+pub(super) fn pack_back<F: Scalar>(
+    weights: &Weights,
+    params: &Params<F>,
+    gates: std::ops::Range<usize>,
+    to: &mut Packed<F>,
+) {
+    let hidden = weights.hidden;
+    let w = &weights.w_hh.of(params)[gates.start * hidden * hidden..gates.end * hidden * hidden];
+    to.pack(Mat::new(w, gates.len() * hidden, hidden));
+}
+
+/// `out = a + b`.
+pub(super) fn sum_into<F: Scalar>(out: &mut Vec<F>, a: &[F], b: &[F]) {
+    out.clear();
+    out.extend(a.iter().zip(b).map(|(&a, &b)| a + b));
+}

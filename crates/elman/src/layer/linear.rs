@@ -1,0 +1,79 @@
+//! The linear output: `y = x W^T + b`.
+
+use elman_kernels::{Mat, MatMut, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked, rows};
+
+use crate::param::{Grads, Init, Layout, Params, Slot};
+use crate::rng::Rng;
+
+/// A linear layer from `inputs` to `outputs` values.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `[outputs, inputs]`; may be another layer's, as with tied embeddings (Press & Wolf 2017).
+    pub weight: Slot,
+    /// `[outputs]`.
+    pub bias: Slot,
+    /// Width of the input.
+    pub inputs: usize,
+    /// Width of the output.
+    pub outputs: usize,
+    tied: bool,
+}
+
+/// A linear layer's weights as the kernels want them.
+#[derive(Clone, Default)]
+pub struct LinearPrepared<F> {
+    weight: Packed<F>,
+    weight_back: Packed<F>,
+    bias: Vec<F>,
+}
+
+impl Linear {
+    /// Adds `{prefix}weight` and `{prefix}bias` to the layout; with `tied`, only the bias.
+    pub fn add(layout: &mut Layout, prefix: &str, inputs: usize, outputs: usize, tied: Option<Slot>) -> Self {
+        let weight = tied.unwrap_or_else(|| layout.add(format!("{prefix}weight"), &[outputs, inputs]));
+        let bias = layout.add(format!("{prefix}bias"), &[outputs]);
+        Linear { weight, bias, inputs, outputs, tied: tied.is_some() }
+    }
+
+    /// Draws the weights; a tied matrix belongs to its other owner.
+    pub fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
+        if !self.tied {
+            init.fill(self.weight.of_mut(params), self.inputs, false, rng);
+        }
+        init.fill(self.bias.of_mut(params), self.inputs, true, rng);
+    }
+
+    /// Rearranges the weights, once per optimizer step.
+    pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut LinearPrepared<F>) {
+        let weight = Mat::new(self.weight.of(params), self.outputs, self.inputs);
+        prepared.weight.pack(weight.t());
+        prepared.weight_back.pack(weight);
+        prepared.bias.clear();
+        prepared.bias.extend_from_slice(self.bias.of(params));
+    }
+
+    /// `x` `[N, inputs]` to `y` `[N, outputs]`.
+    pub fn forward<F: Scalar>(&self, prepared: &LinearPrepared<F>, x: &[F], y: &mut [F], scratch: &mut Scratch<F>) {
+        let n = x.len() / self.inputs;
+        let y = MatMut::new(y, n, self.outputs);
+        gemm(Mat::new(x, n, self.inputs), &prepared.weight, y, Start::Bias(&prepared.bias), scratch);
+    }
+
+    /// From dL/dy `[N, outputs]`: adds to the weights' gradients, writes dL/dx `[N, inputs]`.
+    pub fn backward<F: Scalar>(
+        &self,
+        prepared: &LinearPrepared<F>,
+        x: &[F],
+        dy: &[F],
+        grads: &mut Grads<F>,
+        dx: &mut [F],
+        scratch: &mut Scratch<F>,
+    ) {
+        let n = x.len() / self.inputs;
+        let dy_rows = Mat::new(dy, n, self.outputs);
+        let dw = MatMut::new(self.weight.of_mut(grads), self.outputs, self.inputs);
+        gemm_unpacked(dy_rows.t(), Mat::new(x, n, self.inputs), dw, Start::Add, scratch);
+        rows::sum_add(dy, n, self.outputs, self.bias.of_mut(grads));
+        gemm(dy_rows, &prepared.weight_back, MatMut::new(dx, n, self.inputs), Start::Zero, scratch);
+    }
+}

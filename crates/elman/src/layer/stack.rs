@@ -1,0 +1,347 @@
+//! Any number of recurrent layers, in one or two directions, with dropout between them: the training half of
+//! `rnn2.step(rnn1.step(x))`.
+
+use elman_kernels::Scalar;
+
+use super::Dropout;
+use crate::cell::{AnyCell, Cell, CellKind, Input, Order, Prepared, Source, State, Steps, Tape};
+use crate::error::{Error, Result};
+use crate::param::{Grads, Init, Layout, Params};
+use crate::rng::Rng;
+
+/// What a stack is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StackConfig {
+    /// The cell of every layer.
+    pub cell: CellKind,
+    /// What feeds the first layer.
+    pub source: Source,
+    /// `H`, hidden units of each layer and direction.
+    pub hidden: usize,
+    /// `L`.
+    pub layers: usize,
+    /// Whether a second set of cells reads each sequence from its end.
+    pub bidirectional: bool,
+    /// Probability of dropping a value between layers, in training.
+    pub dropout: f64,
+}
+
+/// Recurrent layers, each fed by the one below.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    config: StackConfig,
+    /// Layer after layer, forward before reverse: `directions` a layer.
+    cells: Vec<AnyCell>,
+}
+
+/// The stack's weights as the kernels want them.
+#[derive(Clone, Default)]
+pub struct StackPrepared<F> {
+    cells: Vec<Prepared<F>>,
+}
+
+/// The state of each layer and direction, as `cells`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StackState<F> {
+    /// One per layer and direction; direction runs faster.
+    pub cells: Vec<State<F>>,
+}
+
+impl<F: Scalar> StackState<F> {
+    /// Sets it to zero.
+    pub fn zero(&mut self) {
+        self.cells.iter_mut().for_each(State::zero);
+    }
+}
+
+/// What backward needs of forward, for one block.
+#[derive(Clone, Default)]
+pub struct StackTape<F> {
+    cells: Vec<Tape<F>>,
+    /// Outputs `[N, D H]` of each layer that are not a cell's own: masked, or of two directions.
+    outputs: Vec<Vec<F>>,
+    masks: Vec<Dropout<F>>,
+    dropped: bool,
+    /// Each layer's input read backwards within its length.
+    reversed: Vec<Vec<F>>,
+    reversed_tokens: Vec<u32>,
+    dh: Vec<F>,
+    dx: Vec<F>,
+    dx_reversed: Vec<F>,
+    dy: Vec<F>,
+}
+
+impl<F: Scalar> StackTape<F> {
+    /// The outputs `[N, D H]` of the top layer.
+    pub fn output(&self) -> &[F] {
+        match self.outputs.last() {
+            Some(output) if !output.is_empty() => output,
+            _ => self.cells.last().map_or(&[], Tape::h),
+        }
+    }
+}
+
+impl Stack {
+    /// Adds the layers' tensors to the layout, named as `torch.nn.LSTM`'s behind `prefix`.
+    ///
+    /// # Errors
+    /// If a size is 0 or the dropout no probability.
+    pub fn add(layout: &mut Layout, prefix: &str, config: StackConfig) -> Result<Self> {
+        if config.hidden == 0 || config.layers == 0 {
+            let what = if config.hidden == 0 { "--hidden" } else { "--layers" };
+            return Err(Error::Usage(format!("{what} must be at least 1")));
+        }
+        if !(0.0..1.0).contains(&config.dropout) {
+            let message = format!("--dropout {} is no probability below 1", config.dropout);
+            return Err(Error::Usage(message));
+        }
+        let mut cells = Vec::new();
+        for layer in 0..config.layers {
+            let above = Source::Dense(config.hidden * if config.bidirectional { 2 } else { 1 });
+            let source = if layer == 0 { config.source } else { above };
+            let suffixes = [format!("l{layer}"), format!("l{layer}_reverse")];
+            for suffix in &suffixes[..if config.bidirectional { 2 } else { 1 }] {
+                cells.push(AnyCell::add(config.cell, layout, prefix, suffix, source, config.hidden));
+            }
+        }
+        Ok(Stack { config, cells })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &StackConfig {
+        &self.config
+    }
+
+    /// `D H`, the width of the output.
+    pub fn output_width(&self) -> usize {
+        self.config.hidden * self.directions()
+    }
+
+    fn directions(&self) -> usize {
+        if self.config.bidirectional { 2 } else { 1 }
+    }
+
+    /// Draws the weights before training.
+    pub fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
+        self.cells.iter().for_each(|cell| cell.init(init, params, rng));
+    }
+
+    /// The zero state of `batch` sequences.
+    pub fn zero_state<F: Scalar>(&self, batch: usize) -> StackState<F> {
+        let state = || State::zeros(batch, self.config.hidden, self.config.cell.has_c());
+        StackState { cells: self.cells.iter().map(|_| state()).collect() }
+    }
+
+    /// Rearranges the weights for the kernels, once per optimizer step.
+    pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut StackPrepared<F>) {
+        prepared.cells.resize_with(self.cells.len(), Prepared::default);
+        for (cell, prepared) in self.cells.iter().zip(&mut prepared.cells) {
+            cell.prepare(params, prepared);
+        }
+    }
+
+    /// `x` to `tape.output()` `[N, D H]`, from `state`, which becomes the final state. With an `rng`, dropout is on.
+    pub fn forward<F: Scalar>(
+        &self,
+        prepared: &StackPrepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        state: &mut StackState<F>,
+        tape: &mut StackTape<F>,
+        mut dropout: Option<&mut Rng>,
+    ) {
+        let (layers, directions, width) = (self.config.layers, self.directions(), self.output_width());
+        tape.cells.resize_with(self.cells.len(), Tape::default);
+        tape.outputs.resize_with(layers, Vec::new);
+        tape.masks.resize_with(layers, Dropout::default);
+        tape.reversed.resize_with(layers, Vec::new);
+        tape.dropped = dropout.is_some() && self.config.dropout > 0.0;
+        for layer in 0..layers {
+            let first = layer * directions;
+            let (below, cells) = tape.cells.split_at_mut(first);
+            let x = match layer.checked_sub(1) {
+                None => x,
+                Some(l) if tape.outputs[l].is_empty() => Input::Dense(below[first - 1].h()),
+                Some(l) => Input::Dense(&tape.outputs[l]),
+            };
+            self.cells[first].forward(&prepared.cells[first], x, steps, &mut state.cells[first], &mut cells[0]);
+            if directions == 2 {
+                let i = first + 1;
+                let x = reverse(x, steps, &mut tape.reversed[layer], &mut tape.reversed_tokens);
+                self.cells[i].forward(&prepared.cells[i], x, steps, &mut state.cells[i], &mut cells[1]);
+            }
+            let masked = tape.dropped && layer + 1 < layers;
+            let output = &mut tape.outputs[layer];
+            output.clear();
+            if directions == 2 {
+                output.resize(steps.rows() * width, F::ZERO);
+                join(steps, cells[0].h(), cells[1].h(), output);
+            } else if masked {
+                output.extend_from_slice(cells[0].h());
+            }
+            if let (true, Some(rng)) = (masked, dropout.as_deref_mut()) {
+                tape.masks[layer].forward(self.config.dropout, rng, output);
+            }
+        }
+    }
+
+    /// Backpropagation through all layers. Takes dL/dy `[N, D H]` and, in `dstate`, dL/d(final state); leaves there
+    /// dL/d(initial state). Adds to `grads` and to `dx` `[N, I]` (dense input only).
+    pub fn backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &StackPrepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut StackTape<F>,
+        dy: &[F],
+        dstate: &mut StackState<F>,
+        grads: &mut Grads<F>,
+        mut dx: Option<&mut [F]>,
+    ) {
+        let (directions, width) = (self.directions(), self.output_width());
+        let mut above = std::mem::take(&mut tape.dy);
+        above.clear();
+        above.extend_from_slice(dy);
+        for layer in (0..self.config.layers).rev() {
+            if tape.dropped && layer + 1 < self.config.layers {
+                tape.masks[layer].backward(&mut above);
+            }
+            let first = layer * directions;
+            let (below, cells) = tape.cells.split_at_mut(first);
+            let input = match layer.checked_sub(1) {
+                None => x,
+                Some(l) if tape.outputs[l].is_empty() => Input::Dense(below[first - 1].h()),
+                Some(l) => Input::Dense(&tape.outputs[l]),
+            };
+            // Gradients of an inner layer's input are made here; those of the first layer's are the caller's.
+            let wants_dx = layer > 0 || dx.is_some();
+            tape.dx.clear();
+            if layer > 0 {
+                tape.dx.resize(steps.rows() * width, F::ZERO);
+            }
+            for direction in 0..directions {
+                let i = first + direction;
+                let dh = if directions == 1 {
+                    &above
+                } else {
+                    split(steps, &above, direction, self.config.hidden, &mut tape.dh);
+                    &tape.dh
+                };
+                let input = if direction == 0 {
+                    input
+                } else {
+                    reverse(input, steps, &mut tape.reversed[layer], &mut tape.reversed_tokens)
+                };
+                let target = if layer > 0 { Some(&mut tape.dx[..]) } else { dx.as_deref_mut() };
+                let (cell, dstate) = (&self.cells[i], &mut dstate.cells[i]);
+                let (prepared, tape_i) = (&prepared.cells[i], &mut cells[direction]);
+                if direction == 0 {
+                    cell.backward(params, prepared, input, steps, tape_i, dh, dstate, grads, target);
+                } else {
+                    let inputs = cell.weights().source.width();
+                    tape.dx_reversed.clear();
+                    if wants_dx {
+                        tape.dx_reversed.resize(steps.rows() * inputs, F::ZERO);
+                    }
+                    let reversed = wants_dx.then_some(&mut tape.dx_reversed[..]);
+                    cell.backward(params, prepared, input, steps, tape_i, dh, dstate, grads, reversed);
+                    if let Some(dx) = target {
+                        add_reversed(steps, &tape.dx_reversed, inputs, dx);
+                    }
+                }
+            }
+            if layer > 0 {
+                std::mem::swap(&mut above, &mut tape.dx);
+            }
+        }
+        tape.dy = above;
+    }
+
+    /// Runs padded sequences `[T, B, I]` of any lengths in any order; the output `[T, B, D H]` is zero where a sequence
+    /// has ended. `initial` and the returned final state are in the caller's order.
+    ///
+    /// # Errors
+    /// If a length exceeds `T` or a slice has not the dimensions said.
+    pub fn run<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        x: &[F],
+        lengths: &[usize],
+        initial: Option<&StackState<F>>,
+    ) -> Result<(Vec<F>, StackState<F>)> {
+        let (batch, inputs) = (lengths.len(), self.config.source.width());
+        let longest = lengths.iter().max().copied().unwrap_or(0);
+        if !x.len().is_multiple_of((batch * inputs).max(1)) || x.len() < longest * batch * inputs {
+            let message = format!("input of {} values is not [T, {batch}, {inputs}] with T >= {longest}", x.len());
+            return Err(Error::Usage(message));
+        }
+        let order = Order::new(lengths);
+        let mut prepared = StackPrepared::default();
+        self.prepare(params, &mut prepared);
+        let mut state =
+            initial.map_or_else(|| self.zero_state(batch), |s| reorder(s, |h| order.sort(h, h.len() / batch)));
+        let mut tape = StackTape::default();
+        let packed = order.pack(x, inputs);
+        self.forward(&prepared, Input::Dense(&packed), &order.steps, &mut state, &mut tape, None);
+        let y = order.unpack(tape.output(), self.output_width(), F::ZERO);
+        Ok((y, reorder(&state, |h| order.unsort(h, h.len() / batch))))
+    }
+}
+
+/// The same state with its sequences in another order.
+fn reorder<F: Scalar>(state: &StackState<F>, order: impl Fn(&[F]) -> Vec<F>) -> StackState<F> {
+    let one = |s: &State<F>| State { h: order(&s.h), c: if s.c.is_empty() { Vec::new() } else { order(&s.c) } };
+    StackState { cells: state.cells.iter().map(one).collect() }
+}
+
+/// Each sequence read backwards within its length.
+fn reverse<'a, F: Scalar>(
+    x: Input<'_, F>,
+    steps: &Steps,
+    dense: &'a mut Vec<F>,
+    tokens: &'a mut Vec<u32>,
+) -> Input<'a, F> {
+    match x {
+        Input::Dense(x) => {
+            let width = x.len() / steps.rows().max(1);
+            dense.resize(x.len(), F::ZERO);
+            steps.for_each_reversed(|row, other| {
+                dense[row * width..(row + 1) * width].copy_from_slice(&x[other * width..(other + 1) * width]);
+            });
+            Input::Dense(dense)
+        }
+        Input::Tokens(x) => {
+            tokens.resize(x.len(), 0);
+            steps.for_each_reversed(|row, other| tokens[row] = x[other]);
+            Input::Tokens(tokens)
+        }
+    }
+}
+
+/// `y = [forward, reverse read backwards]`, `[N, 2H]`.
+fn join<F: Scalar>(steps: &Steps, forward: &[F], reverse: &[F], y: &mut [F]) {
+    let hidden = forward.len() / steps.rows().max(1);
+    steps.for_each_reversed(|row, other| {
+        let (left, right) = y[row * 2 * hidden..(row + 1) * 2 * hidden].split_at_mut(hidden);
+        left.copy_from_slice(&forward[row * hidden..(row + 1) * hidden]);
+        right.copy_from_slice(&reverse[other * hidden..(other + 1) * hidden]);
+    });
+}
+
+/// The inverse of [`join`] for one direction's gradient.
+fn split<F: Scalar>(steps: &Steps, dy: &[F], direction: usize, hidden: usize, dh: &mut Vec<F>) {
+    dh.resize(steps.rows() * hidden, F::ZERO);
+    steps.for_each_reversed(|row, other| {
+        let from = (if direction == 0 { row } else { other } * 2 + direction) * hidden;
+        dh[row * hidden..(row + 1) * hidden].copy_from_slice(&dy[from..from + hidden]);
+    });
+}
+
+/// `dx += ` the gradient of the reversed input, read backwards.
+fn add_reversed<F: Scalar>(steps: &Steps, reversed: &[F], width: usize, dx: &mut [F]) {
+    steps.for_each_reversed(|row, other| {
+        let from = &reversed[other * width..(other + 1) * width];
+        elman_kernels::rows::add(from, &mut dx[row * width..(row + 1) * width]);
+    });
+}

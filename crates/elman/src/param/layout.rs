@@ -1,0 +1,97 @@
+//! Names of the parts of the flat buffer.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use elman_kernels::Scalar;
+
+use super::Params;
+
+/// Where one tensor lies in the flat buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    offset: usize,
+    len: usize,
+}
+
+impl Slot {
+    /// The tensor's values among the weights (or gradients).
+    pub fn of<F: Scalar>(self, params: &Params<F>) -> &[F] {
+        &params.values[self.range()]
+    }
+
+    /// The tensor's values, to change.
+    pub fn of_mut<F: Scalar>(self, params: &mut Params<F>) -> &mut [F] {
+        &mut params.values[self.range()]
+    }
+
+    /// Its place in the flat buffer.
+    pub fn range(self) -> Range<usize> {
+        self.offset..self.offset + self.len
+    }
+}
+
+/// One tensor of a layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// PyTorch's name, such as `rnn.weight_ih_l0`.
+    pub name: String,
+    /// Its dimensions.
+    pub dims: Vec<usize>,
+    /// Its place.
+    pub slot: Slot,
+}
+
+/// The tensors of a model, in the order of the flat buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    tensors: Vec<TensorInfo>,
+    by_name: HashMap<String, usize>,
+    len: usize,
+}
+
+impl Layout {
+    /// No tensors yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a tensor.
+    ///
+    /// # Panics
+    /// If the name is taken: a layer's mistake.
+    pub fn add(&mut self, name: impl Into<String>, dims: &[usize]) -> Slot {
+        let name = name.into();
+        let slot = Slot { offset: self.len, len: dims.iter().product() };
+        let previous = self.by_name.insert(name.clone(), self.tensors.len());
+        assert!(previous.is_none(), "two tensors are named {name}");
+        self.len += slot.len;
+        self.tensors.push(TensorInfo { name, dims: dims.to_vec(), slot });
+        slot
+    }
+
+    /// The tensors in order.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The place of the tensor with this name.
+    pub fn slot(&self, name: &str) -> Option<Slot> {
+        self.by_name.get(name).map(|&i| self.tensors[i].slot)
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The places of matrices: what weight decay applies to, biases being left alone.
+    pub fn matrices(&self) -> Vec<Range<usize>> {
+        self.tensors.iter().filter(|t| t.dims.len() >= 2).map(|t| t.slot.range()).collect()
+    }
+}

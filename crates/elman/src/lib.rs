@@ -1,8 +1,11 @@
 //! Elman: recurrent networks trained and run on a CPU.
 pub mod cell;
+pub mod data;
 pub mod error;
 pub mod layer;
 pub mod param;
 pub mod rng;
+pub mod shape;
+pub mod train;
 
 pub use error::{Error, Result};

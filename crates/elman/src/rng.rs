@@ -28,9 +28,15 @@ pub struct RngPosition {
 impl Rng {
     /// The stream `name` of a run with this seed. The stream's number is the FNV-1a hash of the name.
     pub fn new(seed: u64, name: &str) -> Self {
+        Self::for_step(seed, name, 0, 0)
+    }
+
+    /// The part of a stream that belongs to one step and one block of a batch: so that what a block draws depends neither
+    /// on the blocks beside it nor on what was drawn before. A step may draw 2^32 words.
+    pub fn for_step(seed: u64, name: &str, step: u64, block: u64) -> Self {
         let hash = |h: u64, byte: &u8| (h ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        let stream = name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, hash);
-        Self::at(&RngPosition { seed, stream, words: 0 })
+        let stream = name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, hash).wrapping_add(block);
+        Self::at(&RngPosition { seed, stream, words: step << 32 })
     }
 
     /// The stream at a saved position.

@@ -52,6 +52,16 @@ impl<F: Scalar> StackState<F> {
     pub fn zero(&mut self) {
         self.cells.iter_mut().for_each(State::zero);
     }
+
+    /// Becomes zeros of the dimensions of `other`, in the memory it has.
+    pub fn zero_like(&mut self, other: &Self) {
+        self.cells.resize_with(other.cells.len(), State::default);
+        for (state, other) in self.cells.iter_mut().zip(&other.cells) {
+            state.h.resize(other.h.len(), F::ZERO);
+            state.c.resize(other.c.len(), F::ZERO);
+            state.zero();
+        }
+    }
 }
 
 /// What backward needs of forward, for one block.

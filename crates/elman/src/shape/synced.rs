@@ -1,0 +1,287 @@
+//! Synced sequence I/O: an output at every step (many to many, at each step). A label for every video frame; the next
+//! character, which makes it a language model.
+//!
+//! Tokens or vectors → recurrent stack → linear → softmax with cross-entropy at each step.
+
+use std::sync::Arc;
+
+use elman_kernels::{Scalar, Scratch, softmax};
+use serde::{Deserialize, Serialize};
+
+use super::Shape;
+use crate::cell::{CellKind, Input, Source, Steps};
+use crate::error::{Error, Result};
+use crate::layer::{Dropout, Linear, LinearPrepared, Stack, StackConfig, StackPrepared, StackState, StackTape};
+use crate::param::{Grads, Init, Layout, Params, Slot};
+use crate::rng::Rng;
+
+/// What stands at the input of each step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Feed {
+    /// Vectors of this width.
+    Dense(usize),
+    /// Tokens below this number.
+    Tokens(usize),
+}
+
+/// Sizes of a [`Synced`] network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncedConfig {
+    /// The cell of every layer.
+    pub cell: CellKind,
+    /// `L`.
+    pub layers: usize,
+    /// `H`, of each layer and direction.
+    pub hidden: usize,
+    /// Whether each sequence is also read from its end.
+    pub bidirectional: bool,
+    /// What stands at the input.
+    pub feed: Feed,
+    /// Width of a learned embedding of tokens; 0 feeds them as one-hot vectors.
+    pub embedding: usize,
+    /// Whether the output layer uses the embedding's matrix (asks for an embedding as wide as the output of the stack).
+    pub tied: bool,
+    /// `V`, classes at the output.
+    pub classes: usize,
+    /// Probability of dropping a value between layers and before the output, in training.
+    pub dropout: f64,
+}
+
+/// A network that answers at every step.
+#[derive(Clone, Debug)]
+pub struct Synced {
+    config: SyncedConfig,
+    layout: Arc<Layout>,
+    embedding: Option<Slot>,
+    stack: Stack,
+    output: Linear,
+}
+
+/// The inputs of a block, `N` rows.
+#[derive(Clone, Debug)]
+pub enum Inputs<F> {
+    /// `[N, I]`.
+    Dense(Vec<F>),
+    /// `[N]`.
+    Tokens(Vec<u32>),
+}
+
+/// One block of sequences and their targets.
+#[derive(Clone, Debug)]
+pub struct SyncedBatch<F> {
+    /// Which rows belong to which step.
+    pub steps: Steps,
+    /// What is read.
+    pub inputs: Inputs<F>,
+    /// The class at each row `[N]`; [`softmax::IGNORE`] where none counts.
+    pub targets: Vec<u32>,
+}
+
+/// The weights as the kernels want them.
+#[derive(Clone, Default)]
+pub struct SyncedPrepared<F> {
+    stack: StackPrepared<F>,
+    output: LinearPrepared<F>,
+}
+
+/// Working memory of one block.
+#[derive(Clone, Default)]
+pub struct SyncedTape<F> {
+    stack: StackTape<F>,
+    y: Vec<F>,
+    mask: Dropout<F>,
+    logits: Vec<F>,
+    dy: Vec<F>,
+    dstate: StackState<F>,
+    scratch: Scratch<F>,
+}
+
+impl<F> SyncedTape<F> {
+    /// The logits `[N, V]` of the last [`Synced::forward`].
+    pub fn logits(&self) -> &[F] {
+        &self.logits
+    }
+
+    /// The recurrent layers' part.
+    pub fn stack(&self) -> &StackTape<F> {
+        &self.stack
+    }
+}
+
+impl Synced {
+    /// Lays the network out.
+    ///
+    /// # Errors
+    /// If a size is 0, a probability none, or tied sizes differ.
+    pub fn new(config: SyncedConfig) -> Result<Self> {
+        if config.classes == 0 {
+            return Err(Error::Usage("there are no classes to predict".into()));
+        }
+        let mut layout = Layout::new();
+        let mut embedding = None;
+        let source = match config.feed {
+            Feed::Dense(width) => Source::Dense(width),
+            Feed::Tokens(vocab) if config.embedding == 0 => Source::Tokens(vocab),
+            Feed::Tokens(vocab) => {
+                let slot = layout.add("embedding.weight", &[vocab, config.embedding]);
+                embedding = Some(slot);
+                Source::Embedded { vocab, width: config.embedding, slot }
+            }
+        };
+        let stack = StackConfig {
+            cell: config.cell,
+            source,
+            hidden: config.hidden,
+            layers: config.layers,
+            bidirectional: config.bidirectional,
+            dropout: config.dropout,
+        };
+        let stack = Stack::add(&mut layout, "rnn.", stack)?;
+        let width = stack.output_width();
+        let tied = match embedding {
+            Some(slot) if config.tied && config.embedding == width && config.feed == Feed::Tokens(config.classes) => {
+                Some(slot)
+            }
+            _ if config.tied => {
+                let message = format!(
+                    "tied embeddings need --embedding as wide as the output of the recurrent layers, {width}; it is {}",
+                    config.embedding
+                );
+                return Err(Error::Usage(message));
+            }
+            _ => None,
+        };
+        let output = Linear::add(&mut layout, "output.", width, config.classes, tied);
+        Ok(Synced { config, layout: Arc::new(layout), embedding, stack, output })
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &SyncedConfig {
+        &self.config
+    }
+
+    /// The recurrent layers.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Draws the weights before training.
+    pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
+        let mut params = Params::zeros(&self.layout);
+        if let Some(slot) = self.embedding {
+            // Standard normal in PyTorch; smaller where the matrix is also the output's.
+            let deviation = if self.config.tied { 1.0 / (self.config.embedding as f64).sqrt() } else { 1.0 };
+            let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(deviation) };
+            init.fill(slot.of_mut(&mut params), self.config.embedding, false, rng);
+        }
+        self.stack.init(init, &mut params, rng);
+        self.output.init(init, &mut params, rng);
+        params
+    }
+
+    /// The zero state of `batch` sequences.
+    pub fn zero_state<F: Scalar>(&self, batch: usize) -> StackState<F> {
+        self.stack.zero_state(batch)
+    }
+
+    /// Logits `[N, V]` into the tape; `state` becomes the final one. With a random stream, dropout is on.
+    pub fn forward<F: Scalar>(
+        &self,
+        prepared: &SyncedPrepared<F>,
+        batch: &SyncedBatch<F>,
+        state: &mut StackState<F>,
+        tape: &mut SyncedTape<F>,
+        mut dropout: Option<&mut Rng>,
+    ) {
+        let stack = &mut tape.stack;
+        self.stack.forward(&prepared.stack, batch.input(), &batch.steps, state, stack, dropout.as_deref_mut());
+        tape.logits.resize(batch.steps.rows() * self.config.classes, F::ZERO);
+        tape.y.clear();
+        if let Some(rng) = dropout.filter(|_| self.config.dropout > 0.0) {
+            tape.y.extend_from_slice(tape.stack.output());
+            tape.mask.forward(self.config.dropout, rng, &mut tape.y);
+        }
+        let y = if tape.y.is_empty() { tape.stack.output() } else { &tape.y };
+        self.output.forward(&prepared.output, y, &mut tape.logits, &mut tape.scratch);
+    }
+}
+
+impl<F: Scalar> SyncedBatch<F> {
+    fn input(&self) -> Input<'_, F> {
+        match &self.inputs {
+            Inputs::Dense(x) => Input::Dense(x),
+            Inputs::Tokens(x) => Input::Tokens(x),
+        }
+    }
+}
+
+impl<F: Scalar> Shape<F> for Synced {
+    type Batch = SyncedBatch<F>;
+    type State = StackState<F>;
+    type Prepared = SyncedPrepared<F>;
+    type Tape = SyncedTape<F>;
+
+    fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn prepare(&self, params: &Params<F>, prepared: &mut SyncedPrepared<F>) {
+        self.stack.prepare(params, &mut prepared.stack);
+        self.output.prepare(params, &mut prepared.output);
+    }
+
+    fn targets(&self, batch: &SyncedBatch<F>) -> usize {
+        batch.targets.iter().filter(|&&target| target != softmax::IGNORE).count()
+    }
+
+    fn loss_and_grad(
+        &self,
+        params: &Params<F>,
+        prepared: &SyncedPrepared<F>,
+        batch: &SyncedBatch<F>,
+        scale: F,
+        dropout: Option<&mut Rng>,
+        state: &mut StackState<F>,
+        tape: &mut SyncedTape<F>,
+        grads: &mut Grads<F>,
+    ) -> f64 {
+        self.forward(prepared, batch, state, tape, dropout);
+        // The logits become their gradient.
+        let loss_nats = softmax::cross_entropy_backward(&mut tape.logits, &batch.targets, scale);
+        let masked = !tape.y.is_empty();
+        let y = if masked { &tape.y } else { tape.stack.output() };
+        tape.dy.resize(y.len(), F::ZERO);
+        self.output.backward(&prepared.output, y, &tape.logits, grads, &mut tape.dy, &mut tape.scratch);
+        if masked {
+            tape.mask.backward(&mut tape.dy);
+        }
+        // Truncated: nothing comes back from after the last step.
+        tape.dstate.zero_like(state);
+        let (steps, dstate) = (&batch.steps, &mut tape.dstate);
+        self.stack.backward(
+            params,
+            &prepared.stack,
+            batch.input(),
+            steps,
+            &mut tape.stack,
+            &tape.dy,
+            dstate,
+            grads,
+            None,
+        );
+        loss_nats
+    }
+
+    fn loss(
+        &self,
+        prepared: &SyncedPrepared<F>,
+        batch: &SyncedBatch<F>,
+        state: &mut StackState<F>,
+        tape: &mut SyncedTape<F>,
+    ) -> f64 {
+        self.forward(prepared, batch, state, tape, None);
+        softmax::cross_entropy(&tape.logits, &batch.targets)
+    }
+}

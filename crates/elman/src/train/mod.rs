@@ -1,0 +1,5 @@
+//! The one training loop, for every shape and task.
+
+mod engine;
+
+pub use engine::{Engine, blocks};

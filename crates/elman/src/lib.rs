@@ -1,6 +1,7 @@
 //! Elman: recurrent networks trained and run on a CPU.
 pub mod cell;
 pub mod data;
+pub mod decode;
 pub mod error;
 pub mod layer;
 pub mod param;

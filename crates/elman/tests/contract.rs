@@ -281,6 +281,24 @@ fn single_precision_is_near_double_precision() {
     }
 }
 
+/// Large enough for blocks of the depth, whole tiles and their remainders.
+#[test]
+fn single_precision_is_near_double_precision_at_real_sizes() {
+    for cell in CellKind::ALL {
+        let (lengths, feed) = (vec![9; 16], Feed::Tokens);
+        let case = Case { cell, layers: 2, bidirectional: false, feed, lengths, inputs: 1, hidden: 301 };
+        let mut double = case.build(5);
+        // Weights of usual size: with larger ones the network is chaotic.
+        double.params.values.iter_mut().for_each(|w| *w /= 17.0);
+        let single: Network<f32> = double.cast();
+        let want = double.gradients(&mut StackTape::default());
+        let got = single.gradients(&mut StackTape::default());
+        let norm = want.iter().map(|w| w * w).sum::<f64>().sqrt();
+        let difference = got.iter().zip(&want).map(|(g, w)| (f64::from(*g) - w).powi(2)).sum::<f64>().sqrt();
+        assert!(difference <= 1e-5 * norm, "{case:?}: {difference} of {norm}");
+    }
+}
+
 /// Rows `rows` of every step, as a network of its own.
 fn neighbours_removed(network: &Network<f32>, lengths: &[usize], sequence: usize) -> Network<f32> {
     let (inputs, batch) = (network.x.len() / network.steps.rows().max(1), lengths.len());

@@ -1,5 +1,7 @@
 //! Files to batches. Knows no network: a batch is symbols and positions.
 
 mod text;
+mod vocab;
 
 pub use text::{Streams, StreamsPosition, Window};
+pub use vocab::{Decoder, Unseen, Vocab, utf8};

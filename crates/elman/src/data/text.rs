@@ -152,7 +152,7 @@ mod tests {
         let text: Vec<u32> = (0..103).collect();
         let mut streams = Streams::new(text.len(), 4, 5, 1).unwrap();
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        let mut last = vec![None; 4];
+        let mut last = [None; 4];
         let mut read = Vec::new();
         for _ in 0..streams.batches_per_epoch() - 1 {
             let window = streams.next_window();

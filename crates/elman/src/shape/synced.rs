@@ -162,6 +162,11 @@ impl Synced {
         &self.config
     }
 
+    /// The names and places of the weights.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
     /// The recurrent layers.
     pub fn stack(&self) -> &Stack {
         &self.stack
@@ -283,5 +288,79 @@ impl<F: Scalar> Shape<F> for Synced {
     ) -> f64 {
         self.forward(prepared, batch, state, tape, None);
         softmax::cross_entropy(&tape.logits, &batch.targets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(feed: Feed, embedding: usize, tied: bool, bidirectional: bool) -> Synced {
+        Synced::new(SyncedConfig {
+            cell: CellKind::Lstm,
+            layers: 2,
+            hidden: 6,
+            bidirectional,
+            feed,
+            embedding,
+            tied,
+            classes: 5,
+            dropout: 0.3,
+        })
+        .unwrap()
+    }
+
+    fn loss(network: &Synced, params: &Params<f64>, batch: &SyncedBatch<f64>, grads: &mut Grads<f64>) -> f64 {
+        let mut prepared = SyncedPrepared::default();
+        network.prepare(params, &mut prepared);
+        let mut state = network.zero_state(batch.steps.batch());
+        let (mut tape, mut rng) = (SyncedTape::default(), Rng::new(5, "dropout"));
+        0.25 * network.loss_and_grad(params, &prepared, batch, 0.25, Some(&mut rng), &mut state, &mut tape, grads)
+    }
+
+    #[test]
+    fn gradients_equal_central_differences_with_dropout_and_ignored_targets() {
+        let cases = [
+            (Feed::Tokens(5), 0, false, false),
+            (Feed::Tokens(5), 3, false, true),
+            (Feed::Tokens(5), 6, true, false),
+            (Feed::Dense(2), 0, false, true),
+        ];
+        for (feed, embedding, tied, bidirectional) in cases {
+            let network = network(feed, embedding, tied, bidirectional);
+            let mut rng = Rng::new(1, "test");
+            let mut params: Params<f64> = network.init(Init::Uniform(0.8), &mut rng);
+            let steps = Steps::ragged(&[4, 3, 1]).unwrap();
+            let inputs = match feed {
+                Feed::Dense(width) => Inputs::Dense((0..8 * width).map(|_| rng.range(-1.0, 1.0)).collect()),
+                Feed::Tokens(vocab) => Inputs::Tokens((0..8).map(|_| rng.below(vocab) as u32).collect()),
+            };
+            let batch = SyncedBatch { steps, inputs, targets: vec![0, 4, softmax::IGNORE, 2, 2, 1, 3, 0] };
+            let mut grads = Params::zeros(network.layout());
+            loss(&network, &params, &batch, &mut grads);
+            let mut unused = Params::zeros(network.layout());
+            for i in (0..params.values.len()).step_by(3) {
+                let value = params.values[i];
+                let mut at = |x: f64| {
+                    params.values[i] = x;
+                    loss(&network, &params, &batch, &mut unused)
+                };
+                let numeric = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
+                params.values[i] = value;
+                let analytic = grads.values[i];
+                let near = (analytic - numeric).abs() <= 1e-7 + 1e-5 * numeric.abs();
+                assert!(near, "{feed:?} weight {i}: backward says {analytic}, differences {numeric}");
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused_with_the_flag_to_change() {
+        let config = network(Feed::Tokens(5), 6, true, false).config().clone();
+        let message = |config: SyncedConfig| Synced::new(config).unwrap_err().to_string();
+        assert!(message(SyncedConfig { hidden: 0, ..config.clone() }).contains("--hidden"));
+        assert!(message(SyncedConfig { layers: 0, ..config.clone() }).contains("--layers"));
+        assert!(message(SyncedConfig { dropout: 1.0, ..config.clone() }).contains("--dropout"));
+        assert!(message(SyncedConfig { embedding: 4, ..config }).contains("--embedding"));
     }
 }

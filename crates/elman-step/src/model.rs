@@ -1,0 +1,377 @@
+//! Reads a model: one safetensors file, the weights as tensors, everything else as JSON in its metadata.
+//!
+//! safetensors notices no changed byte in a tensor, so the file carries its own checksums. The metadata has three
+//! keys, all texts:
+//! - `elman`: a JSON object with `format_version`, `kind` (`"model"` or `"checkpoint"`) and what the kind needs;
+//! - `elman.tensors`: a JSON object, the CRC-32 of each tensor's bytes by its name, to name the damaged one;
+//! - `elman.crc32`: the CRC-32 of the whole file, in which these eight digits themselves are read as `00000000`.
+//!
+//! A CRC-32 is eight lower-case hexadecimal digits of the polynomial zlib and PNG use. Numbers are little-endian. To
+//! every other program the file is a plain safetensors file.
+
+mod error;
+mod header;
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde_json::Value;
+
+pub use error::ModelError;
+use header::Header;
+/// The element types of tensors, as safetensors names them.
+pub use safetensors::Dtype;
+
+/// The format this release writes and reads.
+pub const FORMAT_VERSION: u64 = 1;
+/// Metadata key of the JSON document.
+pub const CONFIG_KEY: &str = "elman";
+/// Metadata key of the whole file's checksum.
+pub const CHECKSUM_KEY: &str = "elman.crc32";
+/// Metadata key of the tensors' checksums.
+pub const TENSORS_KEY: &str = "elman.tensors";
+
+/// Longest header accepted, in bytes; safetensors allows 100 MB.
+pub const MAX_HEADER: usize = 10_000_000;
+/// Most tensors accepted.
+pub const MAX_TENSORS: usize = 100_000;
+/// Most dimensions of a tensor.
+pub const MAX_RANK: usize = 8;
+/// Most values in the JSON document: each takes 32 bytes and more in memory, and as little as 2 in the file.
+pub const MAX_VALUES: usize = 1_000_000;
+
+/// Bytes of the header's length, at the very start.
+const LENGTH: usize = 8;
+/// What the digits of [`CHECKSUM_KEY`] are while the checksum is computed.
+const BLANK: &[u8; 8] = b"00000000";
+
+/// A tensor where it lies in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorView<'d> {
+    /// Dimensions, outermost first; empty for a single number.
+    pub dims: &'d [usize],
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// The elements, row-major and little-endian.
+    pub bytes: &'d [u8],
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Weights and what is needed to run them.
+    Model,
+    /// A model, and the exact position of the training that was at work on it.
+    Checkpoint,
+}
+
+/// A verified model file. Parsing allocates the names and the config; looking at tensors allocates nothing.
+#[derive(Debug, Clone)]
+pub struct Document<'a> {
+    file: Cow<'a, [u8]>,
+    /// Where the tensors' bytes begin in `file`.
+    data: usize,
+    tensors: BTreeMap<String, TensorInfo>,
+    config: Value,
+    kind: Kind,
+}
+
+impl<'a> Document<'a> {
+    /// Reads and verifies a whole file.
+    ///
+    /// # Errors
+    /// Any [`ModelError`] but `Missing`, `Dimensions` and `Type`. A file that differs in one byte from what was written
+    /// is refused by its checksum; one made with a right checksum, but a header that contradicts itself, by its form.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
+        Self::read(Cow::Borrowed(bytes))
+    }
+
+    /// As [`Document::parse`], keeping the bytes.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_owned(bytes: Vec<u8>) -> Result<Document<'static>, ModelError> {
+        Document::read(Cow::Owned(bytes))
+    }
+
+    fn read(file: Cow<'a, [u8]>) -> Result<Self, ModelError> {
+        let bytes: &[u8] = &file;
+        let data = LENGTH + header_length(bytes, bytes.len() as u64)?;
+        let Some(text) = bytes.get(LENGTH..data) else {
+            return Err(ModelError::CutShort { part: "the header".into(), want: data as u64, got: bytes.len() as u64 });
+        };
+        let text = core::str::from_utf8(text).map_err(|error| damaged("the header", error))?;
+        let header = Header::parse(text).map_err(|error| damaged("the header", error))?;
+        let missing = |key| damaged("the header", format!("the metadata key `{key}` is missing"));
+        let (config, checksum, sums) = match (header.config, header.checksum, header.sums) {
+            (Some(config), Some(checksum), Some(sums)) => (config, checksum, sums),
+            (None, None, None) => return Err(ModelError::Foreign),
+            (None, ..) => return Err(missing(CONFIG_KEY)),
+            (_, None, _) => return Err(missing(CHECKSUM_KEY)),
+            (.., None) => return Err(missing(TENSORS_KEY)),
+        };
+        check_layout(&header.tensors, (bytes.len() - data) as u64, data as u64)?;
+        if !checksum_holds(bytes, checksum)? {
+            return Err(blame(&header.tensors, &bytes[data..], &sums));
+        }
+        let config = header::parse_value(&config).map_err(|error| damaged("the config", error))?;
+        let kind = check_config(&config)?;
+        Ok(Self { data, tensors: header.tensors, config, kind, file })
+    }
+
+    /// The JSON document: an object with at least `format_version` and `kind`.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// Model or checkpoint.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The tensors' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// A tensor by its name.
+    pub fn tensor(&self, name: &str) -> Option<TensorView<'_>> {
+        let info = self.tensors.get(name)?;
+        let (start, end) = info.data_offsets;
+        let bytes = self.file.get(self.data..)?.get(start..end)?;
+        Some(TensorView { dims: &info.shape, dtype: info.dtype, bytes })
+    }
+
+    /// The elements of a tensor of any dimensions.
+    ///
+    /// # Errors
+    /// [`ModelError::Missing`] and [`ModelError::Type`].
+    pub fn f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        self.elements(name, None, f32::from_le_bytes)
+    }
+
+    /// As [`Document::f32`].
+    ///
+    /// # Errors
+    /// As [`Document::f32`].
+    pub fn f64(&self, name: &str) -> Result<Vec<f64>, ModelError> {
+        self.elements(name, None, f64::from_le_bytes)
+    }
+
+    /// As [`Document::f32`].
+    ///
+    /// # Errors
+    /// As [`Document::f32`].
+    pub fn u64(&self, name: &str) -> Result<Vec<u64>, ModelError> {
+        self.elements(name, None, u64::from_le_bytes)
+    }
+
+    /// A tensor of bytes, where it lies.
+    ///
+    /// # Errors
+    /// As [`Document::f32`].
+    pub fn bytes(&self, name: &str) -> Result<&[u8], ModelError> {
+        self.typed(name, None, Dtype::U8)
+    }
+
+    /// The elements of a tensor that must have the dimensions `dims`.
+    ///
+    /// # Errors
+    /// [`ModelError::Missing`], [`ModelError::Type`] and [`ModelError::Dimensions`].
+    pub fn expect_f32(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>, ModelError> {
+        self.elements(name, Some(dims), f32::from_le_bytes)
+    }
+
+    /// As [`Document::expect_f32`].
+    ///
+    /// # Errors
+    /// As [`Document::expect_f32`].
+    pub fn expect_f64(&self, name: &str, dims: &[usize]) -> Result<Vec<f64>, ModelError> {
+        self.elements(name, Some(dims), f64::from_le_bytes)
+    }
+
+    /// As [`Document::expect_f32`].
+    ///
+    /// # Errors
+    /// As [`Document::expect_f32`].
+    pub fn expect_u64(&self, name: &str, dims: &[usize]) -> Result<Vec<u64>, ModelError> {
+        self.elements(name, Some(dims), u64::from_le_bytes)
+    }
+
+    /// As [`Document::expect_f32`], where the bytes lie.
+    ///
+    /// # Errors
+    /// As [`Document::expect_f32`].
+    pub fn expect_bytes(&self, name: &str, dims: &[usize]) -> Result<&[u8], ModelError> {
+        self.typed(name, Some(dims), Dtype::U8)
+    }
+
+    /// As [`Document::expect_f32`], into a part of a buffer that is there already.
+    ///
+    /// # Errors
+    /// As [`Document::expect_f32`]; `out` is then unchanged.
+    ///
+    /// # Panics
+    /// If `out` does not have the product of `dims` elements.
+    pub fn copy_f32(&self, name: &str, dims: &[usize], out: &mut [f32]) -> Result<(), ModelError> {
+        let bytes = self.typed(name, Some(dims), Dtype::F32)?;
+        let (elements, _) = bytes.as_chunks();
+        assert_eq!(out.len(), elements.len(), "{name}: the buffer does not have the dimensions {dims:?}");
+        for (out, element) in out.iter_mut().zip(elements) {
+            *out = f32::from_le_bytes(*element);
+        }
+        Ok(())
+    }
+
+    fn elements<T: Element, const N: usize>(
+        &self,
+        name: &str,
+        dims: Option<&[usize]>,
+        from_le_bytes: fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, ModelError> {
+        let (elements, _) = self.typed(name, dims, T::DTYPE)?.as_chunks();
+        Ok(elements.iter().map(|element| from_le_bytes(*element)).collect())
+    }
+
+    /// A tensor's bytes, if it has this type and these dimensions.
+    fn typed(&self, name: &str, dims: Option<&[usize]>, want: Dtype) -> Result<&[u8], ModelError> {
+        let view = self.tensor(name).ok_or_else(|| ModelError::Missing { tensor: name.into() })?;
+        if let Some(dims) = dims
+            && view.dims != dims
+        {
+            return Err(ModelError::Dimensions { tensor: name.into(), got: view.dims.into(), want: dims.into() });
+        }
+        if view.dtype != want {
+            return Err(ModelError::Type { tensor: name.into(), got: view.dtype, want });
+        }
+        Ok(view.bytes)
+    }
+}
+
+/// A number type that tensors can be read as.
+trait Element {
+    const DTYPE: Dtype;
+}
+
+impl Element for f32 {
+    const DTYPE: Dtype = Dtype::F32;
+}
+
+impl Element for f64 {
+    const DTYPE: Dtype = Dtype::F64;
+}
+
+impl Element for u64 {
+    const DTYPE: Dtype = Dtype::U64;
+}
+
+/// The length of the header, from the first bytes of a file (9 are enough) and its length in bytes. It tells a file
+/// that cannot be a model before the rest is read.
+///
+/// # Errors
+/// [`ModelError::NotSafetensors`]; [`ModelError::Damaged`] if only the length itself cannot be.
+pub fn header_length(start: &[u8], file_length: u64) -> Result<usize, ModelError> {
+    let Some((length, rest)) = start.split_first_chunk::<LENGTH>() else {
+        return Err(ModelError::NotSafetensors {
+            reason: match file_length {
+                0 => "it is empty".into(),
+                n => format!("{n} bytes are fewer than the smallest one has"),
+            },
+        });
+    };
+    let stated = u64::from_le_bytes(*length);
+    match (usize::try_from(stated), rest.first()) {
+        (_, Some(first)) if *first != b'{' => {
+            Err(ModelError::NotSafetensors { reason: "byte 8 does not begin a header".into() })
+        }
+        (Ok(length), _) if (2..=MAX_HEADER).contains(&length) => Ok(length),
+        _ => Err(damaged("the header's length", format!("{stated} bytes, where 2 to {MAX_HEADER} are possible"))),
+    }
+}
+
+/// CRC-32 of `bytes`, as the metadata writes it.
+pub fn checksum(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(bytes))
+}
+
+fn damaged(part: &str, reason: impl ToString) -> ModelError {
+    ModelError::Damaged { part: part.into(), reason: reason.to_string() }
+}
+
+/// Holds if the tensors fill `length` bytes of data without a hole or an overlap, each with the bytes its dimensions
+/// need. `before` is the length of everything before the data.
+fn check_layout(tensors: &BTreeMap<String, TensorInfo>, length: u64, before: u64) -> Result<(), ModelError> {
+    let mut in_order = Vec::with_capacity(tensors.len());
+    for (name, info) in tensors {
+        let (start, end) = info.data_offsets;
+        let spans = end.checked_sub(start).ok_or_else(|| damaged(name, format!("it ends at {end}, before {start}")))?;
+        let bits = info.shape.iter().try_fold(info.dtype.bitsize(), |bits, &dim| bits.checked_mul(dim));
+        if bits.is_none() || bits != spans.checked_mul(8) {
+            let (shape, dtype) = (&info.shape, info.dtype);
+            return Err(damaged(name, format!("{shape:?} of {dtype} does not fill the {spans} bytes it is given")));
+        }
+        in_order.push((name.clone(), info.clone()));
+    }
+    in_order.sort_by_key(|(_, info)| info.data_offsets);
+    let last = in_order.last().map_or(0, |(_, info)| info.data_offsets.1) as u64;
+    let at_the_cut =
+        in_order.iter().find(|(_, info)| info.data_offsets.1 as u64 > length).map(|(name, _)| name.clone());
+    // The reference implementation's own word on holes and overlaps.
+    Metadata::new(None, in_order).map_err(|error| damaged("the header", error))?;
+    if let Some(part) = at_the_cut {
+        return Err(ModelError::CutShort { part, want: before.saturating_add(last), got: before + length });
+    }
+    if length > last {
+        return Err(ModelError::TooLong { extra: length - last });
+    }
+    Ok(())
+}
+
+/// Whether the whole file has the checksum it states. `stated` must lie in `file`.
+fn checksum_holds(file: &[u8], stated: Cow<'_, str>) -> Result<bool, ModelError> {
+    let malformed = || damaged("the checksum", "it is not eight digits");
+    let Cow::Borrowed(digits) = stated else { return Err(malformed()) };
+    if digits.len() != BLANK.len() {
+        return Err(malformed());
+    }
+    let at = digits.as_ptr().addr() - file.as_ptr().addr();
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&file[..at]);
+    crc.update(BLANK);
+    crc.update(&file[at + BLANK.len()..]);
+    Ok(format!("{:08x}", crc.finalize()) == *digits)
+}
+
+/// Names what is damaged in a file whose checksum does not hold: the first tensor that contradicts its own checksum,
+/// otherwise the header.
+fn blame(tensors: &BTreeMap<String, TensorInfo>, data: &[u8], sums: &str) -> ModelError {
+    let sums = match header::parse_value(sums) {
+        Ok(sums) => sums,
+        Err(error) => return damaged("the tensors' checksums", error),
+    };
+    for (name, info) in tensors {
+        let Some(sum) = sums.get(name) else { return damaged("the header", format!("no checksum for {name}")) };
+        if *sum != checksum(&data[info.data_offsets.0..info.data_offsets.1]) {
+            return damaged(name, "its bytes and its checksum differ; copy the file again, or use an earlier one");
+        }
+    }
+    damaged("the header", "its checksum differs; copy the file again, or use an earlier one")
+}
+
+/// The document must say which format it has, and what it is.
+fn check_config(config: &Value) -> Result<Kind, ModelError> {
+    match config.get("format_version").and_then(Value::as_u64) {
+        Some(FORMAT_VERSION) => {}
+        Some(found) => return Err(ModelError::Version { found }),
+        None => return Err(damaged("the config", "`format_version` is missing")),
+    }
+    match config.get("kind").and_then(Value::as_str) {
+        Some("model") => Ok(Kind::Model),
+        Some("checkpoint") => Ok(Kind::Checkpoint),
+        _ => Err(damaged("the config", "`kind` is neither \"model\" nor \"checkpoint\"")),
+    }
+}

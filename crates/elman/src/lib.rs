@@ -3,6 +3,7 @@ pub mod cell;
 pub mod data;
 pub mod decode;
 pub mod error;
+pub mod format;
 pub mod layer;
 pub mod param;
 pub mod rng;

@@ -1,0 +1,5 @@
+//! Files: a model or a checkpoint as one safetensors file, written so that the old one outlives any failure.
+
+pub mod atomic;
+pub mod document;
+pub mod model;

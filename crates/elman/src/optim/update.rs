@@ -69,8 +69,7 @@ impl OptimizerConfig {
     /// # Errors
     /// [`Error::Usage`] with the flag to change.
     pub fn validate(&self) -> Result<()> {
-        let shares =
-            [("momentum", self.momentum), ("alpha", self.alpha), ("beta1", self.beta1), ("beta2", self.beta2)];
+        let shares = [("momentum", self.momentum), ("alpha", self.alpha), ("beta1", self.beta1), ("beta2", self.beta2)];
         if let Some((flag, value)) = shares.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
             return Err(Error::Usage(format!("--{flag} {value}: give a number from 0 to below 1")));
         }
@@ -157,9 +156,9 @@ impl<F: Scalar> Optimizer<F> {
         let weights = params.values.par_chunks_mut(CHUNK).zip(grads.values.par_chunks(CHUNK)).enumerate();
         match rule.moments() {
             0 => weights.for_each(|(i, (w, g))| one(i * CHUNK, w, g, &mut [], &mut [])),
-            1 => weights
-                .zip(self.m.par_chunks_mut(CHUNK))
-                .for_each(|((i, (w, g)), m)| one(i * CHUNK, w, g, m, &mut [])),
+            1 => {
+                weights.zip(self.m.par_chunks_mut(CHUNK)).for_each(|((i, (w, g)), m)| one(i * CHUNK, w, g, m, &mut []))
+            }
             _ => weights
                 .zip(self.m.par_chunks_mut(CHUNK).zip(self.v.par_chunks_mut(CHUNK)))
                 .for_each(|((i, (w, g)), (m, v))| one(i * CHUNK, w, g, m, v)),

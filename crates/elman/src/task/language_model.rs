@@ -12,13 +12,11 @@ use crate::cell::Steps;
 use crate::data::{Streams, Vocab, builtin};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
+use crate::layer::StackState;
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
-use crate::train::{
-    Ending, Engine, RunFolder, Scores, Task, Trainer, Watch, blocks, read_weights,
-};
-use crate::layer::StackState;
+use crate::train::{Ending, Engine, RunFolder, Scores, Task, Trainer, Watch, blocks, read_weights};
 
 /// The name in files and on the command line.
 pub const NAME: &str = "language-model";
@@ -91,10 +89,9 @@ impl Corpus {
 /// [`Error::Io`] with the reason in words.
 pub fn read_text(path: &Path) -> Result<Vec<u8>> {
     let read = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Err(std::io::Error::new(
-            std::io::ErrorKind::IsADirectory,
-            "it is a folder; name a text file",
-        )),
+        Ok(meta) if meta.is_dir() => {
+            Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder; name a text file"))
+        }
         Ok(_) => std::fs::read(path),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(std::io::Error::new(error.kind(), "there is no such file"))

@@ -185,7 +185,9 @@ impl TryFrom<String> for InitWord {
             ("orthogonal", _) if value.is_empty() => Ok(InitWord(Init::Orthogonal)),
             ("uniform", Some(bound)) => Ok(InitWord(Init::Uniform(bound))),
             ("normal", Some(deviation)) => Ok(InitWord(Init::Normal(deviation))),
-            _ => Err(format!("`{word}`: give fan, orthogonal, uniform:BOUND or normal:DEVIATION, such as uniform:0.08")),
+            _ => {
+                Err(format!("`{word}`: give fan, orthogonal, uniform:BOUND or normal:DEVIATION, such as uniform:0.08"))
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod data;
 pub mod decode;
 pub mod error;
 pub mod format;
+pub mod inspect;
 pub mod layer;
 pub mod optim;
 pub mod param;

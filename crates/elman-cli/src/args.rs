@@ -9,7 +9,7 @@ use crate::settings_args::SettingArgs;
 
 /// Train and run recurrent networks on the CPU you have.
 #[derive(Debug, Parser)]
-#[command(name = "elman", version, max_term_width = 100, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "elman", version, max_term_width = 100, propagate_version = true, args_override_self = true, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

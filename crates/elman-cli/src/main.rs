@@ -15,12 +15,7 @@ fn main() -> ExitCode {
     exit_code::quiet_on_closed_pipe();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
-        Err(error) => {
-            // Help and version go to stdout with code 0, mistakes to stderr with code 2.
-            let code = u8::try_from(error.exit_code()).unwrap_or(exit_code::USAGE);
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(error) => return refused(&error),
     };
     match commands::run(args) {
         Ok(code) => ExitCode::from(code),
@@ -29,4 +24,23 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// Help and version go to standard output with code 0; a mistake is one line on standard error, with code 2.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let said: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim).collect();
+    let said: Vec<&str> = said.into_iter().filter(|line| !line.is_empty()).collect();
+    let line = said.join("; ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    if line.is_empty() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+    } else {
+        eprintln!("elman: {line}; see elman --help");
+    }
+    ExitCode::from(exit_code::USAGE)
 }

@@ -24,14 +24,15 @@ const SHOWN: usize = 600;
 pub(crate) fn run(args: Inspect) -> Outcome {
     let loaded = load(&args.model)?;
     let Some(text) = &args.neurons else {
-        if args.json { print_json(&loaded) } else { print(&loaded) }
+        if args.json {
+            print_json(&loaded)
+        } else {
+            print(&loaded)
+        }
         return Ok(0);
     };
-    let text = if Path::new(text).is_file() {
-        language_model::read_text(Path::new(text))?
-    } else {
-        text.clone().into_bytes()
-    };
+    let text =
+        if Path::new(text).is_file() { language_model::read_text(Path::new(text))? } else { text.clone().into_bytes() };
     let neurons = Neurons::of(&loaded, &text)?;
     if args.json {
         println!("{}", neurons.as_json());
@@ -72,7 +73,11 @@ fn print(loaded: &Loaded) {
     for name in loaded.document.names() {
         let Some(tensor) = loaded.document.tensor(name) else { continue };
         let count: usize = tensor.dims.iter().product();
-        if name.starts_with("training.") { others += count } else { weights += count }
+        if name.starts_with("training.") {
+            others += count
+        } else {
+            weights += count
+        }
         let dims: Vec<String> = tensor.dims.iter().map(usize::to_string).collect();
         let (mean, deviation) = loaded.document.f32(name).map_or((f64::NAN, f64::NAN), |values| moments(&values));
         println!("{name:<32} {:>16} {:>12} {mean:>10.4} {deviation:>10.4}", dims.join(" x "), grouped(count as u64));
@@ -126,9 +131,10 @@ impl Neurons {
     }
 
     fn as_json(&self) -> Value {
-        let followers = self.followers.iter().map(|f| {
-            json!({"feature": f.feature, "layer": f.layer, "neuron": f.neuron, "correlation": f.correlation})
-        });
+        let followers = self
+            .followers
+            .iter()
+            .map(|f| json!({"feature": f.feature, "layer": f.layer, "neuron": f.neuron, "correlation": f.correlation}));
         json!({"symbols": self.symbols.len(), "followers": followers.collect::<Vec<_>>()})
     }
 

@@ -16,12 +16,8 @@ use crate::args::Sample;
 use crate::exit_code::{Failure, stdout};
 
 pub(crate) fn run(args: Sample) -> Outcome {
-    let sampler = SamplerConfig {
-        temperature: args.temperature,
-        top_k: args.top_k,
-        top_p: args.top_p,
-        min_p: args.min_p,
-    };
+    let sampler =
+        SamplerConfig { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, min_p: args.min_p };
     sampler.validate()?;
     let path = match &args.model {
         Some(path) => path.clone(),
@@ -30,9 +26,9 @@ pub(crate) fn run(args: Sample) -> Outcome {
     let loaded = load(&path)?;
     let vocab = language_model::vocab(&loaded)?;
     let network = Network::read(&loaded.document, Precision::F32).map_err(|error| loaded.error(error))?;
-    let seed = args.seed.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
-    });
+    let seed = args
+        .seed
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64));
     let mut writer = Writer::new(network, vocab, sampler, seed)?;
     if args.interactive {
         return interact(&mut writer, &args);

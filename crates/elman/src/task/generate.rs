@@ -51,9 +51,10 @@ impl Writer {
     /// # Errors
     /// [`Error::Usage`] naming the first unknown symbol.
     pub fn read(&mut self, text: &[u8], skip_unseen: bool) -> Result<usize> {
-        let (tokens, skipped) = self.vocab.encode(text, skip_unseen).map_err(|unseen| {
-            Error::Usage(format!("the prompt: {unseen}; --skip-unseen leaves such symbols out"))
-        })?;
+        let (tokens, skipped) = self
+            .vocab
+            .encode(text, skip_unseen)
+            .map_err(|unseen| Error::Usage(format!("the prompt: {unseen}; --skip-unseen leaves such symbols out")))?;
         for token in tokens {
             self.step(token)?;
         }

@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is a model file of kind `checkpoint`: the weights under their names, then the optimizer's buffers, the
 //! averaged weights and the carried states; in its metadata, beside the model's own, `training`: everything counted, the
-//! position in the data, what identifies the data, the length of the metrics. It holds no time of day, so that two runs
+//! position in the data, what identifies the data, the number of records. It holds no time of day, so that two runs
 //! of the same seed have the same checkpoint.
 
 use elman_step::model::{Document, Kind, ModelError};
@@ -27,7 +27,8 @@ struct Training {
     data: Value,
     optimizer_steps: u64,
     average_steps: u64,
-    metrics_len: u64,
+    /// Lines of metrics written before it.
+    records: usize,
     /// Only in a run whose length is a time: its schedule depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elapsed_s: Option<f64>,
@@ -58,13 +59,16 @@ where
     S::State: Carry<f32>,
 {
     pub(super) fn save_checkpoint(&mut self) -> Result<()> {
+        if let Some(folder) = &self.folder {
+            folder.sync_metrics()?;
+        }
         let training = Training {
             progress: self.progress.clone(),
             position: self.task.position(),
             data: self.task.fingerprint(),
             optimizer_steps: self.optimizer.steps(),
             average_steps: self.average.as_ref().map_or(0, Average::steps),
-            metrics_len: self.folder.as_ref().map_or(Ok(0), |folder| folder.metrics_len())?,
+            records: self.records().len(),
             elapsed_s: (self.config.max_time > Span::ZERO).then(|| self.elapsed_s()),
         };
         let mut config = self.task.model_config(self.shape);
@@ -138,7 +142,7 @@ where
         }
         self.task.seek(&training.position).map_err(|error| wrong(error.to_string()))?;
         self.progress = training.progress;
-        self.rewind_metrics(training.metrics_len)?;
+        self.rewind_metrics(training.records)?;
         self.elapsed_before_s = match training.elapsed_s {
             Some(elapsed_s) => elapsed_s,
             None => self.records().last().map_or(0.0, |record| record.elapsed_s),

@@ -1,7 +1,7 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl` and `.csv`, `best`, `last` and `previous.safetensors`, `samples/`.
 //!
 //! One process at a time writes there, held apart by a lock. Everything but the metrics is replaced atomically; the
-//! metrics are appended to, and a checkpoint says how long they were, so that a resumed run cuts off what came after.
+//! metrics are appended to, and a checkpoint says how many there were, so that a resumed run cuts off what came after.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -121,24 +121,24 @@ impl RunFolder {
         atomic::write(&self.path.join(TABLE), table(records).as_bytes())
     }
 
-    /// Bytes of metrics written; they are on the medium when this returns.
+    /// Returns when the metrics are on the medium.
     ///
     /// # Errors
     /// If the disk refuses.
-    pub fn metrics_len(&self) -> Result<u64> {
-        let path = self.path.join(METRICS);
-        self.metrics.sync_data().map_err(failed(&path, "sync"))?;
-        Ok(self.metrics.metadata().map_err(failed(&path, "read"))?.len())
+    pub fn sync_metrics(&self) -> Result<()> {
+        self.metrics.sync_data().map_err(failed(&self.path.join(METRICS), "sync"))
     }
 
-    /// Cuts the metrics back to a checkpoint's length and returns what is left of them.
+    /// Cuts the metrics back to their first `count` records and returns what is left of them.
     ///
     /// # Errors
     /// If the file is damaged or cannot be written.
-    pub fn rewind(&mut self, len: u64) -> Result<Vec<Record>> {
+    pub fn rewind(&mut self, count: usize) -> Result<Vec<Record>> {
         let path = self.path.join(METRICS);
-        let have = self.metrics.metadata().map_err(failed(&path, "read"))?.len();
-        self.metrics.set_len(len.min(have)).map_err(failed(&path, "write"))?;
+        let text = fs::read(&path).map_err(failed(&path, "read"))?;
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        let len = ends.take(count).last().unwrap_or(0);
+        self.metrics.set_len(len as u64).map_err(failed(&path, "write"))?;
         read_metrics(&path)
     }
 
@@ -265,11 +265,11 @@ mod tests {
         let path = place.path().join("run");
         let mut folder = RunFolder::create(&path, "").unwrap();
         (1..=2).for_each(|step| folder.append(&record(step)).unwrap());
-        let len = folder.metrics_len().unwrap();
+        folder.sync_metrics().unwrap();
         folder.append(&record(3)).unwrap();
         folder.metrics.write_all(b"{\"step\":4").unwrap();
         assert_eq!(read_metrics(&path.join(METRICS)).unwrap().len(), 3);
-        assert_eq!(folder.rewind(len).unwrap(), [record(1), record(2)]);
+        assert_eq!(folder.rewind(2).unwrap(), [record(1), record(2)]);
         folder.append(&record(3)).unwrap();
         assert_eq!(read_metrics(&path.join(METRICS)).unwrap(), [record(1), record(2), record(3)]);
         folder.write_table(&[record(1), record(2)]).unwrap();

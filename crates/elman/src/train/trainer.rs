@@ -218,12 +218,11 @@ where
         self.elapsed_before_s + self.started.elapsed().as_secs_f64()
     }
 
-    /// Cuts the metrics back to the length they had at the checkpoint that was returned to.
-    pub(super) fn rewind_metrics(&mut self, len: u64) -> Result<()> {
-        if let Some(folder) = &mut self.folder {
-            self.records = folder.rewind(len)?;
-        } else {
-            self.records.retain(|record| record.step <= self.progress.step);
+    /// Cuts the metrics back to the records there were at the checkpoint that was returned to.
+    pub(super) fn rewind_metrics(&mut self, records: usize) -> Result<()> {
+        match &mut self.folder {
+            Some(folder) => self.records = folder.rewind(records)?,
+            None => self.records.truncate(records),
         }
         Ok(())
     }

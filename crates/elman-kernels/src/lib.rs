@@ -19,6 +19,7 @@ pub mod gates;
 mod gemm;
 mod isa;
 mod mat;
+pub mod optim;
 pub mod peak;
 pub mod reference;
 pub mod rows;

@@ -5,6 +5,7 @@ pub mod decode;
 pub mod error;
 pub mod format;
 pub mod layer;
+pub mod optim;
 pub mod param;
 pub mod rng;
 pub mod shape;

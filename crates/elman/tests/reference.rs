@@ -12,7 +12,7 @@ use elman::data::Vocab;
 use elman::layer::{Stack, StackConfig, StackPrepared, StackTape};
 use elman::optim::{Optimizer, OptimizerConfig, OptimizerKind, Plateau, ScheduleConfig, ScheduleKind, clip};
 use elman::param::{Layout, Params};
-use elman::shape::{Feed, Synced, SyncedConfig};
+use elman::shape::{Synced, SyncedConfig};
 use elman_kernels::Scalar;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -217,18 +217,8 @@ impl MinCharRnn {
         let vocab = Vocab::of(text.as_bytes(), true, &path).unwrap();
         let (data, _) = vocab.encode(text.as_bytes(), false).unwrap();
         assert_eq!((vocab.len(), data.len()), (self.vocab_size, self.data_len));
-        let network = Synced::new(SyncedConfig {
-            cell: CellKind::RnnTanh,
-            layers: 1,
-            hidden: self.hidden,
-            bidirectional: false,
-            feed: Feed::Tokens(vocab.len()),
-            embedding: 0,
-            tied: false,
-            classes: vocab.len(),
-            dropout: 0.0,
-        })
-        .unwrap();
+        let config = SyncedConfig::language_model(CellKind::RnnTanh, self.hidden, vocab.len());
+        let network = Synced::new(config).unwrap();
         let mut params = Params::<F>::zeros(network.layout());
         for (tensor, name) in [("rnn.weight_ih_l0", "w_xh"), ("rnn.weight_hh_l0", "w_hh"), ("output.weight", "w_hy")] {
             let weights = params.get_mut(tensor).unwrap();

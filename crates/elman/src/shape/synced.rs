@@ -49,6 +49,24 @@ pub struct SyncedConfig {
     pub dropout: f64,
 }
 
+impl SyncedConfig {
+    /// A language model as min-char-rnn's: one layer that reads one of `vocab` tokens as a one-hot vector and predicts the
+    /// next.
+    pub fn language_model(cell: CellKind, hidden: usize, vocab: usize) -> Self {
+        SyncedConfig {
+            cell,
+            layers: 1,
+            hidden,
+            bidirectional: false,
+            feed: Feed::Tokens(vocab),
+            embedding: 0,
+            tied: false,
+            classes: vocab,
+            dropout: 0.0,
+        }
+    }
+}
+
 /// A network that answers at every step.
 #[derive(Clone, Debug)]
 pub struct Synced {
@@ -227,19 +245,9 @@ impl Synced {
     /// use elman::cell::CellKind;
     /// use elman::param::{Init, Params};
     /// use elman::rng::Rng;
-    /// use elman::shape::{Feed, Synced, SyncedConfig};
+    /// use elman::shape::{Synced, SyncedConfig};
     ///
-    /// let network = Synced::new(SyncedConfig {
-    ///     cell: CellKind::RnnTanh,
-    ///     layers: 1,
-    ///     hidden: 8,
-    ///     bidirectional: false,
-    ///     feed: Feed::Tokens(4),
-    ///     embedding: 0,
-    ///     tied: false,
-    ///     classes: 4,
-    ///     dropout: 0.0,
-    /// })?;
+    /// let network = Synced::new(SyncedConfig::language_model(CellKind::RnnTanh, 8, 4))?;
     /// let mut params: Params<f32> = network.init(Init::Normal(0.01), &mut Rng::new(1, "weights"));
     /// // h e l l o, as in the blog's figure.
     /// let (inputs, targets, h_prev) = ([0, 1, 2, 2], [1, 2, 2, 3], network.zero_state(1));

@@ -123,7 +123,7 @@ impl<F: Scalar> Rule<F, 2> for Momentum<F> {
     }
 }
 
-/// `m += g^2`, `w -= lr g / (sqrt(m) + eps)`.
+/// `m += g^2`, `w -= lr g / (sqrt(m + eps_in_root) + eps)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Adagrad<F> {
     /// `g`.
@@ -132,6 +132,8 @@ pub struct Adagrad<F> {
     pub lr: F,
     /// Keeps the quotient finite.
     pub eps: F,
+    /// Does so under the root.
+    pub eps_in_root: F,
 }
 
 impl<F: Scalar> Rule<F, 2> for Adagrad<F> {
@@ -139,7 +141,8 @@ impl<F: Scalar> Rule<F, 2> for Adagrad<F> {
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m]: [V; 2]) -> [V; 2] {
         let g = self.gradient.of(g, w);
         let m = g.mul_add(g, m);
-        [w.sub(V::splat(self.lr).mul(g).div(m.sqrt().add(V::splat(self.eps)))), m]
+        let root = m.add(V::splat(self.eps_in_root)).sqrt().add(V::splat(self.eps));
+        [w.sub(V::splat(self.lr).mul(g).div(root)), m]
     }
 }
 
@@ -355,9 +358,9 @@ mod tests {
             let v = 0.9 * v + g;
             [w - lr * v, v]
         });
-        assert_rule(Adagrad { gradient: GRADIENT, lr: 0.1, eps: 1e-3 }, |g, _, [w, m]| {
+        assert_rule(Adagrad { gradient: GRADIENT, lr: 0.1, eps: 1e-3, eps_in_root: 0.5 }, |g, _, [w, m]| {
             let m = m + g * g;
-            [w - lr * g / (m.sqrt() + eps), m]
+            [w - lr * g / ((m + 0.5).sqrt() + eps), m]
         });
         let rmsprop = Rmsprop { gradient: GRADIENT, lr: 0.1, alpha: 0.95, one_minus_alpha: 0.05, eps: 1e-3 };
         assert_rule::<2>(rmsprop, |g, _, [w, m]| {

@@ -54,10 +54,9 @@ fn run(args: Vec<String>) -> Result<()> {
     let mut params: Params<f32> = net.init(Init::Normal(0.01), &mut Rng::new(1, "weights"));
     let mut rng = Rng::new(1, "sample");
 
-    // Adagrad; its sums begin at 1e-8, which the original adds under the root instead
-    let config = OptimizerConfig { kind: OptimizerKind::Adagrad, eps: 1e-20, ..Default::default() };
+    let kind = OptimizerKind::Adagrad;
+    let config = OptimizerConfig { kind, eps: 1e-8, eps_in_root: true, ..Default::default() };
     let mut adagrad = Optimizer::new(config, net.layout());
-    adagrad.restore(0, &[("adagrad.sum".into(), vec![1e-8; net.layout().len()])])?;
 
     let mut smooth_loss = (vocab.len() as f64).ln() * SEQ_LEN as f64; // of guessing
     let (mut p, mut h_prev) = (0, net.zero_state(1));

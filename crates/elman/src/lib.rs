@@ -9,6 +9,7 @@ pub mod optim;
 pub mod param;
 pub mod rng;
 pub mod shape;
+pub mod task;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -224,11 +224,9 @@ impl MinCharRnn {
             let weights = params.get_mut(tensor).unwrap();
             weights.copy_from_slice(&wave(weights.len(), 0.01, 12.9898, phase_of(name)));
         }
-        // Adagrad with eps under the root: the sums begin there.
-        let config = OptimizerConfig { kind: OptimizerKind::Adagrad, eps: 1e-20, ..Default::default() };
+        let kind = OptimizerKind::Adagrad;
+        let config = OptimizerConfig { kind, eps: 1e-8, eps_in_root: true, ..Default::default() };
         let mut adagrad = Optimizer::new(config, network.layout());
-        let sums = vec![F::from_f64(1e-8); network.layout().len()];
-        adagrad.restore(0, &[("adagrad.sum".into(), sums)]).unwrap();
 
         let mut ours = Ours { loss: Vec::new(), h: Vec::new(), clipped: 0 };
         let (mut p, mut h) = (0, network.zero_state(1));
@@ -350,6 +348,7 @@ impl OptimizerSettings {
             beta1,
             beta2,
             eps: self.eps.unwrap_or(usual.eps),
+            eps_in_root: false,
             weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
         }
     }
@@ -443,10 +442,10 @@ fn rates_are_those_of_pytorchs_schedulers() {
             },
             other => panic!("a schedule {other}"),
         };
-        let mut plateau = Plateau::new(&config);
+        let mut plateau = Plateau::default();
         let rates: Vec<f64> = (0..case.lr.len())
             .map(|k| {
-                case.metric.get(k).iter().for_each(|loss| plateau.observe(**loss));
+                case.metric.get(k).iter().for_each(|loss| plateau.observe(**loss, &config));
                 // An epoch of the recording is a step.
                 base * config.factor(k as u64, k as f64, k as f64 / case.lr.len() as f64, &plateau)
             })

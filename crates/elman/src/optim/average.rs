@@ -12,14 +12,14 @@ use crate::param::Params;
 #[derive(Clone, Debug)]
 pub struct Average<F> {
     decay: f64,
-    updates: u64,
+    steps: u64,
     values: Params<F>,
 }
 
 impl<F: Scalar> Average<F> {
     /// Begins at these weights. `decay` from 0 (the last weights alone) to below 1.
     pub fn new(decay: f64, params: &Params<F>) -> Self {
-        Average { decay, updates: 0, values: params.clone() }
+        Average { decay, steps: 0, values: params.clone() }
     }
 
     /// Takes in the weights after an optimizer step. Runs on the current rayon pool.
@@ -28,9 +28,9 @@ impl<F: Scalar> Average<F> {
     /// If the weights are of another layout.
     pub fn update(&mut self, params: &Params<F>) {
         assert_eq!(params.values.len(), self.values.values.len(), "an average of weights of one layout");
-        let t = self.updates as f64;
+        let t = self.steps as f64;
         let decay = self.decay.min((1.0 + t) / (10.0 + t));
-        self.updates += 1;
+        self.steps += 1;
         let rule = optim::Average { part: F::from_f64(1.0 - decay) };
         self.values
             .values
@@ -44,16 +44,16 @@ impl<F: Scalar> Average<F> {
         &self.values
     }
 
-    /// How many updates they hold.
-    pub fn updates(&self) -> u64 {
-        self.updates
+    /// Updates taken in.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Goes on from a checkpoint.
     ///
     /// # Errors
     /// If there are not as many values as weights.
-    pub fn restore(&mut self, updates: u64, values: &[F]) -> Result<()> {
+    pub fn restore(&mut self, steps: u64, values: &[F]) -> Result<()> {
         let have = self.values.values.len();
         if values.len() != have {
             let got = values.len();
@@ -61,7 +61,7 @@ impl<F: Scalar> Average<F> {
             return Err(Error::Usage(message));
         }
         self.values.values.copy_from_slice(values);
-        self.updates = updates;
+        self.steps = steps;
         Ok(())
     }
 }
@@ -104,7 +104,7 @@ mod tests {
             w.values.iter_mut().enumerate().for_each(|(i, x)| *x = (i + t) as f64 * 0.37);
             average.update(&w);
             if t < 5 {
-                resumed.restore(average.updates(), &average.values().values).unwrap();
+                resumed.restore(average.steps(), &average.values().values).unwrap();
             } else {
                 resumed.update(&w);
             }

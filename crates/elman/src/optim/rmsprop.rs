@@ -9,7 +9,7 @@ use elman_kernels::optim::{self, Gradient, Rmsprop, RmspropMomentum};
 use super::{Part, Step};
 
 /// The mean square `m`.
-pub(super) const SQUARE: &str = "rmsprop.square";
+pub(super) const MEAN: &str = "rmsprop.mean";
 /// The velocity `v`, kept where there is momentum.
 pub(super) const VELOCITY: &str = "rmsprop.velocity";
 

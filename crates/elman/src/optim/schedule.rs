@@ -46,8 +46,7 @@ impl ScheduleKind {
 }
 
 /// A schedule and its numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleConfig {
     /// How the rate changes after the warm-up.
     pub kind: ScheduleKind,
@@ -105,7 +104,7 @@ impl ScheduleConfig {
             ScheduleKind::Cosine => {
                 self.lr_min + (1.0 - self.lr_min) * 0.5 * (1.0 + (PI * self.after_warmup(step, progress)).cos())
             }
-            ScheduleKind::Plateau => plateau.factor(),
+            ScheduleKind::Plateau => self.decay.powf(f64::from(plateau.reductions)).max(self.lr_min),
         };
         if step < self.warmup { factor * (step + 1) as f64 / self.warmup as f64 } else { factor }
     }
@@ -121,45 +120,30 @@ impl ScheduleConfig {
     }
 }
 
+/// A change by less than this part of the best is no improvement: the default of PyTorch's `ReduceLROnPlateau`.
+const THRESHOLD: f64 = 1e-4;
+
 /// What `Plateau` remembers of the validations; it belongs into a checkpoint.
-///
-/// A loss is better when it is lower than the best by one part in 10,000, as in PyTorch's `ReduceLROnPlateau`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
-    decay: f64,
-    lr_min: f64,
-    patience: u32,
     best: Option<f64>,
     /// Validations since the best, or since the last reduction.
-    bad: u32,
+    worse: u32,
     reductions: u32,
 }
 
 impl Plateau {
-    /// Nothing seen yet.
-    pub fn new(config: &ScheduleConfig) -> Self {
-        let ScheduleConfig { decay, lr_min, patience, .. } = *config;
-        Plateau { decay, lr_min, patience, best: None, bad: 0, reductions: 0 }
-    }
-
-    /// Takes in a validation's loss; NaN is no better than any.
-    pub fn observe(&mut self, val_loss: f64) {
-        if self.best.map_or(!val_loss.is_nan(), |best| val_loss < best * (1.0 - 1e-4)) {
-            self.best = Some(val_loss);
-            self.bad = 0;
+    /// Takes in a validation's number, the lower the better; NaN is no better than any.
+    pub fn observe(&mut self, objective: f64, config: &ScheduleConfig) {
+        if self.best.map_or(!objective.is_nan(), |best| objective < best - THRESHOLD * best.abs()) {
+            (self.best, self.worse) = (Some(objective), 0);
             return;
         }
-        self.bad += 1;
-        if self.bad > self.patience {
-            self.bad = 0;
-            self.reductions += 1;
+        self.worse += 1;
+        if self.worse > config.patience {
+            (self.worse, self.reductions) = (0, self.reductions.saturating_add(1));
         }
-    }
-
-    /// What the rate is multiplied by now.
-    pub fn factor(&self) -> f64 {
-        self.decay.powf(f64::from(self.reductions)).max(self.lr_min)
     }
 }
 
@@ -170,7 +154,7 @@ mod tests {
     /// The factors of a run of 40 steps, 10 to an epoch.
     fn run(config: &ScheduleConfig) -> Vec<f64> {
         config.validate().unwrap();
-        let plateau = Plateau::new(config);
+        let plateau = Plateau::default();
         (0..40).map(|k| config.factor(k, k as f64 / 10.0, k as f64 / 40.0, &plateau)).collect()
     }
 
@@ -191,7 +175,7 @@ mod tests {
         let config = ScheduleConfig { kind: ScheduleKind::Step, decay_after: 1.0, lr_min: 0.2, ..Default::default() };
         let factors = run(&config);
         assert_eq!((factors[19], factors[20], factors[29], factors[30]), (1.0, 0.5, 0.5, 0.25));
-        assert_eq!(config.factor(0, 30.0, 1.0, &Plateau::new(&config)), 0.2);
+        assert_eq!(config.factor(0, 30.0, 1.0, &Plateau::default()), 0.2);
         let factors = run(&ScheduleConfig { kind: ScheduleKind::Exponential, ..config });
         assert!(factors[10] == 1.0 && factors[20] == 0.5 && (factors[15] - 0.5f64.sqrt()).abs() < 1e-15);
     }
@@ -206,21 +190,32 @@ mod tests {
             assert!(factors[from..].is_sorted_by(|a, b| a > b));
             let middle = from + (40 - from) / 2;
             assert!((factors[middle] - 0.55).abs() < 1e-12, "{}", factors[middle]);
-            assert!((config.factor(40, 4.0, 1.0, &Plateau::new(&config)) - 0.1).abs() < 1e-12);
+            assert!((config.factor(40, 4.0, 1.0, &Plateau::default()) - 0.1).abs() < 1e-12);
         }
     }
 
     #[test]
     fn a_plateau_survives_json_in_the_midst_of_its_patience() {
         let config = ScheduleConfig { kind: ScheduleKind::Plateau, patience: 2, ..Default::default() };
-        let mut plateau = Plateau::new(&config);
+        let mut plateau = Plateau::default();
         let mut factors = Vec::new();
         for loss in [f64::NAN, 3.0, 2.0, 2.0, f64::NAN, 1.99999, 2.5, 1.0, 1.0] {
             plateau = serde_json::from_str(&serde_json::to_string(&plateau).unwrap()).unwrap();
-            plateau.observe(loss);
+            plateau.observe(loss, &config);
             factors.push(config.factor(0, 0.0, 0.0, &plateau));
         }
         assert_eq!(factors, [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_plateau_takes_objectives_below_zero() {
+        let config = ScheduleConfig { kind: ScheduleKind::Plateau, patience: 0, ..Default::default() };
+        let mut plateau = Plateau::default();
+        let factors = [-0.5, -0.6, -0.600001, -0.7].map(|objective| {
+            plateau.observe(objective, &config);
+            config.factor(0, 0.0, 0.0, &plateau)
+        });
+        assert_eq!(factors, [1.0, 1.0, 0.5, 0.5]);
     }
 
     #[test]

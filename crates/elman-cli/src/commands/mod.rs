@@ -1,0 +1,32 @@
+//! One file for each command.
+
+mod describe;
+mod eval;
+mod train;
+
+use std::path::Path;
+
+use elman::format::model::{self, Loaded};
+
+use crate::args::{Args, Command};
+use crate::exit_code::Failure;
+
+/// What a command ends with: the exit code, or the reason of a failure.
+pub(crate) type Outcome = Result<u8, Failure>;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Train(args) => train::run(*args),
+        Command::Eval(args) => eval::run(args),
+        Command::Init(args) => describe::init(&args),
+        Command::Completions { shell } => describe::completions(shell),
+        Command::Man { out } => describe::man(out.as_deref()),
+        _ => unreachable!(),
+    }
+}
+
+/// Reads and verifies a model file; whatever is wrong with it is the model's fault.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
+    model::load(path).map_err(Failure::Model)
+}

@@ -1,251 +1,424 @@
-//! Updates of the weights, each in one pass: gradient and moments are read, moments and weights written.
+//! The optimizers' updates, element by element, and the sum of squares that clipping needs.
 //!
-//! The formulas are PyTorch's (`torch.optim`), so that a run can be compared with one there number by number.
+//! A rule reads the gradient and writes the weight and its own buffers in one pass over memory: these loops are as fast
+//! as memory is, and a second pass would double their time.
 
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
 
-/// What is done to each weight `w` with its gradient `g`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rule<F> {
-    /// `w -= lr g`.
-    Sgd,
-    /// `m = momentum m + g`, `w -= lr m`.
-    Momentum {
-        /// Share of the velocity that is kept.
-        momentum: F,
-    },
-    /// `m += g^2`, `w -= lr g / (sqrt(m) + eps)` (Duchi et al. 2011).
-    Adagrad {
-        /// Added to the root.
-        eps: F,
-        /// Added under the root instead: min-char-rnn's form.
-        eps_in_root: F,
-    },
-    /// `m = alpha m + (1 - alpha) g^2`, `w -= lr g / (sqrt(m) + eps)` (Tieleman & Hinton 2012).
-    Rmsprop {
-        /// Share of the mean square that is kept.
-        alpha: F,
-        /// Added to the root.
-        eps: F,
-    },
-    /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w -= lr (m / c1) / (sqrt(v / c2) + eps)` (Kingma & Ba 2015).
-    Adam {
-        /// Share of the first moment that is kept.
-        beta1: F,
-        /// Share of the second moment that is kept.
-        beta2: F,
-        /// Added to the root.
-        eps: F,
-        /// `1 - beta1^step`.
-        correction1: F,
-        /// `1 - beta2^step`.
-        correction2: F,
-    },
+/// How one element of the weights and of `N - 1` buffers changes with its gradient.
+pub trait Rule<F: Scalar, const N: usize>: Copy {
+    /// The new values of `[w, buffers ..]` from the old ones and the gradient.
+    fn step<V: Vector<Scalar = F>>(self, g: V, state: [V; N]) -> [V; N];
 }
 
-impl<F> Rule<F> {
-    /// Moments it keeps for each weight.
-    pub fn moments(&self) -> usize {
-        match self {
-            Rule::Sgd => 0,
-            Rule::Momentum { .. } | Rule::Adagrad { .. } | Rule::Rmsprop { .. } => 1,
-            Rule::Adam { .. } => 2,
-        }
-    }
-}
-
-/// The factors of one update.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Factors<F> {
-    /// Learning rate.
-    pub lr: F,
-    /// What each gradient is multiplied by first: clipping by norm.
-    pub grad_scale: F,
-    /// L2 weight decay: `g += l2 w` before the rule.
-    pub l2: F,
-    /// Decoupled weight decay: `w -= lr decay w` before the rule (Loshchilov & Hutter 2019).
-    pub decay: F,
-}
-
-/// Updates `w` by `g`. `m` and `v` are as long as `w` where the rule keeps them, else unused.
+/// Applies a rule to `state`, `[w, buffers ..]`, with the gradient `grad`; all `[P]`.
 ///
 /// # Panics
-/// If a length differs.
-pub fn update<F: Scalar>(rule: Rule<F>, factors: Factors<F>, w: &mut [F], g: &[F], m: &mut [F], v: &mut [F]) {
-    update_on(Isa::best(), rule, factors, w, g, m, v);
+/// If the lengths differ.
+pub fn update<F: Scalar, const N: usize>(rule: impl Rule<F, N>, grad: &[F], state: [&mut [F]; N]) {
+    update_on(Isa::best(), rule, grad, state);
 }
 
-pub(crate) fn update_on<F: Scalar>(
-    isa: Isa,
-    rule: Rule<F>,
-    factors: Factors<F>,
-    w: &mut [F],
-    g: &[F],
-    m: &mut [F],
-    v: &mut [F],
-) {
-    let moments = rule.moments();
-    assert!(
-        g.len() == w.len() && (moments < 1 || m.len() == w.len()) && (moments < 2 || v.len() == w.len()),
-        "weights, gradients and moments differ in length"
-    );
-    F::run(isa, Update { rule, factors, w, g, m, v });
+pub(crate) fn update_on<F: Scalar, const N: usize>(isa: Isa, rule: impl Rule<F, N>, grad: &[F], state: [&mut [F]; N]) {
+    for part in &state {
+        assert_eq!(part.len(), grad.len(), "update: a weight and a value of every buffer for each gradient");
+    }
+    F::run(isa, Update { rule, grad, state });
 }
 
-struct Update<'a, F> {
-    rule: Rule<F>,
-    factors: Factors<F>,
-    w: &'a mut [F],
-    g: &'a [F],
-    m: &'a mut [F],
-    v: &'a mut [F],
+struct Update<'a, F, R, const N: usize> {
+    rule: R,
+    grad: &'a [F],
+    state: [&'a mut [F]; N],
 }
 
-impl<F: Scalar> Kernel<F> for Update<'_, F> {
+impl<F: Scalar, R: Rule<F, N>, const N: usize> Kernel<F> for Update<'_, F, R, N> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) {
-        let one = F::ONE;
-        let Factors { lr, .. } = self.factors;
-        let lr_v = V::splat(-lr);
-        match self.rule {
-            Rule::Sgd => self.each::<V>(|w, g, m, v| (lr_v.mul_add(g, w), m, v)),
-            Rule::Momentum { momentum } => {
-                let momentum = V::splat(momentum);
-                self.each::<V>(|w, g, m, v| {
-                    let m = momentum.mul_add(m, g);
-                    (lr_v.mul_add(m, w), m, v)
-                });
-            }
-            Rule::Adagrad { eps, eps_in_root } => {
-                let (eps, in_root) = (V::splat(eps), V::splat(eps_in_root));
-                self.each::<V>(|w, g, m, v| {
-                    let m = g.mul_add(g, m);
-                    (lr_v.mul_add(g.div(m.add(in_root).sqrt().add(eps)), w), m, v)
-                });
-            }
-            Rule::Rmsprop { alpha, eps } => {
-                let (kept, new, eps) = (V::splat(alpha), V::splat(one - alpha), V::splat(eps));
-                self.each::<V>(|w, g, m, v| {
-                    let m = kept.mul_add(m, new.mul(g.mul(g)));
-                    (lr_v.mul_add(g.div(m.sqrt().add(eps)), w), m, v)
-                });
-            }
-            Rule::Adam { beta1, beta2, eps, correction1, correction2 } => {
-                let (kept1, new1) = (V::splat(beta1), V::splat(one - beta1));
-                let (kept2, new2) = (V::splat(beta2), V::splat(one - beta2));
-                let (step, inverse2, eps) = (V::splat(-lr / correction1), V::splat(one / correction2), V::splat(eps));
-                self.each::<V>(|w, g, m, v| {
-                    let m = kept1.mul_add(m, new1.mul(g));
-                    let v = kept2.mul_add(v, new2.mul(g.mul(g)));
-                    let root = v.mul(inverse2).sqrt().add(eps);
-                    (step.mul_add(m.div(root), w), m, v)
-                });
-            }
-        }
-    }
-}
-
-impl<F: Scalar> Update<'_, F> {
-    /// Runs `rule` over all weights: `(w, g, m, v)` to the new `(w, m, v)`.
-    #[inline(always)]
-    fn each<V: Vector<Scalar = F>>(self, rule: impl Fn(V, V, V, V) -> (V, V, V)) {
-        let Factors { lr, grad_scale, l2, decay } = self.factors;
-        let (scale, l2, keep) = (V::splat(grad_scale), V::splat(l2), V::splat(F::ONE - lr * decay));
-        let moments = self.rule.moments();
-        let n = self.w.len();
-        for i in (0..n).step_by(V::LANES) {
-            let lanes = V::LANES.min(n - i);
-            // SAFETY: i + lanes <= n, the length of `w`, `g` and of the moments the rule keeps, which `update` checked.
+        let (n, grad) = (self.grad.len(), self.grad.as_ptr());
+        let state = self.state.map(<[F]>::as_mut_ptr);
+        let mut values = [V::splat(F::ZERO); N];
+        let whole = n - n % V::LANES;
+        for i in (0..whole).step_by(V::LANES) {
+            // SAFETY: i + LANES <= n, the length of every array.
             unsafe {
-                let p = self.w.as_mut_ptr().add(i);
-                let w = V::load_n(p, lanes);
-                let g = l2.mul_add(w, V::load_n(self.g.as_ptr().add(i), lanes).mul(scale));
-                let zero = V::splat(F::ZERO);
-                let m = if moments > 0 { V::load_n(self.m.as_ptr().add(i), lanes) } else { zero };
-                let v = if moments > 1 { V::load_n(self.v.as_ptr().add(i), lanes) } else { zero };
-                let (w, m, v) = rule(w.mul(keep), g, m, v);
-                w.store_n(p, lanes);
-                if moments > 0 {
-                    m.store_n(self.m.as_mut_ptr().add(i), lanes);
+                for k in 0..N {
+                    values[k] = V::load(state[k].add(i));
                 }
-                if moments > 1 {
-                    v.store_n(self.v.as_mut_ptr().add(i), lanes);
+                values = self.rule.step(V::load(grad.add(i)), values);
+                for k in 0..N {
+                    values[k].store(state[k].add(i));
+                }
+            }
+        }
+        let rest = n - whole;
+        if rest > 0 {
+            // SAFETY: whole + rest = n, the length of every array.
+            unsafe {
+                for k in 0..N {
+                    values[k] = V::load_n(state[k].add(whole), rest);
+                }
+                values = self.rule.step(V::load_n(grad.add(whole), rest), values);
+                for k in 0..N {
+                    values[k].store_n(state[k].add(whole), rest);
                 }
             }
         }
     }
 }
 
-/// The sum of squares, in `f64`; its order depends on the length alone.
+/// `g = grad_scale grad + decay w`: the gradient a rule sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Gradient<F> {
+    /// Scales the gradient, as clipping by norm does.
+    pub grad_scale: F,
+    /// L2 regularisation.
+    pub decay: F,
+}
+
+impl<F: Scalar> Gradient<F> {
+    #[inline(always)]
+    fn of<V: Vector<Scalar = F>>(self, g: V, w: V) -> V {
+        g.mul(V::splat(self.grad_scale)).add(w.mul(V::splat(self.decay)))
+    }
+}
+
+/// `w -= lr g`.
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd<F> {
+    /// `g`.
+    pub gradient: Gradient<F>,
+    /// The rate.
+    pub lr: F,
+}
+
+impl<F: Scalar> Rule<F, 1> for Sgd<F> {
+    #[inline(always)]
+    fn step<V: Vector<Scalar = F>>(self, g: V, [w]: [V; 1]) -> [V; 1] {
+        let g = self.gradient.of(g, w);
+        [w.sub(V::splat(self.lr).mul(g))]
+    }
+}
+
+/// `v = momentum v + g`, `w -= lr v`.
+#[derive(Clone, Copy, Debug)]
+pub struct Momentum<F> {
+    /// `g`.
+    pub gradient: Gradient<F>,
+    /// The rate.
+    pub lr: F,
+    /// How much of the velocity stays.
+    pub momentum: F,
+}
+
+impl<F: Scalar> Rule<F, 2> for Momentum<F> {
+    #[inline(always)]
+    fn step<V: Vector<Scalar = F>>(self, g: V, [w, v]: [V; 2]) -> [V; 2] {
+        let g = self.gradient.of(g, w);
+        let v = V::splat(self.momentum).mul_add(v, g);
+        [w.sub(V::splat(self.lr).mul(v)), v]
+    }
+}
+
+/// `m += g^2`, `w -= lr g / (sqrt(m + eps_in_root) + eps)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Adagrad<F> {
+    /// `g`.
+    pub gradient: Gradient<F>,
+    /// The rate.
+    pub lr: F,
+    /// Keeps the quotient finite.
+    pub eps: F,
+    /// Does so under the root.
+    pub eps_in_root: F,
+}
+
+impl<F: Scalar> Rule<F, 2> for Adagrad<F> {
+    #[inline(always)]
+    fn step<V: Vector<Scalar = F>>(self, g: V, [w, m]: [V; 2]) -> [V; 2] {
+        let g = self.gradient.of(g, w);
+        let m = g.mul_add(g, m);
+        let root = m.add(V::splat(self.eps_in_root)).sqrt().add(V::splat(self.eps));
+        [w.sub(V::splat(self.lr).mul(g).div(root)), m]
+    }
+}
+
+/// `m = alpha m + (1 - alpha) g^2`, `w -= lr g / (sqrt(m) + eps)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rmsprop<F> {
+    /// `g`.
+    pub gradient: Gradient<F>,
+    /// The rate.
+    pub lr: F,
+    /// How much of the mean square stays.
+    pub alpha: F,
+    /// `1 - alpha`, rounded once.
+    pub one_minus_alpha: F,
+    /// Keeps the quotient finite.
+    pub eps: F,
+}
+
+impl<F: Scalar> Rmsprop<F> {
+    /// The new `m`, and `g / (sqrt(m) + eps)`.
+    #[inline(always)]
+    fn normalised<V: Vector<Scalar = F>>(self, g: V, w: V, m: V) -> (V, V) {
+        let g = self.gradient.of(g, w);
+        let m = V::splat(self.alpha).mul_add(m, V::splat(self.one_minus_alpha).mul(g).mul(g));
+        (m, g.div(m.sqrt().add(V::splat(self.eps))))
+    }
+}
+
+impl<F: Scalar> Rule<F, 2> for Rmsprop<F> {
+    #[inline(always)]
+    fn step<V: Vector<Scalar = F>>(self, g: V, [w, m]: [V; 2]) -> [V; 2] {
+        let (m, q) = self.normalised(g, w, m);
+        [w.sub(V::splat(self.lr).mul(q)), m]
+    }
+}
+
+/// [`Rmsprop`] with `v = momentum v + g / (sqrt(m) + eps)`, `w -= lr v`.
+#[derive(Clone, Copy, Debug)]
+pub struct RmspropMomentum<F> {
+    /// `m` and the quotient.
+    pub rmsprop: Rmsprop<F>,
+    /// How much of the velocity stays.
+    pub momentum: F,
+}
+
+impl<F: Scalar> Rule<F, 3> for RmspropMomentum<F> {
+    #[inline(always)]
+    fn step<V: Vector<Scalar = F>>(self, g: V, [w, m, v]: [V; 3]) -> [V; 3] {
+        let (m, q) = self.rmsprop.normalised(g, w, m);
+        let v = V::splat(self.momentum).mul_add(v, q);
+        [w.sub(V::splat(self.rmsprop.lr).mul(v)), m, v]
+    }
+}
+
+/// `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g^2`,
+/// `w = shrink w - rate m / (sqrt(v) root_scale + eps)`.
+///
+/// `rate` and `root_scale` hold the corrections of the moments' bias, `shrink` the decoupled weight decay.
+#[derive(Clone, Copy, Debug)]
+pub struct Adam<F> {
+    /// `g`.
+    pub gradient: Gradient<F>,
+    /// `lr / (1 - beta1^s)` in step `s`.
+    pub rate: F,
+    /// `1 / sqrt(1 - beta2^s)`.
+    pub root_scale: F,
+    /// `1 - lr decay`, or 1.
+    pub shrink: F,
+    /// How much of the first moment stays.
+    pub beta1: F,
+    /// `1 - beta1`, rounded once.
+    pub one_minus_beta1: F,
+    /// How much of the second moment stays.
+    pub beta2: F,
+    /// `1 - beta2`, rounded once.
+    pub one_minus_beta2: F,
+    /// Keeps the quotient finite.
+    pub eps: F,
+}
+
+impl<F: Scalar> Rule<F, 3> for Adam<F> {
+    #[inline(always)]
+    fn step<V: Vector<Scalar = F>>(self, g: V, [w, m, v]: [V; 3]) -> [V; 3] {
+        let g = self.gradient.of(g, w);
+        let m = V::splat(self.beta1).mul_add(m, V::splat(self.one_minus_beta1).mul(g));
+        let v = V::splat(self.beta2).mul_add(v, V::splat(self.one_minus_beta2).mul(g).mul(g));
+        let root = v.sqrt().mul_add(V::splat(self.root_scale), V::splat(self.eps));
+        [V::splat(self.shrink).mul(w).sub(V::splat(self.rate).mul(m).div(root)), m, v]
+    }
+}
+
+/// `a += part (w - a)`, where the gradient's place is taken by `w`: a moving average.
+#[derive(Clone, Copy, Debug)]
+pub struct Average<F> {
+    /// How far the average goes towards the value.
+    pub part: F,
+}
+
+impl<F: Scalar> Rule<F, 1> for Average<F> {
+    #[inline(always)]
+    fn step<V: Vector<Scalar = F>>(self, w: V, [a]: [V; 1]) -> [V; 1] {
+        [V::splat(self.part).mul_add(w.sub(a), a)]
+    }
+}
+
+/// `x = min(max(x, -bound), bound)`; NaN stays.
+pub fn clamp<F: Scalar>(x: &mut [F], bound: F) {
+    clamp_on(Isa::best(), x, bound);
+}
+
+pub(crate) fn clamp_on<F: Scalar>(isa: Isa, x: &mut [F], bound: F) {
+    F::run(isa, Clamp { x, bound });
+}
+
+struct Clamp<'a, F> {
+    x: &'a mut [F],
+    bound: F,
+}
+
+impl<F: Scalar> Kernel<F> for Clamp<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) {
+        let (n, p) = (self.x.len(), self.x.as_mut_ptr());
+        let (low, high) = (V::splat(-self.bound), V::splat(self.bound));
+        for i in (0..n).step_by(V::LANES) {
+            let m = V::LANES.min(n - i);
+            // SAFETY: i + m <= n. The second operand is what `min` and `max` return where one is NaN.
+            unsafe { low.max(high.min(V::load_n(p.add(i), m))).store_n(p.add(i), m) };
+        }
+    }
+}
+
+/// Lanes of [`sum_of_squares`]: one AVX-512 register of `f32`, on every instruction set, so that the sum has one order.
+const SUMS: usize = 16;
+
+/// The sum of `x^2`, in `f64`, with the same bits on every instruction set.
 pub fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
-    let mut sums = [0.0f64; 16];
-    let mut chunks = x.chunks_exact(16);
-    for chunk in &mut chunks {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
+    sum_of_squares_on(Isa::best(), x)
+}
+
+pub(crate) fn sum_of_squares_on<F: Scalar>(isa: Isa, x: &[F]) -> f64 {
+    F::run(isa, SumOfSquares { x })
+}
+
+struct SumOfSquares<'a, F> {
+    x: &'a [F],
+}
+
+impl<F: Scalar> Kernel<F> for SumOfSquares<'_, F> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) -> f64 {
+        // The compiler makes vectors of these lanes: a `Vector` does not widen to f64.
+        let mut sums = [0.0f64; SUMS];
+        let chunks = self.x.chunks_exact(SUMS);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *sum += x.to_f64() * x.to_f64();
+            }
+        }
+        for (sum, x) in sums.iter_mut().zip(rest) {
             *sum += x.to_f64() * x.to_f64();
         }
+        sums.iter().sum()
     }
-    let rest: f64 = chunks.remainder().iter().map(|x| x.to_f64() * x.to_f64()).sum();
-    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
-    use std::vec::Vec;
+    use alloc::vec::Vec;
 
-    fn numbers<F: Scalar>(n: usize, seed: usize) -> Vec<F> {
-        (0..n).map(|i| F::from_f64(((i * 7919 + seed * 104_729) % 2003) as f64 / 1001.5 - 1.0)).collect()
+    const LENGTHS: [usize; 12] = [0, 1, 7, 8, 9, 15, 16, 17, 31, 33, 64, 1000];
+    const GRADIENT: Gradient<f32> = Gradient { grad_scale: 0.75, decay: 0.02 };
+
+    fn wave(n: usize, shift: f64, low: f64, high: f64) -> Vec<f32> {
+        (0..n).map(|i| (low + (high - low) * 0.5 * (1.0 + (0.37 * i as f64 + shift).sin())) as f32).collect()
     }
 
-    /// Weights and moments after three updates.
-    fn run<F: Scalar>(isa: Isa, rule: Rule<F>, n: usize) -> Vec<f64> {
-        let f = F::from_f64;
-        let factors = Factors { lr: f(0.1), grad_scale: f(0.5), l2: f(0.02), decay: f(0.03) };
-        let (mut w, mut m, mut v) = (numbers::<F>(n, 1), vec_of(n), vec_of(n));
-        for step in 0..3 {
-            update_on(isa, rule, factors, &mut w, &numbers::<F>(n, step + 2), &mut m, &mut v);
+    /// Holds a rule on every instruction set to `want(w, g, [buffers])`, the formula in f64, where `g` is scaled and
+    /// decayed already.
+    fn assert_rule<const N: usize>(rule: impl Rule<f32, N>, want: impl Fn(f64, f64, [f64; N]) -> [f64; N]) {
+        for n in LENGTHS {
+            let grad = wave(n, 0.3, -2.0, 2.0);
+            // The weights have both signs; buffers may hold squares.
+            let old: [Vec<f32>; N] = core::array::from_fn(|k| wave(n, k as f64, if k == 0 { -1.0 } else { 0.01 }, 1.0));
+            for isa in Isa::available() {
+                // A value behind the end of each array must stay.
+                let mut new = old.clone();
+                new.iter_mut().for_each(|x| x.push(7.0));
+                update_on(isa, rule, &grad, new.each_mut().map(|x| &mut x[..n]));
+                for i in 0..n {
+                    let state: [f64; N] = core::array::from_fn(|k| f64::from(old[k][i]));
+                    let g = 0.75 * f64::from(grad[i]) + 0.02 * state[0];
+                    let want = want(g, f64::from(grad[i]), state);
+                    for k in 0..N {
+                        let got = f64::from(new[k][i]);
+                        assert!((got - want[k]).abs() <= 1e-6, "{isa:?} [{k}][{i}] of {n}: {got}, want {}", want[k]);
+                    }
+                }
+                assert!(new.iter().all(|x| x[n] == 7.0), "{isa:?}: wrote behind {n} values");
+            }
         }
-        w.into_iter().chain(m).chain(v).map(F::to_f64).collect()
-    }
-
-    fn vec_of<F: Scalar>(n: usize) -> Vec<F> {
-        std::vec![F::ZERO; n]
-    }
-
-    fn rules<F: Scalar>() -> [Rule<F>; 6] {
-        let f = F::from_f64;
-        [
-            Rule::Sgd,
-            Rule::Momentum { momentum: f(0.9) },
-            Rule::Adagrad { eps: f(1e-6), eps_in_root: F::ZERO },
-            Rule::Adagrad { eps: F::ZERO, eps_in_root: f(1e-4) },
-            Rule::Rmsprop { alpha: f(0.95), eps: f(1e-6) },
-            Rule::Adam { beta1: f(0.9), beta2: f(0.99), eps: f(1e-6), correction1: f(0.1), correction2: f(0.01) },
-        ]
     }
 
     #[test]
-    fn every_rule_on_every_instruction_set_is_near_its_f64_self() {
-        for isa in Isa::available() {
-            for (single, double) in rules::<f32>().into_iter().zip(rules::<f64>()) {
-                for n in [0, 1, 7, 8, 9, 31, 64, 1000] {
-                    let (got, want) = (run(isa, single, n), run(isa, double, n));
-                    for (i, (g, w)) in got.iter().zip(&want).enumerate() {
-                        assert!((g - w).abs() <= 1e-5 * (1.0 + w.abs()), "{isa:?} {single:?} {n} value {i}: {g} {w}");
-                    }
+    fn every_rule_equals_its_formula_on_every_instruction_set() {
+        let (lr, eps) = (0.1, 1e-3);
+        assert_rule(Sgd { gradient: GRADIENT, lr: 0.1 }, |g, _, [w]| [w - lr * g]);
+        assert_rule(Momentum { gradient: GRADIENT, lr: 0.1, momentum: 0.9 }, |g, _, [w, v]| {
+            let v = 0.9 * v + g;
+            [w - lr * v, v]
+        });
+        assert_rule(Adagrad { gradient: GRADIENT, lr: 0.1, eps: 1e-3, eps_in_root: 0.5 }, |g, _, [w, m]| {
+            let m = m + g * g;
+            [w - lr * g / ((m + 0.5).sqrt() + eps), m]
+        });
+        let rmsprop = Rmsprop { gradient: GRADIENT, lr: 0.1, alpha: 0.95, one_minus_alpha: 0.05, eps: 1e-3 };
+        assert_rule::<2>(rmsprop, |g, _, [w, m]| {
+            let m = 0.95 * m + 0.05 * g * g;
+            [w - lr * g / (m.sqrt() + eps), m]
+        });
+        assert_rule(RmspropMomentum { rmsprop, momentum: 0.9 }, |g, _, [w, m, v]| {
+            let m = 0.95 * m + 0.05 * g * g;
+            let v = 0.9 * v + g / (m.sqrt() + eps);
+            [w - lr * v, m, v]
+        });
+        let adam = Adam {
+            gradient: GRADIENT,
+            rate: 0.1,
+            root_scale: 1.5,
+            shrink: 0.98,
+            beta1: 0.9,
+            one_minus_beta1: 0.1,
+            beta2: 0.99,
+            one_minus_beta2: 0.01,
+            eps: 1e-3,
+        };
+        assert_rule(adam, |g, _, [w, m, v]| {
+            let (m, v) = (0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g);
+            [0.98 * w - lr * m / (1.5 * v.sqrt() + eps), m, v]
+        });
+        assert_rule(Average { part: 0.25 }, |_, w, [a]| [a + 0.25 * (w - a)]);
+    }
+
+    #[test]
+    fn clamping_keeps_what_is_within_and_nan() {
+        for n in LENGTHS {
+            let mut x = wave(n, 0.0, -3.0, 3.0);
+            if n > 5 {
+                (x[5], x[n - 1]) = (f32::NAN, f32::INFINITY);
+            }
+            for isa in Isa::available() {
+                let mut got = x.clone();
+                clamp_on(isa, &mut got, 1.25);
+                for (got, x) in got.iter().zip(&x) {
+                    assert!(*got == x.clamp(-1.25, 1.25) || got.is_nan() && x.is_nan(), "{isa:?}: {x} became {got}");
                 }
             }
         }
     }
 
     #[test]
-    fn squares_are_summed() {
-        let x: Vec<f32> = (1..=40).map(|i| i as f32).collect();
-        assert_eq!(sum_of_squares(&x), 22_140.0);
-        assert_eq!(sum_of_squares::<f64>(&[]), 0.0);
+    fn sums_of_squares_have_the_same_bits_on_every_instruction_set() {
+        for n in LENGTHS {
+            let x = wave(n, 0.0, -3.0, 3.0);
+            let want: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            let plain = sum_of_squares_on(Isa::PLAIN, &x);
+            assert!((plain - want).abs() <= 1e-14 * want, "{n}: {plain}, want {want}");
+            for isa in Isa::available() {
+                assert_eq!(sum_of_squares_on(isa, &x).to_bits(), plain.to_bits(), "{isa:?} {n}");
+            }
+        }
+        // Squares beyond f32's range are within f64's.
+        assert_eq!(sum_of_squares(&[1e30f32]).sqrt(), f64::from(1e30f32));
     }
 }

@@ -95,7 +95,7 @@ settings! {
         optimizer: OptimizerKind = OptimizerKind::Adamw,
         /// Learning rate at its highest.
         lr: f64 = 0.004,
-        /// Momentum of sgd.
+        /// Momentum of sgd and rmsprop.
         momentum: f64 = 0.0,
         /// Decay of rmsprop's mean square.
         alpha: f64 = 0.95,
@@ -123,7 +123,7 @@ settings! {
         schedule: ScheduleKind = ScheduleKind::Cosine,
         /// Updates over which the learning rate rises from 0.
         warmup: u64 = 50,
-        /// Where a cosine ends, as a share of the learning rate.
+        /// The least the learning rate falls to, as a share of it: where a cosine ends.
         lr_min: f64 = 0.01,
         /// Factor of one decay: step, exponential, plateau.
         decay: f64 = 0.5,

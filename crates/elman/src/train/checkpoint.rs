@@ -128,12 +128,13 @@ where
         read_weights(document, &mut self.params).map_err(|error| loaded.error(error))?;
         let len = self.params.values.len();
         let read = |name: &str| document.expect_f32(name, &[len]).map_err(|error| loaded.error(error));
-        for (name, buffer) in self.optimizer.buffers_mut() {
-            *buffer = read(&format!("training.{name}"))?;
-        }
-        self.optimizer.set_steps(training.optimizer_steps);
+        let names: Vec<&str> = self.optimizer.buffers().into_iter().map(|(name, _)| name).collect();
+        let buffers: Result<Vec<_>> =
+            names.into_iter().map(|name| Ok((name.to_string(), read(&format!("training.{name}"))?))).collect();
+        self.optimizer.restore(training.optimizer_steps, &buffers?).map_err(|error| wrong(error.to_string()))?;
         if let Some(average) = &mut self.average {
-            average.restore(training.average_steps, &read("training.average")?);
+            let values = read("training.average")?;
+            average.restore(training.average_steps, &values).map_err(|error| wrong(error.to_string()))?;
         }
         for (block, state) in self.engine.states_mut().enumerate() {
             let name = format!("training.state.{block}");

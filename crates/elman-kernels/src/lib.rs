@@ -25,6 +25,7 @@ pub mod reference;
 pub mod rows;
 mod scalar;
 pub mod softmax;
+pub mod step;
 mod tile;
 mod vector;
 

@@ -23,9 +23,10 @@ pub(crate) fn run(args: Eval) -> Outcome {
     let model = Model::from_file(&load(&args.model)?)?;
     let data = |reason: String| Error::Data { path: args.file.clone(), reason };
     let text = language_model::read_text(&args.file)?;
-    let (tokens, skipped) = model.vocab.encode(&text, args.skip_unseen).map_err(|unseen| {
-        data(format!("{unseen}; --skip-unseen leaves such symbols out"))
-    })?;
+    let (tokens, skipped) = model
+        .vocab
+        .encode(&text, args.skip_unseen)
+        .map_err(|unseen| data(format!("{unseen}; --skip-unseen leaves such symbols out")))?;
     let tokens = &tokens[(args.from * tokens.len() as f64) as usize..];
     if tokens.len() < 2 {
         return Err(data(format!("{} symbols to measure on; it takes at least 2", tokens.len())).into());

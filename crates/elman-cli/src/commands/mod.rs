@@ -2,6 +2,8 @@
 
 mod describe;
 mod eval;
+mod inspect;
+mod sample;
 mod train;
 
 use std::path::Path;
@@ -22,7 +24,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Init(args) => describe::init(&args),
         Command::Completions { shell } => describe::completions(shell),
         Command::Man { out } => describe::man(out.as_deref()),
-        _ => unreachable!(),
+        Command::Sample(args) => sample::run(args),
+        Command::Inspect(args) => inspect::run(args),
     }
 }
 

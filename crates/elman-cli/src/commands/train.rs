@@ -28,9 +28,16 @@ pub(crate) fn run(args: Train) -> Outcome {
         }
     };
     let signals = Signals::listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {e}")))?;
-    let show = if args.json { Show::Json } else if args.quiet { Show::Nothing } else { Show::Lines };
+    let show = if args.json {
+        Show::Json
+    } else if args.quiet {
+        Show::Nothing
+    } else {
+        Show::Lines
+    };
     let mut watcher = Watcher::new(show, &plan, &path);
-    let (ending, trainer) = plan.train(Some(folder), args.resume.is_some(), &signals.stop, &mut |event| watcher.see(event))?;
+    let (ending, trainer) =
+        plan.train(Some(folder), args.resume.is_some(), &signals.stop, &mut |event| watcher.see(event))?;
     watcher.end(ending, trainer.progress(), trainer.elapsed_s());
     Ok(match ending {
         Ending::Stopped => signals.exit_code(),

@@ -4,26 +4,30 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use elman_step::model::ModelError;
 use serde_json::{Value, json};
 
+use super::generate::Writer;
 use super::score;
 use super::settings::Settings;
 use crate::cell::Steps;
 use crate::data::{Streams, Vocab, builtin};
 use crate::error::{Error, Result};
+use crate::format::document::DocumentWriter;
 use crate::format::model::Loaded;
+use crate::layer::StackState;
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
-use crate::train::{
-    Ending, Engine, RunFolder, Scores, Task, Trainer, Watch, blocks, read_weights,
-};
-use crate::layer::StackState;
+use crate::train::{Ending, Engine, RunFolder, Scores, Task, Trainer, Watch, blocks, read_weights, weights};
 
 /// The name in files and on the command line.
 pub const NAME: &str = "language-model";
 /// The measure that chooses the best model: see [`score`].
 pub const METRIC: &str = "val_nats";
+
+/// Largest size of a network that a file may claim.
+const MAX_SIZE: usize = 1 << 20;
 
 /// A text in tokens, and what is held out of it.
 #[derive(Clone, Debug)]
@@ -91,10 +95,9 @@ impl Corpus {
 /// [`Error::Io`] with the reason in words.
 pub fn read_text(path: &Path) -> Result<Vec<u8>> {
     let read = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Err(std::io::Error::new(
-            std::io::ErrorKind::IsADirectory,
-            "it is a folder; name a text file",
-        )),
+        Ok(meta) if meta.is_dir() => {
+            Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder; name a text file"))
+        }
         Ok(_) => std::fs::read(path),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(std::io::Error::new(error.kind(), "there is no such file"))
@@ -122,6 +125,24 @@ pub fn network(settings: &Settings, vocab: usize) -> Result<Synced> {
     })
 }
 
+/// The symbols of a language model's file.
+///
+/// # Errors
+/// [`Error::Model`] if the file holds another kind of model, or its vocabulary is none.
+pub fn vocab(loaded: &Loaded) -> Result<Vocab> {
+    let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
+    let config = loaded.document.config();
+    if config["task"] != NAME {
+        return Err(wrong(format!("its task is {}, not {NAME}", config["task"])));
+    }
+    let vocab: Vocab = serde_json::from_value(config.get("vocab").cloned().unwrap_or_default())
+        .map_err(|error| wrong(format!("`vocab` in its metadata cannot be used: {error}")))?;
+    if vocab.is_empty() || config["network"]["classes"] != vocab.len() {
+        return Err(wrong(format!("its vocabulary of {} symbols does not fit its network", vocab.len())));
+    }
+    Ok(vocab)
+}
+
 /// A language model of a file, ready to be evaluated.
 #[derive(Debug)]
 pub struct Model {
@@ -140,21 +161,28 @@ impl Model {
     /// [`Error::Model`] if the file holds no language model, or one that contradicts itself.
     pub fn from_file(loaded: &Loaded) -> Result<Model> {
         let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
-        let config = loaded.document.config();
-        if config["task"] != NAME {
-            return Err(wrong(format!("its task is {}, not {NAME}", config["task"])));
-        }
-        let part = |key: &str| config.get(key).cloned().unwrap_or_default();
-        let network: SyncedConfig = serde_json::from_value(part("network"))
+        let vocab = vocab(loaded)?;
+        let network = loaded.document.config().get("network").cloned().unwrap_or_default();
+        let network: SyncedConfig = serde_json::from_value(network)
             .map_err(|error| wrong(format!("`network` in its metadata cannot be used: {error}")))?;
-        let vocab: Vocab = serde_json::from_value(part("vocab"))
-            .map_err(|error| wrong(format!("`vocab` in its metadata cannot be used: {error}")))?;
         if network.feed != Feed::Tokens(vocab.len()) || network.classes != vocab.len() {
             return Err(wrong(format!("its vocabulary of {} symbols does not fit its network", vocab.len())));
         }
-        // Before memory is taken for sizes that a damaged file may claim.
-        loaded.document.tensor("output.bias").ok_or_else(|| wrong("output.bias: not in the file".into()))?;
+        if [network.hidden, network.layers, network.embedding, network.classes].iter().any(|&size| size > MAX_SIZE) {
+            return Err(wrong(format!("a size of its network is above {MAX_SIZE}")));
+        }
         let network = Synced::new(network).map_err(|error| wrong(error.to_string()))?;
+        // Before memory is taken for sizes that a damaged file may claim.
+        for tensor in network.layout().tensors() {
+            match loaded.document.tensor(&tensor.name) {
+                Some(found) if found.dims == tensor.dims => {}
+                Some(found) => {
+                    let (tensor, got, want) = (tensor.name.clone(), found.dims.to_vec(), tensor.dims.clone());
+                    return Err(loaded.error(ModelError::Dimensions { tensor, got, want }));
+                }
+                None => return Err(loaded.error(ModelError::Missing { tensor: tensor.name.clone() })),
+            }
+        }
         let mut params = Params::zeros(network.layout());
         read_weights(&loaded.document, &mut params).map_err(|error| loaded.error(error))?;
         Ok(Model { network, params, vocab })
@@ -317,8 +345,18 @@ impl Task<Synced> for LanguageModel<'_> {
         if s.sample_length == 0 {
             return Ok(None);
         }
-        let _ = (network, params, step);
-        Ok(None)
+        let mut config = self.model_config(network);
+        config["kind"] = "model".into();
+        let document = DocumentWriter { config, tensors: weights(params) };
+        // Another text each time, the same in every run of this seed.
+        let seed = s.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut writer = Writer::of_document(&document, self.corpus.vocab.clone(), s.sampler(), seed)?;
+        let mut text = String::new();
+        writer.write(s.sample_length, "", |piece| {
+            text.push_str(piece);
+            true
+        })?;
+        Ok(Some(text))
     }
 
     fn model_config(&self, network: &Synced) -> Value {

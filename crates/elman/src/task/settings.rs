@@ -123,7 +123,7 @@ settings! {
         schedule: ScheduleKind = ScheduleKind::Cosine,
         /// Updates over which the learning rate rises from 0.
         warmup: u64 = 50,
-        /// The least the learning rate falls to, as a share of it: where a cosine ends.
+        /// Share of the learning rate that no schedule falls below, and at which a cosine ends.
         lr_min: f64 = 0.01,
         /// Factor of one decay: step, exponential, plateau.
         decay: f64 = 0.5,
@@ -185,7 +185,9 @@ impl TryFrom<String> for InitWord {
             ("orthogonal", _) if value.is_empty() => Ok(InitWord(Init::Orthogonal)),
             ("uniform", Some(bound)) => Ok(InitWord(Init::Uniform(bound))),
             ("normal", Some(deviation)) => Ok(InitWord(Init::Normal(deviation))),
-            _ => Err(format!("`{word}`: give fan, orthogonal, uniform:BOUND or normal:DEVIATION, such as uniform:0.08")),
+            _ => {
+                Err(format!("`{word}`: give fan, orthogonal, uniform:BOUND or normal:DEVIATION, such as uniform:0.08"))
+            }
         }
     }
 }

@@ -16,12 +16,7 @@ pub trait Task<S: Shape<f32>> {
 
     /// The next batch, one part for each block. `index` counts batches from 0. A carried state that does not belong to
     /// what follows is set to the right one here.
-    fn next_batch(
-        &mut self,
-        index: u64,
-        batches: &mut Vec<S::Batch>,
-        states: &mut dyn Iterator<Item = &mut S::State>,
-    );
+    fn next_batch(&mut self, index: u64, batches: &mut Vec<S::Batch>, states: &mut dyn Iterator<Item = &mut S::State>);
 
     /// Passes over the data made.
     fn epochs(&self) -> f64;

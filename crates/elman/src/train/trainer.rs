@@ -6,12 +6,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use elman_kernels::rows;
 use super::{Carry, Engine, Every, Record, RunFolder, Span, Task, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
 use crate::param::{Grads, Params};
 use crate::shape::Shape;
+use elman_kernels::rows;
 
 /// Returns to the last good state before giving up.
 const ROLLBACKS: u32 = 3;

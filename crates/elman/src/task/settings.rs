@@ -123,7 +123,7 @@ settings! {
         schedule: ScheduleKind = ScheduleKind::Cosine,
         /// Updates over which the learning rate rises from 0.
         warmup: u64 = 50,
-        /// The least the learning rate falls to, as a share of it: where a cosine ends.
+        /// Share of the learning rate that no schedule falls below, and at which a cosine ends.
         lr_min: f64 = 0.01,
         /// Factor of one decay: step, exponential, plateau.
         decay: f64 = 0.5,

@@ -175,7 +175,8 @@ mod tests {
         let (network, params, text) = network();
         let before = params.values.clone();
         let fixed = streaming(&network, &params, &text, None).mean_nats();
-        let adapted = streaming(&network, &params, &text, Some(Dynamic { lr: 3.0, segment: 16, ..Dynamic::default() })).mean_nats();
+        let adapted = streaming(&network, &params, &text, Some(Dynamic { lr: 3.0, segment: 16, ..Dynamic::default() }))
+            .mean_nats();
         assert!(adapted < fixed - 0.1, "{adapted} {fixed}");
         assert_eq!(params.values, before);
     }

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Training steps of ours and of PyTorch, side by side: same weights, same batch, alternating in short bursts.
+
+A step is forward, cross-entropy, backward through all T, clipping to a global norm of 5, and Adam; the state is carried
+to the next step. Before anything is timed, both must give the same loss (1e-5) and gradient norm (1e-4) from the same
+weights. Build first: cargo build --release -p elman --example train_step
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+from safetensors.torch import save_file
+
+from chart import bar_chart
+
+HERE = pathlib.Path(__file__).resolve().parent
+OURS = HERE.parent.parent / "target/release/examples/train_step"
+VOCAB = 65
+GATES = {"rnn-tanh": 1, "gru": 3, "lstm": 4}
+BURST_S = 0.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    cell: str
+    layers: int
+    hidden: int
+    batch: int
+    steps: int
+    ragged: bool = False
+
+    @property
+    def name(self):
+        return f"{self.cell} {self.layers}x{self.hidden} B{self.batch} T{self.steps}" + (" ragged" if self.ragged else "")
+
+    @property
+    def tokens(self):
+        """Real tokens of a batch; half of a ragged one is padding."""
+        return sum(self.lengths())
+
+    def lengths(self):
+        """From T down to nothing in equal steps: half of the padded batch is real."""
+        if not self.ragged:
+            return [self.steps] * self.batch
+        return [round(self.steps * (i + 0.5) / self.batch) or 1 for i in range(self.batch - 1)] + [self.steps]
+
+    def flops(self):
+        """Operations a step needs. The first layer's input product is a look-up."""
+        gates = GATES[self.cell] * self.hidden
+        weights = gates * self.hidden * (2 * self.layers - 1) + self.hidden * VOCAB
+        return 6 * weights * self.tokens
+
+    def write(self, path):
+        """Weights as PyTorch draws them, and a batch."""
+        torch.manual_seed(1)
+        module = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn-tanh": torch.nn.RNN}[self.cell]
+        parts = {"rnn": module(VOCAB, self.hidden, self.layers), "output": torch.nn.Linear(self.hidden, VOCAB)}
+        tensors = {f"{part}.{k}": v for part, m in parts.items() for k, v in m.state_dict().items()}
+        tensors["tokens"] = torch.randint(VOCAB, (self.steps + 1, self.batch), dtype=torch.int32)
+        if self.ragged:
+            lengths = torch.tensor(self.lengths(), dtype=torch.int32)
+            tensors["lengths"] = lengths[torch.randperm(self.batch)].contiguous()
+        save_file(tensors, path)
+
+
+CASES = [
+    Case(cell, layers, hidden, batch, steps)
+    for cell in ("lstm", "gru", "rnn-tanh")
+    for layers, hidden in ((1, 128), (2, 256), (2, 512))
+    for batch, steps in ((32, 50), (64, 128))
+] + [Case("lstm", 3, 512, 32, 50), Case("lstm", 2, 256, 32, 50, ragged=True)]
+
+
+class Worker:
+    """A process that obeys the commands of `train_step`."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.process.args[0]} ended; its message is above")
+        return json.loads(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def same(what, ours, theirs, tolerance):
+    if abs(ours - theirs) > tolerance * abs(theirs):
+        sys.exit(f"{what}: ours {ours}, PyTorch {theirs}: not the same computation, nothing timed")
+
+
+def measure(case, threads, rounds, with_peer):
+    with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        case.write(file.name)
+        arguments = [file.name, case.cell, str(threads)]
+        ours = Worker([str(OURS), *arguments])
+        workers = {"ours": ours}
+        if with_peer:
+            workers["torch"] = Worker([sys.executable, str(HERE / "torch_worker.py"), *arguments])
+        first = {name: worker.ask("step 1") for name, worker in workers.items()}
+        if with_peer:
+            same(f"{case.name}: loss", first["ours"]["loss_nats"], first["torch"]["loss_nats"], 1e-5)
+            same(f"{case.name}: gradient norm", first["ours"]["norm"], first["torch"]["norm"], 1e-4)
+        counts = {}
+        for name, worker in workers.items():
+            seconds = min(worker.ask("step 1")["seconds"] for _ in range(2))
+            counts[name] = max(1, round(BURST_S / seconds))
+        times = {name: [] for name in workers}
+        peaks = []
+        for _ in range(rounds):
+            peaks.append(ours.ask("peak")["flops_per_second"])
+            for name, worker in workers.items():
+                # Threads of the other that still spin after a burst must not be timed with this one.
+                time.sleep(0.02)
+                worker.ask("step 1")
+                times[name].append(worker.ask(f"step {counts[name]}")["seconds"] / counts[name])
+        row = {"case": case.name, "threads": threads, "tokens": case.tokens, "peak_gflops": max(peaks) / 1e9}
+        for name, worker in workers.items():
+            row[name] = {
+                "ms": statistics.median(times[name]) * 1e3,
+                "ms_range": [min(times[name]) * 1e3, max(times[name]) * 1e3],
+                "memory_mib": worker.ask("memory")["bytes"] / 2**20,
+            }
+            worker.close()
+        row["share_of_peak"] = case.flops() / (row["ours"]["ms"] * 1e-3) / max(peaks)
+        if with_peer:
+            row["ratio"] = row["torch"]["ms"] / row["ours"]["ms"]
+        return row
+
+
+def show(row):
+    ours, torch_ = row["ours"], row.get("torch")
+    line = f"{row['case']:<28} {row['threads']}T {ours['ms']:>9.2f} ms {row['tokens'] / ours['ms']:>7.1f} k/s"
+    line += f" {100 * row['share_of_peak']:>5.1f} % of {row['peak_gflops']:.0f}  {ours['memory_mib']:>6.0f} MiB"
+    if torch_:
+        line += f" | torch {torch_['ms']:>9.2f} ms {torch_['memory_mib']:>6.0f} MiB | {row['ratio']:.2f}x"
+    print(line, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", default="", help="only cases whose name contains this (several: a,b)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-peer", action="store_true", help="time ours alone")
+    parser.add_argument("--json", type=pathlib.Path, help="write all figures here")
+    parser.add_argument("--chart", type=pathlib.Path, help="write a bar chart of the ratios here (SVG)")
+    options = parser.parse_args()
+    wanted = options.cases.split(",")
+    rows = []
+    for case in CASES:
+        if any(part in case.name for part in wanted):
+            for threads in options.threads:
+                rows.append(measure(case, threads, options.rounds, not options.no_peer))
+                show(rows[-1])
+    if options.json:
+        versions = {"torch": torch.__version__}
+        options.json.write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
+    if options.chart and not options.no_peer:
+        options.chart.write_text(bar_chart(rows))
+
+
+if __name__ == "__main__":
+    main()

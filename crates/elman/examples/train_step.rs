@@ -1,0 +1,161 @@
+//! Training steps of a character model on command, for timing side by side with a peer (`bench/train/run.py`).
+//!
+//! `train_step FILE CELL THREADS` reads weights and a batch from a safetensors file: tensors named as in our models,
+//! `tokens` `[T + 1, B]` (i32), and for sequences of different lengths `lengths` `[B]` (i32, each at most `T`). Then it
+//! obeys lines of standard input, each answered by one line of JSON: `step N` runs N steps and says how long they took,
+//! the loss before the first and its gradient's norm; `peak` measures the multiply-add peak of all threads; `memory`
+//! says the largest resident size so far.
+
+use std::error::Error;
+use std::io::{BufRead, Write, stdout};
+use std::time::Instant;
+
+use elman::cell::{CellKind, Order, Steps};
+use elman::param::Params;
+use elman::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
+use elman::train::{Engine, blocks};
+use elman_kernels::{Isa, peak};
+use safetensors::SafeTensors;
+
+/// The learning rate of Adam, PyTorch's default.
+const LR: f32 = 1e-3;
+/// The norm that gradients are clipped to.
+const CLIP_NORM: f64 = 5.0;
+
+/// A network, one batch it trains on again and again, and the optimizer.
+struct Run {
+    shape: Synced,
+    params: Params<f32>,
+    engine: Engine<f32, Synced>,
+    batches: Vec<SyncedBatch<f32>>,
+    moments: Vec<[f32; 2]>,
+    step: i32,
+}
+
+impl Run {
+    fn new(file: &[u8], cell: &str, threads: usize) -> Result<Self, Box<dyn Error>> {
+        let tensors = SafeTensors::deserialize(file)?;
+        let dims = |name: &str| tensors.tensor(name).map(|t| t.shape().to_vec());
+        let cell = CellKind::ALL.into_iter().find(|kind| kind.name() == cell).ok_or("no such cell")?;
+        let output = dims("output.weight")?;
+        let layers = (0..).take_while(|l| dims(&format!("rnn.weight_hh_l{l}")).is_ok()).count();
+        let shape = Synced::new(SyncedConfig {
+            cell,
+            layers,
+            hidden: output[1],
+            bidirectional: false,
+            feed: Feed::Tokens(output[0]),
+            embedding: 0,
+            tied: false,
+            classes: output[0],
+            dropout: 0.0,
+        })?;
+        let mut params = Params::zeros(shape.layout());
+        for info in shape.layout().tensors() {
+            let tensor = tensors.tensor(&info.name)?;
+            assert_eq!(tensor.shape(), info.dims, "{}", info.name);
+            for (to, from) in info.slot.of_mut(&mut params).iter_mut().zip(tensor.data().as_chunks().0) {
+                *to = f32::from_le_bytes(*from);
+            }
+        }
+        let numbers = |name: &str| -> Result<Vec<u32>, Box<dyn Error>> {
+            Ok(tensors.tensor(name)?.data().as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
+        };
+        let tokens = numbers("tokens")?;
+        let [rows, batch] = dims("tokens")?[..] else { return Err("tokens are not [T + 1, B]".into()) };
+        let lengths = numbers("lengths").unwrap_or_else(|_| vec![rows as u32 - 1; batch]);
+        let batches = divide(&tokens, &lengths.iter().map(|&n| n as usize).collect::<Vec<_>>());
+        let states = batches.iter().map(|b| shape.zero_state(b.steps.batch())).collect();
+        let engine = Engine::new(&shape, states, threads)?;
+        let moments = vec![[0.0; 2]; params.values.len()];
+        Ok(Run { shape, params, engine, batches, moments, step: 0 })
+    }
+
+    /// One training step: the loss in nats per character before it, and the norm of its gradient.
+    fn step(&mut self) -> (f64, f64) {
+        let loss_nats = self.engine.loss_and_grad(&self.shape, &self.params, &self.batches, None);
+        let grads = &self.engine.grads().values;
+        let norm = grads.iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
+        let scale = (CLIP_NORM / norm).min(1.0) as f32;
+        self.step += 1;
+        let (c1, c2) = (1.0 - 0.9f32.powi(self.step), 1.0 - 0.999f32.powi(self.step));
+        for ((w, g), [m, v]) in self.params.values.iter_mut().zip(grads).zip(&mut self.moments) {
+            let g = g * scale;
+            *m += 0.1 * (g - *m);
+            *v += 0.001 * (g * g - *v);
+            *w -= LR * (*m / c1) / ((*v / c2).sqrt() + 1e-8);
+        }
+        (loss_nats, norm)
+    }
+
+    /// Floating-point operations a second that all threads together reach in multiply-adds on registers: the best of
+    /// several short bursts of each, so that a neighbour's burst does not count.
+    fn peak(&self) -> f64 {
+        let burst = || {
+            let start = Instant::now();
+            let done = peak::multiply_adds(Isa::best(), 200_000);
+            done / start.elapsed().as_secs_f64()
+        };
+        let best = |_: rayon::BroadcastContext| (0..20).map(|_| burst()).fold(0.0, f64::max);
+        self.engine.install(|| rayon::broadcast(best).into_iter().sum())
+    }
+}
+
+/// The blocks of a batch `[T + 1, B]`: sequences of equal length in their order, others dealt out by length so that
+/// every block has as much to do.
+fn divide(tokens: &[u32], lengths: &[usize]) -> Vec<SyncedBatch<f32>> {
+    let batch = lengths.len();
+    let ranges = blocks(batch);
+    let Order { steps, sorted } = Order::new(lengths);
+    let chosen = (0..ranges.len()).map(|i| -> Vec<usize> {
+        if steps.is_ragged() {
+            sorted.iter().copied().skip(i).step_by(ranges.len()).collect()
+        } else {
+            ranges[i].clone().collect()
+        }
+    });
+    let block = |chosen: Vec<usize>| {
+        let lengths: Vec<usize> = chosen.iter().map(|&i| lengths[i]).collect();
+        let steps = Steps::ragged(&lengths).expect("sorted above");
+        let rows = |shift: usize| -> Vec<u32> {
+            let row = |t: usize, i: usize| tokens[(t + shift) * batch + i];
+            let active = |t: usize| chosen[..steps.active(t)].iter().map(move |&i| (t, i));
+            (0..steps.len()).flat_map(active).map(|(t, i)| row(t, i)).collect()
+        };
+        SyncedBatch { inputs: Inputs::Tokens(rows(0)), targets: rows(1), steps }
+    };
+    chosen.map(block).collect()
+}
+
+/// The largest resident size of this process in bytes.
+fn memory() -> Result<u64, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [file, cell, threads] = &args[..] else { return Err("usage: train_step FILE CELL THREADS".into()) };
+    let mut run = Run::new(&std::fs::read(file)?, cell, threads.parse()?)?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let answer = match line.split_once(' ') {
+            Some(("step", count)) => {
+                let start = Instant::now();
+                let (loss, norm) = run.step();
+                (1..count.parse()?).for_each(|_: usize| {
+                    run.step();
+                });
+                let seconds = start.elapsed().as_secs_f64();
+                serde_json::json!({ "seconds": seconds, "loss_nats": loss, "norm": norm })
+            }
+            _ if line == "peak" => serde_json::json!({ "flops_per_second": run.peak() }),
+            _ if line == "memory" => serde_json::json!({ "bytes": memory()? }),
+            _ => return Err(format!("{line:?} is no command").into()),
+        };
+        writeln!(stdout(), "{answer}")?;
+        stdout().flush()?;
+    }
+    Ok(())
+}

@@ -14,7 +14,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Place {
         let place = Place { folder: tempfile::tempdir().unwrap() };
-        place.write("book.txt", &text());
+        place.write("book.txt", text());
         place
     }
 

@@ -240,7 +240,7 @@ mod tests {
     use serde_json::json;
 
     fn record(step: u64) -> Record {
-        let val = if step % 2 == 0 { vec![("val_nats".to_string(), 1.5)] } else { vec![] };
+        let val = if step.is_multiple_of(2) { vec![("val_nats".to_string(), 1.5)] } else { vec![] };
         Record { step, epoch: 0.25, train_nats: Some(0.1 + step as f64), lr: 0.002, val, ..Record::default() }
     }
 

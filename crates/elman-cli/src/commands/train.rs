@@ -35,9 +35,9 @@ pub(crate) fn run(args: Train) -> Outcome {
     } else {
         Show::Lines
     };
+    let mut trainer = plan.trainer(Some(folder), args.resume.is_some())?;
     let mut watcher = Watcher::new(show, &plan, &path);
-    let (ending, trainer) =
-        plan.train(Some(folder), args.resume.is_some(), &signals.stop, &mut |event| watcher.see(event))?;
+    let ending = trainer.run(&signals.stop, &mut |event| watcher.see(event))?;
     watcher.end(ending, trainer.progress(), trainer.elapsed_s());
     Ok(match ending {
         Ending::Stopped => signals.exit_code(),

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use elman_step::model::ModelError;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ use crate::layer::StackState;
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
-use crate::train::{Ending, Engine, RunFolder, Scores, Task, Trainer, Watch, blocks, read_weights, weights};
+use crate::train::{Engine, RunFolder, Scores, Task, Trainer, blocks, read_weights, weights};
 
 /// The name in files and on the command line.
 pub const NAME: &str = "language-model";
@@ -221,17 +220,11 @@ impl Plan {
         4 * (weights * (6 + blocks) + activations) + 4 * (self.corpus.train.len() + self.corpus.val.len())
     }
 
-    /// Trains to the end, or until `stop`; `resume` goes on from the folder's checkpoint.
+    /// The run, ready to train: from the beginning, or with `resume` from the folder's checkpoint.
     ///
     /// # Errors
-    /// As [`Trainer::run`] and [`Trainer::resume`].
-    pub fn train<'p>(
-        &'p self,
-        folder: Option<RunFolder>,
-        resume: bool,
-        stop: &AtomicBool,
-        watch: &mut Watch,
-    ) -> Result<(Ending, Trainer<'p, Synced, LanguageModel<'p>>)> {
+    /// As [`Trainer::new`] and [`Trainer::resume`].
+    pub fn trainer(&self, folder: Option<RunFolder>, resume: bool) -> Result<Trainer<'_, Synced, LanguageModel<'_>>> {
         let s = &self.settings;
         let params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
         let task = LanguageModel::new(&self.corpus, s)?;
@@ -239,8 +232,7 @@ impl Plan {
         if resume {
             trainer.resume()?;
         }
-        let ending = trainer.run(stop, watch)?;
-        Ok((ending, trainer))
+        Ok(trainer)
     }
 }
 

@@ -122,7 +122,8 @@ where
             .map_err(|error| wrong(format!("`training` in its metadata cannot be used: {error}")))?;
         let data = self.task.fingerprint();
         if data != training.data {
-            let reason = format!("was made on other data ({}; now {data}); go on with the same", training.data);
+            let reason =
+                "was made on other data: what the run began with has changed since; go on with the same".into();
             return Err(Error::Data { path: loaded.path.clone(), reason });
         }
         read_weights(document, &mut self.params).map_err(|error| loaded.error(error))?;

@@ -90,10 +90,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_on(&OsDisk, path, bytes)
 }
 
-/// As [`write`], on any [`Disk`].
+/// As [`write()`], on any [`Disk`].
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(disk: &impl Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     let Some(name) = path.file_name() else {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "it does not end in a file name");

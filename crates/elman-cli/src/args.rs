@@ -35,6 +35,12 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Show what a model file holds, and what its neurons follow in a text.
     Inspect(Inspect),
+    /// Make one page of one or several runs: curves, samples, settings.
+    Report(Report),
+    /// Look at a text before training: what is in it, and what training would do.
+    CheckData(Box<CheckData>),
+    /// Say what this machine offers, and whether anything is in the way.
+    Doctor(Doctor),
     /// Print a commented config.toml with every setting.
     Init(Init),
     /// Print a completion script for a shell.
@@ -162,6 +168,35 @@ pub(crate) struct Inspect {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckData {
+    /// The text.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// Folders of runs.
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page.
+    #[arg(long, value_name = "FILE.html", default_value = "report.html")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! The `elman` command.
 
 mod args;
+mod chart;
 mod commands;
 mod exit_code;
 mod progress;

@@ -169,6 +169,17 @@ impl Watcher {
     }
 }
 
+impl Watcher {
+    /// What could be done better next time.
+    pub(crate) fn advise(&self, sentences: &[String]) {
+        match self.show {
+            Show::Nothing => {}
+            Show::Json => println!("{}", json!({"event": "advice", "sentences": sentences})),
+            Show::Lines => sentences.iter().for_each(|sentence| eprintln!("{sentence}")),
+        }
+    }
+}
+
 /// A record as a line.
 fn describe(r: &Record) -> String {
     let mut text = format!("step {:>6}  epoch {:>6.2}", r.step, r.epoch);

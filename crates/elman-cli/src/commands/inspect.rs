@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Outcome, load};
 use crate::args::Inspect;
+use crate::chart::escaped;
 use crate::exit_code::Failure;
 use crate::progress::grouped;
 
@@ -202,9 +203,4 @@ fn symbols(vocab: &Vocab, tokens: &[u32]) -> Vec<char> {
         Err(_) => '.',
     };
     tokens.iter().map(symbol).collect()
-}
-
-/// Text as HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

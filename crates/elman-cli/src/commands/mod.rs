@@ -1,8 +1,11 @@
 //! One file for each command.
 
+mod check_data;
 mod describe;
+mod doctor;
 mod eval;
 mod inspect;
+mod report;
 mod sample;
 mod train;
 
@@ -21,6 +24,9 @@ pub(crate) fn run(args: Args) -> Outcome {
     match args.command {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
+        Command::CheckData(args) => check_data::run(*args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Report(args) => report::run(args),
         Command::Init(args) => describe::init(&args),
         Command::Completions { shell } => describe::completions(shell),
         Command::Man { out } => describe::man(out.as_deref()),

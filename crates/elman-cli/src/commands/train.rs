@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use elman::Error;
 use elman::task::Settings;
-use elman::task::language_model::{self, Plan};
-use elman::train::{Ending, RunFolder, run_folder};
+use elman::task::language_model::{self, METRIC, Plan};
+use elman::train::{Ending, RunFolder, advice, run_folder};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::Outcome;
+use super::{Outcome, report};
 use crate::args::Train;
 use crate::exit_code::Failure;
 use crate::progress::{Show, Watcher};
@@ -39,6 +39,12 @@ pub(crate) fn run(args: Train) -> Outcome {
     let mut watcher = Watcher::new(show, &plan, &path);
     let ending = trainer.run(&signals.stop, &mut |event| watcher.see(event))?;
     watcher.end(ending, trainer.progress(), trainer.elapsed_s());
+    if ending != Ending::Stopped {
+        let (parameters, symbols) = (plan.network.layout().len(), plan.corpus.train.len());
+        let rollbacks = trainer.progress().rollbacks;
+        watcher.advise(&advice(trainer.records(), METRIC, parameters, symbols, rollbacks));
+        report::write(&[path.clone()], &path.join(report::NAME))?;
+    }
     Ok(match ending {
         Ending::Stopped => signals.exit_code(),
         Ending::Complete | Ending::NoProgress => 0,

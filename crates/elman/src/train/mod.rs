@@ -1,5 +1,6 @@
 //! The one training loop, for every shape and task: updates, validation, checkpoints, exact resume, divergence.
 
+mod advice;
 mod checkpoint;
 mod config;
 mod engine;
@@ -8,6 +9,7 @@ pub mod run_folder;
 mod task;
 mod trainer;
 
+pub use advice::advice;
 pub use checkpoint::{read_weights, weights};
 pub use config::{Every, Span, TrainConfig};
 pub use engine::{Engine, blocks};

@@ -91,6 +91,10 @@ impl RunFolder {
         };
         write_holder(&mut lock).map_err(failed(&lock_path, "write"))?;
         atomic::remove_stale(path)?;
+        let samples = path.join(SAMPLES);
+        if samples.exists() {
+            atomic::remove_stale(&samples)?;
+        }
         let metrics = path.join(METRICS);
         let append = OpenOptions::new().append(true).create(true).open(&metrics);
         Ok(RunFolder { path: path.into(), _lock: lock, metrics: append.map_err(failed(&metrics, "create"))? })
@@ -155,6 +159,8 @@ impl RunFolder {
             let _ = fs::remove_file(&temporary);
             let linked = fs::hard_link(&last, &temporary).or_else(|_| fs::copy(&last, &temporary).map(drop));
             linked.and_then(|()| fs::rename(&temporary, &previous)).map_err(failed(&previous, "replace"))?;
+            // Where a killed process left both names on one file, POSIX lets a rename do nothing: the name stays.
+            let _ = fs::remove_file(&temporary);
         }
         model::save(&last, document)
     }
@@ -288,5 +294,12 @@ mod tests {
         (1..=3).for_each(|n| save(n).unwrap());
         let n = |name: &str| model::load(&folder.path.join(name)).unwrap().document.config()["n"].clone();
         assert_eq!((n(LAST), n(PREVIOUS)), (json!(3), json!(2)));
+        // A process killed between the two renames leaves both names on one file.
+        fs::remove_file(folder.path.join(PREVIOUS)).unwrap();
+        fs::hard_link(folder.path.join(LAST), folder.path.join(PREVIOUS)).unwrap();
+        save(4).unwrap();
+        assert_eq!((n(LAST), n(PREVIOUS)), (json!(4), json!(3)));
+        let names = fs::read_dir(&folder.path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.contains(".tmp-")).count(), 0);
     }
 }

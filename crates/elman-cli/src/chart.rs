@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 260.0;
+// Narrow, so that the numbers can be read on a phone.
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 58.0;
 const BOTTOM: f64 = 28.0;
 const TOP: f64 = 10.0;
@@ -67,7 +68,10 @@ impl Chart {
         let _ =
             writeln!(text, "</div>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", self.name);
         for tick in ticks(y0, y1, 5) {
-            let value = if self.log { 10f64.powf(tick) } else { tick };
+            let (value, label) = match self.log {
+                true => (10f64.powf(tick), format!("{:.1e}", 10f64.powf(tick))),
+                false => (tick, short(tick)),
+            };
             let y = py(value);
             let _ = writeln!(
                 text,
@@ -76,10 +80,10 @@ impl Chart {
                 WIDTH - RIGHT,
                 LEFT - 6.0,
                 y + 4.0,
-                short(value)
+                label
             );
         }
-        for tick in ticks(x0, x1, 6) {
+        for tick in ticks(x0, x1, 5) {
             let _ = writeln!(
                 text,
                 "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",

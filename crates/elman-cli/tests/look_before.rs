@@ -19,7 +19,7 @@ fn a_text_is_described_with_what_is_wrong_in_it() {
         (&facts["lines"], &facts["crlf_lines"], &facts["control_characters"]),
         (&161.into(), &160.into(), &1.into())
     );
-    assert_eq!((&facts["empty_lines"], &facts["duplicate_lines"]), (&80.into(), &79.into()));
+    assert_eq!((&facts["empty_lines"], &facts["duplicate_lines"]), (&80.into(), &78.into()));
     assert!(facts["overlap"].as_f64().unwrap() > 0.8);
     assert!(facts["warnings"].as_array().unwrap().len() >= 4, "{facts}");
 }

@@ -222,7 +222,7 @@ body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground
 padding:0 1rem}h1{font-size:1.5rem;overflow-wrap:anywhere}h2{font-size:1.2rem;margin-top:2rem}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}td,th{border-bottom:1px solid var(--line);\
 padding:.25rem .75rem .25rem 0;text-align:left;vertical-align:top;white-space:nowrap}.differs{background:var(--mark)}\
-svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:var(--ink)}.grid{stroke:var(--line)}\
+svg{width:100%;max-width:44rem;height:auto;font:13px system-ui,sans-serif}svg text{fill:var(--ink)}.grid{stroke:var(--line)}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);padding:.5rem;font-size:.85rem}\
 .small{font-size:.8rem;opacity:.7;margin-top:2rem}.legend{display:flex;flex-wrap:wrap;gap:.25rem 1rem;font-size:.85rem}\
 .legend span::before{content:'';display:inline-block;width:1.4rem;border-top:3px var(--dash,solid) var(--c);\

@@ -48,6 +48,7 @@ struct Running {
     x: Vec<f32>,
     /// `[B, V]`.
     logits: Vec<f32>,
+    rounded: step::Scratch,
     backwards: bool,
 }
 
@@ -253,7 +254,9 @@ impl Running {
         let rows = layers.rows();
         let x = if shared.embedding.is_some() { alloc::vec![0.0; rows * shared.config.embedding] } else { Vec::new() };
         let logits = alloc::vec![0.0; rows * shared.config.classes];
-        Running { shared, layers, x, logits, backwards: false }
+        let mut rounded = step::Scratch::default();
+        rounded.reserve(&shared.output, rows);
+        Running { shared, layers, x, logits, rounded, backwards: false }
     }
 
     fn step_tokens(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
@@ -275,7 +278,9 @@ impl Running {
                 self.layers.step(Input::Dense(&self.x))
             }
         };
-        output(&self.shared, h, &mut self.logits, &mut self.backwards);
+        // logits = W_hy h + b
+        step::linear(&self.shared.output, &self.shared.bias, h, &mut self.logits, &mut self.rounded, self.backwards);
+        self.backwards = !self.backwards;
         Ok(&self.logits)
     }
 
@@ -286,7 +291,9 @@ impl Running {
             return Err(Error::Length { what: "the input".into(), want, got: x.len() });
         }
         let h = self.layers.step(Input::Dense(x));
-        output(&self.shared, h, &mut self.logits, &mut self.backwards);
+        // logits = W_hy h + b
+        step::linear(&self.shared.output, &self.shared.bias, h, &mut self.logits, &mut self.rounded, self.backwards);
+        self.backwards = !self.backwards;
         Ok(&self.logits)
     }
 
@@ -303,12 +310,6 @@ impl Running {
         self.layers.set_state(state);
         Ok(())
     }
-}
-
-/// `logits = W_hy h + b`.
-fn output(shared: &Shared, h: &[f32], logits: &mut [f32], backwards: &mut bool) {
-    step::linear(&shared.output, &shared.bias, h, logits, *backwards);
-    *backwards = !*backwards;
 }
 
 fn finite(name: &str, values: Vec<f32>) -> Result<Vec<f32>, ModelError> {

@@ -16,11 +16,11 @@ use crate::error::Error;
 pub struct Layers {
     layers: Vec<Arc<Layer>>,
     rows: usize,
-    prev: Buffer<f32>,
-    state: Buffer<f32>,
+    states: [Buffer<f32>; 2],
+    /// Which of the two is the present one. Every other step also reads the weights in the other order; see
+    /// [`elman_kernels::step`].
+    second: bool,
     scratch: Scratch,
-    /// Every other step reads the weights in the other order; see [`elman_kernels::step`].
-    backwards: bool,
 }
 
 impl Layers {
@@ -33,7 +33,7 @@ impl Layers {
         let len = layers.iter().map(|layer| rows * layer.state_width()).sum();
         let mut scratch = Scratch::default();
         layers.iter().for_each(|layer| scratch.reserve(layer, rows));
-        Layers { layers, rows, prev: Buffer::zeros(len), state: Buffer::zeros(len), scratch, backwards: false }
+        Layers { layers, rows, states: [Buffer::zeros(len), Buffer::zeros(len)], second: false, scratch }
     }
 
     /// The same layers for `rows` independent rows, from the zero state.
@@ -71,56 +71,59 @@ impl Layers {
             (Input::Dense(_), _) => panic!("a layer of tokens was given a vector"),
             (Input::Tokens(_), _) => panic!("a layer of vectors was given a token"),
         }
-        core::mem::swap(&mut self.prev, &mut self.state);
+        let [first, second] = &mut self.states;
+        let (prev, now) = if self.second { (second, first) } else { (first, second) };
+        self.second = !self.second;
         // Where the layer's state begins, and the one below it.
-        let (mut at, mut below) = (0, 0);
+        let (mut at, mut below) = (0, 0..0);
         for (number, layer) in self.layers.iter().enumerate() {
             let end = at + self.rows * layer.state_width();
-            let (done, next) = self.state[..end].split_at_mut(at);
-            let input = match number.checked_sub(1) {
-                None => input,
-                Some(number) => Input::Dense(&done[below..below + self.rows * self.layers[number].hidden]),
-            };
-            layer.step(input, &self.prev[at..end], next, &mut self.scratch, self.backwards);
-            (below, at) = (at, end);
+            let (done, next) = now[..end].split_at_mut(at);
+            let input = if number == 0 { input } else { Input::Dense(&done[below]) };
+            layer.step(input, &prev[at..end], next, &mut self.scratch, self.second);
+            (below, at) = (at..at + self.rows * layer.hidden, end);
         }
-        self.backwards = !self.backwards;
-        &self.state[below..below + self.rows * self.width()]
+        &now[below]
     }
 
     /// `h` `[B, H]` of a layer, if there is one with this number.
     pub(crate) fn hidden(&self, number: usize) -> Option<&[f32]> {
         let layer = self.layers.get(number)?;
         let at: usize = self.layers[..number].iter().map(|layer| self.rows * layer.state_width()).sum();
-        Some(&self.state[at..at + self.rows * layer.hidden])
+        Some(&self.state()[at..at + self.rows * layer.hidden])
     }
 
     pub(crate) fn reset(&mut self) {
-        self.state.fill(0.0);
+        self.state_mut().fill(0.0);
     }
 
     /// # Panics
     /// If there is no such row.
     pub(crate) fn reset_row(&mut self, row: usize) {
         let mut at = 0;
+        let state = &mut self.states[usize::from(self.second)];
         for layer in &self.layers {
             // `h` and, of an LSTM, `c`: each `[B, H]`.
             for _ in 0..layer.state_width() / layer.hidden {
-                self.state[at + row * layer.hidden..at + (row + 1) * layer.hidden].fill(0.0);
+                state[at + row * layer.hidden..at + (row + 1) * layer.hidden].fill(0.0);
                 at += self.rows * layer.hidden;
             }
         }
     }
 
     pub(crate) fn state(&self) -> &[f32] {
-        &self.state
+        &self.states[usize::from(self.second)]
+    }
+
+    fn state_mut(&mut self) -> &mut [f32] {
+        &mut self.states[usize::from(self.second)]
     }
 
     /// # Panics
     /// If the length differs.
     pub(crate) fn set_state(&mut self, state: &[f32]) {
-        assert_eq!(state.len(), self.state.len(), "a state of another network");
-        self.state.copy_from_slice(state);
+        assert_eq!(state.len(), self.state().len(), "a state of another network");
+        self.state_mut().copy_from_slice(state);
     }
 }
 

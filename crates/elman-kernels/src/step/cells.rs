@@ -3,7 +3,7 @@
 
 use super::Start;
 use super::panels::Panels;
-use super::product::{Cell, PARTS, load, run, store};
+use super::product::{Cell, PARTS, Scratch, load, run, store};
 use crate::gates::rnn::Nonlinearity;
 use crate::vector::Vector;
 
@@ -18,14 +18,15 @@ pub fn rnn(
     x: &[f32],
     h_prev: &[f32],
     h: &mut [f32],
+    scratch: &mut Scratch,
     backwards: bool,
 ) {
     let rows = rows(panels, h);
     // SAFETY: `h` has `rows` rows of `units`.
     unsafe {
         match nonlinearity {
-            Nonlinearity::Tanh => run(panels, start, rows, x, h_prev, backwards, Tanh(row_major(panels, h))),
-            Nonlinearity::Relu => run(panels, start, rows, x, h_prev, backwards, Relu(row_major(panels, h))),
+            Nonlinearity::Tanh => run(panels, start, rows, x, h_prev, scratch, backwards, Tanh(row_major(panels, h))),
+            Nonlinearity::Relu => run(panels, start, rows, x, h_prev, scratch, backwards, Relu(row_major(panels, h))),
         }
     }
 }
@@ -34,10 +35,10 @@ pub fn rnn(
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn linear(panels: &Panels, bias: &[f32], x: &[f32], y: &mut [f32], backwards: bool) {
+pub fn linear(panels: &Panels, bias: &[f32], x: &[f32], y: &mut [f32], scratch: &mut Scratch, backwards: bool) {
     let rows = rows(panels, y);
     // SAFETY: `y` has `rows` rows of `units`.
-    unsafe { run(panels, Start::Bias(bias), rows, &[], x, backwards, Linear(row_major(panels, y))) }
+    unsafe { run(panels, Start::Bias(bias), rows, &[], x, scratch, backwards, Linear(row_major(panels, y))) }
 }
 
 /// A long short-term memory: `h` and `c` `[B, H]` from `x` `[B, I]`, `h_prev` and `c_prev`; `peephole` `[3H]`.
@@ -51,6 +52,7 @@ pub fn lstm(
     x: &[f32],
     (h_prev, c_prev): (&[f32], &[f32]),
     (h, c): (&mut [f32], &mut [f32]),
+    scratch: &mut Scratch,
     backwards: bool,
 ) {
     let rows = rows(panels, h);
@@ -60,10 +62,10 @@ pub fn lstm(
     // SAFETY: all states have `rows` rows of `units`, the peepholes three times `units`.
     unsafe {
         match peephole {
-            None => run(panels, start, rows, x, h_prev, backwards, Lstm { c_prev, h, c }),
+            None => run(panels, start, rows, x, h_prev, scratch, backwards, Lstm { c_prev, h, c }),
             Some(p) => {
                 assert_eq!(p.len(), 3 * panels.units, "peepholes are [3H]");
-                run(panels, start, rows, x, h_prev, backwards, Peephole { p: p.as_ptr(), c_prev, h, c });
+                run(panels, start, rows, x, h_prev, scratch, backwards, Peephole { p: p.as_ptr(), c_prev, h, c });
             }
         }
     }
@@ -73,12 +75,21 @@ pub fn lstm(
 ///
 /// # Panics
 /// If a length does not fit, or a token has no row in the table.
-pub fn gru(panels: &Panels, b_hn: &[f32], start: Start, x: &[f32], h_prev: &[f32], h: &mut [f32], backwards: bool) {
+pub fn gru(
+    panels: &Panels,
+    b_hn: &[f32],
+    start: Start,
+    x: &[f32],
+    h_prev: &[f32],
+    h: &mut [f32],
+    scratch: &mut Scratch,
+    backwards: bool,
+) {
     let rows = rows(panels, h);
     assert!(h_prev.len() == h.len() && b_hn.len() == panels.units, "the states of a GRU step differ in rows");
     let cell = Gru { b_hn: b_hn.as_ptr(), h_prev: h_prev.as_ptr(), h: row_major(panels, h) };
     // SAFETY: both states have `rows` rows of `units`, the bias `units`.
-    unsafe { run(panels, start, rows, x, h_prev, backwards, cell) }
+    unsafe { run(panels, start, rows, x, h_prev, scratch, backwards, cell) }
 }
 
 /// First half of a GRU that resets before the product, over the gates `r` and `z`: writes `r h_prev` to `s` and `z`, both
@@ -86,12 +97,21 @@ pub fn gru(panels: &Panels, b_hn: &[f32], start: Start, x: &[f32], h_prev: &[f32
 ///
 /// # Panics
 /// If a length does not fit, or a token has no row in the table.
-pub fn reset(panels: &Panels, start: Start, x: &[f32], h_prev: &[f32], s: &mut [f32], z: &mut [f32], backwards: bool) {
+pub fn reset(
+    panels: &Panels,
+    start: Start,
+    x: &[f32],
+    h_prev: &[f32],
+    s: &mut [f32],
+    z: &mut [f32],
+    scratch: &mut Scratch,
+    backwards: bool,
+) {
     let rows = rows(panels, s);
     assert!(h_prev.len() == s.len() && z.len() == s.len(), "the states of a GRU step differ in rows");
     let cell = Reset { h_prev: h_prev.as_ptr(), s: row_major(panels, s), z: row_major(panels, z) };
     // SAFETY: all three have `rows` rows of `units`.
-    unsafe { run(panels, start, rows, x, h_prev, backwards, cell) }
+    unsafe { run(panels, start, rows, x, h_prev, scratch, backwards, cell) }
 }
 
 /// Second half, over the candidate: `h` `[B, H]` from `x`, `s`, `z` and `h_prev`.
@@ -106,13 +126,14 @@ pub fn update(
     z: &[f32],
     h_prev: &[f32],
     h: &mut [f32],
+    scratch: &mut Scratch,
     backwards: bool,
 ) {
     let rows = rows(panels, h);
     assert!(h_prev.len() == h.len() && z.len() == h.len(), "the states of a GRU step differ in rows");
     let cell = Update { z: z.as_ptr(), h_prev: h_prev.as_ptr(), h: row_major(panels, h) };
     // SAFETY: all three have `rows` rows of `units`.
-    unsafe { run(panels, start, rows, x, s, backwards, cell) }
+    unsafe { run(panels, start, rows, x, s, scratch, backwards, cell) }
 }
 
 fn rows(panels: &Panels, h: &[f32]) -> usize {

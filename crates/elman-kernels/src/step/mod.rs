@@ -10,11 +10,15 @@
 //! the dimensions and the instruction set alone, so a row's result does not depend on the rows beside it.
 
 mod cells;
+mod format;
 mod panels;
 mod product;
+pub(crate) mod vector;
 
 pub use cells::{gru, linear, lstm, reset, rnn, update};
-pub use panels::{Panels, Precision};
+pub use format::Precision;
+pub use panels::Panels;
+pub use product::Scratch;
 
 /// What the pre-activations of each row begin with, `[gates * units]`.
 #[derive(Clone, Copy, Debug)]

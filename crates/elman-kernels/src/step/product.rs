@@ -1,9 +1,15 @@
 //! The loop every step shares: blocks of panels, each multiplied with `x` and `h_prev` and ended by a cell.
 
+use core::marker::PhantomData;
+
 use super::Start;
+use super::format::{Bf16, F32, Format, Int8, Operand, Precision};
 use super::panels::{Panels, block, blocks};
-use crate::scalar::Scalar;
-use crate::vector::{Kernel, Vector};
+use super::vector::{StepKernel, StepVector};
+use crate::arch::run_step;
+use crate::buffer::Buffer;
+use crate::isa::Isa;
+use crate::vector::Vector;
 
 /// Registers of one row and one panel: the gates, and `q` of a GRU.
 pub(super) const PARTS: usize = 4;
@@ -25,14 +31,45 @@ pub(super) trait Cell: Copy {
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, a: [V; PARTS]);
 }
 
+/// Memory for inputs and states rounded to bytes.
+#[derive(Clone, Default)]
+pub struct Scratch {
+    bytes: [Buffer<u32>; 2],
+    scales: [Buffer<f32>; 2],
+}
+
+impl Scratch {
+    /// Makes room for steps of `rows` rows with these weights; a step itself allocates nothing.
+    pub fn reserve(&mut self, panels: &Panels, rows: usize) {
+        if panels.precision == Precision::Int8 {
+            for (part, depth) in panels.depths.into_iter().enumerate() {
+                let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
+                bytes.resize(bytes.len().max(rows * depth.div_ceil(4)));
+                scales.resize(scales.len().max(rows));
+            }
+        }
+    }
+
+    /// Rounds `x` `[rows, depth]` to bytes.
+    fn round(&mut self, isa: Isa, part: usize, x: &[f32], rows: usize, depth: usize) -> Operand {
+        let stride = depth.div_ceil(4);
+        let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
+        assert!(bytes.len() >= rows * stride && scales.len() >= rows, "no room was made for a step of this many rows");
+        // SAFETY: rounding multiplies no bytes.
+        unsafe { run_step(isa, Round { x, rows, depth, bytes, scales }) };
+        Operand { data: bytes.as_ptr(), stride, scales: scales.as_ptr() }
+    }
+}
+
 /// One step: what it reads beside the weights, and what ends it.
-pub(super) struct Step<'a, C> {
+struct Step<'a, C, F> {
     panels: &'a Panels,
     start: Start<'a>,
     rows: usize,
-    inputs: [&'a [f32]; 2],
+    inputs: [Operand; 2],
     backwards: bool,
     cell: C,
+    format: PhantomData<F>,
 }
 
 /// Runs a step of `rows` rows. `backwards` takes the blocks in the other order: steps that alternate find the blocks
@@ -42,46 +79,69 @@ pub(super) struct Step<'a, C> {
 /// `cell` must accept all rows and units.
 ///
 /// # Panics
-/// If a length does not fit, or a token has no row in the table.
+/// If a length does not fit, a token has no row in the table, or [`Scratch::reserve`] was not called.
+#[inline(always)]
 pub(super) unsafe fn run<C: Cell>(
     panels: &Panels,
     start: Start,
     rows: usize,
     x: &[f32],
     h_prev: &[f32],
+    scratch: &mut Scratch,
     backwards: bool,
     cell: C,
 ) {
     let width = panels.gates * panels.units;
+    let [x_depth, h_depth] = panels.depths;
     assert_eq!(panels.gates, C::GATES, "the weights are packed for another cell");
-    assert!(
-        x.len() == rows * panels.depths[0] && h_prev.len() == rows * panels.depths[1],
-        "input and state of a step differ in rows"
-    );
+    assert!(x.len() == rows * x_depth && h_prev.len() == rows * h_depth, "input and state of a step differ in rows");
     match start {
         Start::Bias(bias) => assert_eq!(bias.len(), width, "a bias for each gate of each unit"),
         Start::Table(table, tokens) => {
             assert_eq!(tokens.len(), rows, "a token for each row");
-            let reaches = |&token: &u32| (token as usize) < table.len() / width.max(1);
+            let reaches = |&token: &u32| (u64::from(token) + 1).saturating_mul(width as u64) <= table.len() as u64;
             assert!(tokens.iter().all(reaches), "a token has no row in the table");
         }
     }
-    f32::run(panels.isa, Step { panels, start, rows, inputs: [x, h_prev], backwards, cell });
+    let floats = |x: &[f32], stride| Operand { data: x.as_ptr().cast(), stride, scales: core::ptr::null() };
+    // SAFETY: for bytes, `Panels` chose the instruction set by `with_byte_products`.
+    unsafe {
+        match panels.precision {
+            Precision::F32 => {
+                let inputs = [floats(x, x_depth), floats(h_prev, h_depth)];
+                let format = PhantomData::<F32>;
+                run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
+            }
+            Precision::Bf16 => {
+                let inputs = [floats(x, x_depth), floats(h_prev, h_depth)];
+                let format = PhantomData::<Bf16>;
+                run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
+            }
+            Precision::Int8 => {
+                let inputs = [
+                    scratch.round(panels.isa, 0, x, rows, x_depth),
+                    scratch.round(panels.isa, 1, h_prev, rows, h_depth),
+                ];
+                let format = PhantomData::<Int8>;
+                run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
+            }
+        }
+    }
 }
 
-impl<C: Cell> Kernel<f32> for Step<'_, C> {
-    type Output = ();
+impl<C: Cell, F: Format> StepKernel for &Step<'_, C, F> {
+    const BYTES: bool = F::BYTES;
     #[inline(always)]
-    fn run<V: Vector<Scalar = f32>>(self) {
+    fn run<V: StepVector>(self) {
         let panels = self.panels.panels();
-        let depth: usize = self.panels.depths.iter().sum();
-        assert!(self.panels.data.len() >= panels * depth * C::GATES * V::LANES, "the packed weights are too short");
+        let words = (self.panels.words[0] + self.panels.words[1]) * C::GATES * V::LANES;
+        assert!(self.panels.data.len() >= panels * words, "the packed weights are too short");
         let count = blocks(C::GATES, panels);
         for i in 0..count {
             let block = block(C::GATES, panels, if self.backwards { count - 1 - i } else { i });
             // SAFETY: `run` checked all lengths, the caller of `run` vouches for the cell; the block lies in the data.
             unsafe {
-                let weights = self.panels.data.as_ptr().add(block.first * depth * C::GATES * V::LANES);
+                let weights = self.panels.data.as_ptr().add(block.first * words);
                 // Panels, columns in registers, accumulators per column.
                 match (C::GATES, block.panels) {
                     (1, 8) => self.block::<V, 8, 8, 1>(block.first, weights),
@@ -101,17 +161,17 @@ impl<C: Cell> Kernel<f32> for Step<'_, C> {
     }
 }
 
-impl<C: Cell> Step<'_, C> {
+impl<C: Cell, F: Format> Step<'_, C, F> {
     /// All rows through one block: three at a time where there are the registers, so that a weight that was read serves
     /// three.
     ///
     /// # Safety
     /// `weights` must be those of `P` panels from `panel` on.
     #[inline(always)]
-    unsafe fn block<V: Vector<Scalar = f32>, const P: usize, const N: usize, const S: usize>(
+    unsafe fn block<V: StepVector, const P: usize, const N: usize, const S: usize>(
         &self,
         panel: usize,
-        weights: *const f32,
+        weights: *const u32,
     ) {
         let mut row = 0;
         // SAFETY: the rows exist, the caller vouches for the rest.
@@ -130,17 +190,21 @@ impl<C: Cell> Step<'_, C> {
     /// # Safety
     /// As [`Self::block`], for `M` rows from `row` on.
     #[inline(always)]
-    unsafe fn tile<V: Vector<Scalar = f32>, const M: usize, const P: usize, const N: usize, const S: usize>(
+    unsafe fn tile<V: StepVector, const M: usize, const P: usize, const N: usize, const S: usize>(
         &self,
         row: usize,
         panel: usize,
-        weights: *const f32,
+        weights: *const u32,
     ) {
         let units = self.panels.units;
-        let [x_depth, h_depth] = self.panels.depths;
         let lanes = |p: usize| {
             let unit = (panel + p) * V::LANES;
             (unit, V::LANES.min(units - unit))
+        };
+        let operand = |part: usize| {
+            let Operand { data, stride, scales } = self.inputs[part];
+            // Past the end where there is no such part, and then not read.
+            Operand { data: data.wrapping_add(row * stride), stride, scales: scales.wrapping_add(row) }
         };
         let mut acc = [[[V::splat(0.0); N]; M]; S];
         // SAFETY: `run` checked that every row has `depth` values in its input, the start `gates * units`, and that the
@@ -160,8 +224,7 @@ impl<C: Cell> Step<'_, C> {
                     }
                 }
             }
-            let x = self.inputs[0].as_ptr().add(row * x_depth);
-            multiply(x_depth, x, weights, &mut acc);
+            F::multiply(self.panels.depths[0], operand(0), weights, &mut acc);
             // The part of the last gate that comes from the input, where the other part is kept apart.
             let mut from_x = [[V::splat(0.0); P]; M];
             if let Some(start) = self.cell.apart() {
@@ -177,8 +240,8 @@ impl<C: Cell> Step<'_, C> {
                     }
                 }
             }
-            let h = self.inputs[1].as_ptr().add(row * h_depth);
-            multiply(h_depth, h, weights.add(x_depth * N * V::LANES), &mut acc);
+            let weights = weights.add(self.panels.words[0] * N * V::LANES);
+            F::multiply(self.panels.depths[1], operand(1), weights, &mut acc);
             for m in 0..M {
                 for p in 0..P {
                     let (unit, n) = lanes(p);
@@ -207,44 +270,43 @@ fn sum<V: Vector, const M: usize, const N: usize, const S: usize>(acc: &[[[V; N]
     parts[0]
 }
 
-/// `acc[k % S][m][n] += x[m][k] w[k][n]` for `k` ascending.
-///
-/// # Safety
-/// `x` must have `M` rows of `depth` values, `w` `depth * N * LANES`.
-#[inline(always)]
-unsafe fn multiply<V: Vector<Scalar = f32>, const M: usize, const N: usize, const S: usize>(
+/// Rounds rows to bytes, each with the scale `max |x| / 127`.
+struct Round<'a> {
+    x: &'a [f32],
+    rows: usize,
     depth: usize,
-    x: *const f32,
-    w: *const f32,
-    acc: &mut [[[V; N]; M]; S],
-) {
-    // A copy, so that it can live in registers.
-    let mut sums = *acc;
-    // SAFETY: k < depth; the caller vouches.
-    let one = |k: usize, sums: &mut [[V; N]; M]| unsafe {
-        let w = w.add(k * N * V::LANES);
-        let x: [V; M] = core::array::from_fn(|m| V::splat(*x.add(m * depth + k)));
-        for n in 0..N {
-            let w = V::load(w.add(n * V::LANES));
-            for m in 0..M {
-                sums[m][n] = x[m].mul_add(w, sums[m][n]);
+    bytes: &'a mut [u32],
+    scales: &'a mut [f32],
+}
+
+impl StepKernel for Round<'_> {
+    const BYTES: bool = false;
+    #[inline(always)]
+    fn run<V: StepVector>(self) {
+        let depth = self.depth;
+        for row in 0..self.rows {
+            let (mut max, mut poison) = (V::splat(0.0), V::splat(0.0));
+            let x = &self.x[row * depth..(row + 1) * depth];
+            let bytes = &mut self.bytes[row * depth.div_ceil(4)..(row + 1) * depth.div_ceil(4)];
+            let registers = || (0..depth).step_by(V::LANES).map(|k| (k, V::LANES.min(depth - k)));
+            for (k, n) in registers() {
+                // SAFETY: k + n <= depth, the length of the row.
+                let x: V = unsafe { load(x.as_ptr().add(k), n) };
+                max = x.max(max).max(V::splat(0.0).sub(x));
+                // Becomes NaN with the first value that is not finite, which `max` may lose.
+                poison = x.mul_add(V::splat(0.0), poison);
+            }
+            let max = max.max_lane();
+            self.scales[row] = max / 127.0 + poison.sum();
+            let inverse = V::splat(if max > 0.0 { 127.0 / max } else { 0.0 });
+            for (k, n) in registers() {
+                // SAFETY: as above; the row of words has a byte for each value.
+                unsafe {
+                    load::<V>(x.as_ptr().add(k), n).mul(inverse).store_bytes(bytes.as_mut_ptr().cast::<u8>().add(k), n)
+                }
             }
         }
-    };
-    let whole = depth - depth % S;
-    let mut k = 0;
-    while k < whole {
-        for s in 0..S {
-            one(k + s, &mut sums[s]);
-        }
-        k += S;
     }
-    for s in 0..S {
-        if k + s < depth {
-            one(k + s, &mut sums[s]);
-        }
-    }
-    *acc = sums;
 }
 
 /// Reads `n` lanes: without a mask where the register is full.

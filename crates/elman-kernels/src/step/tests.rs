@@ -1,5 +1,6 @@
 //! Every cell on every instruction set against the equations in f64.
 
+use std::format;
 use std::vec;
 use std::vec::Vec;
 
@@ -83,33 +84,39 @@ impl Case {
         let (x, h_prev) = (&self.x[..], &self.h_prev[..]);
         let (panels, start) = self.part(isa, precision, 0..self.gates);
         let start = self.start(&start);
+        let scratch = &mut Scratch::default();
+        scratch.reserve(&panels, self.rows);
         match self.cell {
-            "linear" => linear(&panels, &self.start, h_prev, &mut h, backwards),
-            "tanh" => rnn(&panels, Nonlinearity::Tanh, start, x, h_prev, &mut h, backwards),
-            "relu" => rnn(&panels, Nonlinearity::Relu, start, x, h_prev, &mut h, backwards),
-            "gru" => gru(&panels, &self.b_hn, start, x, h_prev, &mut h, backwards),
+            "linear" => linear(&panels, &self.start, h_prev, &mut h, scratch, backwards),
+            "tanh" => rnn(&panels, Nonlinearity::Tanh, start, x, h_prev, &mut h, scratch, backwards),
+            "relu" => rnn(&panels, Nonlinearity::Relu, start, x, h_prev, &mut h, scratch, backwards),
+            "gru" => gru(&panels, &self.b_hn, start, x, h_prev, &mut h, scratch, backwards),
             "before" => {
                 let (mut s, mut z) = (c.clone(), c.clone());
                 let (panels, start) = self.part(isa, precision, 0..2);
-                reset(&panels, self.start(&start), x, h_prev, &mut s, &mut z, backwards);
+                reset(&panels, self.start(&start), x, h_prev, &mut s, &mut z, scratch, backwards);
                 let (panels, start) = self.part(isa, precision, 2..3);
-                update(&panels, self.start(&start), x, &s, &z, h_prev, &mut h, backwards);
+                update(&panels, self.start(&start), x, &s, &z, h_prev, &mut h, scratch, backwards);
             }
             _ => {
                 let peephole = (self.cell == "peephole").then_some(&self.peephole[..]);
-                lstm(&panels, peephole, start, x, (h_prev, &self.c_prev), (&mut h, &mut c), backwards);
+                lstm(&panels, peephole, start, x, (h_prev, &self.c_prev), (&mut h, &mut c), scratch, backwards);
                 h.extend_from_slice(&c);
             }
         }
         h
     }
 
-    /// The equations.
-    fn want(&self) -> Vec<f64> {
+    /// The equations, over weights and inputs of a precision.
+    fn want(&self, precision: Precision) -> Vec<f64> {
         let hidden = self.hidden;
         let sigmoid = |a: f64| 1.0 / (1.0 + (-a).exp());
         let dot = |w: &[f32], row: usize, x: &[f64]| -> f64 {
-            w[row * x.len()..][..x.len()].iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum()
+            let x: Vec<f32> = x.iter().map(|x| *x as f32).collect();
+            let (w, x) = (&w[row * x.len()..][..x.len()], &x[..]);
+            let of = |values: &[f32], precision| -> Vec<f64> { rounded(values, precision) };
+            let x = of(x, if precision == Precision::Int8 { precision } else { Precision::F32 });
+            of(w, precision).iter().zip(x).map(|(w, x)| w * x).sum()
         };
         let (mut hs, mut cs) = (vec![], vec![]);
         for m in 0..self.rows {
@@ -157,23 +164,69 @@ impl Case {
     }
 }
 
+/// Values as a precision holds them.
+fn rounded(values: &[f32], precision: Precision) -> Vec<f64> {
+    let max = values.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+    let one = |x: f32| match precision {
+        Precision::F32 => f64::from(x),
+        // Eight significant bits: what is lost is added and taken away.
+        Precision::Bf16 => f64::from(x * 65537.0 - (x * 65537.0 - x)),
+        Precision::Int8 if max == 0.0 => 0.0,
+        Precision::Int8 => f64::from((x * (127.0 / max)).round()) * f64::from(max) / 127.0,
+    };
+    values.iter().map(|x| one(*x)).collect()
+}
+
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 const SIZES: [usize; 13] = [1, 3, 8, 15, 16, 17, 31, 33, 48, 65, 100, 129, 200];
 
 #[test]
-fn every_cell_on_every_instruction_set_follows_its_equations() {
+fn every_cell_in_every_precision_on_every_instruction_set_follows_its_equations() {
     for cell in CELLS {
         for (i, hidden) in SIZES.into_iter().enumerate() {
             for inputs in [0, 1, 7, hidden] {
                 let case = Case::new(cell, 1 + i % 5, inputs, hidden);
-                let want = case.want();
-                for isa in Isa::available() {
-                    let got = case.run(isa, Precision::F32, false);
-                    assert_eq!(got.len(), want.len());
-                    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
-                        let near = (f64::from(*got) - want).abs() <= 3e-6 * want.abs().max(1.0);
-                        assert!(near, "{isa:?} {cell} H {hidden} I {inputs} value {i}: {got} {want}");
+                for precision in PRECISIONS {
+                    let want = case.want(precision);
+                    // Where a value stands between two bytes, the last bit of r decides.
+                    let bound = if (cell, precision) == ("before", Precision::Int8) { 1e-2 } else { 3e-6 };
+                    for isa in Isa::available() {
+                        let got = case.run(isa, precision, false);
+                        assert_eq!(got.len(), want.len());
+                        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                            let near = (f64::from(*got) - want).abs() <= bound * want.abs().max(1.0);
+                            let what = format!("{isa:?} {cell} {precision:?} H {hidden} I {inputs}");
+                            assert!(near, "{what} value {i}: {got}, not {want}");
+                        }
                     }
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_bytes_are_the_same_on_every_instruction_set() {
+    for hidden in SIZES {
+        let case = Case::new("linear", 2, 0, hidden);
+        let want = case.run(Isa::PLAIN, Precision::Int8, false);
+        for isa in Isa::available() {
+            for (got, want) in case.run(isa, Precision::Int8, false).iter().zip(&want) {
+                // The integers are equal; only the last multiply-add may round differently.
+                assert!((got - want).abs() <= 2e-7 * want.abs().max(1.0), "{isa:?} {hidden}: {got} {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_input_that_is_not_finite_shows_in_every_precision() {
+    for precision in PRECISIONS {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for isa in Isa::available() {
+                let mut case = Case::new("linear", 1, 0, 40);
+                case.h_prev[20] = bad;
+                assert!(case.run(isa, precision, false).iter().all(|y| !y.is_finite()), "{isa:?} {precision:?} {bad}");
             }
         }
     }
@@ -200,15 +253,15 @@ fn a_row_does_not_depend_on_the_rows_beside_it() {
     for cell in CELLS {
         for (hidden, inputs) in [(33, 5), (96, 0), (150, 70)] {
             let all = Case::new(cell, 7, inputs, hidden);
-            for isa in Isa::available() {
-                let together = all.run(isa, Precision::F32, false);
+            for (isa, precision) in Isa::available().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
+                let together = all.run(isa, precision, false);
                 for m in 0..7 {
                     let mut one = Case::new(cell, 1, inputs, hidden);
                     one.tokens = vec![all.tokens[m]];
                     one.x = all.x[m * one.inputs..(m + 1) * one.inputs].to_vec();
                     one.h_prev = all.h_prev[m * hidden..(m + 1) * hidden].to_vec();
                     one.c_prev = all.c_prev[m * hidden..(m + 1) * hidden].to_vec();
-                    let alone = one.run(isa, Precision::F32, false);
+                    let alone = one.run(isa, precision, false);
                     assert_eq!(alone[..hidden], together[m * hidden..(m + 1) * hidden], "{isa:?} {cell} row {m}");
                 }
             }

@@ -57,25 +57,19 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    pub(super) fn reset(&self) -> Reset {
-        match self {
-            Layer::After { .. } => Reset::After,
-            Layer::Before { .. } => Reset::Before,
-        }
-    }
-
     pub(super) fn step(&self, input: Input, h_prev: &[f32], h: &mut [f32], scratch: &mut Scratch, backwards: bool) {
+        let rounded = &mut scratch.rounded;
         match self {
             Layer::After { product, b_hn } => {
                 let (start, x) = product.start(input);
-                step::gru(&product.panels, b_hn, start, x, h_prev, h, backwards);
+                step::gru(&product.panels, b_hn, start, x, h_prev, h, rounded, backwards);
             }
             Layer::Before { r_z, n } => {
                 let (s, z) = (&mut scratch.s[..h.len()], &mut scratch.z[..h.len()]);
                 let (start, x) = r_z.start(input);
-                step::reset(&r_z.panels, start, x, h_prev, s, z, backwards);
+                step::reset(&r_z.panels, start, x, h_prev, s, z, rounded, backwards);
                 let (start, x) = n.start(input);
-                step::update(&n.panels, start, x, s, z, h_prev, h, backwards);
+                step::update(&n.panels, start, x, s, z, h_prev, h, rounded, backwards);
             }
         }
     }

@@ -45,16 +45,23 @@ impl Lstm {
 cell!(Lstm, "`h` `[H]`, then `c` `[H]`");
 
 pub(super) struct Layer {
-    product: Product,
+    pub(super) product: Product,
     peephole: Option<Vec<f32>>,
 }
 
 impl Layer {
-    pub(super) fn step(&self, input: Input, prev: &[f32], next: &mut [f32], backwards: bool) {
+    pub(super) fn step(
+        &self,
+        input: Input,
+        prev: &[f32],
+        next: &mut [f32],
+        rounded: &mut step::Scratch,
+        backwards: bool,
+    ) {
         let (start, x) = self.product.start(input);
         let states = next.len() / 2;
         let (h, c) = next.split_at_mut(states);
         let peephole = self.peephole.as_deref();
-        step::lstm(&self.product.panels, peephole, start, x, prev.split_at(states), (h, c), backwards);
+        step::lstm(&self.product.panels, peephole, start, x, prev.split_at(states), (h, c), rounded, backwards);
     }
 }

@@ -11,6 +11,8 @@ pub use rnn::Rnn;
 
 use alloc::vec::Vec;
 
+use elman_kernels::step;
+
 use crate::error::{Error, check_length};
 
 /// What a cell reads at each step.
@@ -106,9 +108,11 @@ pub(crate) enum Input<'a> {
     Tokens(&'a [u32]),
 }
 
-/// Memory for what a step keeps between its halves `[B, H]`; empty for cells that have none.
-#[derive(Clone, Debug, Default)]
+/// Working memory of a step.
+#[derive(Clone, Default)]
 pub(crate) struct Scratch {
+    rounded: step::Scratch,
+    /// What a GRU that resets before the product keeps between its halves, `[B, H]`: `r h_{t-1}` and `z`.
     s: Vec<f32>,
     z: Vec<f32>,
 }
@@ -116,12 +120,18 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes room for a layer.
     pub(crate) fn reserve(&mut self, layer: &Layer, rows: usize) {
-        if let Kind::Gru(gru) = &layer.kind
-            && gru.reset() == Reset::Before
-        {
-            let len = self.s.len().max(rows * layer.hidden);
-            self.s.resize(len, 0.0);
-            self.z.resize(len, 0.0);
+        let mut reserve = |product: &product::Product| self.rounded.reserve(&product.panels, rows);
+        match &layer.kind {
+            Kind::Rnn(rnn) => reserve(&rnn.product),
+            Kind::Lstm(lstm) => reserve(&lstm.product),
+            Kind::Gru(gru::Layer::After { product, .. }) => reserve(product),
+            Kind::Gru(gru::Layer::Before { r_z, n }) => {
+                reserve(r_z);
+                reserve(n);
+                let len = self.s.len().max(rows * layer.hidden);
+                self.s.resize(len, 0.0);
+                self.z.resize(len, 0.0);
+            }
         }
     }
 }
@@ -152,9 +162,9 @@ impl Layer {
     /// [`elman_kernels::step`].
     pub(crate) fn step(&self, input: Input, prev: &[f32], next: &mut [f32], scratch: &mut Scratch, backwards: bool) {
         match &self.kind {
-            Kind::Rnn(rnn) => rnn.step(input, prev, next, backwards),
+            Kind::Rnn(rnn) => rnn.step(input, prev, next, &mut scratch.rounded, backwards),
             Kind::Gru(gru) => gru.step(input, prev, next, scratch, backwards),
-            Kind::Lstm(lstm) => lstm.step(input, prev, next, backwards),
+            Kind::Lstm(lstm) => lstm.step(input, prev, next, &mut scratch.rounded, backwards),
         }
     }
 }

@@ -48,12 +48,19 @@ cell!(Rnn, "`h` `[H]`");
 
 pub(super) struct Layer {
     nonlinearity: Nonlinearity,
-    product: Product,
+    pub(super) product: Product,
 }
 
 impl Layer {
-    pub(super) fn step(&self, input: Input, h_prev: &[f32], h: &mut [f32], backwards: bool) {
+    pub(super) fn step(
+        &self,
+        input: Input,
+        h_prev: &[f32],
+        h: &mut [f32],
+        rounded: &mut step::Scratch,
+        backwards: bool,
+    ) {
         let (start, x) = self.product.start(input);
-        step::rnn(&self.product.panels, self.nonlinearity, start, x, h_prev, h, backwards);
+        step::rnn(&self.product.panels, self.nonlinearity, start, x, h_prev, h, rounded, backwards);
     }
 }

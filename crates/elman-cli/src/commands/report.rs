@@ -118,9 +118,9 @@ fn page(runs: &[Run]) -> String {
     }
     samples(runs, &mut page);
     settings(runs, &mut page);
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<p class=\"small\">elman {}, {} {}, {} cores</p></body></html>\n",
+        "<p class=\"small\">elman {}, {} {}, {} cores</p></body></html>",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH,

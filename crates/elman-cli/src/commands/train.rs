@@ -43,7 +43,7 @@ pub(crate) fn run(args: Train) -> Outcome {
         let (parameters, symbols) = (plan.network.layout().len(), plan.corpus.train.len());
         let rollbacks = trainer.progress().rollbacks;
         watcher.advise(&advice(trainer.records(), METRIC, parameters, symbols, rollbacks));
-        report::write(&[path.clone()], &path.join(report::NAME))?;
+        report::write(std::slice::from_ref(&path), &path.join(report::NAME))?;
     }
     Ok(match ending {
         Ending::Stopped => signals.exit_code(),

@@ -3,13 +3,15 @@
 //! 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, 6 disk, 130 and 143 after a signal.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use elman::Error;
 
 /// A wrong option or value.
 pub(crate) const USAGE: u8 = 2;
+/// The disk, or what stands in its place, takes no more.
+const DISK: u8 = 6;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ impl Failure {
             Failure::Elman(Error::Data { .. } | Error::Io { action: "read", .. }) => 3,
             Failure::Model(_) | Failure::Elman(Error::Model { .. }) => 4,
             Failure::Elman(Error::Diverged { .. }) => 5,
-            Failure::Elman(Error::Io { .. }) | Failure::Stream("write to", _) => 6,
+            Failure::Elman(Error::Io { .. }) | Failure::Stream("write to", _) => DISK,
             _ => 1,
         }
     }
@@ -68,13 +70,21 @@ pub(crate) fn stdout(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Ends the process without a word when what it prints to was closed: `println!` would panic.
+/// Ends the process without a word when what it prints to was closed, and with the reason when it is full or failing:
+/// `println!` would panic.
 pub(crate) fn quiet_on_closed_pipe() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload().downcast_ref::<String>().map_or("", String::as_str);
-        if text.starts_with("failed printing to std") {
-            std::process::exit(0);
+        if let Some(reason) = text.strip_prefix("failed printing to ") {
+            // Rust's words for EPIPE and, on Windows, for ERROR_NO_DATA and ERROR_BROKEN_PIPE.
+            let is_closed =
+                ["(os error 32)", "(os error 232)", "(os error 109)"].iter().any(|end| reason.ends_with(end));
+            if is_closed {
+                std::process::exit(0);
+            }
+            let _ = writeln!(io::stderr(), "elman: cannot write to {reason}");
+            std::process::exit(DISK.into());
         }
         default(info);
     }));

@@ -30,8 +30,13 @@ fn main() -> ExitCode {
 /// Help and version go to standard output with code 0; a mistake is one line on standard error, with code 2.
 fn refused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match exit_code::stdout(error.print()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("elman: {failure}");
+                ExitCode::from(failure.code())
+            }
+        };
     }
     let text = error.render().to_string();
     let said: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim).collect();

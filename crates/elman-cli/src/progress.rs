@@ -29,6 +29,8 @@ pub(crate) struct Watcher {
     show: Show,
     path: PathBuf,
     bar: Option<ProgressBar>,
+    /// Updates seen.
+    updates: u64,
     /// On a terminal the training loss is in the bar; lines are for validations.
     is_terminal: bool,
 }
@@ -43,7 +45,7 @@ impl Watcher {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        let watcher = Watcher { show, path: path.into(), bar, is_terminal };
+        let watcher = Watcher { show, path: path.into(), bar, updates: 0, is_terminal };
         watcher.begin(plan);
         watcher
     }
@@ -98,6 +100,7 @@ impl Watcher {
 
     /// Shows an event.
     pub(crate) fn see(&mut self, event: Event) {
+        self.updates += u64::from(matches!(event, Event::Step { .. }));
         match self.show {
             Show::Nothing => {}
             Show::Json => see_as_json(&event),
@@ -155,6 +158,9 @@ impl Watcher {
                         progress.step
                     );
                     return;
+                }
+                if self.updates == 0 {
+                    eprintln!("the run was complete already, after {} updates", progress.step);
                 }
                 if let Some((nats, step)) = progress.best {
                     eprintln!(

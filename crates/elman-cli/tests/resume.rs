@@ -1,217 +1,226 @@
-//! A run that is killed, stopped or cut off goes on to the same end.
-#![cfg(unix)]
+//! A killed run goes on to the bits of one that was never stopped.
 
 mod elman;
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::thread::sleep;
+use std::time::Duration;
 
 use elman::Place;
 
-const RUN: &str = "--seed 1 --max-steps 300 --hidden 8 --batch 4 --seq-len 16 --log-every 10 --val-every 50 \
-                   --sample-length 20 --dropout 0.1 --average 0.9";
+/// A run of a second or so.
+const RUN: &str = "--hidden 8 --batch 4 --seq-len 16 --seed 1 --max-steps 300 --sample-length 20 --quiet";
 
-/// What must be equal: the models' bytes, and the metrics without what depends on the clock.
-fn end(place: &Place, name: &str) -> BTreeMap<String, Vec<u8>> {
-    let mut end = BTreeMap::new();
-    for file in ["best.safetensors", "last.safetensors"] {
-        end.insert(file.to_string(), place.read(&format!("{name}/{file}")));
-    }
-    let metrics = String::from_utf8(place.read(&format!("{name}/metrics.jsonl"))).unwrap();
-    let timeless = metrics.lines().map(|line| {
-        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
-        for key in ["targets_per_s", "elapsed_s", "unix_time"] {
-            record.as_object_mut().unwrap().remove(key).unwrap();
-        }
-        record.to_string()
-    });
-    end.insert("metrics".into(), timeless.collect::<Vec<_>>().join("\n").into_bytes());
-    let names = std::fs::read_dir(place.path(name)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    assert_eq!(names.filter(|n| n.contains(".tmp-")).count(), 0, "a temporary file is left in {name}");
-    end
-}
+/// Random numbers for the moments (splitmix64).
+struct Moments(u64);
 
-fn assert_same(got: &BTreeMap<String, Vec<u8>>, want: &BTreeMap<String, Vec<u8>>, what: &str) {
-    for (name, bytes) in want {
-        assert!(got[name] == *bytes, "{what}: {name} differs from that of an unbroken run");
+impl Moments {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
     }
 }
 
-fn start(place: &Place, words: &str) -> Child {
-    place.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+fn count(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+fn spawn(mut command: Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Numbers that look random and are the same in every run of the test.
-fn random(i: u64) -> u64 {
-    (i + 1).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) >> 33
-}
-
-fn count(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
-}
-
-/// The time an unbroken run takes, and its end.
-fn unbroken(place: &Place, every: &str) -> (Duration, BTreeMap<String, Vec<u8>>) {
-    let began = Instant::now();
-    place.ok(&format!("train book.txt --out whole {RUN} {every} --threads 1 --quiet"));
-    (began.elapsed(), end(place, "whole"))
-}
-
-/// `ELMAN_KILLS=200` for the long form.
-#[test]
-fn killed_at_any_moment_a_run_goes_on_to_the_same_end() {
-    // Half of the kills fall into a run that saves at every step, so that most of its time is saving.
-    for (every, share) in [("--checkpoint-every 20", 0), ("--checkpoint-every 1", 1)] {
-        let place = Place::new();
-        let (time, want) = unbroken(&place, every);
-        for i in 0..(count("ELMAN_KILLS", 25) + share) / 2 {
-            let name = format!("killed{i}");
-            let mut child = start(&place, &format!("train book.txt --out {name} {RUN} {every} --threads 1 --quiet"));
-            std::thread::sleep(time.mul_f64((random(2 * i + share) % 1000) as f64 / 1000.0));
-            let _ = child.kill();
-            child.wait().unwrap();
-            if place.path(&name).join("config.toml").exists() {
-                place.ok(&format!("train --resume {name} --quiet --threads 2"));
-            } else {
-                place.ok(&format!("train book.txt --out {name} {RUN} {every} --threads 1 --quiet"));
-            }
-            assert_same(&end(&place, &name), &want, &format!("kill {i}, {every}"));
-        }
-    }
-}
-
-/// `ELMAN_SIGNALS=100` for the long form.
-#[test]
-fn a_signal_saves_says_how_to_go_on_and_ends_with_its_code() {
-    let place = Place::new();
-    let (time, want) = unbroken(&place, "--checkpoint-every 1000");
-    let mut stopped = 0;
-    for i in 0..count("ELMAN_SIGNALS", 18) {
-        let (flag, code) = [("-INT", 130), ("-TERM", 143), ("-HUP", 129)][i as usize % 3];
-        let name = format!("stopped{i}");
-        let words = format!("train book.txt --out {name} {RUN} --checkpoint-every 1000 --threads 1");
-        let child = start(&place, &words);
-        std::thread::sleep(time.mul_f64(0.05 + 0.9 * (random(i) % 1000) as f64 / 1000.0));
-        signal(&child, flag);
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        match output.status.code() {
-            // It had ended before.
-            Some(0) => {}
-            Some(got) => {
-                assert_eq!(got, code, "{said}");
-                let command = said.lines().find_map(|line| line.split("elman train").nth(1)).unwrap();
-                place.ok(&format!("train {command} --quiet"));
-                stopped += 1;
-            }
-            // Before the handler was set up: as if it had not been started.
-            None => continue,
-        }
-        assert_same(&end(&place, &name), &want, &format!("signal {flag} {i}"));
-    }
-    assert!(stopped > 0, "no signal came in time");
-}
-
-#[test]
-fn threads_and_cut_points_change_nothing() {
-    let place = Place::new();
-    let (_, want) = unbroken(&place, "--checkpoint-every 7");
-    for (i, cut) in [1u64, 50, 99, 150, 299].into_iter().enumerate() {
-        let (name, threads) = (format!("cut{i}"), [1, 2, 4][i % 3]);
-        let mut child =
-            start(&place, &format!("train book.txt --out {name} {RUN} --checkpoint-every 7 --json --threads 1"));
-        // Until the metrics have come so far.
-        let lines = (cut / 10) as usize;
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
-            let text = std::fs::read_to_string(place.path(&name).join("metrics.jsonl")).unwrap_or_default();
-            if text.lines().count() >= lines {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let _ = child.kill();
-        child.wait().unwrap();
-        if place.path(&name).join("config.toml").exists() {
-            place.ok(&format!("train --resume {name} --quiet --threads {threads}"));
-            assert_same(&end(&place, &name), &want, &format!("cut at {cut}"));
-        }
-    }
-    for threads in [2, 4] {
-        place.ok(&format!("train book.txt --out t{threads} {RUN} --checkpoint-every 7 --threads {threads} --quiet"));
-        assert_same(&end(&place, &format!("t{threads}")), &want, &format!("{threads} threads"));
-    }
-}
-
-#[test]
-fn a_second_process_on_a_run_is_turned_away_and_told_who_has_it() {
-    let place = Place::new();
-    let words = format!("train book.txt --out run {RUN} --max-steps 1000000 --max-time 60s --quiet");
-    let mut child = start(&place, &words);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !place.path("run/last.safetensors").exists() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    for _ in 0..20 {
-        place.run("train --resume run").fails(1, &[&format!("process {}", child.id()), "run"]);
-    }
-    child.kill().unwrap();
+fn kill(mut child: Child) {
+    // Too late is well too: it has ended by itself.
+    let _ = child.kill();
     child.wait().unwrap();
 }
 
-#[test]
-fn a_finished_run_stays_as_it_is_and_other_data_are_noticed() {
-    let place = Place::new();
-    let (_, want) = unbroken(&place, "--checkpoint-every 20");
-    place.ok("train --resume whole");
-    assert_same(&end(&place, "whole"), &want, "resuming what is done");
-    place.run("train --resume whole --lr 0.1").fails(2, &["--lr", "--resume"]);
-    place.run("train --resume absent").fails(3, &["absent", "holds no run"]);
-    place.write("book.txt", elman::text().replace("fox", "ox"));
-    place.run("train --resume whole").fails(3, &["was made on other data"]);
-    assert_same(&end(&place, "whole"), &want, "a refused resume");
+/// Metrics without what depends on the clock.
+fn metrics(place: &Place, run: &str) -> Vec<serde_json::Value> {
+    let text = String::from_utf8(place.read(&format!("{run}/metrics.jsonl"))).unwrap();
+    let without_clock = |line: &str| {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["targets_per_s", "elapsed_s", "unix_time"] {
+            assert!(record.as_object_mut().unwrap().remove(key).is_some());
+        }
+        record
+    };
+    text.lines().map(without_clock).collect()
 }
 
-#[test]
-fn a_damaged_checkpoint_is_refused_and_the_one_before_it_named() {
-    let place = Place::new();
-    place.ok(&format!("train book.txt --out run {RUN} --checkpoint-every 100 --threads 1 --quiet"));
-    let last = place.read("run/last.safetensors");
-    for at in (0..last.len()).step_by(last.len() / 20) {
-        let mut damaged = last.clone();
-        damaged[at] ^= 255;
-        place.write("run/last.safetensors", &damaged);
-        place.run("train --resume run").fails(4, &["last.safetensors", "previous.safetensors is whole"]);
-    }
-    for length in [0, 9, last.len() / 2, last.len() - 1] {
-        place.write("run/last.safetensors", &last[..length]);
-        place.run("train --resume run").fails(4, &["last.safetensors"]);
-    }
-    // Every byte, in two ways, by the library itself.
-    for at in 0..last.len().min(6000) {
-        for flip in [1, 255] {
-            let mut damaged = last.clone();
-            damaged[at] ^= flip;
-            assert!(::elman::step::model::Document::parse(&damaged).is_err(), "byte {at}");
+fn temporary_files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() {
+            found.extend(temporary_files(&entry.path()));
+        } else if name.contains(".tmp-") {
+            found.push(name);
         }
     }
+    found
+}
+
+fn same_run(place: &Place, one: &str, two: &str) {
+    for name in ["best.safetensors", "last.safetensors"] {
+        assert!(
+            place.read(&format!("{one}/{name}")) == place.read(&format!("{two}/{name}")),
+            "{name} of {two} differs"
+        );
+    }
+    assert_eq!(metrics(place, one), metrics(place, two), "{two}");
+    assert_eq!(temporary_files(&place.path(two)), [""; 0], "{two}");
+}
+
+/// Goes on with a run in whatever state a kill has left it; begins again where there was none yet.
+fn go_on(place: &Place, run: &str, begin: &str) -> Command {
+    if place.path(run).join("config.toml").exists() {
+        place.command(&format!("train --resume {run} --quiet"))
+    } else {
+        place.command(begin)
+    }
 }
 
 #[test]
-fn divergence_is_noticed_undone_three_times_and_then_told_with_advice() {
+fn a_run_killed_at_any_moment_ends_as_one_that_never_was() {
     let place = Place::new();
-    let words = format!("train book.txt --out run {RUN} --optimizer sgd --lr 1e9 --clip-norm 0 --warmup 0 --json");
-    let run = place.run(&words);
-    assert_eq!(run.code, 5, "{run:?}");
-    assert_eq!(run.stdout.matches("rolled-back").count(), 3, "{run:?}");
-    assert!(run.stderr.contains("--lr") && run.stderr.lines().count() == 1, "{run:?}");
-    // What is on the disk is finite, and can be gone on from.
-    place.ok("inspect run/last.safetensors");
-    place.ok("sample run/last.safetensors --length 5");
+    let mut moments = Moments(1);
+    for every in [20, 1] {
+        place.ok(&format!("train book.txt --out whole{every} {RUN} --checkpoint-every {every}"));
+    }
+    same_run(&place, "whole20", "whole1");
+    let (mut kills, mut in_a_save, mut before_config, mut left_behind) = (0, 0, 0, 0);
+    let wanted = count("ELMAN_KILLS", 25);
+    let mut n = 0;
+    while kills < wanted {
+        // Every other run does little but save.
+        let every = if n % 2 == 0 { 20 } else { 1 };
+        let run = format!("run{n}");
+        let begin = format!("train book.txt --out {run} {RUN} --checkpoint-every {every}");
+        n += 1;
+        // Some are killed again while they go on.
+        for _ in 0..=moments.below(3) {
+            let mut child = spawn(go_on(&place, &run, &begin));
+            if every == 1 {
+                // Up to a second for the first temporary file; then at once or a little later.
+                sleep(Duration::from_micros(moments.below(400_000)));
+                let folder = place.path(&run);
+                for _ in 0..20_000 {
+                    if !temporary_files(&folder).is_empty() || child.try_wait().unwrap().is_some() {
+                        break;
+                    }
+                }
+            } else {
+                sleep(Duration::from_micros(moments.below(500_000)));
+            }
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            kill(child);
+            kills += 1;
+            let found = temporary_files(&place.path(&run)).len();
+            in_a_save += usize::from(found > 0);
+            left_behind += found;
+            before_config += usize::from(!place.path(&run).join("config.toml").exists());
+        }
+        let output = go_on(&place, &run, &begin).output().unwrap();
+        assert!(output.status.success(), "{run}: {output:?}");
+        same_run(&place, &format!("whole{every}"), &run);
+        std::fs::remove_dir_all(place.path(&run)).unwrap();
+    }
+    println!(
+        "{kills} kills in {n} runs: {in_a_save} while a file was written ({left_behind} temporary files left and \
+         removed), {before_config} before the settings were written; 0 folders unreadable"
+    );
+}
+
+#[test]
+fn a_run_cut_anywhere_has_one_result_on_any_number_of_threads() {
+    let place = Place::new();
+    // Two blocks of sequences, so that there is something to share.
+    let settings = "--hidden 8 --batch 32 --seq-len 8 --seed 1 --max-steps 60 --checkpoint-every 7 --sample-length 20 \
+                    --dropout 0.1 --quiet";
+    place.ok(&format!("train book.txt --out whole {settings} --threads 1"));
+    let mut moments = Moments(2);
+    for (run, threads) in [1, 2, 4, 2, 1].into_iter().enumerate() {
+        let run = format!("cut{run}");
+        let begin = format!("train book.txt --out {run} {settings} --threads {threads}");
+        let child = spawn(place.command(&begin));
+        for _ in 0..10_000 {
+            if place.path(&run).join("last.safetensors").exists() {
+                break;
+            }
+            sleep(Duration::from_millis(1));
+        }
+        sleep(Duration::from_millis(moments.below(80)));
+        kill(child);
+        place.ok(&format!("train --resume {run} --threads {} --quiet", 5 - threads));
+        same_run(&place, "whole", &run);
+    }
+}
+
+#[test]
+fn a_finished_run_says_so_and_stays_as_it_is() {
+    let place = Place::new();
+    place.train("run", "--max-steps 20");
+    let names = ["best.safetensors", "last.safetensors", "previous.safetensors", "metrics.jsonl", "config.toml"];
+    let files = || names.map(|name| place.read(&format!("run/{name}")));
+    let before = files();
+    let run = place.ok("train --resume run");
+    assert!(run.stderr.contains("complete already, after 20 updates"), "{run:?}");
+    assert!(before == files());
+}
+
+#[test]
+fn other_data_another_folder_and_other_settings_are_refused() {
+    let place = Place::new();
+    place.train("run", "");
+    let text = String::from_utf8(place.read("book.txt")).unwrap();
+    place.write("book.txt", text.replacen("quick", "kciuq", 1));
+    place.run("train --resume run --quiet").fails(3, &["last.safetensors", "other data"]);
+    place.write("book.txt", &text);
+    std::fs::create_dir(place.path("empty")).unwrap();
+    place.run("train --resume empty").fails(3, &["empty", "holds no run", "elman train FILE --out DIR"]);
+    place.run("train --resume missing").fails(3, &["missing", "holds no run"]);
+    place.run("train --resume run --hidden 9").fails(2, &["--hidden", "--resume"]);
+    place.ok("train --resume run --quiet");
+}
+
+#[test]
+fn a_second_process_is_told_who_trains_there() {
+    let place = Place::new();
+    let child = spawn(place.command(&format!("train book.txt --out run {RUN} --max-steps 100000000")));
+    let holder = child.id().to_string();
+    for _ in 0..10_000 {
+        if place.path("run/last.safetensors").exists() {
+            break;
+        }
+        sleep(Duration::from_millis(1));
+    }
+    for _ in 0..20 {
+        place.run("train --resume run").fails(1, &["run: process ", &format!(" {holder} ")]);
+    }
+    kill(child);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_with_the_part_and_the_way_out() {
+    let place = Place::new();
+    place.train("run", "--checkpoint-every 10");
+    let good = place.read("run/last.safetensors");
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let bad = [flipped, good[..good.len() - 1].to_vec(), good[..20].to_vec(), Vec::new(), [&good[..], b"x"].concat()];
+    for bad in bad {
+        place.write("run/last.safetensors", bad);
+        let run = place.run("train --resume run --quiet");
+        run.fails(4, &["last.safetensors", "previous.safetensors is whole"]);
+    }
+    place.write("run/last.safetensors", place.read("run/previous.safetensors"));
+    place.ok("train --resume run --quiet");
+    assert!(place.read("run/last.safetensors") == good);
 }

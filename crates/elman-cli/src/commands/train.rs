@@ -19,6 +19,8 @@ use crate::progress::{Show, Watcher};
 pub(crate) fn run(args: Train) -> Outcome {
     let settings = settings(&args)?;
     let plan = Plan::new(settings)?;
+    // Before there is a run: from its first file on, a signal leaves it saved.
+    let signals = Signals::listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {e}")))?;
     let (path, folder) = match &args.resume {
         Some(path) => (path.clone(), RunFolder::open(path)?),
         None => {
@@ -27,7 +29,6 @@ pub(crate) fn run(args: Train) -> Outcome {
             (path, folder)
         }
     };
-    let signals = Signals::listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {e}")))?;
     let show = if args.json {
         Show::Json
     } else if args.quiet {
@@ -132,10 +133,10 @@ impl Signals {
     fn listen() -> std::io::Result<Signals> {
         let (stop, which) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // In this order: the first signal finds `stop` false and only sets it.
+            // In this order: the first signal finds `stop` false and only sets it, and who sees it set knows which it was.
             flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
-            flag::register(signal, stop.clone())?;
             flag::register_usize(signal, which.clone(), signal as usize)?;
+            flag::register(signal, stop.clone())?;
         }
         Ok(Signals { stop, which })
     }

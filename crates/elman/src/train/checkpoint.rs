@@ -143,7 +143,7 @@ where
             state.read(&values);
         }
         self.task.seek(&training.position).map_err(|error| wrong(error.to_string()))?;
-        self.progress = training.progress;
+        (self.progress, self.unsaved) = (training.progress, false);
         self.rewind_metrics(training.records)?;
         self.elapsed_before_s = match training.elapsed_s {
             Some(elapsed_s) => elapsed_s,
@@ -195,7 +195,8 @@ fn flat(name: String, values: &[f32]) -> Tensor<'_> {
     Tensor { name, dims: vec![values.len()], data: TensorData::F32(values) }
 }
 
-fn numbers<C: Carry<f32>>(state: &C) -> Vec<f32> {
+/// A carried state as numbers.
+pub(super) fn numbers<C: Carry<f32>>(state: &C) -> Vec<f32> {
     let mut numbers = Vec::new();
     state.write(&mut numbers);
     numbers

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::Record;
 use crate::error::{Error, Result};
+use crate::format::atomic::{self, Disk};
 use crate::format::document::DocumentWriter;
-use crate::format::{atomic, model};
+use crate::format::model;
 
 /// The settings, resolved.
 pub const CONFIG: &str = "config.toml";
@@ -47,15 +48,21 @@ impl RunFolder {
     /// # Errors
     /// If it holds a run already, another process works there, or it cannot be written.
     pub fn create(path: &Path, config: &str) -> Result<RunFolder> {
-        if path.join(CONFIG).exists() {
+        let refuse_a_run = || {
+            if !path.join(CONFIG).exists() {
+                return Ok(());
+            }
             let path = path.display();
             let message = format!(
                 "{path} holds a run already; go on with it by `elman train --resume {path}`, or choose another --out"
             );
-            return Err(Error::Usage(message));
-        }
+            Err(Error::Usage(message))
+        };
+        refuse_a_run()?;
         fs::create_dir_all(path).map_err(failed(path, "create"))?;
         let folder = Self::locked(path)?;
+        // Once more with the lock: another process may have begun and ended a run in between.
+        refuse_a_run()?;
         atomic::write(&path.join(CONFIG), config.as_bytes())?;
         Ok(folder)
     }
@@ -92,7 +99,7 @@ impl RunFolder {
         write_holder(&mut lock).map_err(failed(&lock_path, "write"))?;
         atomic::remove_stale(path)?;
         let samples = path.join(SAMPLES);
-        if samples.exists() {
+        if samples.is_dir() {
             atomic::remove_stale(&samples)?;
         }
         let metrics = path.join(METRICS);
@@ -151,18 +158,23 @@ impl RunFolder {
     /// # Errors
     /// As [`model::save`]; the old checkpoint is then still there.
     pub fn save_last(&self, document: &DocumentWriter) -> Result<()> {
+        self.save_last_on(&atomic::OsDisk, document)
+    }
+
+    /// As [`Self::save_last`], on any [`Disk`].
+    fn save_last_on(&self, disk: &impl Disk, document: &DocumentWriter) -> Result<()> {
         let last = self.path.join(LAST);
         if last.exists() {
             // A second name for the same file: at no moment is there no checkpoint.
             let previous = self.path.join(PREVIOUS);
             let temporary = self.path.join(format!(".{PREVIOUS}.tmp-{}", std::process::id()));
-            let _ = fs::remove_file(&temporary);
-            let linked = fs::hard_link(&last, &temporary).or_else(|_| fs::copy(&last, &temporary).map(drop));
-            linked.and_then(|()| fs::rename(&temporary, &previous)).map_err(failed(&previous, "replace"))?;
-            // Where a killed process left both names on one file, POSIX lets a rename do nothing: the name stays.
-            let _ = fs::remove_file(&temporary);
+            let _ = disk.remove(&temporary);
+            let linked = disk.link(&last, &temporary).and_then(|()| disk.rename(&temporary, &previous));
+            // A rename onto another name of the same file does nothing and leaves both names.
+            let _ = disk.remove(&temporary);
+            linked.map_err(failed(&previous, "replace"))?;
         }
-        model::save(&last, document)
+        model::save_on(disk, &last, document)
     }
 
     /// Replaces the best model.
@@ -243,6 +255,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Record>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::atomic::faulty::{EIO, ENOSPC, Faulty};
     use serde_json::json;
 
     fn record(step: u64) -> Record {
@@ -301,5 +314,42 @@ mod tests {
         assert_eq!((n(LAST), n(PREVIOUS)), (json!(4), json!(3)));
         let names = fs::read_dir(&folder.path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         assert_eq!(names.filter(|name| name.contains(".tmp-")).count(), 0);
+    }
+
+    #[test]
+    fn whichever_disk_operation_fails_a_checkpoint_is_left_to_go_on_from() {
+        let document = |n: u64| DocumentWriter { config: json!({"kind": "checkpoint", "n": n}), tensors: vec![] };
+        for errno in [EIO, ENOSPC] {
+            let mut failures = Vec::new();
+            for nth in 1.. {
+                let place = tempfile::tempdir().unwrap();
+                let path = place.path().join("run");
+                let folder = RunFolder::create(&path, "").unwrap();
+                (1..=2).for_each(|n| folder.save_last(&document(n)).unwrap());
+                let disk = Faulty::new(nth, errno);
+                let result = folder.save_last_on(&disk, &document(3));
+                let n = |name: &str| model::load(&path.join(name)).unwrap().document.config()["n"].as_u64().unwrap();
+                let (last, previous) = (n(LAST), n(PREVIOUS));
+                let left = fs::read_dir(&path)
+                    .unwrap()
+                    .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(".tmp-"));
+                assert_eq!(left.count(), 0);
+                let Some(operation) = disk.failed.take() else {
+                    result.unwrap();
+                    assert_eq!((last, previous), (3, 2));
+                    break;
+                };
+                assert!(matches!(result, Err(Error::Io { .. })), "{operation}");
+                // Only the folder's sync comes after the new checkpoint has its name.
+                assert_eq!(last, if operation == "sync_folder" { 3 } else { 2 }, "{operation}");
+                assert!(previous == 1 || previous == 2, "{operation}");
+                // The next save succeeds whatever the failed one left.
+                folder.save_last(&document(4)).unwrap();
+                assert_eq!(n(LAST), 4);
+                failures.push(operation);
+            }
+            let all = ["link", "rename", "create", "write", "sync", "open", "rename", "sync_folder"];
+            assert_eq!(failures, all);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::numbers;
 use super::{Carry, Engine, Every, Record, RunFolder, Span, Task, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
@@ -126,6 +127,8 @@ pub struct Trainer<'a, S: Shape<f32>, T: Task<S>> {
     pub(super) elapsed_before_s: f64,
     /// The last checkpoint, where there is no folder to keep it in.
     pub(super) kept: Vec<u8>,
+    /// Whether anything has changed since the last checkpoint.
+    pub(super) unsaved: bool,
     accumulated: Option<Grads<f32>>,
     batches: Vec<S::Batch>,
     records: Vec<Record>,
@@ -168,6 +171,7 @@ where
             folder,
             elapsed_before_s: 0.0,
             kept: Vec::new(),
+            unsaved: true,
             accumulated,
             batches: Vec::new(),
             records: Vec::new(),
@@ -243,16 +247,30 @@ where
         if self.progress.step == 0 {
             self.checkpoint(watch)?;
         }
-        let ending = loop {
-            if self.share_done() >= 1.0 {
-                break Ending::Complete;
-            }
-            if self.config.patience > 0 && self.progress.validations.1 >= self.config.patience {
-                break Ending::NoProgress;
-            }
-            if stop.load(Ordering::Relaxed) {
-                self.checkpoint(watch)?;
-                return Ok(Ending::Stopped);
+        loop {
+            let ending = if self.share_done() >= 1.0 {
+                Some(Ending::Complete)
+            } else if self.config.patience > 0 && self.progress.validations.1 >= self.config.patience {
+                Some(Ending::NoProgress)
+            } else if stop.load(Ordering::Relaxed) {
+                Some(Ending::Stopped)
+            } else {
+                None
+            };
+            if let Some(ending) = ending {
+                // What is not finite is neither validated nor saved: it could not be gone on from.
+                let is_good = self.is_finite()
+                    && (ending == Ending::Stopped
+                        || self.progress.validated_at == Some(self.progress.step)
+                        || self.validate(watch)?);
+                if !is_good {
+                    self.roll_back(f64::NAN, watch)?;
+                    continue;
+                }
+                if self.unsaved {
+                    self.checkpoint(watch)?;
+                }
+                return Ok(ending);
             }
             let began = Instant::now();
             let loss_nats = self.update();
@@ -263,20 +281,18 @@ where
             }
             self.count(loss_nats);
             watch(Event::Step { progress: self.share_done(), loss_nats, targets: self.progress.targets });
-            if self.validation_is_due() {
-                self.validate(watch)?;
-            } else if self.progress.step.is_multiple_of(self.config.log_every) {
+            let (validate, save) = (self.validation_is_due(), self.checkpoint_is_due());
+            if (validate || save) && !self.is_finite() || validate && !self.validate(watch)? {
+                self.roll_back(f64::NAN, watch)?;
+                continue;
+            }
+            if !validate && self.progress.step.is_multiple_of(self.config.log_every) {
                 self.record(Vec::new(), false, watch)?;
             }
-            if self.checkpoint_is_due() {
+            if save {
                 self.checkpoint(watch)?;
             }
-        };
-        if self.progress.validated_at != Some(self.progress.step) {
-            self.validate(watch)?;
         }
-        self.checkpoint(watch)?;
-        Ok(ending)
     }
 
     fn share_done(&self) -> f64 {
@@ -286,6 +302,7 @@ where
     /// One update of the weights: `lossFun`, clipping, the optimizer. Returns the mean loss in nats per target, not
     /// finite if the loss or the gradient is not; the weights are then left alone.
     pub fn update(&mut self) -> f64 {
+        self.unsaved = true;
         let share_done = self.share_done();
         let Trainer { shape, task, config, params, engine, progress, batches, accumulated, .. } = self;
         let epochs = task.epochs();
@@ -332,6 +349,16 @@ where
         let limit = self.config.diverged_at;
         let beyond = |first: f64| limit > 0.0 && loss_nats > limit * lowest_nats && loss_nats > ABOVE_FIRST * first;
         !loss_nats.is_finite() || first_nats.is_some_and(beyond)
+    }
+
+    /// Whether all that a checkpoint holds is finite. A finite gradient can still carry a weight or a moment beyond the
+    /// largest float.
+    fn is_finite(&self) -> bool {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        finite(&self.params.values)
+            && self.optimizer.buffers().into_iter().all(|(_, values)| finite(values))
+            && self.average.as_ref().is_none_or(|average| finite(&average.values().values))
+            && self.engine.states().all(|state| finite(&numbers(state)))
     }
 
     /// Takes a good update's loss into the counts.
@@ -382,12 +409,17 @@ where
         step.is_multiple_of(every) || late
     }
 
-    fn validate(&mut self, watch: &mut Watch) -> Result<()> {
+    /// Measures the weights; false, and nothing is counted, if what is measured is no number.
+    fn validate(&mut self, watch: &mut Watch) -> Result<bool> {
         let judged = self.average.as_ref().map_or(&self.params, Average::values);
         let scores = self.task.validate(self.shape, judged, &self.engine)?;
         self.validated = Instant::now();
         let progress = &mut self.progress;
         let (objective, step) = (scores.objective(), progress.step);
+        if !objective.is_finite() {
+            return Ok(false);
+        }
+        self.unsaved = true;
         let is_best = progress.best.is_none_or(|(best, _)| objective < best);
         progress.validated_at = Some(step);
         progress.validations.0 += 1;
@@ -409,7 +441,7 @@ where
                 watch(Event::Sample { step, text: &text });
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn record(&mut self, val: Vec<(String, f64)>, best: bool, watch: &mut Watch) -> Result<()> {
@@ -452,7 +484,7 @@ where
 
     fn checkpoint(&mut self, watch: &mut Watch) -> Result<()> {
         self.save_checkpoint()?;
-        self.saved = Instant::now();
+        (self.saved, self.unsaved) = (Instant::now(), false);
         watch(Event::Saved { step: self.progress.step });
         Ok(())
     }

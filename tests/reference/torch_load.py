@@ -25,17 +25,19 @@ from torch.nn import functional as F
 
 
 def config(metadata, names):
-    """The one place that knows the metadata: cell, layers, hidden, input width, directions."""
-    c = json.loads(metadata["elman"])
+    """The one place that knows the metadata: cell, layers, hidden, input width, tied embedding, directions."""
+    network = json.loads(metadata["elman"])["network"]
+    feed = network["feed"]
+    width = network["embedding"] or feed.get("tokens") or feed["dense"]
     bidirectional = any(name.endswith("_reverse") for name in names)
-    return c["cell"], c["layers"], c["hidden"], c["input"], bidirectional
+    return network["cell"], network["layers"], network["hidden"], width, network["tied"], bidirectional
 
 
 class Model(nn.Module):
     def __init__(self, cell, layers, hidden, width, bidirectional, vocab_in, vocab_out):
         super().__init__()
-        kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN, "rnn_relu": nn.RNN}[cell]
-        extra = {"nonlinearity": cell.removeprefix("rnn_")} if kind is nn.RNN else {}
+        kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn-tanh": nn.RNN, "rnn-relu": nn.RNN}[cell]
+        extra = {"nonlinearity": cell.removeprefix("rnn-")} if kind is nn.RNN else {}
         self.width = width
         if vocab_in is not None:
             self.embedding = nn.Embedding(vocab_in, width)
@@ -53,8 +55,12 @@ class Model(nn.Module):
 def load(path, dtype):
     with safe_open(path, framework="pt") as f:
         tensors = {name: f.get_tensor(name) for name in f.keys()}
-        cell, layers, hidden, width, bidirectional = config(f.metadata(), tensors)
+        cell, layers, hidden, width, tied, bidirectional = config(f.metadata(), tensors)
+    # A checkpoint's moments and states are no part of the network.
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("training.")}
     embedding = tensors.get("embedding.weight")
+    if tied:
+        tensors["output.weight"] = embedding
     vocab_in = None if embedding is None else len(embedding)
     model = Model(cell, layers, hidden, width, bidirectional, vocab_in, len(tensors["output.weight"]))
     model.load_state_dict(tensors, strict=True)

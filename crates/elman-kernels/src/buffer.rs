@@ -3,9 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
-use crate::scalar::Scalar;
-
-/// Elements in a chunk: 64 bytes of `f32`, two cache lines of `f64`.
+/// Elements in a chunk: 64 bytes of `f32` or `u32`, two cache lines of `f64`.
 const CHUNK: usize = 16;
 
 #[derive(Clone, Copy, Default)]
@@ -19,7 +17,7 @@ pub struct Buffer<F> {
     len: usize,
 }
 
-impl<F: Scalar> Buffer<F> {
+impl<F: Copy + Default> Buffer<F> {
     /// An empty buffer; owns no memory yet.
     pub const fn new() -> Self {
         Buffer { chunks: Vec::new(), len: 0 }
@@ -30,7 +28,7 @@ impl<F: Scalar> Buffer<F> {
     pub fn resize(&mut self, len: usize) {
         let chunks = len.div_ceil(CHUNK);
         if chunks > self.chunks.len() {
-            self.chunks.resize(chunks, Chunk([F::ZERO; CHUNK]));
+            self.chunks.resize(chunks, Chunk([F::default(); CHUNK]));
         }
         self.len = len;
     }
@@ -47,7 +45,7 @@ impl<F> Deref for Buffer<F> {
     type Target = [F];
     fn deref(&self) -> &[F] {
         // SAFETY: the chunks are `len.div_ceil(CHUNK)` or more arrays of CHUNK elements, contiguous (`repr(C)`, and 64
-        // divides their size for f32 and f64), all initialised.
+        // divides their size for elements of 4 and 8 bytes), all initialised.
         unsafe { core::slice::from_raw_parts(self.chunks.as_ptr().cast(), self.len) }
     }
 }

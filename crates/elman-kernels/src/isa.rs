@@ -107,6 +107,19 @@ impl Isa {
     pub(crate) fn kind(self) -> Kind {
         self.0
     }
+
+    /// The widest of this and lesser instruction sets with products of bytes: AVX-512 has them only with VNNI.
+    pub(crate) fn with_byte_products(self) -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        if self.0 == Kind::Avx512 {
+            #[cfg(feature = "std")]
+            let vnni = std::is_x86_feature_detected!("avx512vnni");
+            #[cfg(not(feature = "std"))]
+            let vnni = cfg!(target_feature = "avx512vnni");
+            return if vnni { self } else { Isa(Kind::Avx2) };
+        }
+        self
+    }
 }
 
 impl Default for Isa {

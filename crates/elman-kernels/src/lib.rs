@@ -2,7 +2,7 @@
 //! operations, and the activation functions they share.
 //!
 //! Every function is safe, takes slices and sizes, and knows no model. Each body is written once over
-//! [`vector::Vector`] and compiled for every instruction set in [`arch`]; [`Isa::best`] chooses at run time. `f64` runs
+//! a `Vector` of registers and compiled for every instruction set in `arch`; [`Isa::best`] chooses at run time. `f64` runs
 //! the same bodies over plain arrays, for gradient checks and references.
 //!
 //! Sums have a fixed order: element `(m, n)` of a product is the start value plus `a[m][k] b[k][n]` for `k` ascending,
@@ -19,11 +19,13 @@ pub mod gates;
 mod gemm;
 mod isa;
 mod mat;
+pub mod optim;
 pub mod peak;
 pub mod reference;
 pub mod rows;
 mod scalar;
 pub mod softmax;
+pub mod step;
 mod tile;
 mod vector;
 

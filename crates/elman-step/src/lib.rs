@@ -1,5 +1,25 @@
-//! Recurrent networks one step at a time.
+//! Recurrent networks one step at a time: `y = rnn.step(x)`.
+//!
+//! [`Rnn`], [`Gru`] and [`Lstm`] each hold their weights and their state; [`Stack`] puts them one above the other;
+//! [`Network`] is a whole model read from a file, with an embedding below and a linear output above; [`Streams`] runs
+//! several independent states over one set of weights.
+//!
+//! After construction a step allocates nothing, takes no lock and calls nothing of the operating system. The crate is
+//! `no_std` and needs `alloc`; without the feature `std` the instruction set is the one the program is compiled for.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 
+mod cell;
+mod config;
+mod error;
 pub mod model;
+mod network;
+mod stack;
+
+pub use cell::{Feed, Gru, Lstm, Reset, Rnn, Source, Weights};
+pub use config::{CellKind, NetworkConfig};
+pub use elman_kernels::gates::rnn::Nonlinearity;
+pub use elman_kernels::step::Precision;
+pub use error::Error;
+pub use network::{Network, Streams};
+pub use stack::{Layers, Stack};

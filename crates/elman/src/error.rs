@@ -29,13 +29,21 @@ pub enum Error {
         reason: String,
     },
     /// Training left the finite numbers, or the loss grew without end.
-    #[error("loss is {loss_nats} at step {step}; try a lower --lr or --clip-norm")]
+    #[error(
+        "training diverged {times} times, the last time at step {step} with loss {loss_nats} nats, although the \
+         learning rate was halved each time; try a lower --lr or a lower --clip-norm"
+    )]
     Diverged {
         /// The optimizer step at which it was noticed.
         step: u64,
-        /// The loss there, nats per symbol.
+        /// The loss there, nats per target.
         loss_nats: f64,
+        /// How often it was noticed.
+        times: u32,
     },
+    /// Another process has the run folder.
+    #[error("{0}")]
+    Busy(String),
     /// The disk or the operating system refused.
     #[error("{path}: cannot {action}: {source}", path = path.display())]
     Io {

@@ -1,10 +1,14 @@
 //! [`crate::vector::Vector`] for each instruction set, and the one place that chooses among them.
 
 pub(crate) mod plain;
+mod plain_step;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_step;
 
 use crate::isa::{Isa, Kind};
+use crate::step::vector::StepKernel;
 use crate::vector::Kernel;
 
 /// Runs an `f32` kernel on the vectors of `isa`.
@@ -18,5 +22,25 @@ pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX-512F, AVX2 and FMA.
         Kind::Avx512 => unsafe { x86::run_avx512(kernel) },
+    }
+}
+
+/// Runs a kernel of single steps on the vectors of `isa`.
+///
+/// # Safety
+/// If the kernel multiplies bytes, `isa` must be what [`Isa::with_byte_products`] returned.
+#[inline(always)]
+pub(crate) unsafe fn run_step<K: StepKernel>(isa: Isa, kernel: K) {
+    match isa.kind() {
+        Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
+        Kind::Avx2 => unsafe { x86_step::run_avx2(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX-512F, AVX2 and FMA; the caller
+        // vouches for VNNI.
+        Kind::Avx512 => unsafe {
+            if K::BYTES { x86_step::run_avx512_vnni(kernel) } else { x86_step::run_avx512(kernel) }
+        },
     }
 }

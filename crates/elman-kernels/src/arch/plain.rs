@@ -8,7 +8,7 @@ pub(crate) const LANES: usize = 8;
 
 /// [`LANES`] elements.
 #[derive(Clone, Copy)]
-pub(crate) struct Plain<F>([F; LANES]);
+pub(crate) struct Plain<F>(pub(super) [F; LANES]);
 
 impl<F: Scalar> Plain<F> {
     #[inline(always)]

@@ -6,11 +6,11 @@ use crate::vector::{Kernel, Vector};
 
 /// One register of AVX2.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(__m256);
+pub(crate) struct Avx2(pub(super) __m256);
 
 /// One register of AVX-512F.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
+pub(crate) struct Avx512(pub(super) __m512);
 
 /// Runs a kernel with AVX2 and FMA enabled.
 ///

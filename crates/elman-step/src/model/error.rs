@@ -66,6 +66,23 @@ pub enum ModelError {
         /// The type that is needed.
         want: Dtype,
     },
+    /// A tensor holds a value that is infinite or not a number.
+    NotFinite {
+        /// Its name.
+        tensor: String,
+        /// The first such element.
+        index: usize,
+    },
+    /// The config leaves something out, or contradicts itself.
+    Config {
+        /// What, and where.
+        reason: String,
+    },
+    /// A model that cannot be run in this way.
+    Unsupported {
+        /// Why, and what to do.
+        reason: String,
+    },
 }
 
 impl fmt::Display for ModelError {
@@ -95,6 +112,11 @@ impl fmt::Display for ModelError {
             Self::Type { tensor, got, want } => {
                 write!(f, "{tensor}: elements of type {got} in the file, but {want} is needed")
             }
+            Self::NotFinite { tensor, index } => {
+                write!(f, "{tensor}: element {index} is not a finite number; the model has diverged")
+            }
+            Self::Config { reason } => write!(f, "the config cannot be used: {reason}"),
+            Self::Unsupported { reason } => f.write_str(reason),
         }
     }
 }

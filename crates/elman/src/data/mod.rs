@@ -1,5 +1,6 @@
 //! Files to batches. Knows no network: a batch is symbols and positions.
 
+pub mod builtin;
 mod text;
 mod vocab;
 

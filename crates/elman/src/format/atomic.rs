@@ -26,6 +26,8 @@ pub trait Disk {
     fn sync(&self, file: &File) -> io::Result<()>;
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<File>;
+    /// Gives a file a second name in the same folder, or a copy of it that name where files have but one.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a file another name in the same folder, replacing what has that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Returns when the folder's names are on the medium.
@@ -53,6 +55,10 @@ impl Disk for OsDisk {
 
     fn open(&self, path: &Path) -> io::Result<File> {
         File::open(path)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -90,10 +96,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_on(&OsDisk, path, bytes)
 }
 
-/// As [`write`], on any [`Disk`].
+/// As [`write()`], on any [`Disk`].
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(disk: &impl Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     let Some(name) = path.file_name() else {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "it does not end in a file name");
@@ -227,26 +233,26 @@ fn is_stale(pid: u32, entry: &fs::DirEntry) -> bool {
     }
 }
 
+/// A disk that fails on request.
 #[cfg(test)]
-mod tests {
+pub(crate) mod faulty {
     use super::*;
     use std::cell::{Cell, RefCell};
-    use std::io::ErrorKind;
 
     /// Linux's numbers.
-    const EIO: i32 = 5;
-    const ENOSPC: i32 = 28;
+    pub(crate) const EIO: i32 = 5;
+    pub(crate) const ENOSPC: i32 = 28;
 
     /// Lets the `nth` operation (from 1) fail; a failing write leaves half its bytes, as a full disk does.
-    struct Faulty {
+    pub(crate) struct Faulty {
         nth: usize,
         errno: i32,
         done: Cell<usize>,
-        failed: RefCell<Option<&'static str>>,
+        pub(crate) failed: RefCell<Option<&'static str>>,
     }
 
     impl Faulty {
-        fn new(nth: usize, errno: i32) -> Self {
+        pub(crate) fn new(nth: usize, errno: i32) -> Self {
             Self { nth, errno, done: Cell::new(0), failed: RefCell::new(None) }
         }
 
@@ -280,6 +286,10 @@ mod tests {
             self.next("open")?;
             OsDisk.open(path)
         }
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.next("link")?;
+            OsDisk.link(from, to)
+        }
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             self.next("rename")?;
             OsDisk.rename(from, to)
@@ -292,6 +302,13 @@ mod tests {
             OsDisk.remove(path)
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faulty::{EIO, ENOSPC, Faulty};
+    use super::*;
+    use std::io::ErrorKind;
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -349,6 +366,9 @@ mod tests {
         }
         fn open(&self, path: &Path) -> io::Result<File> {
             OsDisk.open(path)
+        }
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            OsDisk.link(from, to)
         }
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             OsDisk.rename(from, to)

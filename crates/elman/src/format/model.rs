@@ -32,6 +32,14 @@ impl Loaded {
 /// [`Error::Model`] if a float is NaN or infinite, or the document cannot be written in this format; [`Error::Io`] as
 /// [`atomic::write`].
 pub fn save(path: &Path, document: &DocumentWriter) -> Result<()> {
+    save_on(&atomic::OsDisk, path, document)
+}
+
+/// As [`save`], on any [`Disk`](atomic::Disk).
+///
+/// # Errors
+/// As [`save`].
+pub fn save_on(disk: &impl atomic::Disk, path: &Path, document: &DocumentWriter) -> Result<()> {
     if let Some((tensor, index, value)) = document.first_non_finite() {
         let reason = format!("not written, because {tensor} holds {value} at element {index}; the model has diverged");
         return Err(Error::Model { path: path.into(), reason });
@@ -39,7 +47,7 @@ pub fn save(path: &Path, document: &DocumentWriter) -> Result<()> {
     let bytes = document
         .to_bytes()
         .map_err(|error| Error::Model { path: path.into(), reason: format!("cannot be written: {error}") })?;
-    atomic::write(path, &bytes)
+    atomic::write_on(disk, path, &bytes)
 }
 
 /// Reads and verifies a model file.

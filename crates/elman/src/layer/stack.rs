@@ -53,6 +53,14 @@ impl<F: Scalar> StackState<F> {
         self.cells.iter_mut().for_each(State::zero);
     }
 
+    /// Sets the state of one of `batch` sequences to zero.
+    pub fn zero_sequence(&mut self, sequence: usize, batch: usize) {
+        for part in self.cells.iter_mut().flat_map(|cell| [&mut cell.h, &mut cell.c]) {
+            let width = part.len() / batch;
+            part[sequence * width..(sequence + 1) * width].fill(F::ZERO);
+        }
+    }
+
     /// Becomes zeros of the dimensions of `other`, in the memory it has.
     pub fn zero_like(&mut self, other: &Self) {
         self.cells.resize_with(other.cells.len(), State::default);

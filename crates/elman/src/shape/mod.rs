@@ -16,7 +16,7 @@ use crate::rng::Rng;
 /// Everything here concerns one block of sequences on one thread.
 pub trait Shape<F: Scalar>: Sync {
     /// One block of a batch.
-    type Batch: Sync;
+    type Batch: Send + Sync;
     /// What is carried from one batch to the next (truncated backpropagation through time).
     type State: Clone + Send;
     /// The weights as the kernels want them, made once per optimizer step.

@@ -49,6 +49,24 @@ pub struct SyncedConfig {
     pub dropout: f64,
 }
 
+impl SyncedConfig {
+    /// A language model as min-char-rnn's: one layer that reads one of `vocab` tokens as a one-hot vector and predicts the
+    /// next.
+    pub fn language_model(cell: CellKind, hidden: usize, vocab: usize) -> Self {
+        SyncedConfig {
+            cell,
+            layers: 1,
+            hidden,
+            bidirectional: false,
+            feed: Feed::Tokens(vocab),
+            embedding: 0,
+            tied: false,
+            classes: vocab,
+            dropout: 0.0,
+        }
+    }
+}
+
 /// A network that answers at every step.
 #[derive(Clone, Debug)]
 pub struct Synced {
@@ -210,6 +228,52 @@ impl Synced {
         }
         let y = if tape.y.is_empty() { tape.stack.output() } else { &tape.y };
         self.output.forward(&prepared.output, y, &mut tape.logits);
+    }
+}
+
+impl Synced {
+    /// min-char-rnn's `lossFun` for one sequence of tokens: the loss in nats summed over its steps, the gradients, and the
+    /// state after it.
+    ///
+    /// For a first loop and for tests: it makes all its memory anew, which training reuses ([`Shape::loss_and_grad`]).
+    ///
+    /// # Panics
+    /// If there is not a target for each input, a token is not below the sizes the network was made with, or the network
+    /// reads vectors.
+    ///
+    /// ```
+    /// use elman::cell::CellKind;
+    /// use elman::param::{Init, Params};
+    /// use elman::rng::Rng;
+    /// use elman::shape::{Synced, SyncedConfig};
+    ///
+    /// let network = Synced::new(SyncedConfig::language_model(CellKind::RnnTanh, 8, 4))?;
+    /// let mut params: Params<f32> = network.init(Init::Normal(0.01), &mut Rng::new(1, "weights"));
+    /// // h e l l o, as in the blog's figure.
+    /// let (inputs, targets, h_prev) = ([0, 1, 2, 2], [1, 2, 2, 3], network.zero_state(1));
+    /// let (loss_nats, grads, h) = network.loss_and_gradients(&params, &inputs, &targets, &h_prev);
+    /// assert!((loss_nats / 4.0 - 4f64.ln()).abs() < 0.01);
+    ///
+    /// params.values.iter_mut().zip(&grads.values).for_each(|(w, g)| *w -= 0.1 * g);
+    /// assert!(network.loss_and_gradients(&params, &inputs, &targets, &h_prev).0 < loss_nats);
+    /// assert_ne!(h, h_prev);
+    /// # Ok::<(), elman::Error>(())
+    /// ```
+    pub fn loss_and_gradients<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        inputs: &[u32],
+        targets: &[u32],
+        h_prev: &StackState<F>,
+    ) -> (f64, Grads<F>, StackState<F>) {
+        assert_eq!(inputs.len(), targets.len(), "a target for each input");
+        let steps = Steps::equal(inputs.len(), 1);
+        let batch = SyncedBatch { steps, inputs: Inputs::Tokens(inputs.to_vec()), targets: targets.to_vec() };
+        let (mut prepared, mut tape) = (SyncedPrepared::default(), SyncedTape::default());
+        self.prepare(params, &mut prepared);
+        let (mut h, mut grads) = (h_prev.clone(), Params::zeros(&self.layout));
+        let loss_nats = self.loss_and_grad(params, &prepared, &batch, F::ONE, None, &mut h, &mut tape, &mut grads);
+        (loss_nats, grads, h)
     }
 }
 

@@ -5,6 +5,7 @@
 //! number of threads.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use elman_kernels::Scalar;
 use rayon::prelude::*;
@@ -42,7 +43,7 @@ where
 pub struct Engine<F: Scalar, S: Shape<F>> {
     prepared: S::Prepared,
     blocks: Vec<Block<F, S>>,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
 }
 
 impl<F: Scalar, S: Shape<F>> Engine<F, S> {
@@ -59,7 +60,7 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         let block =
             |state| Block { state, tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 };
         let blocks = states.into_iter().map(block).collect();
-        Ok(Engine { prepared: S::Prepared::default(), blocks, pool })
+        Ok(Engine { prepared: S::Prepared::default(), blocks, pool: Arc::new(pool) })
     }
 
     /// The carried states, block after block.
@@ -70,6 +71,11 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     /// The carried states, to change.
     pub fn states_mut(&mut self) -> impl Iterator<Item = &mut S::State> {
         self.blocks.iter_mut().map(|block| &mut block.state)
+    }
+
+    /// This engine's threads.
+    pub fn pool(&self) -> Arc<rayon::ThreadPool> {
+        self.pool.clone()
     }
 
     /// Runs `f` with this engine's threads.

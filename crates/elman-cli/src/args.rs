@@ -1,0 +1,216 @@
+//! Every command and its options.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::settings_args::SettingArgs;
+
+/// Train and run recurrent networks on the CPU you have.
+#[derive(Debug, Parser)]
+#[command(name = "elman", version, max_term_width = 100, propagate_version = true, args_override_self = true, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, \
+                          6 disk, 130 and 143 after a signal (the state is saved).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network; without a file, a language model on text that the program contains.
+    ///
+    /// Every setting is a flag here, a key of config.toml (`elman init`), and an environment variable: --clip-norm is
+    /// clip_norm and ELMAN_CLIP_NORM. A flag goes before the environment, that before the config file, that before the
+    /// preset.
+    Train(Box<Train>),
+    /// Write text with a trained language model.
+    Sample(Sample),
+    /// Measure a trained language model on a text.
+    ///
+    /// Three numbers, in nats per symbol: windowed (windows of 256 symbols from the zero state), streaming (the state is
+    /// carried through the text) and, with --dynamic, dynamic (the weights adapt to what has been read).
+    Eval(Eval),
+    /// Show what a model file holds, and what its neurons follow in a text.
+    Inspect(Inspect),
+    /// Make one page of one or several runs: curves, samples, settings.
+    Report(Report),
+    /// Look at a text before training: what is in it, and what training would do.
+    CheckData(Box<CheckData>),
+    /// Say what this machine offers, and whether anything is in the way.
+    Doctor(Doctor),
+    /// Print a commented config.toml with every setting.
+    Init(Init),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder.
+    Man {
+        /// Write the pages of all commands into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Train {
+    /// The text to learn from, or a config.toml.
+    #[arg(value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) file: Option<PathBuf>,
+    /// Folder of the run: settings, metrics, samples, models. [default: runs/NAME-N]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(crate) out: Option<PathBuf>,
+    /// Go on with the run in this folder; it ends as if it had never stopped.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Settings to begin from: default, quick, min-char-rnn, char-rnn. [default: default; quick without a file]
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub(crate) preset: Option<String>,
+    /// Set any setting by its key, such as -s lr=0.002; may be repeated.
+    #[arg(short = 's', long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub(crate) set: Vec<String>,
+    /// Print events as JSON, one on a line, to standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sample {
+    /// The model. [default: the latest run's best]
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    /// Text to go on from.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) prompt: String,
+    /// Read the text to go on from out of a file, line ends included.
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub(crate) prompt_file: Option<PathBuf>,
+    /// Leave out symbols of the prompt that the model does not know, instead of refusing it.
+    #[arg(long)]
+    pub(crate) skip_unseen: bool,
+    /// Symbols to write.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) length: usize,
+    /// Logits are divided by it; 0 takes the most likely symbol always.
+    #[arg(long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true)]
+    pub(crate) temperature: f64,
+    /// Only the K most likely symbols; 0 for all.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Only the most likely symbols that together have this probability; 1 for all.
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) top_p: f64,
+    /// Only symbols at least this many times as likely as the most likely one; 0 for all.
+    #[arg(long, value_name = "RATIO", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) min_p: f64,
+    /// The same seed writes the same text. [default: another each time]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// End before this text.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) stop: String,
+    /// Interactive: each line you type is read, then the model goes on; the state is kept.
+    #[arg(long, short)]
+    pub(crate) interactive: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Eval {
+    /// The model.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// The text.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Begin at this share of the text: 0.9 measures its last tenth.
+    #[arg(long, value_name = "FRAC", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) from: f64,
+    /// Also measure with weights that adapt to what has been read.
+    #[arg(long)]
+    pub(crate) dynamic: bool,
+    /// Learning rate of the adaptation.
+    #[arg(long, value_name = "RATE", default_value_t = elman::task::score::Dynamic::default().lr)]
+    pub(crate) dynamic_lr: f64,
+    /// Share of the way back to the trained weights after each 64 symbols.
+    #[arg(long, value_name = "SHARE", default_value_t = elman::task::score::Dynamic::default().decay)]
+    pub(crate) dynamic_decay: f64,
+    /// Leave out symbols the model does not know, instead of refusing the text.
+    #[arg(long)]
+    pub(crate) skip_unseen: bool,
+    /// Threads; 0 for all cores.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// The model or checkpoint.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Read this text and show the neurons that follow something in it: line length, quotes, brackets, words.
+    #[arg(long, value_name = "TEXT|FILE")]
+    pub(crate) neurons: Option<String>,
+    /// Write the coloured text of the neurons as a page.
+    #[arg(long, value_name = "FILE.html", requires = "neurons")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckData {
+    /// The text.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// Folders of runs.
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page.
+    #[arg(long, value_name = "FILE.html", default_value = "report.html")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// What is to be learnt.
+    #[arg(value_name = "TASK", default_value = "language-model")]
+    pub(crate) task: TaskName,
+    /// Settings to begin from: default, quick, min-char-rnn, char-rnn.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) preset: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TaskName {
+    /// The next character of a text.
+    LanguageModel,
+}

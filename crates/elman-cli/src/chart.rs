@@ -1,0 +1,179 @@
+//! A line chart as SVG inside a page: scales with its width, takes the page's colours.
+
+use std::fmt::Write;
+
+// Narrow, so that the numbers can be read on a phone.
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 230.0;
+const LEFT: f64 = 58.0;
+const BOTTOM: f64 = 28.0;
+const TOP: f64 = 10.0;
+const RIGHT: f64 = 12.0;
+/// Points drawn of a curve: more cannot be told apart.
+const POINTS: usize = 600;
+
+/// One line of a chart.
+pub(crate) struct Curve {
+    pub(crate) label: String,
+    pub(crate) colour: &'static str,
+    pub(crate) dashed: bool,
+    /// `(x, y)` in rising `x`.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// A chart over steps.
+pub(crate) struct Chart {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    /// Powers of ten at equal distances.
+    pub(crate) log: bool,
+    pub(crate) curves: Vec<Curve>,
+}
+
+impl Chart {
+    /// A heading, a legend and the drawing; nothing where there is no point.
+    pub(crate) fn svg(&self) -> String {
+        let height = |y: f64| if self.log { y.max(1e-12).log10() } else { y };
+        let all = || self.curves.iter().flat_map(|c| &c.points).filter(|(_, y)| y.is_finite());
+        let Some(&(first, _)) = all().next() else { return String::new() };
+        let (mut x0, mut x1) = (first, first);
+        let mut ys: Vec<f64> = Vec::new();
+        for &(x, y) in all() {
+            (x0, x1) = (x0.min(x), x1.max(x));
+            ys.push(height(y));
+        }
+        ys.sort_by(f64::total_cmp);
+        let (mut y0, mut y1) = (ys[0], ys[ys.len() - 1]);
+        if self.name == "Loss" && ys.len() > 20 {
+            // The first steps would press everything later together.
+            y1 = y1.min(ys[ys.len() * 9 / 10] * 1.15);
+        }
+        if y1 - y0 < 1e-9 * y1.abs().max(1e-9) {
+            (y0, y1) = (y0 - 0.5 * y0.abs().max(1e-6), y1 + 0.5 * y1.abs().max(1e-6));
+        }
+        let margin = 0.04 * (y1 - y0);
+        (y0, y1) = (y0 - margin, y1 + margin);
+        let px = |x: f64| LEFT + (x - x0) / (x1 - x0).max(1e-9) * (WIDTH - LEFT - RIGHT);
+        let py = |y: f64| {
+            let share = ((height(y) - y0) / (y1 - y0)).clamp(0.0, 1.0);
+            HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
+        };
+        let unit = if self.unit.is_empty() { String::new() } else { format!(", {}", self.unit) };
+        let mut text = format!("<h2>{}{unit}</h2>\n<div class=\"legend\">", self.name);
+        for curve in &self.curves {
+            let dash = if curve.dashed { ";--dash:dotted" } else { "" };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "<span style=\"--c:{}{dash}\">{}</span>", curve.colour, escaped(&curve.label));
+        }
+        let _ =
+            writeln!(text, "</div>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", self.name);
+        for tick in ticks(y0, y1, 5) {
+            let (value, label) = match self.log {
+                true => (10f64.powf(tick), format!("{:.1e}", 10f64.powf(tick))),
+                false => (tick, short(tick)),
+            };
+            let y = py(value);
+            let _ = writeln!(
+                text,
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                WIDTH - RIGHT,
+                LEFT - 6.0,
+                y + 4.0,
+                label
+            );
+        }
+        for tick in ticks(x0, x1, 5) {
+            let _ = writeln!(
+                text,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                px(tick),
+                HEIGHT - 8.0,
+                short(tick)
+            );
+        }
+        for curve in &self.curves {
+            let every = curve.points.len().div_ceil(POINTS).max(1);
+            let points: Vec<&(f64, f64)> = curve.points.iter().filter(|(_, y)| y.is_finite()).step_by(every).collect();
+            if let [(x, y)] = points[..] {
+                let _ = writeln!(
+                    text,
+                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{}\"/>",
+                    px(*x),
+                    py(*y),
+                    curve.colour
+                );
+                continue;
+            }
+            let path: Vec<String> = points.iter().map(|(x, y)| format!("{:.1},{:.1}", px(*x), py(*y))).collect();
+            let (width, dash) = if curve.dashed { (1.2, " stroke-dasharray=\"2 3\"") } else { (2.0, "") };
+            let _ = writeln!(
+                text,
+                "<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\"{dash} points=\"{}\"/>",
+                curve.colour,
+                path.join(" ")
+            );
+        }
+        text.push_str("</svg>\n");
+        text
+    }
+}
+
+/// Round numbers between two values, about `count` of them.
+fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
+    let rough = (high - low) / count as f64;
+    if !(rough > 0.0 && rough.is_finite()) {
+        return vec![low];
+    }
+    let power = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|step| *step >= rough).unwrap_or(rough);
+    let first = (low / step).ceil() as i64;
+    (first..).map(|i| i as f64 * step).take_while(|tick| *tick <= high).collect()
+}
+
+/// A number for an axis.
+fn short(x: f64) -> String {
+    match x.abs() {
+        a if a >= 1e6 => format!("{}M", trimmed(x / 1e6)),
+        a if a >= 1e4 => format!("{}k", trimmed(x / 1e3)),
+        a if a != 0.0 && a < 1e-3 => format!("{x:.0e}"),
+        _ => trimmed(x),
+    }
+}
+
+fn trimmed(x: f64) -> String {
+    let text = format!("{x:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+/// Text as HTML.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        assert_eq!(ticks(0.0, 10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(ticks(1.3, 1.3, 5), [1.3]);
+        assert_eq!([0.0, 1.5, 12_000.0, 2.5e6, 0.0004].map(short), ["0", "1.5", "12k", "2.5M", "4e-4"]);
+    }
+
+    #[test]
+    fn one_point_and_none_are_drawn() {
+        let chart = |points| Chart {
+            name: "Loss",
+            unit: "nats",
+            log: false,
+            curves: vec![Curve { label: "a<b".into(), colour: "#000", dashed: false, points }],
+        };
+        assert_eq!(chart(vec![]).svg(), "");
+        assert_eq!(chart(vec![(1.0, f64::NAN)]).svg(), "");
+        let one = chart(vec![(1.0, 2.0)]).svg();
+        assert!(one.contains("<circle") && one.contains("a&lt;b") && !one.contains("NaN"), "{one}");
+        assert!(chart(vec![(1.0, 2.0), (2.0, 1.0)]).svg().contains("<polyline"));
+    }
+}

@@ -1,0 +1,41 @@
+//! One file for each command.
+
+mod check_data;
+mod describe;
+mod doctor;
+mod eval;
+mod inspect;
+mod report;
+mod sample;
+mod train;
+
+use std::path::Path;
+
+use elman::format::model::{self, Loaded};
+
+use crate::args::{Args, Command};
+use crate::exit_code::Failure;
+
+/// What a command ends with: the exit code, or the reason of a failure.
+pub(crate) type Outcome = Result<u8, Failure>;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Train(args) => train::run(*args),
+        Command::Eval(args) => eval::run(args),
+        Command::CheckData(args) => check_data::run(*args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Report(args) => report::run(args),
+        Command::Init(args) => describe::init(&args),
+        Command::Completions { shell } => describe::completions(shell),
+        Command::Man { out } => describe::man(out.as_deref()),
+        Command::Sample(args) => sample::run(args),
+        Command::Inspect(args) => inspect::run(args),
+    }
+}
+
+/// Reads and verifies a model file; whatever is wrong with it is the model's fault.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
+    model::load(path).map_err(Failure::Model)
+}

@@ -1,0 +1,229 @@
+//! `elman report`: one page of one or several runs that opens offline and on a phone.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use elman::Error;
+use elman::format::atomic;
+use elman::task::language_model::METRIC;
+use elman::task::{KEYS, Settings};
+use elman::train::run_folder::{CONFIG, METRICS, SAMPLES, config, read_metrics};
+use elman::train::{Record, advice};
+
+use super::{Outcome, load};
+use crate::args::Report;
+use crate::chart::{Chart, Curve, escaped};
+use crate::exit_code::Failure;
+use crate::progress::grouped;
+
+/// The page's name in a run's own folder.
+pub(crate) const NAME: &str = "report.html";
+/// A colour for each run, readable on light and dark ground.
+const COLOURS: [&str; 6] = ["#2f7ed8", "#e0672b", "#2e9e5b", "#a05bd0", "#c9981a", "#d33d6e"];
+/// Samples shown of each run.
+const SHOWN: usize = 12;
+
+pub(crate) fn run(args: Report) -> Outcome {
+    write(&args.runs, &args.out)?;
+    eprintln!("{}", args.out.display());
+    Ok(0)
+}
+
+/// Writes the page of these runs.
+pub(crate) fn write(runs: &[PathBuf], out: &Path) -> Result<(), Failure> {
+    let runs: Vec<Run> = runs.iter().map(|path| Run::read(path)).collect::<Result<_, Failure>>()?;
+    atomic::write(out, page(&runs).as_bytes())?;
+    Ok(())
+}
+
+struct Run {
+    name: String,
+    settings: Settings,
+    records: Vec<Record>,
+    samples: Vec<(u64, String)>,
+    parameters: usize,
+}
+
+impl Run {
+    fn read(path: &Path) -> Result<Run, Failure> {
+        let settings = Settings::from_toml(&config(path)?, &path.join(CONFIG))?;
+        let metrics = path.join(METRICS);
+        let records = if metrics.exists() { read_metrics(&metrics)? } else { Vec::new() };
+        if records.is_empty() {
+            let reason = "has no metrics yet; let the run reach its first record".to_string();
+            return Err(Error::Data { path: path.into(), reason }.into());
+        }
+        let mut samples = Vec::new();
+        for entry in std::fs::read_dir(path.join(SAMPLES)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let step = name.strip_prefix("step-").and_then(|n| n.strip_suffix(".txt")).and_then(|n| n.parse().ok());
+            if let (Some(step), Ok(text)) = (step, std::fs::read(entry.path())) {
+                samples.push((step, String::from_utf8_lossy(&text).into_owned()));
+            }
+        }
+        samples.sort();
+        let best = load(&path.join("best.safetensors"));
+        let parameters = best.map_or(0, |model| {
+            let names: Vec<String> = model.document.names().map(str::to_string).collect();
+            names.iter().filter_map(|n| model.document.tensor(n)).map(|t| t.dims.iter().product::<usize>()).sum()
+        });
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+        Ok(Run { name, settings, records, samples, parameters })
+    }
+
+    fn best(&self) -> Option<(f64, u64)> {
+        let vals = self.records.iter().filter_map(|r| Some((r.val(METRIC)?, r.step)));
+        vals.min_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    fn curve(&self, value: impl Fn(&Record) -> Option<f64>) -> Vec<(f64, f64)> {
+        self.records.iter().filter_map(|r| Some((r.step as f64, value(r)?))).collect()
+    }
+}
+
+fn page(runs: &[Run]) -> String {
+    let title = runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\n\
+         <style>{STYLE}</style></head><body>\n<h1>{}</h1>\n",
+        escaped(&title),
+        escaped(&title)
+    );
+    page.push_str(&summary(runs));
+    for (name, unit, log) in [
+        ("Loss", "nats per symbol", false),
+        ("Learning rate", "", false),
+        ("Gradient norm", "", true),
+        ("Speed", "symbols/s", false),
+    ] {
+        let mut chart = Chart { name, unit, log, curves: Vec::new() };
+        for (i, run) in runs.iter().enumerate() {
+            let colour = COLOURS[i % COLOURS.len()];
+            let mut add = |what: &str, dashed, points| {
+                let label = if runs.len() == 1 { what.to_string() } else { format!("{} {what}", run.name) };
+                chart.curves.push(Curve { label, colour, dashed, points });
+            };
+            match name {
+                "Loss" => {
+                    add("training", true, run.curve(|r| r.train_nats));
+                    add("held out", false, run.curve(|r| r.val(METRIC)));
+                }
+                "Learning rate" => add("learning rate", false, run.curve(|r| Some(r.lr))),
+                "Gradient norm" => add("gradient norm", false, run.curve(|r| Some(r.grad_norm))),
+                _ => add("symbols/s", false, run.curve(|r| (r.targets_per_s > 0.0).then_some(r.targets_per_s))),
+            }
+        }
+        page.push_str(&chart.svg());
+    }
+    samples(runs, &mut page);
+    settings(runs, &mut page);
+    let _ = writeln!(
+        page,
+        "<p class=\"small\">elman {}, {} {}, {} cores</p></body></html>",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        std::thread::available_parallelism().map_or(1, usize::from)
+    );
+    page
+}
+
+/// The table of results, and what could be done better.
+fn summary(runs: &[Run]) -> String {
+    let mut text = String::from(
+        "<div class=\"wide\"><table><tr><th>run<th>network<th>parameters<th>best held-out loss<th>at step<th>steps\
+         <th>epochs<th>time<th>symbols/s</tr>",
+    );
+    for run in runs {
+        let s = &run.settings;
+        let Some(last) = run.records.last() else { continue };
+        let best = run.best();
+        let loss = best.map_or("none yet".into(), |(nats, _)| {
+            format!("{nats:.4} nats, {:.4} bits", nats / std::f64::consts::LN_2)
+        });
+        let mut rates: Vec<f64> = run.records.iter().map(|r| r.targets_per_s).collect();
+        rates.sort_by(f64::total_cmp);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "<tr><td>{}<td>{} {}x{}<td>{}<td>{loss}<td>{}<td>{}<td>{:.1}<td>{}<td>{}</tr>",
+            escaped(&run.name),
+            s.cell.name(),
+            s.layers,
+            s.hidden,
+            grouped(run.parameters as u64),
+            best.map_or(String::new(), |(_, step)| grouped(step)),
+            grouped(last.step),
+            last.epoch,
+            time(last.elapsed_s),
+            grouped(rates[rates.len() / 2] as u64)
+        );
+    }
+    text.push_str("</table></div>\n");
+    for run in runs {
+        let symbols = run.records.last().map_or(0.0, |r| r.targets as f64 / r.epoch.max(1e-9));
+        for sentence in advice(&run.records, METRIC, run.parameters, symbols as usize, 0) {
+            let name = if runs.len() == 1 { String::new() } else { format!("<b>{}</b>: ", escaped(&run.name)) };
+            let _ = writeln!(text, "<p>{name}{}</p>", escaped(&sentence));
+        }
+    }
+    text
+}
+
+fn samples(runs: &[Run], page: &mut String) {
+    for run in runs.iter().filter(|run| !run.samples.is_empty()) {
+        let _ = writeln!(page, "<h2>Samples of {}</h2>", escaped(&run.name));
+        // Spread over the run, the last one always and open.
+        let n = run.samples.len();
+        let shown = n.min(SHOWN);
+        for i in 0..shown {
+            let at = if shown == 1 { 0 } else { i * (n - 1) / (shown - 1) };
+            let (step, text) = &run.samples[at];
+            let open = if at + 1 == n { " open" } else { "" };
+            let step = grouped(*step);
+            let _ =
+                writeln!(page, "<details{open}><summary>step {step}</summary><pre>{}</pre></details>", escaped(text));
+        }
+    }
+}
+
+/// Every setting; what differs between runs stands out.
+fn settings(runs: &[Run], page: &mut String) {
+    page.push_str("<h2>Settings</h2>\n<div class=\"wide\"><table><tr><th>setting");
+    for run in runs {
+        let _ = write!(page, "<th>{}", escaped(&run.name));
+    }
+    page.push_str("</tr>\n");
+    for key in KEYS {
+        let values: Vec<String> = runs.iter().map(|run| run.settings.get(key.name)).collect();
+        let class = if values.iter().any(|v| *v != values[0]) { " class=\"differs\"" } else { "" };
+        let _ = write!(page, "<tr{class}><td>{}", key.name);
+        for value in values {
+            let _ = write!(page, "<td>{}", escaped(&value));
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</table></div>\n");
+}
+
+fn time(seconds: f64) -> String {
+    match seconds as u64 {
+        s if s >= 3600 => format!("{}h {:02}m", s / 3600, s / 60 % 60),
+        s if s >= 60 => format!("{}m {:02}s", s / 60, s % 60),
+        s => format!("{s}s"),
+    }
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1c1c1c;--ground:#fff;--line:#d8d8d8;--mark:#fff3c4}\
+@media(prefers-color-scheme:dark){:root{--ink:#e6e6e6;--ground:#16181c;--line:#3a3d44;--mark:#4a3f14}}\
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:60rem;margin:1rem auto;\
+padding:0 1rem}h1{font-size:1.5rem;overflow-wrap:anywhere}h2{font-size:1.2rem;margin-top:2rem}\
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}td,th{border-bottom:1px solid var(--line);\
+padding:.25rem .75rem .25rem 0;text-align:left;vertical-align:top;white-space:nowrap}.differs{background:var(--mark)}\
+svg{width:100%;max-width:44rem;height:auto;font:13px system-ui,sans-serif}svg text{fill:var(--ink)}.grid{stroke:var(--line)}\
+pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);padding:.5rem;font-size:.85rem}\
+.small{font-size:.8rem;opacity:.7;margin-top:2rem}.legend{display:flex;flex-wrap:wrap;gap:.25rem 1rem;font-size:.85rem}\
+.legend span::before{content:'';display:inline-block;width:1.4rem;border-top:3px var(--dash,solid) var(--c);\
+margin-right:.4rem;vertical-align:middle}";

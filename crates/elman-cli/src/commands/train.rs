@@ -1,0 +1,147 @@
+//! `elman train`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use elman::Error;
+use elman::task::Settings;
+use elman::task::language_model::{self, METRIC, Plan};
+use elman::train::{Ending, RunFolder, advice, run_folder};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::{Outcome, report};
+use crate::args::Train;
+use crate::exit_code::Failure;
+use crate::progress::{Show, Watcher};
+
+pub(crate) fn run(args: Train) -> Outcome {
+    let settings = settings(&args)?;
+    let plan = Plan::new(settings)?;
+    // Before there is a run: from its first file on, a signal leaves it saved.
+    let signals = Signals::listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {e}")))?;
+    let (path, folder) = match &args.resume {
+        Some(path) => (path.clone(), RunFolder::open(path)?),
+        None => {
+            let path = args.out.clone().unwrap_or_else(|| new_folder(&plan.settings.file));
+            let folder = RunFolder::create(&path, &plan.settings.to_toml())?;
+            (path, folder)
+        }
+    };
+    let show = if args.json {
+        Show::Json
+    } else if args.quiet {
+        Show::Nothing
+    } else {
+        Show::Lines
+    };
+    let mut trainer = plan.trainer(Some(folder), args.resume.is_some())?;
+    let mut watcher = Watcher::new(show, &plan, &path);
+    let ending = trainer.run(&signals.stop, &mut |event| watcher.see(event))?;
+    watcher.end(ending, trainer.progress(), trainer.elapsed_s());
+    if ending != Ending::Stopped {
+        let (parameters, symbols) = (plan.network.layout().len(), plan.corpus.train.len());
+        let rollbacks = trainer.progress().rollbacks;
+        watcher.advise(&advice(trainer.records(), METRIC, parameters, symbols, rollbacks));
+        report::write(std::slice::from_ref(&path), &path.join(report::NAME))?;
+    }
+    Ok(match ending {
+        Ending::Stopped => signals.exit_code(),
+        Ending::Complete | Ending::NoProgress => 0,
+    })
+}
+
+/// Preset or config file, then the environment and the flags, then `-s`.
+fn settings(args: &Train) -> Result<Settings, Failure> {
+    if let Some(folder) = &args.resume {
+        let config = run_folder::config(folder)?;
+        let mut settings = Settings::from_toml(&config, &folder.join(run_folder::CONFIG))?;
+        for (key, text) in &args.settings.0 {
+            if *key != "threads" {
+                let flag = key.replace('_', "-");
+                let message = format!("--{flag} cannot be changed by --resume; only --threads can");
+                return Err(Error::Usage(message).into());
+            }
+            settings.set(key, text)?;
+        }
+        return Ok(settings);
+    }
+    let config = args.file.as_deref().filter(|file| file.extension().is_some_and(|e| e == "toml"));
+    let preset = args.preset.as_deref();
+    let mut settings = match (config, preset) {
+        (Some(path), None) => {
+            let text = language_model::read_text(path)?;
+            let text = elman::data::utf8(&text, path)?;
+            Settings::from_toml(text, path)?
+        }
+        (Some(_), Some(_)) => {
+            let message = "a config file and --preset were given; name one of them".to_string();
+            return Err(Error::Usage(message).into());
+        }
+        (None, Some(name)) => Settings::preset(name)?,
+        (None, None) => Settings::preset(if args.file.is_none() { "quick" } else { "default" })?,
+    };
+    if let (Some(file), None) = (&args.file, config) {
+        // Whole, so that the run can be resumed from any folder.
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        settings.file = text_of(file)?;
+    }
+    for (key, text) in &args.settings.0 {
+        settings.set(key, text)?;
+    }
+    for pair in &args.set {
+        let Some((key, text)) = pair.split_once('=') else {
+            return Err(Error::Usage(format!("-s {pair}: write KEY=VALUE, such as -s lr=0.002")).into());
+        };
+        settings.set(key.trim(), text.trim())?;
+    }
+    if !settings.val.is_empty() {
+        let val = PathBuf::from(&settings.val);
+        settings.val = text_of(std::path::absolute(&val).unwrap_or(val))?;
+    }
+    Ok(settings)
+}
+
+fn text_of(path: PathBuf) -> Result<String, Failure> {
+    path.into_os_string().into_string().map_err(|path| {
+        let message = format!("{}: a path that is not in UTF-8 cannot be written into config.toml", path.display());
+        Error::Usage(message).into()
+    })
+}
+
+/// The first free `runs/NAME-N`.
+fn new_folder(file: &str) -> PathBuf {
+    let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or("builtin");
+    let mut n = 1;
+    loop {
+        let path = PathBuf::from(format!("runs/{stem}-{n}"));
+        if !path.exists() {
+            return path;
+        }
+        n += 1;
+    }
+}
+
+/// The first signal asks training to stop after the step; the second ends the process.
+struct Signals {
+    stop: Arc<AtomicBool>,
+    which: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        let (stop, which) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // In this order: the first signal finds `stop` false and only sets it, and who sees it set knows which it was.
+            flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
+            flag::register_usize(signal, which.clone(), signal as usize)?;
+            flag::register(signal, stop.clone())?;
+        }
+        Ok(Signals { stop, which })
+    }
+
+    fn exit_code(&self) -> u8 {
+        128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+}

@@ -1,0 +1,33 @@
+//! One step of a recurrent layer for one or a few independent rows: running, as opposed to training.
+//!
+//! A step of one row is a product of a matrix and a vector, so it costs what reading the weights costs. [`Panels`] holds
+//! `W_ih` and `W_hh` in the order they are read: register-wide panels of units, gates side by side, a few panels to a
+//! block, in each block first the rows that meet `x`, then those that meet `h_prev`. A block ends with all gates of its
+//! units in registers, and the nonlinearities are applied there.
+//!
+//! A block keeps eight sums in flight, since a multiply-add takes four cycles and up to two start in each; where the
+//! block has fewer columns than eight registers, each column's sum is split over several accumulators. How depends on
+//! the dimensions and the instruction set alone, so a row's result does not depend on the rows beside it.
+
+mod cells;
+mod format;
+mod panels;
+mod product;
+pub(crate) mod vector;
+
+pub use cells::{gru, linear, lstm, reset, rnn, update};
+pub use format::Precision;
+pub use panels::Panels;
+pub use product::Scratch;
+
+/// What the pre-activations of each row begin with, `[gates * units]`.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// The same bias for every row.
+    Bias(&'a [f32]),
+    /// For row `m`, row `tokens[m]` of a table `[V, gates * units]`: the input product of that token, with the bias.
+    Table(&'a [f32], &'a [u32]),
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests;

@@ -1,0 +1,330 @@
+//! The loop every step shares: blocks of panels, each multiplied with `x` and `h_prev` and ended by a cell.
+
+use core::marker::PhantomData;
+
+use super::Start;
+use super::format::{Bf16, F32, Format, Int8, Operand, Precision};
+use super::panels::{Panels, block, blocks};
+use super::vector::{StepKernel, StepVector};
+use crate::arch::run_step;
+use crate::buffer::Buffer;
+use crate::isa::Isa;
+use crate::vector::Vector;
+
+/// Registers of one row and one panel: the gates, and `q` of a GRU.
+pub(super) const PARTS: usize = 4;
+
+/// What ends the product of a cell.
+pub(super) trait Cell: Copy {
+    /// The gates.
+    const GATES: usize;
+    /// Where the recurrent product of the last gate starts, `[units]`, if that product is a fourth part by itself: the
+    /// `q = W_hn h_prev + b_hn` that a GRU's reset gate scales.
+    #[inline(always)]
+    fn apart(&self) -> Option<*const f32> {
+        None
+    }
+    /// Takes the finished pre-activations of `n` units of a row.
+    ///
+    /// # Safety
+    /// `row` and the units must lie within the step's.
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, a: [V; PARTS]);
+}
+
+/// Memory for inputs and states rounded to bytes.
+#[derive(Clone, Default)]
+pub struct Scratch {
+    bytes: [Buffer<u32>; 2],
+    scales: [Buffer<f32>; 2],
+}
+
+impl Scratch {
+    /// Makes room for steps of `rows` rows with these weights; a step itself allocates nothing.
+    pub fn reserve(&mut self, panels: &Panels, rows: usize) {
+        if panels.precision == Precision::Int8 {
+            for (part, depth) in panels.depths.into_iter().enumerate() {
+                let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
+                bytes.resize(bytes.len().max(rows * depth.div_ceil(4)));
+                scales.resize(scales.len().max(rows));
+            }
+        }
+    }
+
+    /// Rounds `x` `[rows, depth]` to bytes.
+    fn round(&mut self, isa: Isa, part: usize, x: &[f32], rows: usize, depth: usize) -> Operand {
+        let stride = depth.div_ceil(4);
+        let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
+        assert!(bytes.len() >= rows * stride && scales.len() >= rows, "no room was made for a step of this many rows");
+        // SAFETY: rounding multiplies no bytes.
+        unsafe { run_step(isa, Round { x, rows, depth, bytes, scales }) };
+        Operand { data: bytes.as_ptr(), stride, scales: scales.as_ptr() }
+    }
+}
+
+/// One step: what it reads beside the weights, and what ends it.
+struct Step<'a, C, F> {
+    panels: &'a Panels,
+    start: Start<'a>,
+    rows: usize,
+    inputs: [Operand; 2],
+    backwards: bool,
+    cell: C,
+    format: PhantomData<F>,
+}
+
+/// Runs a step of `rows` rows. `backwards` takes the blocks in the other order: steps that alternate find the blocks
+/// they begin with in the cache, where the step before ended. No result depends on it.
+///
+/// # Safety
+/// `cell` must accept all rows and units.
+///
+/// # Panics
+/// If a length does not fit, a token has no row in the table, or [`Scratch::reserve`] was not called.
+#[inline(always)]
+pub(super) unsafe fn run<C: Cell>(
+    panels: &Panels,
+    start: Start,
+    rows: usize,
+    x: &[f32],
+    h_prev: &[f32],
+    scratch: &mut Scratch,
+    backwards: bool,
+    cell: C,
+) {
+    let width = panels.gates * panels.units;
+    let [x_depth, h_depth] = panels.depths;
+    assert_eq!(panels.gates, C::GATES, "the weights are packed for another cell");
+    assert!(x.len() == rows * x_depth && h_prev.len() == rows * h_depth, "input and state of a step differ in rows");
+    match start {
+        Start::Bias(bias) => assert_eq!(bias.len(), width, "a bias for each gate of each unit"),
+        Start::Table(table, tokens) => {
+            assert_eq!(tokens.len(), rows, "a token for each row");
+            let reaches = |&token: &u32| (u64::from(token) + 1).saturating_mul(width as u64) <= table.len() as u64;
+            assert!(tokens.iter().all(reaches), "a token has no row in the table");
+        }
+    }
+    let floats = |x: &[f32], stride| Operand { data: x.as_ptr().cast(), stride, scales: core::ptr::null() };
+    // SAFETY: for bytes, `Panels` chose the instruction set by `with_byte_products`.
+    unsafe {
+        match panels.precision {
+            Precision::F32 => {
+                let inputs = [floats(x, x_depth), floats(h_prev, h_depth)];
+                let format = PhantomData::<F32>;
+                run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
+            }
+            Precision::Bf16 => {
+                let inputs = [floats(x, x_depth), floats(h_prev, h_depth)];
+                let format = PhantomData::<Bf16>;
+                run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
+            }
+            Precision::Int8 => {
+                let inputs = [
+                    scratch.round(panels.isa, 0, x, rows, x_depth),
+                    scratch.round(panels.isa, 1, h_prev, rows, h_depth),
+                ];
+                let format = PhantomData::<Int8>;
+                run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
+            }
+        }
+    }
+}
+
+impl<C: Cell, F: Format> StepKernel for &Step<'_, C, F> {
+    const BYTES: bool = F::BYTES;
+    #[inline(always)]
+    fn run<V: StepVector>(self) {
+        let panels = self.panels.panels();
+        let words = (self.panels.words[0] + self.panels.words[1]) * C::GATES * V::LANES;
+        assert!(self.panels.data.len() >= panels * words, "the packed weights are too short");
+        let count = blocks(C::GATES, panels);
+        for i in 0..count {
+            let block = block(C::GATES, panels, if self.backwards { count - 1 - i } else { i });
+            // SAFETY: `run` checked all lengths, the caller of `run` vouches for the cell; the block lies in the data.
+            unsafe {
+                let weights = self.panels.data.as_ptr().add(block.first * words);
+                // Panels, columns in registers, accumulators per column.
+                match (C::GATES, block.panels) {
+                    (1, 8) => self.block::<V, 8, 8, 1>(block.first, weights),
+                    (1, 4) => self.block::<V, 4, 4, 2>(block.first, weights),
+                    (1, 2) => self.block::<V, 2, 2, 4>(block.first, weights),
+                    (1, _) => self.block::<V, 1, 1, 8>(block.first, weights),
+                    (2, 4) => self.block::<V, 4, 8, 1>(block.first, weights),
+                    (2, 2) => self.block::<V, 2, 4, 2>(block.first, weights),
+                    (2, _) => self.block::<V, 1, 2, 4>(block.first, weights),
+                    (3, 2) => self.block::<V, 2, 6, 1>(block.first, weights),
+                    (3, _) => self.block::<V, 1, 3, 2>(block.first, weights),
+                    (_, 2) => self.block::<V, 2, 8, 1>(block.first, weights),
+                    _ => self.block::<V, 1, 4, 2>(block.first, weights),
+                }
+            }
+        }
+    }
+}
+
+impl<C: Cell, F: Format> Step<'_, C, F> {
+    /// All rows through one block: three at a time where there are the registers, so that a weight that was read serves
+    /// three.
+    ///
+    /// # Safety
+    /// `weights` must be those of `P` panels from `panel` on.
+    #[inline(always)]
+    unsafe fn block<V: StepVector, const P: usize, const N: usize, const S: usize>(
+        &self,
+        panel: usize,
+        weights: *const u32,
+    ) {
+        let mut row = 0;
+        // SAFETY: the rows exist, the caller vouches for the rest.
+        unsafe {
+            while V::LANES == 16 && row + 3 <= self.rows {
+                self.tile::<V, 3, P, N, S>(row, panel, weights);
+                row += 3;
+            }
+            while row < self.rows {
+                self.tile::<V, 1, P, N, S>(row, panel, weights);
+                row += 1;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Self::block`], for `M` rows from `row` on.
+    #[inline(always)]
+    unsafe fn tile<V: StepVector, const M: usize, const P: usize, const N: usize, const S: usize>(
+        &self,
+        row: usize,
+        panel: usize,
+        weights: *const u32,
+    ) {
+        let units = self.panels.units;
+        let lanes = |p: usize| {
+            let unit = (panel + p) * V::LANES;
+            (unit, V::LANES.min(units - unit))
+        };
+        let operand = |part: usize| {
+            let Operand { data, stride, scales } = self.inputs[part];
+            // Past the end where there is no such part, and then not read.
+            Operand { data: data.wrapping_add(row * stride), stride, scales: scales.wrapping_add(row) }
+        };
+        let mut acc = [[[V::splat(0.0); N]; M]; S];
+        // SAFETY: `run` checked that every row has `depth` values in its input, the start `gates * units`, and that the
+        // tokens' rows exist; the caller vouches for the weights.
+        unsafe {
+            for m in 0..M {
+                let start = match self.start {
+                    Start::Bias(bias) => bias.as_ptr(),
+                    Start::Table(table, tokens) => {
+                        table.as_ptr().add(*tokens.get_unchecked(row + m) as usize * C::GATES * units)
+                    }
+                };
+                for p in 0..P {
+                    let (unit, n) = lanes(p);
+                    for g in 0..C::GATES {
+                        acc[0][m][p * C::GATES + g] = load(start.add(g * units + unit), n);
+                    }
+                }
+            }
+            F::multiply(self.panels.depths[0], operand(0), weights, &mut acc);
+            // The part of the last gate that comes from the input, where the other part is kept apart.
+            let mut from_x = [[V::splat(0.0); P]; M];
+            if let Some(start) = self.cell.apart() {
+                for m in 0..M {
+                    for p in 0..P {
+                        let last = p * C::GATES + C::GATES - 1;
+                        from_x[m][p] = sum(&acc, m, last);
+                        for s in 1..S {
+                            acc[s][m][last] = V::splat(0.0);
+                        }
+                        let (unit, n) = lanes(p);
+                        acc[0][m][last] = load(start.add(unit), n);
+                    }
+                }
+            }
+            let weights = weights.add(self.panels.words[0] * N * V::LANES);
+            F::multiply(self.panels.depths[1], operand(1), weights, &mut acc);
+            for m in 0..M {
+                for p in 0..P {
+                    let (unit, n) = lanes(p);
+                    let mut a = [from_x[m][p]; PARTS];
+                    for g in 0..C::GATES {
+                        a[g] = sum(&acc, m, p * C::GATES + g);
+                    }
+                    self.cell.finish(row + m, unit, n, a);
+                }
+            }
+        }
+    }
+}
+
+/// The accumulators of one column added, neighbours first.
+#[inline(always)]
+fn sum<V: Vector, const M: usize, const N: usize, const S: usize>(acc: &[[[V; N]; M]; S], m: usize, n: usize) -> V {
+    let mut parts: [V; S] = core::array::from_fn(|s| acc[s][m][n]);
+    let mut left = S;
+    while left > 1 {
+        left /= 2;
+        for i in 0..left {
+            parts[i] = parts[i].add(parts[i + left]);
+        }
+    }
+    parts[0]
+}
+
+/// Rounds rows to bytes, each with the scale `max |x| / 127`.
+struct Round<'a> {
+    x: &'a [f32],
+    rows: usize,
+    depth: usize,
+    bytes: &'a mut [u32],
+    scales: &'a mut [f32],
+}
+
+impl StepKernel for Round<'_> {
+    const BYTES: bool = false;
+    #[inline(always)]
+    fn run<V: StepVector>(self) {
+        let depth = self.depth;
+        for row in 0..self.rows {
+            let (mut max, mut poison) = (V::splat(0.0), V::splat(0.0));
+            let x = &self.x[row * depth..(row + 1) * depth];
+            let bytes = &mut self.bytes[row * depth.div_ceil(4)..(row + 1) * depth.div_ceil(4)];
+            let registers = || (0..depth).step_by(V::LANES).map(|k| (k, V::LANES.min(depth - k)));
+            for (k, n) in registers() {
+                // SAFETY: k + n <= depth, the length of the row.
+                let x: V = unsafe { load(x.as_ptr().add(k), n) };
+                max = x.max(max).max(V::splat(0.0).sub(x));
+                // Becomes NaN with the first value that is not finite, which `max` may lose.
+                poison = x.mul_add(V::splat(0.0), poison);
+            }
+            let max = max.max_lane();
+            self.scales[row] = max / 127.0 + poison.sum();
+            let inverse = V::splat(if max > 0.0 { 127.0 / max } else { 0.0 });
+            for (k, n) in registers() {
+                // SAFETY: as above; the row of words has a byte for each value.
+                unsafe {
+                    load::<V>(x.as_ptr().add(k), n).mul(inverse).store_bytes(bytes.as_mut_ptr().cast::<u8>().add(k), n)
+                }
+            }
+        }
+    }
+}
+
+/// Reads `n` lanes: without a mask where the register is full.
+///
+/// # Safety
+/// `p` must be valid for reading `n` elements.
+#[inline(always)]
+pub(super) unsafe fn load<V: Vector>(p: *const V::Scalar, n: usize) -> V {
+    // SAFETY: the caller vouches.
+    unsafe { if n == V::LANES { V::load(p) } else { V::load_n(p, n) } }
+}
+
+/// Writes `n` lanes: without a mask where the register is full.
+///
+/// # Safety
+/// `p` must be valid for writing `n` elements.
+#[inline(always)]
+pub(super) unsafe fn store<V: Vector>(v: V, p: *mut V::Scalar, n: usize) {
+    // SAFETY: the caller vouches.
+    unsafe { if n == V::LANES { v.store(p) } else { v.store_n(p, n) } }
+}

@@ -1,0 +1,76 @@
+//! Gated recurrent unit (Cho et al. 2014): `r, z = sigmoid(a)`, `h_t = (1 - z) n + z h_{t-1}`.
+
+use alloc::vec::Vec;
+
+use elman_kernels::step::{self, Precision};
+
+use super::product::Product;
+use super::{Input, Kind, Scratch, Source, Weights, cell};
+use crate::error::Error;
+use crate::stack::Layers;
+
+/// Gates of the cell.
+const GATES: usize = 3;
+
+/// Where the reset gate acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// On the recurrent product, as in PyTorch: `n = tanh(a_n + r (W_hn h_{t-1} + b_hn))`.
+    After,
+    /// On the state before the product, as in Cho et al. 2014: `n = tanh(a_n + W_hn (r h_{t-1}) + b_hn)`.
+    Before,
+}
+
+/// A gated recurrent unit with its state.
+#[derive(Clone)]
+pub struct Gru {
+    layers: Layers,
+}
+
+impl Gru {
+    /// Arranges the weights; the state is zero.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] and [`Error::Length`].
+    pub fn new(
+        source: Source,
+        hidden: usize,
+        reset: Reset,
+        weights: Weights,
+        precision: Precision,
+    ) -> Result<Self, Error> {
+        weights.check(&source, hidden, GATES)?;
+        let product = |gates, shared| Product::new(precision, &source, &weights, hidden, gates, shared);
+        let layer = match reset {
+            Reset::After => Layer::After { product: product(0..3, 0..2), b_hn: weights.b_hh[2 * hidden..].to_vec() },
+            Reset::Before => Layer::Before { r_z: product(0..2, 0..3), n: product(2..3, 0..3) },
+        };
+        Ok(Gru { layers: Layers::one(super::Layer { feed: source.feed(), hidden, kind: Kind::Gru(layer) }) })
+    }
+}
+
+cell!(Gru, "`h` `[H]`");
+
+pub(super) enum Layer {
+    After { product: Product, b_hn: Vec<f32> },
+    Before { r_z: Product, n: Product },
+}
+
+impl Layer {
+    pub(super) fn step(&self, input: Input, h_prev: &[f32], h: &mut [f32], scratch: &mut Scratch, backwards: bool) {
+        let rounded = &mut scratch.rounded;
+        match self {
+            Layer::After { product, b_hn } => {
+                let (start, x) = product.start(input);
+                step::gru(&product.panels, b_hn, start, x, h_prev, h, rounded, backwards);
+            }
+            Layer::Before { r_z, n } => {
+                let (s, z) = (&mut scratch.s[..h.len()], &mut scratch.z[..h.len()]);
+                let (start, x) = r_z.start(input);
+                step::reset(&r_z.panels, start, x, h_prev, s, z, rounded, backwards);
+                let (start, x) = n.start(input);
+                step::update(&n.panels, start, x, s, z, h_prev, h, rounded, backwards);
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A whole network, read from a model file: tokens or vectors, recurrent layers, a linear output.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use elman_kernels::Mat;
+use elman_kernels::gates::rnn::Nonlinearity;
+use elman_kernels::step::{self, Panels, Precision};
+
+use crate::cell::{Feed, Gru, Input, Lstm, Reset, Rnn, Source, Weights};
+use crate::config::{CellKind, NetworkConfig, refuse};
+use crate::error::Error;
+use crate::model::{Document, ModelError};
+use crate::stack::{Layers, Stack};
+
+/// A token table may take this many times the memory of the tensors it is made from; beyond, the embedding is gathered
+/// and multiplied at each step.
+const TABLE_GROWTH: usize = 4;
+
+/// A network and the state of one stream. Cloning shares the weights and copies the state.
+#[derive(Clone)]
+pub struct Network {
+    running: Running,
+}
+
+/// A network and the states of `B` independent streams, stepped together: a weight that was read serves them all.
+#[derive(Clone)]
+pub struct Streams {
+    running: Running,
+}
+
+/// What never changes.
+struct Shared {
+    config: NetworkConfig,
+    /// `[V, E]`, where there is no table.
+    embedding: Option<Vec<f32>>,
+    output: Panels,
+    bias: Vec<f32>,
+}
+
+#[derive(Clone)]
+struct Running {
+    shared: Arc<Shared>,
+    layers: Layers,
+    /// Gathered embeddings `[B, E]`, where there is no table.
+    x: Vec<f32>,
+    /// `[B, V]`.
+    logits: Vec<f32>,
+    rounded: step::Scratch,
+    backwards: bool,
+}
+
+impl Network {
+    /// Reads a network from a verified model file; its state is zero.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] and [`ModelError::Unsupported`] as [`NetworkConfig::read`]; [`ModelError::Missing`],
+    /// [`ModelError::Dimensions`] and [`ModelError::Type`] if the tensors are not those of the config;
+    /// [`ModelError::NotFinite`] if a weight is infinite or NaN.
+    pub fn read(document: &Document, precision: Precision) -> Result<Self, ModelError> {
+        let config = NetworkConfig::read(document.config())?;
+        let tensor = |name: &str, dims: &[usize]| finite(name, document.expect_f32(name, dims)?);
+        let gated = config.cell.gates().checked_mul(config.hidden).ok_or_else(|| refuse("`hidden` is too large"))?;
+        let (hidden, classes) = (config.hidden, config.classes);
+
+        let embedding = match config.feed {
+            Feed::Tokens(vocab) if config.embedding > 0 => {
+                Some((vocab, tensor("embedding.weight", &[vocab, config.embedding])?))
+            }
+            _ => None,
+        };
+        // Stays with the network where a table would be too large.
+        let mut gathered = None;
+        let mut cells: Vec<Layers> = Vec::new();
+        for layer in 0..config.layers {
+            let source = match (layer, config.feed, &embedding) {
+                (0, _, Some((vocab, embedding))) => {
+                    let width = config.embedding;
+                    let weights = embedding.len() + gated.saturating_mul(width.saturating_add(hidden));
+                    if vocab.saturating_mul(gated) <= weights.saturating_mul(TABLE_GROWTH) {
+                        Source::Embedded { vocab: *vocab, width, embedding }
+                    } else {
+                        gathered = Some(embedding.clone());
+                        Source::Dense(width)
+                    }
+                }
+                (0, Feed::Dense(width), _) => Source::Dense(width),
+                (0, Feed::Tokens(vocab), None) => Source::Tokens(vocab),
+                _ => Source::Dense(hidden),
+            };
+            let of_layer = |name: &str, dims: &[usize]| tensor(&format!("rnn.{name}_l{layer}"), dims);
+            let w_ih = of_layer("weight_ih", &[gated, source.width()])?;
+            let w_hh = of_layer("weight_hh", &[gated, hidden])?;
+            let (b_ih, b_hh) = (of_layer("bias_ih", &[gated])?, of_layer("bias_hh", &[gated])?);
+            let weights = Weights { w_ih: &w_ih, w_hh: &w_hh, b_ih: &b_ih, b_hh: &b_hh };
+            let rnn = |nonlinearity| Rnn::new(source, hidden, nonlinearity, weights, precision).map(Layers::from);
+            let gru = |reset| Gru::new(source, hidden, reset, weights, precision).map(Layers::from);
+            let lstm = |peephole| Lstm::new(source, hidden, peephole, weights, precision).map(Layers::from);
+            let cell = match config.cell {
+                CellKind::RnnTanh => rnn(Nonlinearity::Tanh),
+                CellKind::RnnRelu => rnn(Nonlinearity::Relu),
+                CellKind::Gru => gru(Reset::After),
+                CellKind::GruResetBefore => gru(Reset::Before),
+                CellKind::Lstm => lstm(None),
+                CellKind::LstmPeephole => lstm(Some(&of_layer("weight_peephole", &[3, hidden])?)),
+            };
+            cells.push(cell.map_err(refuse)?);
+        }
+        let layers = Stack::new(cells).map_err(refuse)?.into();
+
+        let bias = tensor("output.bias", &[classes])?;
+        let output = |weight: &[f32]| {
+            let weight = Mat::new(weight, classes, hidden);
+            Panels::new(precision, 1, Mat::new(&[], classes, 0), weight)
+        };
+        let output = match &embedding {
+            Some((_, embedding)) if config.tied => output(embedding),
+            _ => output(&tensor("output.weight", &[classes, hidden])?),
+        };
+        let shared = Arc::new(Shared { config, embedding: gathered, output, bias });
+        Ok(Network { running: Running::new(shared, layers) })
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.running.shared.config
+    }
+
+    /// `V`, the width of the logits.
+    pub fn classes(&self) -> usize {
+        self.config().classes
+    }
+
+    /// One step from a token; returns the logits `[V]`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Token`] outside the vocabulary, [`Error::Feed`] if the network reads vectors; the state is then as it was.
+    pub fn step_token(&mut self, token: u32) -> Result<&[f32], Error> {
+        self.running.step_tokens(&[token])
+    }
+
+    /// One step from a vector `x` `[I]`; returns the logits `[V]`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if `x` has another width, [`Error::Feed`] if the network reads tokens; the state is then as it
+    /// was.
+    pub fn step(&mut self, x: &[f32]) -> Result<&[f32], Error> {
+        self.running.step(x)
+    }
+
+    /// The logits of the last step (zeros before the first).
+    pub fn logits(&self) -> &[f32] {
+        &self.running.logits
+    }
+
+    /// The neurons `h` `[H]` of a layer after the last step, if there is one with this number.
+    pub fn hidden(&self, layer: usize) -> Option<&[f32]> {
+        self.running.layers.hidden(layer)
+    }
+
+    /// Sets the state to zero, as before the first step.
+    pub fn reset(&mut self) {
+        self.running.layers.reset();
+    }
+
+    /// The state, layer after layer: each `h` `[H]` and, of an LSTM, `c` `[H]`.
+    pub fn state(&self) -> &[f32] {
+        self.running.layers.state()
+    }
+
+    /// Goes on from a state that [`Self::state`] returned.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if it is that of another network.
+    pub fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
+        self.running.set_state(state)
+    }
+
+    /// The same weights for `rows` independent streams, from the zero state.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] for 0 rows.
+    pub fn streams(&self, rows: usize) -> Result<Streams, Error> {
+        if rows == 0 {
+            return Err(Error::Empty { what: "the number of streams" });
+        }
+        let Running { shared, layers, .. } = &self.running;
+        Ok(Streams { running: Running::new(shared.clone(), layers.with_rows(rows)) })
+    }
+}
+
+impl Streams {
+    /// `B`, the streams.
+    pub fn rows(&self) -> usize {
+        self.running.layers.rows()
+    }
+
+    /// One step of every stream, each from its token; returns the logits `[B, V]`. Allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Network::step_token`], and [`Error::Length`] if there is not a token for each stream.
+    pub fn step_tokens(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+        self.running.step_tokens(tokens)
+    }
+
+    /// One step of every stream, from `x` `[B, I]`; returns the logits `[B, V]`. Allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Network::step`].
+    pub fn step(&mut self, x: &[f32]) -> Result<&[f32], Error> {
+        self.running.step(x)
+    }
+
+    /// `h` `[B, H]` of a layer after the last step, if there is one with this number.
+    pub fn hidden(&self, layer: usize) -> Option<&[f32]> {
+        self.running.layers.hidden(layer)
+    }
+
+    /// Sets all states to zero.
+    pub fn reset(&mut self) {
+        self.running.layers.reset();
+    }
+
+    /// Sets the state of one stream to zero, for a new sequence in its place.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] if there is no such stream.
+    pub fn reset_row(&mut self, row: usize) -> Result<(), Error> {
+        if row >= self.rows() {
+            return Err(Error::Stream { row, rows: self.rows() });
+        }
+        self.running.layers.reset_row(row);
+        Ok(())
+    }
+
+    /// The states, layer after layer: each `h` `[B, H]` and, of an LSTM, `c` `[B, H]`.
+    pub fn state(&self) -> &[f32] {
+        self.running.layers.state()
+    }
+
+    /// Goes on from states that [`Self::state`] returned.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if they are those of another network or number of streams.
+    pub fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
+        self.running.set_state(state)
+    }
+}
+
+impl Running {
+    fn new(shared: Arc<Shared>, layers: Layers) -> Self {
+        let rows = layers.rows();
+        let x = if shared.embedding.is_some() { alloc::vec![0.0; rows * shared.config.embedding] } else { Vec::new() };
+        let logits = alloc::vec![0.0; rows * shared.config.classes];
+        let mut rounded = step::Scratch::default();
+        rounded.reserve(&shared.output, rows);
+        Running { shared, layers, x, logits, rounded, backwards: false }
+    }
+
+    fn step_tokens(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+        let Feed::Tokens(vocab) = self.shared.config.feed else { return Err(self.wrong_feed()) };
+        if tokens.len() != self.layers.rows() {
+            let (want, got) = (self.layers.rows(), tokens.len());
+            return Err(Error::Length { what: "the list of tokens".into(), want, got });
+        }
+        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocab) {
+            return Err(Error::Token { token, vocab });
+        }
+        let h = match &self.shared.embedding {
+            None => self.layers.step(Input::Tokens(tokens)),
+            Some(embedding) => {
+                let width = self.shared.config.embedding;
+                for (x, &token) in self.x.chunks_exact_mut(width).zip(tokens) {
+                    x.copy_from_slice(&embedding[token as usize * width..][..width]);
+                }
+                self.layers.step(Input::Dense(&self.x))
+            }
+        };
+        // logits = W_hy h + b
+        step::linear(&self.shared.output, &self.shared.bias, h, &mut self.logits, &mut self.rounded, self.backwards);
+        self.backwards = !self.backwards;
+        Ok(&self.logits)
+    }
+
+    fn step(&mut self, x: &[f32]) -> Result<&[f32], Error> {
+        let Feed::Dense(width) = self.shared.config.feed else { return Err(self.wrong_feed()) };
+        if x.len() != self.layers.rows() * width {
+            let want = self.layers.rows() * width;
+            return Err(Error::Length { what: "the input".into(), want, got: x.len() });
+        }
+        let h = self.layers.step(Input::Dense(x));
+        // logits = W_hy h + b
+        step::linear(&self.shared.output, &self.shared.bias, h, &mut self.logits, &mut self.rounded, self.backwards);
+        self.backwards = !self.backwards;
+        Ok(&self.logits)
+    }
+
+    fn wrong_feed(&self) -> Error {
+        let reads: String = match self.shared.config.feed {
+            Feed::Dense(width) => format!("vectors of width {width}, not tokens"),
+            Feed::Tokens(vocab) => format!("tokens below {vocab}, not vectors"),
+        };
+        Error::Feed { reads }
+    }
+
+    fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
+        crate::error::check_length("the state", Some(self.layers.state().len()), state.len())?;
+        self.layers.set_state(state);
+        Ok(())
+    }
+}
+
+fn finite(name: &str, values: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(ModelError::NotFinite { tensor: name.into(), index }),
+        None => Ok(values),
+    }
+}

@@ -1,0 +1,5 @@
+//! Looking into a trained network.
+
+mod neurons;
+
+pub use neurons::{Feature, Follower, Trace, follow};

@@ -1,0 +1,235 @@
+//! The rate over a run: a factor on `--lr` at each step.
+
+use std::f64::consts::PI;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How the rate changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// It stays.
+    #[default]
+    Constant,
+    /// `decay` times lower every `decay_every` epochs.
+    Step,
+    /// As `Step`, but smoothly: lower at every step.
+    Exponential,
+    /// Half a cosine from the end of the warm-up to the end of the run (Loshchilov & Hutter 2017).
+    Cosine,
+    /// `decay` times lower whenever the validation loss has not improved for long.
+    Plateau,
+}
+
+impl ScheduleKind {
+    /// Every schedule.
+    pub const ALL: [ScheduleKind; 5] = [
+        ScheduleKind::Constant,
+        ScheduleKind::Step,
+        ScheduleKind::Exponential,
+        ScheduleKind::Cosine,
+        ScheduleKind::Plateau,
+    ];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            ScheduleKind::Constant => "constant",
+            ScheduleKind::Step => "step",
+            ScheduleKind::Exponential => "exponential",
+            ScheduleKind::Cosine => "cosine",
+            ScheduleKind::Plateau => "plateau",
+        }
+    }
+}
+
+/// A schedule and its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleConfig {
+    /// How the rate changes after the warm-up.
+    pub kind: ScheduleKind,
+    /// Steps over which the rate rises linearly to its full value, with every kind.
+    pub warmup: u64,
+    /// The least factor: the end of `Cosine`, and the floor of `Step`, `Exponential` and `Plateau`.
+    pub lr_min: f64,
+    /// The factor of `Step`, `Exponential` and `Plateau`.
+    pub decay: f64,
+    /// `Step` and `Exponential`: epochs before the decay begins.
+    pub decay_after: f64,
+    /// `Step` and `Exponential`: epochs for one factor of `decay`.
+    pub decay_every: f64,
+    /// `Plateau`: validations without a better loss that are borne.
+    pub patience: u32,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        let kind = ScheduleKind::default();
+        ScheduleConfig { kind, warmup: 0, lr_min: 0.0, decay: 0.5, decay_after: 0.0, decay_every: 1.0, patience: 3 }
+    }
+}
+
+impl ScheduleConfig {
+    /// Refuses numbers that cannot be.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], naming the flag.
+    pub fn validate(&self) -> Result<()> {
+        let ScheduleConfig { lr_min, decay, decay_after, decay_every, .. } = *self;
+        let problem = if !(0.0..=1.0).contains(&lr_min) {
+            format!("--lr-min {lr_min}: give a fraction of --lr from 0 to 1")
+        } else if !(decay > 0.0 && decay <= 1.0) {
+            format!("--decay {decay}: give a factor above 0, at most 1")
+        } else if !(decay_after >= 0.0 && decay_after.is_finite()) {
+            format!("--decay-after {decay_after}: give a number of epochs from 0 upwards")
+        } else if !(decay_every > 0.0 && decay_every.is_finite()) {
+            format!("--decay-every {decay_every}: give a number of epochs above 0")
+        } else {
+            return Ok(());
+        };
+        Err(Error::Usage(problem))
+    }
+
+    /// What the rate is multiplied by in step `step` (from 0), at the fractional `epoch`, `progress` (from 0 to 1) into
+    /// the run.
+    pub fn factor(&self, step: u64, epoch: f64, progress: f64, plateau: &Plateau) -> f64 {
+        let periods = ((epoch - self.decay_after) / self.decay_every).max(0.0);
+        let factor = match self.kind {
+            ScheduleKind::Constant => 1.0,
+            // An epoch counted in batches may fall short of a whole one by its rounding.
+            ScheduleKind::Step => self.decay.powf((periods + 1e-9).floor()).max(self.lr_min),
+            ScheduleKind::Exponential => self.decay.powf(periods).max(self.lr_min),
+            ScheduleKind::Cosine => {
+                self.lr_min + (1.0 - self.lr_min) * 0.5 * (1.0 + (PI * self.after_warmup(step, progress)).cos())
+            }
+            ScheduleKind::Plateau => self.decay.powf(f64::from(plateau.reductions)).max(self.lr_min),
+        };
+        if step < self.warmup { factor * (step + 1) as f64 / self.warmup as f64 } else { factor }
+    }
+
+    /// The part done of what comes after the warm-up, from 0 to 1. For a run of `n` steps, `progress = step / n`, it is
+    /// `(step - warmup) / (n - warmup)`.
+    fn after_warmup(&self, step: u64, progress: f64) -> f64 {
+        if step <= self.warmup && self.warmup > 0 || progress <= 0.0 {
+            return 0.0;
+        }
+        let (step, warmup) = (step as f64, self.warmup as f64);
+        (progress * (step - warmup) / (step - warmup * progress)).clamp(0.0, 1.0)
+    }
+}
+
+/// A change by less than this part of the best is no improvement: the default of PyTorch's `ReduceLROnPlateau`.
+const THRESHOLD: f64 = 1e-4;
+
+/// What `Plateau` remembers of the validations; it belongs into a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plateau {
+    best: Option<f64>,
+    /// Validations since the best, or since the last reduction.
+    worse: u32,
+    reductions: u32,
+}
+
+impl Plateau {
+    /// Takes in a validation's number, the lower the better; NaN is no better than any.
+    pub fn observe(&mut self, objective: f64, config: &ScheduleConfig) {
+        if self.best.map_or(!objective.is_nan(), |best| objective < best - THRESHOLD * best.abs()) {
+            (self.best, self.worse) = (Some(objective), 0);
+            return;
+        }
+        self.worse += 1;
+        if self.worse > config.patience {
+            (self.worse, self.reductions) = (0, self.reductions.saturating_add(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The factors of a run of 40 steps, 10 to an epoch.
+    fn run(config: &ScheduleConfig) -> Vec<f64> {
+        config.validate().unwrap();
+        let plateau = Plateau::default();
+        (0..40).map(|k| config.factor(k, k as f64 / 10.0, k as f64 / 40.0, &plateau)).collect()
+    }
+
+    #[test]
+    fn every_schedule_warms_up_linearly_to_its_full_rate() {
+        for kind in ScheduleKind::ALL {
+            let config = ScheduleConfig { kind, warmup: 8, decay_after: 1.0, ..Default::default() };
+            let factors = run(&config);
+            for k in 0..8 {
+                assert!((factors[k] - (k + 1) as f64 / 8.0).abs() < 1e-15, "{kind:?} step {k}: {}", factors[k]);
+            }
+            assert_eq!(factors[8], 1.0, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn decay_begins_when_said_and_stops_at_the_floor() {
+        let config = ScheduleConfig { kind: ScheduleKind::Step, decay_after: 1.0, lr_min: 0.2, ..Default::default() };
+        let factors = run(&config);
+        assert_eq!((factors[19], factors[20], factors[29], factors[30]), (1.0, 0.5, 0.5, 0.25));
+        assert_eq!(config.factor(0, 30.0, 1.0, &Plateau::default()), 0.2);
+        let factors = run(&ScheduleConfig { kind: ScheduleKind::Exponential, ..config });
+        assert!(factors[10] == 1.0 && factors[20] == 0.5 && (factors[15] - 0.5f64.sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_cosine_falls_from_the_full_rate_to_the_least() {
+        for warmup in [0, 10] {
+            let config = ScheduleConfig { kind: ScheduleKind::Cosine, warmup, lr_min: 0.1, ..Default::default() };
+            let factors = run(&config);
+            let from = warmup as usize;
+            assert_eq!(factors[from], 1.0);
+            assert!(factors[from..].is_sorted_by(|a, b| a > b));
+            let middle = from + (40 - from) / 2;
+            assert!((factors[middle] - 0.55).abs() < 1e-12, "{}", factors[middle]);
+            assert!((config.factor(40, 4.0, 1.0, &Plateau::default()) - 0.1).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_plateau_survives_json_in_the_midst_of_its_patience() {
+        let config = ScheduleConfig { kind: ScheduleKind::Plateau, patience: 2, ..Default::default() };
+        let mut plateau = Plateau::default();
+        let mut factors = Vec::new();
+        for loss in [f64::NAN, 3.0, 2.0, 2.0, f64::NAN, 1.99999, 2.5, 1.0, 1.0] {
+            plateau = serde_json::from_str(&serde_json::to_string(&plateau).unwrap()).unwrap();
+            plateau.observe(loss, &config);
+            factors.push(config.factor(0, 0.0, 0.0, &plateau));
+        }
+        assert_eq!(factors, [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_plateau_takes_objectives_below_zero() {
+        let config = ScheduleConfig { kind: ScheduleKind::Plateau, patience: 0, ..Default::default() };
+        let mut plateau = Plateau::default();
+        let factors = [-0.5, -0.6, -0.600001, -0.7].map(|objective| {
+            plateau.observe(objective, &config);
+            config.factor(0, 0.0, 0.0, &plateau)
+        });
+        assert_eq!(factors, [1.0, 1.0, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused_with_the_flag_to_change() {
+        let good = ScheduleConfig::default();
+        let bad = [
+            ("--lr-min", ScheduleConfig { lr_min: 1.5, ..good.clone() }),
+            ("--decay", ScheduleConfig { decay: 0.0, ..good.clone() }),
+            ("--decay-after", ScheduleConfig { decay_after: f64::NAN, ..good.clone() }),
+            ("--decay-every", ScheduleConfig { decay_every: 0.0, ..good }),
+        ];
+        for (flag, config) in bad {
+            let message = config.validate().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{flag} ")), "{flag}: {message}");
+        }
+    }
+}

@@ -1,0 +1,539 @@
+//! Every setting of a run, in one list: a field here is a flag of the command line, a key of `config.toml`, an
+//! environment variable `ELMAN_*` and a row of the documentation.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cell::CellKind;
+use crate::decode::SamplerConfig;
+use crate::error::{Error, Result};
+use crate::optim::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};
+use crate::param::Init;
+use crate::train::{Every, Span, TrainConfig};
+
+/// One setting, as the documentation and the command line show it.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The field's name, such as `clip_norm`; the flag is `--clip-norm`.
+    pub name: &'static str,
+    /// What it does, in sentences.
+    pub help: &'static str,
+    /// The heading it stands under.
+    pub group: &'static str,
+}
+
+impl Key {
+    /// The flag: `--clip-norm`.
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name.replace('_', "-"))
+    }
+}
+
+/// Declares [`Settings`], their defaults and [`KEYS`] from one list.
+macro_rules! settings {
+    ($($group:literal: { $($(#[doc = $help:literal])+ $name:ident: $type:ty = $default:expr,)+ })+) => {
+        /// All settings of a run. In files an absent key has its default, an unknown one is an error.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Settings {
+            $($($(#[doc = $help])+ pub $name: $type,)+)+
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Settings { $($($name: $default,)+)+ }
+            }
+        }
+
+        /// Every setting, in the order of the documentation.
+        pub const KEYS: &[Key] = &[
+            $($(Key { name: stringify!($name), help: concat!($($help),+), group: $group },)+)+
+        ];
+    };
+}
+
+settings! {
+    "Task": {
+        /// What is learnt: language-model.
+        task: String = String::from("language-model"),
+        /// The text to learn from; without one, text that the program itself contains.
+        file: String = String::new(),
+    }
+    "Network": {
+        /// Cell of every layer: lstm, lstm-peephole, gru, gru-reset-before, rnn-tanh, rnn-relu.
+        cell: CellKind = CellKind::Gru,
+        /// Recurrent layers.
+        layers: usize = 1,
+        /// Hidden units of each layer.
+        hidden: usize = 512,
+        /// Width of a learned embedding of the symbols; 0 feeds them as one-hot vectors.
+        embedding: usize = 0,
+        /// Use the embedding's matrix at the output too; needs an embedding as wide as the hidden layer.
+        tied: bool = false,
+        /// Probability of dropping a value between layers and before the output, in training.
+        dropout: f64 = 0.3,
+        /// How weights begin: fan, orthogonal, uniform:BOUND or normal:DEVIATION.
+        init: InitWord = InitWord(Init::Fan),
+    }
+    "Data": {
+        /// Symbols are bytes instead of characters: for any file at all.
+        bytes: bool = false,
+        /// Share of the text, at its end, that is held out for validation.
+        val_frac: f64 = 0.1,
+        /// A file to validate on, instead of the end of the text.
+        val: String = String::new(),
+        /// Sequences read side by side in one training step.
+        batch: usize = 32,
+        /// Steps of a sequence between two updates (truncated backpropagation through time).
+        seq_len: usize = 128,
+        /// Probability that a sequence begins a step from the zero state instead of the carried one.
+        state_reset: f64 = 0.05,
+    }
+    "Optimizer": {
+        /// sgd, adagrad, rmsprop, adam or adamw.
+        optimizer: OptimizerKind = OptimizerKind::Adamw,
+        /// Learning rate at its highest.
+        lr: f64 = 0.004,
+        /// Momentum of sgd and rmsprop.
+        momentum: f64 = 0.0,
+        /// Decay of rmsprop's mean square.
+        alpha: f64 = 0.95,
+        /// Decay of adam's first moment.
+        beta1: f64 = 0.9,
+        /// Decay of adam's second moment.
+        beta2: f64 = 0.99,
+        /// Added to the root in adagrad, rmsprop and adam.
+        eps: f64 = 1e-8,
+        /// Of adagrad: eps stands under the root, as in min-char-rnn.
+        eps_in_root: bool = false,
+        /// Weight decay of the matrices (adamw: decoupled; others: L2).
+        weight_decay: f64 = 0.02,
+        /// Gradients are scaled down to this global norm; 0 for never.
+        clip_norm: f64 = 1.0,
+        /// Each gradient is cut off at this size; 0 for never.
+        clip_value: f64 = 0.0,
+        /// Batches whose gradients are added before one update.
+        accumulate: usize = 1,
+        /// Averaged weights (exponential moving average with this decay) are what is validated and kept; 0 for none.
+        average: f64 = 0.0,
+    }
+    "Schedule": {
+        /// The learning rate's course: constant, step, exponential, cosine or plateau.
+        schedule: ScheduleKind = ScheduleKind::Cosine,
+        /// Updates over which the learning rate rises from 0.
+        warmup: u64 = 50,
+        /// Share of the learning rate that no schedule falls below, and at which a cosine ends.
+        lr_min: f64 = 0.01,
+        /// Factor of one decay: step, exponential, plateau.
+        decay: f64 = 0.5,
+        /// Epochs before the first decay: step, exponential.
+        decay_after: f64 = 0.0,
+        /// Epochs from one decay to the next: step, exponential.
+        decay_every: f64 = 1.0,
+        /// Validations without a better one before a plateau decays.
+        decay_patience: u32 = 2,
+    }
+    "Length": {
+        /// Passes over the data; 0 for as many as max_time and max_steps allow, or 20 where neither is given.
+        epochs: f64 = 0.0,
+        /// Updates at most; 0 for no limit.
+        max_steps: u64 = 0,
+        /// Time at most, such as 90s, 10m or 2h; 0s for no limit. The schedule ends with it, so such a run depends on the
+        /// machine's speed.
+        max_time: Span = Span::ZERO,
+        /// Validations without a better one before training ends; 0 for never.
+        patience: u32 = 0,
+        /// A loss above this many times the lowest so far (and above the first) counts as divergence; 0 for never.
+        diverged_at: f64 = 3.0,
+    }
+    "Run": {
+        /// Seed of every random number: the same seed gives the same bits, on any number of threads.
+        seed: u64 = 1,
+        /// Threads; 0 for all cores. They change the time, not the result.
+        threads: usize = 0,
+        /// Updates from one line of metrics to the next.
+        log_every: u64 = 20,
+        /// Updates from one validation to the next; 0 for once an epoch, and at least ten times in a run.
+        val_every: u64 = 0,
+        /// Updates, or time as in 60s, from one checkpoint to the next.
+        checkpoint_every: Every = Every::Time(Span::from_secs(60)),
+        /// Validations from one sample of text to the next; 0 for none.
+        sample_every: u64 = 1,
+    }
+    "Samples": {
+        /// Symbols of a sample shown while training.
+        sample_length: usize = 200,
+        /// Logits are divided by it when drawing; 0 takes the most likely symbol always.
+        temperature: f64 = 0.8,
+    }
+}
+
+/// [`Init`] as one word: `fan`, `orthogonal`, `uniform:0.08`, `normal:0.01`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InitWord(pub Init);
+
+impl TryFrom<String> for InitWord {
+    type Error = String;
+
+    fn try_from(word: String) -> std::result::Result<Self, String> {
+        let (name, value) = word.split_once(':').unwrap_or((&word, ""));
+        let number = || value.parse::<f64>().ok().filter(|x| *x > 0.0 && x.is_finite());
+        match (name, number()) {
+            ("fan", _) if value.is_empty() => Ok(InitWord(Init::Fan)),
+            ("orthogonal", _) if value.is_empty() => Ok(InitWord(Init::Orthogonal)),
+            ("uniform", Some(bound)) => Ok(InitWord(Init::Uniform(bound))),
+            ("normal", Some(deviation)) => Ok(InitWord(Init::Normal(deviation))),
+            _ => {
+                Err(format!("`{word}`: give fan, orthogonal, uniform:BOUND or normal:DEVIATION, such as uniform:0.08"))
+            }
+        }
+    }
+}
+
+impl From<InitWord> for String {
+    fn from(word: InitWord) -> String {
+        match word.0 {
+            Init::Fan => "fan".into(),
+            Init::Orthogonal => "orthogonal".into(),
+            Init::Uniform(bound) => format!("uniform:{bound}"),
+            Init::Normal(deviation) => format!("normal:{deviation}"),
+        }
+    }
+}
+
+/// The message for a key that is none.
+fn unknown(name: &str) -> String {
+    let asked = name.replace('-', "_");
+    let near = KEYS.iter().map(|key| (strsim::jaro_winkler(&asked, key.name), key.name));
+    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, near)) if likeness > 0.8 => format!("there is no setting `{name}`; did you mean `{near}`?"),
+        _ => format!("there is no setting `{name}`; `elman init` lists them all"),
+    }
+}
+
+/// Names of the presets and what they are.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("default", "our recommendation for a text of 100 KB to 100 MB"),
+    ("quick", "a small network for a first look; what `elman train` takes for its built-in text"),
+    ("min-char-rnn", "the blog's 112 lines: one tanh layer of 100, one sequence of 25, Adagrad 0.1, clip +-5"),
+    ("char-rnn", "karpathy/char-rnn: LSTM 2x128, batch 50, 50 steps, RMSprop 0.002, clip +-5, 50 epochs"),
+];
+
+/// Epochs of a run that says nothing of its length.
+const EPOCHS: f64 = 20.0;
+
+impl Settings {
+    /// The settings of a preset.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn preset(name: &str) -> Result<Settings> {
+        let default = Settings::default();
+        Ok(match name {
+            "default" => default,
+            "quick" => Settings { hidden: 192, epochs: 8.0, lr: 0.006, seq_len: 64, dropout: 0.1, ..default },
+            "min-char-rnn" => Settings {
+                cell: CellKind::RnnTanh,
+                layers: 1,
+                hidden: 100,
+                dropout: 0.0,
+                init: InitWord(Init::Normal(0.01)),
+                batch: 1,
+                seq_len: 25,
+                state_reset: 0.0,
+                optimizer: OptimizerKind::Adagrad,
+                lr: 0.1,
+                eps_in_root: true,
+                weight_decay: 0.0,
+                clip_norm: 0.0,
+                clip_value: 5.0,
+                schedule: ScheduleKind::Constant,
+                warmup: 0,
+                log_every: 100,
+                temperature: 1.0,
+                ..default
+            },
+            "char-rnn" => Settings {
+                cell: CellKind::Lstm,
+                layers: 2,
+                hidden: 128,
+                dropout: 0.0,
+                init: InitWord(Init::Uniform(0.08)),
+                val_frac: 0.05,
+                batch: 50,
+                seq_len: 50,
+                state_reset: 0.0,
+                optimizer: OptimizerKind::Rmsprop,
+                lr: 0.002,
+                alpha: 0.95,
+                weight_decay: 0.0,
+                clip_norm: 0.0,
+                clip_value: 5.0,
+                schedule: ScheduleKind::Exponential,
+                warmup: 0,
+                decay: 0.97,
+                decay_after: 10.0,
+                decay_every: 1.0,
+                epochs: 50.0,
+                temperature: 1.0,
+                ..default
+            },
+            _ => {
+                let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+                return Err(Error::Usage(format!("there is no preset `{name}`; there are {}", names.join(", "))));
+            }
+        })
+    }
+
+    /// Reads a `config.toml`; `path` is what messages name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the line and, for an unknown key, the nearest known one.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Settings> {
+        let data = |reason: String| Error::Data { path: path.into(), reason };
+        let at = |span: Option<std::ops::Range<usize>>| match span {
+            Some(span) => format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1),
+            None => String::new(),
+        };
+        let table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| data(format!("{}{}", at(e.span()), e.message())))?;
+        if let Some(key) = table.keys().find(|key| KEYS.iter().all(|k| k.name != key.as_str())) {
+            let line = text.lines().position(|line| line.trim_start().starts_with(key.as_str()));
+            let line = line.map_or_else(String::new, |line| format!("line {}: ", line + 1));
+            return Err(data(format!("{line}{}", unknown(key))));
+        }
+        toml::from_str(text).map_err(|e| data(format!("{}{}", at(e.span()), e.message())))
+    }
+
+    /// The settings as a commented `config.toml`: every key, with what it does.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::from("# Settings of a run. Each key is also a flag: clip_norm is --clip-norm.\n");
+        let values = serde_json::to_value(self).unwrap_or_default();
+        let mut group = "";
+        for key in KEYS {
+            if key.group != group {
+                group = key.group;
+                text.push_str(&format!("\n# == {group} ==\n"));
+            }
+            let value = match &values[key.name] {
+                // Rust's debug form of a float is a TOML float: it always has a point or an exponent.
+                serde_json::Value::Number(n) if n.is_f64() => format!("{:?}", n.as_f64().unwrap_or_default()),
+                serde_json::Value::String(word) => toml::Value::from(word.as_str()).to_string(),
+                value => value.to_string(),
+            };
+            text.push_str(&format!("\n#{}\n{} = {value}\n", key.help.trim_end(), key.name));
+        }
+        text
+    }
+
+    /// Sets one key from its text on the command line.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is no such key, or the text is no value of its kind.
+    pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
+        let Some(key) = KEYS.iter().find(|key| key.name == name.replace('-', "_")) else {
+            return Err(Error::Usage(unknown(name)));
+        };
+        let refuse = |want: String| Error::Usage(format!("{} {text}: {want}", key.flag()));
+        let mut values = serde_json::to_value(&*self).map_err(|e| refuse(e.to_string()))?;
+        let old = values[key.name].clone();
+        let whole = old.is_u64();
+        values[key.name] = match &old {
+            serde_json::Value::Bool(_) => match text {
+                "true" => true.into(),
+                "false" => false.into(),
+                _ => return Err(refuse("give true or false".into())),
+            },
+            serde_json::Value::Number(_) => match (text.parse::<u64>(), text.parse::<f64>()) {
+                (Ok(n), _) => n.into(),
+                (_, Ok(x)) if x.is_finite() && !whole => x.into(),
+                _ if key.name == "checkpoint_every" => text.into(),
+                _ if whole => return Err(refuse(format!("give a whole number, such as {old}"))),
+                _ => return Err(refuse(format!("give a number, such as {old}"))),
+            },
+            _ => text.into(),
+        };
+        *self = serde_json::from_value(values).map_err(|e| refuse(e.to_string()))?;
+        Ok(())
+    }
+
+    /// The text of one key's value, for help.
+    pub fn get(&self, name: &str) -> String {
+        match serde_json::to_value(self).unwrap_or_default().get(name) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// Checks every value, and settles what others decide: the run's length.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the flag to change.
+    pub fn resolve(mut self) -> Result<Settings> {
+        let refuse = |flag: &str, value: &dyn std::fmt::Display, want: &str| {
+            Err(Error::Usage(format!("--{flag} {value}: give {want}")))
+        };
+        for (flag, value) in [("hidden", self.hidden), ("layers", self.layers), ("batch", self.batch)] {
+            if value == 0 {
+                return refuse(flag, &value, "at least 1");
+            }
+            if value > 1 << 20 {
+                return refuse(flag, &value, "at most 1048576");
+            }
+        }
+        if self.seq_len == 0 || self.accumulate == 0 {
+            let (flag, value) = if self.seq_len == 0 { ("seq-len", 0) } else { ("accumulate", 0) };
+            return refuse(flag, &value, "at least 1");
+        }
+        if self.log_every == 0 {
+            return refuse("log-every", &self.log_every, "at least 1");
+        }
+        if !(self.lr > 0.0 && self.lr.is_finite()) {
+            return refuse("lr", &self.lr, "a number above 0, such as 0.002");
+        }
+        for (flag, value) in [("dropout", self.dropout), ("state-reset", self.state_reset), ("average", self.average)] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(flag, &value, "a number from 0 to below 1");
+            }
+        }
+        if !(self.val_frac > 0.0 && self.val_frac < 1.0) {
+            return refuse("val-frac", &self.val_frac, "a share above 0 and below 1, such as 0.1");
+        }
+        let limits = [
+            ("clip-norm", self.clip_norm),
+            ("clip-value", self.clip_value),
+            ("epochs", self.epochs),
+            ("diverged-at", self.diverged_at),
+        ];
+        for (flag, value) in limits {
+            if !(value >= 0.0 && value.is_finite()) {
+                return refuse(flag, &value, "a number from 0 (off) upwards");
+            }
+        }
+        if self.task != super::language_model::NAME {
+            let message = format!("--task {}: the tasks are {}", self.task, super::language_model::NAME);
+            return Err(Error::Usage(message));
+        }
+        self.optimizer_config().validate()?;
+        self.schedule_config().validate()?;
+        self.sampler().validate()?;
+        if self.epochs == 0.0 && self.max_steps == 0 && self.max_time == Span::ZERO {
+            self.epochs = EPOCHS;
+        }
+        Ok(self)
+    }
+
+    /// The optimizer's share.
+    pub fn optimizer_config(&self) -> OptimizerConfig {
+        OptimizerConfig {
+            kind: self.optimizer,
+            momentum: self.momentum,
+            alpha: self.alpha,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            eps_in_root: self.eps_in_root,
+            weight_decay: self.weight_decay,
+        }
+    }
+
+    /// The learning rate's course.
+    pub fn schedule_config(&self) -> ScheduleConfig {
+        ScheduleConfig {
+            kind: self.schedule,
+            warmup: self.warmup,
+            lr_min: self.lr_min,
+            decay: self.decay,
+            decay_after: self.decay_after,
+            decay_every: self.decay_every,
+            patience: self.decay_patience,
+        }
+    }
+
+    /// How samples are drawn.
+    pub fn sampler(&self) -> SamplerConfig {
+        SamplerConfig { temperature: self.temperature, ..SamplerConfig::default() }
+    }
+
+    /// The training loop's share.
+    pub fn train_config(&self) -> TrainConfig {
+        TrainConfig {
+            seed: self.seed,
+            lr: self.lr,
+            optimizer: self.optimizer_config(),
+            schedule: self.schedule_config(),
+            clip_norm: self.clip_norm,
+            clip_value: self.clip_value,
+            accumulate: self.accumulate,
+            average: self.average,
+            epochs: self.epochs,
+            max_steps: self.max_steps,
+            max_time: self.max_time,
+            patience: self.patience,
+            diverged_at: self.diverged_at,
+            log_every: self.log_every,
+            val_every: self.val_every,
+            checkpoint_every: self.checkpoint_every,
+            sample_every: self.sample_every,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_config_reads_back_and_holds_every_key() {
+        for (name, _) in PRESETS {
+            let settings = Settings::preset(name).unwrap().resolve().unwrap();
+            let text = settings.to_toml();
+            assert_eq!(Settings::from_toml(&text, Path::new("config.toml")).unwrap(), settings, "{name}");
+            assert!(KEYS.iter().all(|key| text.contains(&format!("\n{} = ", key.name))));
+        }
+    }
+
+    #[test]
+    fn every_key_can_be_set_from_text_to_what_it_is() {
+        let mut settings = Settings::default();
+        for key in KEYS {
+            let text = settings.get(key.name);
+            settings.set(key.name, &text).unwrap_or_else(|e| panic!("{}: {e}", key.name));
+        }
+        assert_eq!(settings, Settings::default());
+        settings.set("checkpoint-every", "20").unwrap();
+        assert_eq!(settings.checkpoint_every, Every::Steps(20));
+        settings.set("checkpoint_every", "2m").unwrap();
+        assert_eq!(settings.checkpoint_every, Every::Time(Span::from_secs(120)));
+        settings.set("lr", "1").unwrap();
+        assert_eq!(settings.lr, 1.0);
+    }
+
+    #[test]
+    fn wrong_words_are_refused_with_the_flag_and_the_remedy() {
+        let mut settings = Settings::default();
+        let mut message = |name: &str, text: &str| settings.set(name, text).unwrap_err().to_string();
+        assert_eq!(message("lr", "nan"), "--lr nan: give a number, such as 0.004");
+        assert!(message("hidden", "-3").contains("whole number"));
+        assert!(message("hiden", "3").contains("did you mean `hidden`"));
+        assert!(message("cell", "lstn").contains("lstm"));
+        assert!(message("init", "normal").contains("normal:DEVIATION"));
+        assert!(message("max_time", "10").contains("10m"));
+        let file = |text: &str| Settings::from_toml(text, Path::new("c.toml")).unwrap_err().to_string();
+        assert_eq!(file("seed = 1\nlrr = 2\n"), "c.toml: line 2: there is no setting `lrr`; did you mean `lr`?");
+        assert!(file("seed = 1\nlr = \"x\"\n").contains("line 2"), "{}", file("seed = 1\nlr = \"x\"\n"));
+        let resolve = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            settings.resolve().unwrap_err().to_string()
+        };
+        assert!(resolve(|s| s.hidden = 0).contains("--hidden 0"));
+        assert!(resolve(|s| s.layers = 0).contains("--layers 0"));
+        assert!(resolve(|s| s.lr = -1.0).contains("--lr -1"));
+        assert!(resolve(|s| s.val_frac = 1.0).contains("--val-frac 1"));
+        assert!(resolve(|s| s.temperature = -1.0).contains("--temperature -1"));
+    }
+}

@@ -1,0 +1,207 @@
+//! What a checkpoint holds, and the way back from one.
+//!
+//! A checkpoint is a model file of kind `checkpoint`: the weights under their names, then the optimizer's buffers, the
+//! averaged weights and the carried states; in its metadata, beside the model's own, `training`: everything counted, the
+//! position in the data, what identifies the data, the number of records. It holds no time of day, so that two runs
+//! of the same seed have the same checkpoint.
+
+use elman_step::model::{Document, Kind, ModelError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::run_folder::{LAST, PREVIOUS};
+use super::{Carry, Progress, Scores, Span, Task, Trainer};
+use crate::error::{Error, Result};
+use crate::format::document::{DocumentWriter, Tensor, TensorData};
+use crate::format::model::{self, Loaded};
+use crate::optim::Average;
+use crate::param::Params;
+use crate::shape::Shape;
+
+/// `training` in a checkpoint's metadata.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Training {
+    progress: Progress,
+    position: Value,
+    data: Value,
+    optimizer_steps: u64,
+    average_steps: u64,
+    /// Lines of metrics written before it.
+    records: usize,
+    /// Only in a run whose length is a time: its schedule depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elapsed_s: Option<f64>,
+}
+
+/// The weights as tensors of a file.
+pub fn weights(params: &Params<f32>) -> Vec<Tensor<'_>> {
+    let tensors = params.layout().tensors().iter();
+    tensors
+        .map(|t| Tensor { name: t.name.clone(), dims: t.dims.clone(), data: TensorData::F32(t.slot.of(params)) })
+        .collect()
+}
+
+/// Reads the weights of a file into `params`, whose layout they must have.
+///
+/// # Errors
+/// The first tensor that is missing or has other dimensions.
+pub fn read_weights(document: &Document, params: &mut Params<f32>) -> std::result::Result<(), ModelError> {
+    let layout = params.layout().clone();
+    for t in layout.tensors() {
+        document.copy_f32(&t.name, &t.dims, t.slot.of_mut(params))?;
+    }
+    Ok(())
+}
+
+impl<S: Shape<f32>, T: Task<S> + Send> Trainer<'_, S, T>
+where
+    S::State: Carry<f32>,
+{
+    pub(super) fn save_checkpoint(&mut self) -> Result<()> {
+        if let Some(folder) = &self.folder {
+            folder.sync_metrics()?;
+        }
+        let training = Training {
+            progress: self.progress.clone(),
+            position: self.task.position(),
+            data: self.task.fingerprint(),
+            optimizer_steps: self.optimizer.steps(),
+            average_steps: self.average.as_ref().map_or(0, Average::steps),
+            records: self.records().len(),
+            elapsed_s: (self.config.max_time > Span::ZERO).then(|| self.elapsed_s()),
+        };
+        let mut config = self.task.model_config(self.shape);
+        config["kind"] = "checkpoint".into();
+        config["training"] = to_value(&training)?;
+        let states: Vec<Vec<f32>> = self.engine.states().map(numbers).collect();
+        let mut tensors = weights(&self.params);
+        for (name, values) in self.optimizer.buffers() {
+            tensors.push(flat(format!("training.{name}"), values));
+        }
+        if let Some(average) = &self.average {
+            tensors.push(flat("training.average".into(), &average.values().values));
+        }
+        for (block, values) in states.iter().enumerate() {
+            tensors.push(flat(format!("training.state.{block}"), values));
+        }
+        let document = DocumentWriter { config, tensors };
+        match &self.folder {
+            Some(folder) => folder.save_last(&document),
+            None => {
+                let refused = |error: ModelError| Error::Usage(format!("the checkpoint cannot be made: {error}"));
+                self.kept = document.to_bytes().map_err(refused)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Saves the judged weights as the best model.
+    pub(super) fn save_best(&mut self, scores: &Scores) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let mut config = self.task.model_config(self.shape);
+        config["kind"] = "model".into();
+        let values: serde_json::Map<String, Value> =
+            scores.values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        config["trained"] = json!({"steps": self.progress.step, "epochs": self.task.epochs(), "val": values});
+        let judged = self.average.as_ref().map_or(&self.params, Average::values);
+        folder.save_best(&DocumentWriter { config, tensors: weights(judged) })
+    }
+
+    /// Goes on from a checkpoint of the same settings: afterwards training has the bits of one that never stopped.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the file is no checkpoint of this network; [`Error::Data`] if the data have changed.
+    pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
+        let document = &loaded.document;
+        let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
+        if document.kind() != Kind::Checkpoint {
+            return Err(wrong("is a model, not a checkpoint: it can be run, but not trained on".into()));
+        }
+        let training: Training = serde_json::from_value(document.config()["training"].clone())
+            .map_err(|error| wrong(format!("`training` in its metadata cannot be used: {error}")))?;
+        let data = self.task.fingerprint();
+        if data != training.data {
+            let reason =
+                "was made on other data: what the run began with has changed since; go on with the same".into();
+            return Err(Error::Data { path: loaded.path.clone(), reason });
+        }
+        read_weights(document, &mut self.params).map_err(|error| loaded.error(error))?;
+        let len = self.params.values.len();
+        let read = |name: &str| document.expect_f32(name, &[len]).map_err(|error| loaded.error(error));
+        let names: Vec<&str> = self.optimizer.buffers().into_iter().map(|(name, _)| name).collect();
+        let buffers: Result<Vec<_>> =
+            names.into_iter().map(|name| Ok((name.to_string(), read(&format!("training.{name}"))?))).collect();
+        self.optimizer.restore(training.optimizer_steps, &buffers?).map_err(|error| wrong(error.to_string()))?;
+        if let Some(average) = &mut self.average {
+            let values = read("training.average")?;
+            average.restore(training.average_steps, &values).map_err(|error| wrong(error.to_string()))?;
+        }
+        for (block, state) in self.engine.states_mut().enumerate() {
+            let name = format!("training.state.{block}");
+            let values = document.expect_f32(&name, &[numbers(state).len()]).map_err(|error| loaded.error(error))?;
+            state.read(&values);
+        }
+        self.task.seek(&training.position).map_err(|error| wrong(error.to_string()))?;
+        (self.progress, self.unsaved) = (training.progress, false);
+        self.rewind_metrics(training.records)?;
+        self.elapsed_before_s = match training.elapsed_s {
+            Some(elapsed_s) => elapsed_s,
+            None => self.records().last().map_or(0.0, |record| record.elapsed_s),
+        };
+        Ok(())
+    }
+
+    /// Goes on from the folder's last checkpoint; from the beginning where a run was killed before its first one.
+    ///
+    /// # Errors
+    /// As [`Self::restore`]; where the checkpoint is damaged, the message names the one before it, if that is whole.
+    pub fn resume(&mut self) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let (last, previous) = (folder.path().join(LAST), folder.path().join(PREVIOUS));
+        if !last.exists() && !previous.exists() {
+            return self.rewind_metrics(0);
+        }
+        match model::load(&last) {
+            Ok(loaded) => self.restore(&loaded),
+            Err(Error::Model { path, reason }) if model::load(&previous).is_ok() => {
+                let previous = previous.display();
+                let reason = format!("{reason}; {previous} is whole: to go on from it, copy it over this file");
+                Err(Error::Model { path, reason })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes back to the last checkpoint after training diverged.
+    pub(super) fn return_to_checkpoint(&mut self) -> Result<()> {
+        let elapsed_s = self.elapsed_s();
+        let loaded = match &self.folder {
+            Some(folder) => model::load(&folder.path().join(LAST))?,
+            None => {
+                let refused = |error: ModelError| Error::Usage(format!("the kept checkpoint is damaged: {error}"));
+                let document = Document::parse_owned(self.kept.clone()).map_err(refused)?;
+                Loaded { path: "the kept checkpoint".into(), document }
+            }
+        };
+        self.restore(&loaded)?;
+        // The time lost is not got back.
+        self.elapsed_before_s = elapsed_s - self.started.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+fn flat(name: String, values: &[f32]) -> Tensor<'_> {
+    Tensor { name, dims: vec![values.len()], data: TensorData::F32(values) }
+}
+
+/// A carried state as numbers.
+pub(super) fn numbers<C: Carry<f32>>(state: &C) -> Vec<f32> {
+    let mut numbers = Vec::new();
+    state.write(&mut numbers);
+    numbers
+}
+
+fn to_value(training: &Training) -> Result<Value> {
+    serde_json::to_value(training).map_err(|error| Error::Usage(format!("the checkpoint cannot be made: {error}")))
+}

@@ -1,0 +1,200 @@
+//! What the training loop is told.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::optim::{OptimizerConfig, ScheduleConfig};
+
+/// A length of time as people write it: `90s`, `10m`, `2h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(Duration);
+
+impl Span {
+    /// No time; where a limit is meant, none.
+    pub const ZERO: Span = Span(Duration::ZERO);
+
+    /// Whole seconds.
+    pub const fn from_secs(seconds: u64) -> Span {
+        Span(Duration::from_secs(seconds))
+    }
+
+    /// In seconds.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0.as_secs_f64()
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Span, String> {
+        let wrong = || format!("`{text}` is no duration; write 90s, 10m or 2h");
+        let at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
+        let seconds = match &text[at..] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(wrong()),
+        };
+        let number: f64 = text[..at].parse().map_err(|_| wrong())?;
+        Duration::try_from_secs_f64(number * seconds).map(Span).map_err(|_| wrong())
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Span, String> {
+        text.parse()
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> String {
+        span.to_string()
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, rest) = (self.0.as_secs(), self.0.subsec_nanos());
+        match seconds {
+            _ if rest != 0 => write!(f, "{}s", self.as_secs_f64()),
+            0 => f.write_str("0s"),
+            s if s % 3600 == 0 => write!(f, "{}h", s / 3600),
+            s if s % 60 == 0 => write!(f, "{}m", s / 60),
+            s => write!(f, "{s}s"),
+        }
+    }
+}
+
+/// How often: every so many updates, or every so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EveryWord", into = "EveryWord")]
+pub enum Every {
+    /// Updates.
+    Steps(u64),
+    /// Time.
+    Time(Span),
+}
+
+/// [`Every`] as it stands in a file: a number, or a text.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum EveryWord {
+    Steps(u64),
+    Text(String),
+}
+
+impl TryFrom<EveryWord> for Every {
+    type Error = String;
+
+    fn try_from(word: EveryWord) -> Result<Every, String> {
+        match word {
+            EveryWord::Steps(steps) => Ok(Every::Steps(steps)),
+            EveryWord::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl From<Every> for EveryWord {
+    fn from(every: Every) -> EveryWord {
+        match every {
+            Every::Steps(steps) => EveryWord::Steps(steps),
+            Every::Time(span) => EveryWord::Text(span.to_string()),
+        }
+    }
+}
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Every, String> {
+        match text.parse() {
+            Ok(steps) => Ok(Every::Steps(steps)),
+            Err(_) => text
+                .parse()
+                .map(Every::Time)
+                .map_err(|_| format!("`{text}`: give a number of updates, or a time such as 60s or 10m")),
+        }
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Every::Steps(steps) => steps.fmt(f),
+            Every::Time(span) => span.fmt(f),
+        }
+    }
+}
+
+/// The training loop's settings; `task::Settings` says what each is for.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct TrainConfig {
+    pub seed: u64,
+    pub lr: f64,
+    pub optimizer: OptimizerConfig,
+    pub schedule: ScheduleConfig,
+    pub clip_norm: f64,
+    pub clip_value: f64,
+    pub accumulate: usize,
+    pub average: f64,
+    pub epochs: f64,
+    pub max_steps: u64,
+    pub max_time: Span,
+    pub patience: u32,
+    pub diverged_at: f64,
+    pub log_every: u64,
+    pub val_every: u64,
+    pub checkpoint_every: Every,
+    pub sample_every: u64,
+}
+
+impl TrainConfig {
+    /// How much of the run is done, from 0 to 1, by whichever limit is nearest.
+    pub fn progress(&self, step: u64, epochs: f64, elapsed_s: f64) -> f64 {
+        let mut progress = 0.0f64;
+        if self.epochs > 0.0 {
+            progress = progress.max(epochs / self.epochs);
+        }
+        if self.max_steps > 0 {
+            progress = progress.max(step as f64 / self.max_steps as f64);
+        }
+        if self.max_time > Span::ZERO {
+            progress = progress.max(elapsed_s / self.max_time.as_secs_f64());
+        }
+        progress.min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_written_as_people_write_them() {
+        for (text, seconds) in [("90s", 90.0), ("10m", 600.0), ("2h", 7200.0), ("1.5m", 90.0), ("250ms", 0.25)] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.as_secs_f64(), seconds);
+            assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
+        }
+        assert_eq!(Span::from_secs(5400).to_string(), "90m");
+        for wrong in ["10", "m", "-5s", "10 days", "", "1e99h", "nans"] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_frequency_is_steps_or_time() {
+        assert_eq!("20".parse(), Ok(Every::Steps(20)));
+        assert_eq!("2m".parse(), Ok(Every::Time(Span::from_secs(120))));
+        assert!("often".parse::<Every>().is_err());
+    }
+}

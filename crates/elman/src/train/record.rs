@@ -1,0 +1,77 @@
+//! What a run writes down as it goes: one record a line.
+
+use serde::{Deserialize, Serialize};
+
+/// A line of `metrics.jsonl`. All but the last three fields are the same whenever and wherever the run is made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Updates done.
+    pub step: u64,
+    /// Passes over the data done.
+    pub epoch: f64,
+    /// Targets trained on so far.
+    pub targets: u64,
+    /// Mean training loss since the record before, nats per target; none in a record of a validation alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_nats: Option<f64>,
+    /// Learning rate of the last update.
+    pub lr: f64,
+    /// Global norm of the last gradient, before clipping.
+    pub grad_norm: f64,
+    /// What was measured on held-out data, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_map")]
+    pub val: Vec<(String, f64)>,
+    /// Whether this validation was the best so far.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub best: bool,
+    /// Targets per second since the record before.
+    pub targets_per_s: f64,
+    /// Seconds of training, earlier parts of a resumed run included.
+    pub elapsed_s: f64,
+    /// Seconds since 1970.
+    pub unix_time: u64,
+}
+
+impl Record {
+    /// The same record without what depends on the clock.
+    pub fn without_clock(&self) -> Record {
+        Record { targets_per_s: 0.0, elapsed_s: 0.0, unix_time: 0, ..self.clone() }
+    }
+
+    /// A measured value by name.
+    pub fn val(&self, name: &str) -> Option<f64> {
+        self.val.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
+    }
+}
+
+/// Names and values as a JSON object, in their order.
+mod as_map {
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    use serde::ser::{SerializeMap, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(values: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(values.len()))?;
+        for (name, value) in values {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, f64)>, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Vec<(String, f64)>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of numbers")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}

@@ -1,0 +1,355 @@
+//! The folder of a run: `config.toml`, `metrics.jsonl` and `.csv`, `best`, `last` and `previous.safetensors`, `samples/`.
+//!
+//! One process at a time writes there, held apart by a lock. Everything but the metrics is replaced atomically; the
+//! metrics are appended to, and a checkpoint says how many there were, so that a resumed run cuts off what came after.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::Record;
+use crate::error::{Error, Result};
+use crate::format::atomic::{self, Disk};
+use crate::format::document::DocumentWriter;
+use crate::format::model;
+
+/// The settings, resolved.
+pub const CONFIG: &str = "config.toml";
+/// A record a line.
+pub const METRICS: &str = "metrics.jsonl";
+/// The same as a table.
+pub const TABLE: &str = "metrics.csv";
+/// The model with the best validation.
+pub const BEST: &str = "best.safetensors";
+/// The newest checkpoint.
+pub const LAST: &str = "last.safetensors";
+/// The checkpoint before it.
+pub const PREVIOUS: &str = "previous.safetensors";
+/// Samples over time.
+pub const SAMPLES: &str = "samples";
+const LOCK: &str = "lock";
+
+/// A run's folder, locked.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// Holds the lock until it is dropped.
+    _lock: File,
+    metrics: File,
+}
+
+fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + 'a {
+    move |source| Error::Io { path: path.into(), action, source }
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run.
+    ///
+    /// # Errors
+    /// If it holds a run already, another process works there, or it cannot be written.
+    pub fn create(path: &Path, config: &str) -> Result<RunFolder> {
+        let refuse_a_run = || {
+            if !path.join(CONFIG).exists() {
+                return Ok(());
+            }
+            let path = path.display();
+            let message = format!(
+                "{path} holds a run already; go on with it by `elman train --resume {path}`, or choose another --out"
+            );
+            Err(Error::Usage(message))
+        };
+        refuse_a_run()?;
+        fs::create_dir_all(path).map_err(failed(path, "create"))?;
+        let folder = Self::locked(path)?;
+        // Once more with the lock: another process may have begun and ended a run in between.
+        refuse_a_run()?;
+        atomic::write(&path.join(CONFIG), config.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run to go on with.
+    ///
+    /// # Errors
+    /// If there is no run, or another process works there.
+    pub fn open(path: &Path) -> Result<RunFolder> {
+        config(path)?;
+        Self::locked(path)
+    }
+
+    fn locked(path: &Path) -> Result<RunFolder> {
+        let lock_path = path.join(LOCK);
+        let open = |path: &Path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut lock = open(&lock_path).map_err(failed(&lock_path, "create"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who it is, is a courtesy: that the lock is held is known without.
+                let _ = lock.read_to_string(&mut holder);
+                let message = format!("{}: process {} is training there", path.display(), holder.trim());
+                return Err(Error::Busy(message));
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(&lock_path, "lock")(source)),
+        }
+        let write_holder = |lock: &mut File| {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            lock.write_all(std::process::id().to_string().as_bytes())
+        };
+        write_holder(&mut lock).map_err(failed(&lock_path, "write"))?;
+        atomic::remove_stale(path)?;
+        let samples = path.join(SAMPLES);
+        if samples.is_dir() {
+            atomic::remove_stale(&samples)?;
+        }
+        let metrics = path.join(METRICS);
+        let append = OpenOptions::new().append(true).create(true).open(&metrics);
+        Ok(RunFolder { path: path.into(), _lock: lock, metrics: append.map_err(failed(&metrics, "create"))? })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends a record.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let path = self.path.join(METRICS);
+        let mut line = serde_json::to_string(record).map_err(|e| failed(&path, "write")(e.into()))?;
+        line.push('\n');
+        let wrote = self.metrics.write_all(line.as_bytes());
+        wrote.map_err(|source| atomic::with_need(source, line.len() as u64)).map_err(failed(&path, "write"))
+    }
+
+    /// Replaces the table by these records.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_table(&self, records: &[Record]) -> Result<()> {
+        atomic::write(&self.path.join(TABLE), table(records).as_bytes())
+    }
+
+    /// Returns when the metrics are on the medium.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn sync_metrics(&self) -> Result<()> {
+        self.metrics.sync_data().map_err(failed(&self.path.join(METRICS), "sync"))
+    }
+
+    /// Cuts the metrics back to their first `count` records and returns what is left of them.
+    ///
+    /// # Errors
+    /// If the file is damaged or cannot be written.
+    pub fn rewind(&mut self, count: usize) -> Result<Vec<Record>> {
+        let path = self.path.join(METRICS);
+        let text = fs::read(&path).map_err(failed(&path, "read"))?;
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        let len = ends.take(count).last().unwrap_or(0);
+        self.metrics.set_len(len as u64).map_err(failed(&path, "write"))?;
+        read_metrics(&path)
+    }
+
+    /// Replaces the newest checkpoint; the one it replaces becomes `previous`.
+    ///
+    /// # Errors
+    /// As [`model::save`]; the old checkpoint is then still there.
+    pub fn save_last(&self, document: &DocumentWriter) -> Result<()> {
+        self.save_last_on(&atomic::OsDisk, document)
+    }
+
+    /// As [`Self::save_last`], on any [`Disk`].
+    fn save_last_on(&self, disk: &impl Disk, document: &DocumentWriter) -> Result<()> {
+        let last = self.path.join(LAST);
+        if last.exists() {
+            // A second name for the same file: at no moment is there no checkpoint.
+            let previous = self.path.join(PREVIOUS);
+            let temporary = self.path.join(format!(".{PREVIOUS}.tmp-{}", std::process::id()));
+            let _ = disk.remove(&temporary);
+            let linked = disk.link(&last, &temporary).and_then(|()| disk.rename(&temporary, &previous));
+            // A rename onto another name of the same file does nothing and leaves both names.
+            let _ = disk.remove(&temporary);
+            linked.map_err(failed(&previous, "replace"))?;
+        }
+        model::save_on(disk, &last, document)
+    }
+
+    /// Replaces the best model.
+    ///
+    /// # Errors
+    /// As [`model::save`].
+    pub fn save_best(&self, document: &DocumentWriter) -> Result<()> {
+        model::save(&self.path.join(BEST), document)
+    }
+
+    /// Keeps a sample made after `step` updates.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save_sample(&self, step: u64, text: &str) -> Result<()> {
+        let folder = self.path.join(SAMPLES);
+        fs::create_dir_all(&folder).map_err(failed(&folder, "create"))?;
+        atomic::write(&folder.join(format!("step-{step:08}.txt")), text.as_bytes())
+    }
+}
+
+/// Records as a table with a column for each measure of any of them.
+fn table(records: &[Record]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in records.iter().flat_map(|r| &r.val) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let mut text = String::from("step,epoch,targets,train_nats,lr,grad_norm,targets_per_s,elapsed_s,unix_time");
+    names.iter().for_each(|name| text.push_str(&format!(",{name}")));
+    text.push('\n');
+    let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for r in records {
+        let train = cell(r.train_nats);
+        text.push_str(&format!("{},{},{},{train},{},{}", r.step, r.epoch, r.targets, r.lr, r.grad_norm));
+        text.push_str(&format!(",{},{},{}", r.targets_per_s, r.elapsed_s, r.unix_time));
+        names.iter().for_each(|name| text.push_str(&format!(",{}", cell(r.val(name)))));
+        text.push('\n');
+    }
+    text
+}
+
+/// The settings of a run, as text.
+///
+/// # Errors
+/// If there is no run.
+pub fn config(folder: &Path) -> Result<String> {
+    let path = folder.join(CONFIG);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let reason = format!("holds no run ({CONFIG} is missing); begin one with `elman train FILE --out DIR`");
+            Err(Error::Data { path: folder.into(), reason })
+        }
+        Err(error) => Err(failed(&path, "read")(error)),
+    }
+}
+
+/// The records of a `metrics.jsonl`; a last line that a killed process left unfinished is left out.
+///
+/// # Errors
+/// If it cannot be read, or a line is no record.
+pub fn read_metrics(path: &Path) -> Result<Vec<Record>> {
+    let text = fs::read_to_string(path).map_err(failed(path, "read"))?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut records = Vec::new();
+    for (number, line) in whole.lines().enumerate() {
+        let record = serde_json::from_str(line).map_err(|error| Error::Data {
+            path: path.into(),
+            reason: format!("line {} is no record of a run: {error}", number + 1),
+        })?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::atomic::faulty::{EIO, ENOSPC, Faulty};
+    use serde_json::json;
+
+    fn record(step: u64) -> Record {
+        let val = if step.is_multiple_of(2) { vec![("val_nats".to_string(), 1.5)] } else { vec![] };
+        Record { step, epoch: 0.25, train_nats: Some(0.1 + step as f64), lr: 0.002, val, ..Record::default() }
+    }
+
+    #[test]
+    fn a_run_is_not_begun_twice_in_a_folder_nor_by_two_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("run");
+        let folder = RunFolder::create(&path, "seed = 1\n").unwrap();
+        let message = RunFolder::open(&path).unwrap_err().to_string();
+        assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+        drop(folder);
+        let message = RunFolder::create(&path, "seed = 1\n").unwrap_err().to_string();
+        assert!(message.contains("--resume"), "{message}");
+        assert_eq!(config(&path).unwrap(), "seed = 1\n");
+        RunFolder::open(&path).unwrap();
+        assert!(RunFolder::open(place.path()).unwrap_err().to_string().contains("holds no run"));
+    }
+
+    #[test]
+    fn metrics_are_cut_back_to_the_checkpoint_and_an_unfinished_line_is_left_out() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("run");
+        let mut folder = RunFolder::create(&path, "").unwrap();
+        (1..=2).for_each(|step| folder.append(&record(step)).unwrap());
+        folder.sync_metrics().unwrap();
+        folder.append(&record(3)).unwrap();
+        folder.metrics.write_all(b"{\"step\":4").unwrap();
+        assert_eq!(read_metrics(&path.join(METRICS)).unwrap().len(), 3);
+        assert_eq!(folder.rewind(2).unwrap(), [record(1), record(2)]);
+        folder.append(&record(3)).unwrap();
+        assert_eq!(read_metrics(&path.join(METRICS)).unwrap(), [record(1), record(2), record(3)]);
+        folder.write_table(&[record(1), record(2)]).unwrap();
+        let table = fs::read_to_string(path.join(TABLE)).unwrap();
+        let ends: Vec<&str> = table.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+        assert_eq!(ends, ["val_nats", "", "1.5"]);
+    }
+
+    #[test]
+    fn the_checkpoint_before_is_kept_under_its_own_name() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
+        let save = |n: u64| {
+            folder.save_last(&DocumentWriter { config: json!({"kind": "checkpoint", "n": n}), tensors: vec![] })
+        };
+        (1..=3).for_each(|n| save(n).unwrap());
+        let n = |name: &str| model::load(&folder.path.join(name)).unwrap().document.config()["n"].clone();
+        assert_eq!((n(LAST), n(PREVIOUS)), (json!(3), json!(2)));
+        // A process killed between the two renames leaves both names on one file.
+        fs::remove_file(folder.path.join(PREVIOUS)).unwrap();
+        fs::hard_link(folder.path.join(LAST), folder.path.join(PREVIOUS)).unwrap();
+        save(4).unwrap();
+        assert_eq!((n(LAST), n(PREVIOUS)), (json!(4), json!(3)));
+        let names = fs::read_dir(&folder.path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.contains(".tmp-")).count(), 0);
+    }
+
+    #[test]
+    fn whichever_disk_operation_fails_a_checkpoint_is_left_to_go_on_from() {
+        let document = |n: u64| DocumentWriter { config: json!({"kind": "checkpoint", "n": n}), tensors: vec![] };
+        for errno in [EIO, ENOSPC] {
+            let mut failures = Vec::new();
+            for nth in 1.. {
+                let place = tempfile::tempdir().unwrap();
+                let path = place.path().join("run");
+                let folder = RunFolder::create(&path, "").unwrap();
+                (1..=2).for_each(|n| folder.save_last(&document(n)).unwrap());
+                let disk = Faulty::new(nth, errno);
+                let result = folder.save_last_on(&disk, &document(3));
+                let n = |name: &str| model::load(&path.join(name)).unwrap().document.config()["n"].as_u64().unwrap();
+                let (last, previous) = (n(LAST), n(PREVIOUS));
+                let left = fs::read_dir(&path)
+                    .unwrap()
+                    .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(".tmp-"));
+                assert_eq!(left.count(), 0);
+                let Some(operation) = disk.failed.take() else {
+                    result.unwrap();
+                    assert_eq!((last, previous), (3, 2));
+                    break;
+                };
+                assert!(matches!(result, Err(Error::Io { .. })), "{operation}");
+                // Only the folder's sync comes after the new checkpoint has its name.
+                assert_eq!(last, if operation == "sync_folder" { 3 } else { 2 }, "{operation}");
+                assert!(previous == 1 || previous == 2, "{operation}");
+                // The next save succeeds whatever the failed one left.
+                folder.save_last(&document(4)).unwrap();
+                assert_eq!(n(LAST), 4);
+                failures.push(operation);
+            }
+            let all = ["link", "rename", "create", "write", "sync", "open", "rename", "sync_folder"];
+            assert_eq!(failures, all);
+        }
+    }
+}

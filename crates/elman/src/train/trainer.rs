@@ -1,0 +1,491 @@
+//! The one training loop: forward, backward, clip, update, the next state; validation, checkpoints, and what to do when
+//! training diverges.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::numbers;
+use super::{Carry, Engine, Every, Record, RunFolder, Span, Task, TrainConfig};
+use crate::error::{Error, Result};
+use crate::optim::{Average, Optimizer, Plateau, clip};
+use crate::param::{Grads, Params};
+use crate::shape::Shape;
+use elman_kernels::rows;
+
+/// Returns to the last good state before giving up.
+const ROLLBACKS: u32 = 3;
+/// A loss counts as divergence only if it is also this many times the first one: a hard batch is none.
+const ABOVE_FIRST: f64 = 1.5;
+/// Share of the past in the running mean whose minimum a loss is compared with.
+const SMOOTH: f64 = 0.9;
+/// Validations a run has at least.
+const VALIDATIONS: f64 = 10.0;
+
+/// Everything a run has counted so far; a checkpoint holds it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Updates done.
+    pub step: u64,
+    /// Batches read, `accumulate` for each update.
+    pub batches: u64,
+    /// Targets trained on.
+    pub targets: u64,
+    /// What the learning rate is multiplied by since training diverged; 1 if it never did.
+    pub lr_scale: f64,
+    /// Returns to an earlier state.
+    pub rollbacks: u32,
+    /// Loss of the first batch.
+    pub first_nats: Option<f64>,
+    /// Running mean of the loss.
+    pub smooth_nats: f64,
+    /// Its minimum.
+    pub lowest_nats: f64,
+    /// Since the last record: sum of the updates' losses, targets, updates.
+    pub since_record: (f64, u64, u64),
+    /// Norm of the last gradient.
+    pub grad_norm: f64,
+    /// Learning rate of the last update.
+    pub lr: f64,
+    /// The best validation so far: objective, and the step it was made at.
+    pub best: Option<(f64, u64)>,
+    /// Validations made, and how many since the best one.
+    pub validations: (u64, u32),
+    /// The step of the last validation.
+    pub validated_at: Option<u64>,
+    /// The plateau schedule's memory.
+    pub plateau: Plateau,
+}
+
+/// What the loop tells whoever watches.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A line of metrics.
+    Record(&'a Record),
+    /// A sample of what the network does now.
+    Sample {
+        /// Updates done.
+        step: u64,
+        /// The sample.
+        text: &'a str,
+    },
+    /// A checkpoint is on the disk.
+    Saved {
+        /// Updates done.
+        step: u64,
+    },
+    /// Training diverged; it goes on from the last checkpoint with half the learning rate.
+    RolledBack {
+        /// The update at which it was noticed.
+        at: u64,
+        /// The loss there.
+        loss_nats: f64,
+        /// The update gone back to.
+        to: u64,
+        /// The learning rate's new factor.
+        lr_scale: f64,
+    },
+    /// An update was made; comes often.
+    Step {
+        /// Share of the run that is done, from 0 to 1.
+        progress: f64,
+        /// Mean loss of the update, nats per target.
+        loss_nats: f64,
+        /// Targets trained on in all.
+        targets: u64,
+    },
+}
+
+/// Whoever watches a run.
+pub type Watch<'w> = dyn FnMut(Event) + Send + 'w;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It reached its length.
+    Complete,
+    /// No validation was better for `patience` times.
+    NoProgress,
+    /// Somebody asked it to stop; the state is saved.
+    Stopped,
+}
+
+/// A run: network, task, optimizer and position.
+pub struct Trainer<'a, S: Shape<f32>, T: Task<S>> {
+    pub(super) shape: &'a S,
+    pub(super) task: T,
+    pub(super) config: TrainConfig,
+    pub(super) params: Params<f32>,
+    pub(super) optimizer: Optimizer<f32>,
+    pub(super) average: Option<Average<f32>>,
+    pub(super) engine: Engine<f32, S>,
+    pub(super) progress: Progress,
+    pub(super) folder: Option<RunFolder>,
+    /// Seconds of training before this process.
+    pub(super) elapsed_before_s: f64,
+    /// The last checkpoint, where there is no folder to keep it in.
+    pub(super) kept: Vec<u8>,
+    /// Whether anything has changed since the last checkpoint.
+    pub(super) unsaved: bool,
+    accumulated: Option<Grads<f32>>,
+    batches: Vec<S::Batch>,
+    records: Vec<Record>,
+    pub(super) started: Instant,
+    saved: Instant,
+    validated: Instant,
+    busy: Duration,
+}
+
+impl<'a, S: Shape<f32>, T: Task<S> + Send> Trainer<'a, S, T>
+where
+    S::State: Carry<f32>,
+{
+    /// A run from these weights; with a folder it is written down there.
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub fn new(
+        shape: &'a S,
+        task: T,
+        config: TrainConfig,
+        params: Params<f32>,
+        threads: usize,
+        folder: Option<RunFolder>,
+    ) -> Result<Self> {
+        let engine = Engine::new(shape, task.initial_states(), threads)?;
+        let optimizer = Optimizer::new(config.optimizer.clone(), shape.layout());
+        let average = (config.average > 0.0).then(|| Average::new(config.average, &params));
+        let accumulated = (config.accumulate > 1).then(|| Params::zeros(shape.layout()));
+        let now = Instant::now();
+        Ok(Trainer {
+            shape,
+            task,
+            config,
+            params,
+            optimizer,
+            average,
+            engine,
+            progress: Progress { lr_scale: 1.0, lowest_nats: f64::MAX, ..Progress::default() },
+            folder,
+            elapsed_before_s: 0.0,
+            kept: Vec::new(),
+            unsaved: true,
+            accumulated,
+            batches: Vec::new(),
+            records: Vec::new(),
+            started: now,
+            saved: now,
+            validated: now,
+            busy: Duration::ZERO,
+        })
+    }
+
+    /// The weights.
+    pub fn params(&self) -> &Params<f32> {
+        &self.params
+    }
+
+    /// The weights, to change.
+    pub fn params_mut(&mut self) -> &mut Params<f32> {
+        &mut self.params
+    }
+
+    /// The weights that are validated: averaged, where an average is kept.
+    pub fn judged(&self) -> &Params<f32> {
+        self.average.as_ref().map_or(&self.params, Average::values)
+    }
+
+    /// What has been counted so far.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The lines of metrics so far.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The task.
+    pub fn task(&self) -> &T {
+        &self.task
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> Option<&RunFolder> {
+        self.folder.as_ref()
+    }
+
+    /// Seconds of training, earlier processes of the run included.
+    pub fn elapsed_s(&self) -> f64 {
+        self.elapsed_before_s + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Cuts the metrics back to the records there were at the checkpoint that was returned to.
+    pub(super) fn rewind_metrics(&mut self, records: usize) -> Result<()> {
+        match &mut self.folder {
+            Some(folder) => self.records = folder.rewind(records)?,
+            None => self.records.truncate(records),
+        }
+        Ok(())
+    }
+
+    /// Trains to the end of the run, or until `stop` becomes true; then the state is saved.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when training diverged again after three returns to an earlier state; errors of the disk.
+    pub fn run(&mut self, stop: &AtomicBool, watch: &mut Watch) -> Result<Ending> {
+        // The loop itself runs on one of the pool's threads: so it hands work to the others without a queue between.
+        let pool = self.engine.pool();
+        pool.install(|| self.run_in_pool(stop, watch))
+    }
+
+    fn run_in_pool(&mut self, stop: &AtomicBool, watch: &mut Watch) -> Result<Ending> {
+        let now = Instant::now();
+        (self.started, self.saved, self.validated) = (now, now, now);
+        if self.progress.step == 0 {
+            self.checkpoint(watch)?;
+        }
+        loop {
+            let ending = if self.share_done() >= 1.0 {
+                Some(Ending::Complete)
+            } else if self.config.patience > 0 && self.progress.validations.1 >= self.config.patience {
+                Some(Ending::NoProgress)
+            } else if stop.load(Ordering::Relaxed) {
+                Some(Ending::Stopped)
+            } else {
+                None
+            };
+            if let Some(ending) = ending {
+                // What is not finite is neither validated nor saved: it could not be gone on from.
+                let is_good = self.is_finite()
+                    && (ending == Ending::Stopped
+                        || self.progress.validated_at == Some(self.progress.step)
+                        || self.validate(watch)?);
+                if !is_good {
+                    self.roll_back(f64::NAN, watch)?;
+                    continue;
+                }
+                if self.unsaved {
+                    self.checkpoint(watch)?;
+                }
+                return Ok(ending);
+            }
+            let began = Instant::now();
+            let loss_nats = self.update();
+            self.busy += began.elapsed();
+            if self.has_diverged(loss_nats) {
+                self.roll_back(loss_nats, watch)?;
+                continue;
+            }
+            self.count(loss_nats);
+            watch(Event::Step { progress: self.share_done(), loss_nats, targets: self.progress.targets });
+            let (validate, save) = (self.validation_is_due(), self.checkpoint_is_due());
+            if (validate || save) && !self.is_finite() || validate && !self.validate(watch)? {
+                self.roll_back(f64::NAN, watch)?;
+                continue;
+            }
+            if !validate && self.progress.step.is_multiple_of(self.config.log_every) {
+                self.record(Vec::new(), false, watch)?;
+            }
+            if save {
+                self.checkpoint(watch)?;
+            }
+        }
+    }
+
+    fn share_done(&self) -> f64 {
+        self.config.progress(self.progress.step, self.task.epochs(), self.elapsed_s())
+    }
+
+    /// One update of the weights: `lossFun`, clipping, the optimizer. Returns the mean loss in nats per target, not
+    /// finite if the loss or the gradient is not; the weights are then left alone.
+    pub fn update(&mut self) -> f64 {
+        self.unsaved = true;
+        let share_done = self.share_done();
+        let Trainer { shape, task, config, params, engine, progress, batches, accumulated, .. } = self;
+        let epochs = task.epochs();
+        let mut loss_nats = 0.0;
+        for part in 0..config.accumulate {
+            task.next_batch(progress.batches, batches, &mut engine.states_mut());
+            let dropout = Some((config.seed, progress.batches));
+            loss_nats += engine.loss_and_grad(shape, params, batches, dropout) / config.accumulate as f64;
+            progress.since_record.1 += batches.iter().map(|batch| shape.targets(batch) as u64).sum::<u64>();
+            progress.batches += 1;
+            if let Some(sum) = accumulated {
+                if part == 0 {
+                    sum.zero();
+                }
+                rows::add(&engine.grads().values, &mut sum.values);
+            }
+        }
+        let grads = accumulated.as_mut().unwrap_or_else(|| engine.grads_mut());
+        let share = 1.0 / config.accumulate as f64;
+        let norm = share * clip::global_norm(grads);
+        progress.grad_norm = norm;
+        if !(loss_nats.is_finite() && norm.is_finite()) {
+            return f64::NAN;
+        }
+        let mut scale = share;
+        if config.clip_value > 0.0 {
+            clip::by_value(grads, config.clip_value / share);
+        }
+        if config.clip_norm > 0.0 {
+            scale *= clip::scale_for_norm(norm, config.clip_norm);
+        }
+        let factor = config.schedule.factor(progress.step, epochs, share_done, &progress.plateau);
+        progress.lr = config.lr * factor * progress.lr_scale;
+        self.optimizer.update(params, grads, progress.lr, scale);
+        if let Some(average) = &mut self.average {
+            average.update(params);
+        }
+        progress.step += 1;
+        loss_nats
+    }
+
+    fn has_diverged(&self, loss_nats: f64) -> bool {
+        let Progress { first_nats, lowest_nats, .. } = self.progress;
+        let limit = self.config.diverged_at;
+        let beyond = |first: f64| limit > 0.0 && loss_nats > limit * lowest_nats && loss_nats > ABOVE_FIRST * first;
+        !loss_nats.is_finite() || first_nats.is_some_and(beyond)
+    }
+
+    /// Whether all that a checkpoint holds is finite. A finite gradient can still carry a weight or a moment beyond the
+    /// largest float.
+    fn is_finite(&self) -> bool {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        finite(&self.params.values)
+            && self.optimizer.buffers().into_iter().all(|(_, values)| finite(values))
+            && self.average.as_ref().is_none_or(|average| finite(&average.values().values))
+            && self.engine.states().all(|state| finite(&numbers(state)))
+    }
+
+    /// Takes a good update's loss into the counts.
+    fn count(&mut self, loss_nats: f64) {
+        let progress = &mut self.progress;
+        let smooth = match progress.first_nats {
+            None => loss_nats,
+            Some(_) => SMOOTH * progress.smooth_nats + (1.0 - SMOOTH) * loss_nats,
+        };
+        progress.first_nats.get_or_insert(loss_nats);
+        (progress.smooth_nats, progress.lowest_nats) = (smooth, progress.lowest_nats.min(smooth));
+        progress.since_record.0 += loss_nats;
+        progress.since_record.2 += 1;
+    }
+
+    fn roll_back(&mut self, loss_nats: f64, watch: &mut Watch) -> Result<()> {
+        let (at, rollbacks) = (self.progress.step, self.progress.rollbacks + 1);
+        let lr_scale = self.progress.lr_scale / 2.0;
+        if rollbacks > ROLLBACKS {
+            return Err(Error::Diverged { step: at, loss_nats, times: rollbacks });
+        }
+        self.return_to_checkpoint()?;
+        (self.progress.rollbacks, self.progress.lr_scale) = (rollbacks, lr_scale);
+        watch(Event::RolledBack { at, loss_nats, to: self.progress.step, lr_scale });
+        // Written at once: a run killed now must not forget that it diverged.
+        self.checkpoint(watch)
+    }
+
+    fn validation_is_due(&self) -> bool {
+        let (step, config) = (self.progress.step, &self.config);
+        let every = match config.val_every {
+            0 => {
+                let epoch = self.task.batches_per_epoch() / config.accumulate as f64;
+                let mut run = f64::MAX;
+                if config.epochs > 0.0 {
+                    run = run.min(config.epochs * epoch);
+                }
+                if config.max_steps > 0 {
+                    run = run.min(config.max_steps as f64);
+                }
+                epoch.min((run / VALIDATIONS).ceil()).max(1.0) as u64
+            }
+            every => every,
+        };
+        let late = config.val_every == 0
+            && config.max_time > Span::ZERO
+            && self.validated.elapsed().as_secs_f64() > config.max_time.as_secs_f64() / VALIDATIONS;
+        step.is_multiple_of(every) || late
+    }
+
+    /// Measures the weights; false, and nothing is counted, if what is measured is no number.
+    fn validate(&mut self, watch: &mut Watch) -> Result<bool> {
+        let judged = self.average.as_ref().map_or(&self.params, Average::values);
+        let scores = self.task.validate(self.shape, judged, &self.engine)?;
+        self.validated = Instant::now();
+        let progress = &mut self.progress;
+        let (objective, step) = (scores.objective(), progress.step);
+        if !objective.is_finite() {
+            return Ok(false);
+        }
+        self.unsaved = true;
+        let is_best = progress.best.is_none_or(|(best, _)| objective < best);
+        progress.validated_at = Some(step);
+        progress.validations.0 += 1;
+        progress.validations.1 = if is_best { 0 } else { progress.validations.1 + 1 };
+        progress.plateau.observe(objective, &self.config.schedule);
+        if is_best {
+            progress.best = Some((objective, step));
+            self.save_best(&scores)?;
+        }
+        let sample_every = self.config.sample_every;
+        let sample_is_due = sample_every > 0 && self.progress.validations.0.is_multiple_of(sample_every);
+        self.record(scores.values, is_best, watch)?;
+        if sample_is_due {
+            let judged = self.average.as_ref().map_or(&self.params, Average::values);
+            if let Some(text) = self.task.sample(self.shape, judged, step)? {
+                if let Some(folder) = &self.folder {
+                    folder.save_sample(step, &text)?;
+                }
+                watch(Event::Sample { step, text: &text });
+            }
+        }
+        Ok(true)
+    }
+
+    fn record(&mut self, val: Vec<(String, f64)>, best: bool, watch: &mut Watch) -> Result<()> {
+        let (nats, targets, updates) = std::mem::take(&mut self.progress.since_record);
+        self.progress.targets += targets;
+        let busy_s = std::mem::take(&mut self.busy).as_secs_f64();
+        let has_val = !val.is_empty();
+        let record = Record {
+            step: self.progress.step,
+            epoch: self.task.epochs(),
+            targets: self.progress.targets,
+            train_nats: (updates > 0).then(|| nats / updates as f64),
+            lr: self.progress.lr,
+            grad_norm: self.progress.grad_norm,
+            val,
+            best,
+            targets_per_s: if busy_s > 0.0 { targets as f64 / busy_s } else { 0.0 },
+            elapsed_s: self.elapsed_s(),
+            unix_time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        };
+        self.records.push(record);
+        if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
+            folder.append(record)?;
+            if has_val {
+                folder.write_table(&self.records)?;
+            }
+        }
+        if let Some(record) = self.records.last() {
+            watch(Event::Record(record));
+        }
+        Ok(())
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        match self.config.checkpoint_every {
+            Every::Steps(steps) => self.progress.step.is_multiple_of(steps.max(1)),
+            Every::Time(span) => self.saved.elapsed().as_secs_f64() >= span.as_secs_f64(),
+        }
+    }
+
+    fn checkpoint(&mut self, watch: &mut Watch) -> Result<()> {
+        self.save_checkpoint()?;
+        (self.saved, self.unsaved) = (Instant::now(), false);
+        watch(Event::Saved { step: self.progress.step });
+        Ok(())
+    }
+}

@@ -149,7 +149,9 @@ fn a_weight_that_becomes_nan_is_noticed_within_an_update_and_gone_back_from() {
             trainer.params_mut().values[7] = bad;
             let (seen, ending) = rollbacks(&mut trainer);
             assert_eq!(ending.unwrap(), Ending::Complete);
-            assert_eq!(seen, [(15, 15, 0.5)], "{bad}");
+            // NaN shows in the loss, before the update; an infinite weight may saturate a gate and show only after it.
+            let [(at, to, lr_scale)] = seen[..] else { panic!("{bad}: {seen:?}") };
+            assert!((15..=16).contains(&at) && (to, lr_scale) == (15, 0.5), "{bad}: {seen:?}");
             assert_eq!(trainer.progress().step, 30);
             assert!(trainer.params().values.iter().all(|x| x.is_finite()));
             if in_folder {

@@ -79,7 +79,7 @@ fn main() {
         let mut back = Packed::new();
         back.pack(Mat::new(&w, 4 * h, h));
         row(&filter, format!("lstm/backward/dh/B{b}_H{h}"), (8 * b * h * h) as f64, || {
-            gemm(Mat::new(&start, b, 4 * h), &back, MatMut::new(&mut out, b, h), Start::Zero, &mut scratch);
+            gemm(Mat::new(&start, b, 4 * h), &back, MatMut::new(&mut out, b, h), Start::Zero);
         });
         w_hh.pack_gates(Mat::new(&w[..3 * h * h], 3 * h, h).t(), 3);
         row(&filter, format!("gru/forward/B{b}_H{h}"), (6 * b * h * h) as f64, || {
@@ -98,7 +98,7 @@ fn main() {
         packed.pack(Mat::new(&b, k, n));
         let flops = (2 * m * k * n) as f64;
         row(&filter, format!("gemm/{m}x{k}x{n}"), flops, || {
-            gemm(Mat::new(&a, m, k), &packed, MatMut::new(&mut c, m, n), Start::Zero, &mut scratch);
+            gemm(Mat::new(&a, m, k), &packed, MatMut::new(&mut c, m, n), Start::Zero);
         });
         let mut dw = numbers(n * k);
         row(&filter, format!("gemm/weight_gradient/{n}x{m}x{k}"), flops, || {

@@ -5,14 +5,15 @@ use crate::isa::Isa;
 use crate::mat::{Mat, MatMut};
 use crate::scalar::Scalar;
 use crate::tile::{ForRows, Tiles, for_rows, multiply};
-use crate::vector::{Kernel, Vector};
+use crate::vector::{Kernel, Vector, load, store};
 
 /// Registers in a panel of a plainly packed matrix.
 pub(crate) const PLAIN: usize = 2;
-/// Depth of a block: a panel of the right operand (`DEPTH * 2 * LANES` values) stays in the first-level cache.
-const DEPTH: usize = 256;
-/// Rows of the left operand in a block, which stays in the second-level cache.
-const ROWS: usize = 192;
+/// Depth of a block: few passes over `C`, whose rows are far apart; a panel streams in order, which even the third-level
+/// cache feeds faster than it is used.
+const DEPTH: usize = 1024;
+/// Rows of the left operand in a block: its part over one depth stays in the second-level cache.
+const ROWS: usize = 48;
 
 /// The right operand `[K, N]` of a product, laid out in panels so that the inner loop reads it in order.
 ///
@@ -88,7 +89,7 @@ impl<F: Scalar> Kernel<F> for Pack<'_, '_, F> {
                 let first_unit = p * units_per_panel + if packed.gates == 1 { part * V::LANES } else { 0 };
                 let first_col = if packed.gates == 1 { first_unit } else { part * part_stride + first_unit };
                 let n = units.saturating_sub(first_unit).min(V::LANES);
-                pack_part(b, first_col, n, &mut panel[part * V::LANES..], V::LANES, width);
+                pack_part::<V>(b, first_col, n, &mut panel[part * V::LANES..], width);
             }
         }
     }
@@ -96,29 +97,30 @@ impl<F: Scalar> Kernel<F> for Pack<'_, '_, F> {
 
 /// Copies columns `col..col + n` of `b` into lanes of a panel, zeros into the lanes after them.
 #[inline(always)]
-fn pack_part<F: Scalar>(b: Mat<F>, col: usize, n: usize, panel: &mut [F], lanes: usize, width: usize) {
+fn pack_part<V: Vector>(b: Mat<V::Scalar>, col: usize, n: usize, panel: &mut [V::Scalar], width: usize) {
     for k in 0..b.rows {
-        let to = &mut panel[k * width..k * width + lanes];
+        let to = &mut panel[k * width..k * width + V::LANES];
         if n == 0 {
-            to.fill(F::ZERO);
+            to.fill(V::Scalar::ZERO);
             continue;
         }
         let from = &b.data[k * b.row_stride + col * b.col_stride..];
         if b.col_stride == 1 {
-            to[..n].copy_from_slice(&from[..n]);
-        } else {
-            for (j, x) in to[..n].iter_mut().enumerate() {
-                *x = from[j * b.col_stride];
-            }
+            let from = &from[..n];
+            // SAFETY: `from` has n elements, `to` one register.
+            unsafe { load::<V>(from.as_ptr(), n).store(to.as_mut_ptr()) };
+            continue;
         }
-        to[n..].fill(F::ZERO);
+        for (j, x) in to[..n].iter_mut().enumerate() {
+            *x = from[j * b.col_stride];
+        }
+        to[n..].fill(V::Scalar::ZERO);
     }
 }
 
 /// Working memory of products; grows to the largest and stays.
 #[derive(Clone, Default)]
 pub struct Scratch<F> {
-    a: Buffer<F>,
     b: Packed<F>,
 }
 
@@ -137,7 +139,7 @@ pub enum Start<'a, F> {
 ///
 /// # Panics
 /// If the dimensions do not fit, or if `b` was packed with gates.
-pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>, scratch: &mut Scratch<F>) {
+pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
     assert_eq!(b.gates, 1, "a product needs a plainly packed matrix");
     assert!(
         a.cols == b.depth && a.rows == c.rows && b.cols == c.cols,
@@ -152,7 +154,7 @@ pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>, 
     if let Start::Bias(bias) = start {
         assert_eq!(bias.len(), c.cols, "a bias for each column");
     }
-    F::run(b.isa, Gemm { a, b: &b.data, c, start, pack_a: &mut scratch.a });
+    F::run(b.isa, Gemm { a, b: &b.data, c, start });
 }
 
 /// [`gemm`] with an unpacked `B`, which is packed into `scratch` a block at a time: for operands used once, as in weight
@@ -165,15 +167,14 @@ pub fn gemm_unpacked<F: Scalar>(a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start
     let MatMut { data, rows, cols, row_stride } = c;
     let mut start = start;
     let mut from = 0;
+    let block = b.rows.div_ceil(b.rows.div_ceil(DEPTH).max(1));
     // Blocks of the depth one after the other: the sum keeps its order, the packed block stays in the cache.
     loop {
-        let to = (from + DEPTH).min(b.rows);
+        let to = (from + block).min(b.rows);
         let part = Mat { data: &b.data[(from * b.row_stride).min(b.data.len())..], rows: to - from, ..b };
         let left = Mat { data: &a.data[(from * a.col_stride).min(a.data.len())..], cols: to - from, ..a };
-        let mut packed = core::mem::take(&mut scratch.b);
-        packed.pack(part);
-        gemm(left, &packed, MatMut::strided(&mut *data, rows, cols, row_stride), start, scratch);
-        scratch.b = packed;
+        scratch.b.pack(part);
+        gemm(left, &scratch.b, MatMut::strided(&mut *data, rows, cols, row_stride), start);
         (start, from) = (Start::Add, to);
         if from >= b.rows {
             break;
@@ -186,14 +187,13 @@ struct Gemm<'a, F> {
     b: &'a [F],
     c: MatMut<'a, F>,
     start: Start<'a, F>,
-    pack_a: &'a mut Buffer<F>,
 }
 
 impl<F: Scalar> Kernel<F> for Gemm<'_, F> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) {
-        let Gemm { a, b, c, start, pack_a } = self;
+        let Gemm { a, b, c, start } = self;
         let width = PLAIN * V::LANES;
         let depth = a.cols;
         if depth == 0 {
@@ -202,35 +202,26 @@ impl<F: Scalar> Kernel<F> for Gemm<'_, F> {
         assert!(b.len() >= c.cols.div_ceil(width) * depth * width, "the packed matrix is too short");
         let blocks = depth.div_ceil(DEPTH);
         let block = depth.div_ceil(blocks);
+        let panels = c.cols.div_ceil(width);
+        let to = c.data.as_mut_ptr();
+        let at = |row: usize, col: usize| to.wrapping_add(row * c.row_stride + col);
         for k in (0..depth).step_by(block) {
             let kc = block.min(depth - k);
             for row in (0..a.rows).step_by(ROWS) {
                 let rows = ROWS.min(a.rows - row);
                 let tiles = Tiles::new(rows, V::ROWS_2);
-                let packed = a.col_stride != 1;
-                if packed {
-                    pack_a.resize(rows * kc);
-                    pack_rows(a, row, k, kc, tiles, pack_a);
-                }
-                for panel in 0..c.cols.div_ceil(width) {
+                for panel in 0..panels {
                     let col = panel * width;
                     for (first, m) in tiles.iter() {
                         let tile = Tile::<V> {
-                            // SAFETY: (row + first, k) lies in `a`; packed tiles lie one behind the other.
-                            a: unsafe {
-                                if packed {
-                                    pack_a.as_ptr().add(first * kc)
-                                } else {
-                                    a.data.as_ptr().add((row + first) * a.row_stride + k)
-                                }
-                            },
-                            a_row: if packed { 1 } else { a.row_stride },
-                            a_k: if packed { m } else { 1 },
+                            // SAFETY: (row + first, k) lies in `a`.
+                            a: unsafe { a.data.as_ptr().add((row + first) * a.row_stride + k * a.col_stride) },
+                            a_row: a.row_stride,
+                            a_k: a.col_stride,
                             // SAFETY: the panel's row k lies in `b`, checked above.
                             b: unsafe { b.as_ptr().add((panel * depth + k) * width) },
                             depth: kc,
-                            // SAFETY: the first element of the tile lies in `c`.
-                            c: unsafe { c.data.as_mut_ptr().add((row + first) * c.row_stride + col) },
+                            c: at(row + first, col),
                             c_row: c.row_stride,
                             cols: width.min(c.cols - col),
                             start: match start {
@@ -260,24 +251,6 @@ fn fill<F: Scalar>(c: MatMut<F>, start: Start<F>) {
     }
 }
 
-/// Copies a block of a transposed left operand, tile after tile, each `[kc, rows of the tile]`.
-#[inline(always)]
-fn pack_rows<F: Scalar>(a: Mat<F>, row: usize, k: usize, kc: usize, tiles: Tiles, to: &mut [F]) {
-    for (first, m) in tiles.iter() {
-        let tile = &mut to[first * kc..(first + m) * kc];
-        for (p, out) in tile.chunks_exact_mut(m).enumerate() {
-            let from = &a.data[(row + first) * a.row_stride + (k + p) * a.col_stride..];
-            if a.row_stride == 1 {
-                out.copy_from_slice(&from[..m]);
-            } else {
-                for (r, x) in out.iter_mut().enumerate() {
-                    *x = from[r * a.row_stride];
-                }
-            }
-        }
-    }
-}
-
 /// One register tile of `C`.
 struct Tile<'a, V: Vector> {
     a: *const V::Scalar,
@@ -294,29 +267,38 @@ struct Tile<'a, V: Vector> {
 impl<V: Vector> ForRows for Tile<'_, V> {
     #[inline(always)]
     unsafe fn run<const M: usize>(self) {
-        let full = self.cols == PLAIN * V::LANES;
-        let lanes = |j: usize| self.cols.saturating_sub(j * V::LANES).min(V::LANES);
-        // Past the last column the pointer may leave the slice; it is then used with 0 lanes only.
-        let at = |r: usize, j: usize| self.c.wrapping_add(r * self.c_row + j * V::LANES);
+        // SAFETY: the caller vouches for the tile's rows and columns. A panel whose second register would hold no
+        // column of `C` is multiplied without it.
+        unsafe { if self.cols > V::LANES { self.columns::<M, PLAIN>() } else { self.columns::<M, 1>() } }
+    }
+}
+
+impl<V: Vector> Tile<'_, V> {
+    /// The tile with `N` registers of columns, of which the last may be partial.
+    ///
+    /// # Safety
+    /// `a`, `b` and `c` must reach over `M` rows, the depth, and `(N - 1) * LANES < cols <= N * LANES` columns.
+    #[inline(always)]
+    unsafe fn columns<const M: usize, const N: usize>(self) {
+        let lanes = |j: usize| if j + 1 < N { V::LANES } else { self.cols - j * V::LANES };
         // SAFETY: the caller vouches for the tile's rows and columns; partial registers touch only columns that exist.
         unsafe {
-            let acc: [[V; PLAIN]; M] = match self.start {
-                Start::Zero => [[V::splat(V::Scalar::ZERO); PLAIN]; M],
-                Start::Add if full => core::array::from_fn(|r| core::array::from_fn(|j| V::load(at(r, j)))),
-                Start::Add => core::array::from_fn(|r| core::array::from_fn(|j| V::load_n(at(r, j), lanes(j)))),
-                Start::Bias(bias) => {
-                    let bias = core::array::from_fn(|j| V::load_n(bias.as_ptr().wrapping_add(j * V::LANES), lanes(j)));
-                    [bias; M]
-                }
-            };
-            let acc = multiply::<V, M, PLAIN>(self.depth, self.a, self.a_row, self.a_k, self.b, acc);
+            let at = |r: usize, j: usize| self.c.add(r * self.c_row + j * V::LANES);
+            // The next panel's tile of `C` lies beside this one; it is fetched meanwhile.
             for r in 0..M {
-                for j in 0..PLAIN {
-                    if full {
-                        acc[r][j].store(at(r, j));
-                    } else {
-                        acc[r][j].store_n(at(r, j), lanes(j));
-                    }
+                for j in 0..N {
+                    V::prefetch(self.c.wrapping_add(r * self.c_row + (N + j) * V::LANES));
+                }
+            }
+            let acc: [[V; N]; M] = match self.start {
+                Start::Zero => [[V::splat(V::Scalar::ZERO); N]; M],
+                Start::Add => core::array::from_fn(|r| core::array::from_fn(|j| load(at(r, j), lanes(j)))),
+                Start::Bias(bias) => [core::array::from_fn(|j| load(bias.as_ptr().add(j * V::LANES), lanes(j))); M],
+            };
+            let acc = multiply(self.depth, self.a, self.a_row, self.a_k, self.b, PLAIN * V::LANES, acc);
+            for r in 0..M {
+                for j in 0..N {
+                    store(acc[r][j], at(r, j), lanes(j));
                 }
             }
         }
@@ -350,8 +332,7 @@ mod tests {
                             reference::gemm(a, b, MatMut::strided(&mut want, m, n, n + 1), start);
                             let mut packed = Packed::new();
                             packed.pack_on(isa, b, 1);
-                            let mut scratch = Scratch::default();
-                            gemm(a, &packed, MatMut::strided(&mut c, m, n, n + 1), start, &mut scratch);
+                            gemm(a, &packed, MatMut::strided(&mut c, m, n, n + 1), start);
                             for (i, (got, want)) in c.iter().zip(&want).enumerate() {
                                 assert!(
                                     (got - want).abs() <= 1e-6 * k as f32,
@@ -374,7 +355,7 @@ mod tests {
         let (mut one, mut two) = (numbers(m * n, 7), numbers(m * n, 7));
         let mut packed = Packed::new();
         packed.pack(b);
-        gemm(a, &packed, MatMut::new(&mut one, m, n), Start::Add, &mut scratch);
+        gemm(a, &packed, MatMut::new(&mut one, m, n), Start::Add);
         gemm_unpacked(a, b, MatMut::new(&mut two, m, n), Start::Add, &mut scratch);
         assert_eq!(one, two);
     }
@@ -385,12 +366,11 @@ mod tests {
         let (a, b) = (numbers(m * k, 8), numbers(k * n, 9));
         let mut packed = Packed::new();
         packed.pack(Mat::new(&b, k, n));
-        let mut scratch = Scratch::default();
         let mut all = numbers(m * n, 1);
-        gemm(Mat::new(&a, m, k), &packed, MatMut::new(&mut all, m, n), Start::Zero, &mut scratch);
+        gemm(Mat::new(&a, m, k), &packed, MatMut::new(&mut all, m, n), Start::Zero);
         for r in 0..m {
             let mut one = numbers(n, 2);
-            gemm(Mat::new(&a[r * k..], 1, k), &packed, MatMut::new(&mut one, 1, n), Start::Zero, &mut scratch);
+            gemm(Mat::new(&a[r * k..], 1, k), &packed, MatMut::new(&mut one, 1, n), Start::Zero);
             assert_eq!(one, all[r * n..(r + 1) * n]);
         }
     }
@@ -404,7 +384,7 @@ mod tests {
             packed
         };
         let mut scratch = Scratch::default();
-        gemm(Mat::new(&[], 2, 0), &packed, MatMut::new(&mut c, 2, 3), Start::Add, &mut scratch);
+        gemm(Mat::new(&[], 2, 0), &packed, MatMut::new(&mut c, 2, 3), Start::Add);
         assert_eq!(c, [5.0; 6]);
         gemm_unpacked(
             Mat::new(&[], 2, 0),

@@ -2,10 +2,11 @@
 
 use crate::vector::Vector;
 
-/// `acc[r][j] += sum_k a[r * a_row + k * a_k] * b[k][j]` for `k` ascending; `b` is `[depth, N * LANES]`.
+/// `acc[r][j] += sum_k a[r * a_row + k * a_k] * b[k][j]` for `k` ascending; row `k` of `b`, `N * LANES`
+/// elements, begins at `k * b_k`.
 ///
 /// # Safety
-/// `a` must be readable at every `r * a_row + k * a_k`, `b` for `depth * N * LANES` elements.
+/// `a` must be readable at every `r * a_row + k * a_k`, `b` over all its rows.
 #[inline(always)]
 pub(crate) unsafe fn multiply<V: Vector, const M: usize, const N: usize>(
     depth: usize,
@@ -13,13 +14,14 @@ pub(crate) unsafe fn multiply<V: Vector, const M: usize, const N: usize>(
     a_row: usize,
     a_k: usize,
     b: *const V::Scalar,
+    b_k: usize,
     mut acc: [[V; N]; M],
 ) -> [[V; N]; M] {
     for k in 0..depth {
         // SAFETY: the caller vouches for both operands over the whole depth.
         unsafe {
             let a = a.add(k * a_k);
-            let b = b.add(k * N * V::LANES);
+            let b = b.add(k * b_k);
             // The shorter side is held in registers, the longer one passes through.
             if M <= N {
                 let rows: [V; M] = core::array::from_fn(|r| V::splat(*a.add(r * a_row)));

@@ -42,6 +42,8 @@ pub trait Vector: Copy {
     /// # Safety
     /// `p` must be valid for writing `n` elements.
     unsafe fn store_n(self, p: *mut Self::Scalar, n: usize);
+    /// Asks for the cache line at `p`, which is about to be read and written; any address will do.
+    fn prefetch(p: *const Self::Scalar);
     /// `self + b`.
     fn add(self, b: Self) -> Self;
     /// `self - b`.
@@ -84,4 +86,24 @@ pub trait Kernel<F: Scalar> {
     type Output;
     /// The body.
     fn run<V: Vector<Scalar = F>>(self) -> Self::Output;
+}
+
+/// Reads `n` lanes: without a mask where the register is full.
+///
+/// # Safety
+/// `p` must be valid for reading `n` elements.
+#[inline(always)]
+pub(crate) unsafe fn load<V: Vector>(p: *const V::Scalar, n: usize) -> V {
+    // SAFETY: the caller vouches.
+    unsafe { if n == V::LANES { V::load(p) } else { V::load_n(p, n) } }
+}
+
+/// Writes `n` lanes: without a mask where the register is full.
+///
+/// # Safety
+/// `p` must be valid for writing `n` elements.
+#[inline(always)]
+pub(crate) unsafe fn store<V: Vector>(v: V, p: *mut V::Scalar, n: usize) {
+    // SAFETY: the caller vouches.
+    unsafe { if n == V::LANES { v.store(p) } else { v.store_n(p, n) } }
 }

@@ -11,6 +11,7 @@ use std::io::{BufRead, Write, stdout};
 use std::time::Instant;
 
 use elman::cell::{CellKind, Order, Steps};
+use elman::optim::{Optimizer, OptimizerConfig, clip};
 use elman::param::Params;
 use elman::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
 use elman::train::{Engine, blocks};
@@ -18,7 +19,7 @@ use elman_kernels::{Isa, peak};
 use safetensors::SafeTensors;
 
 /// The learning rate of Adam, PyTorch's default.
-const LR: f32 = 1e-3;
+const LR: f64 = 1e-3;
 /// The norm that gradients are clipped to.
 const CLIP_NORM: f64 = 5.0;
 
@@ -28,8 +29,7 @@ struct Run {
     params: Params<f32>,
     engine: Engine<f32, Synced>,
     batches: Vec<SyncedBatch<f32>>,
-    moments: Vec<[f32; 2]>,
-    step: i32,
+    optimizer: Optimizer<f32>,
 }
 
 impl Run {
@@ -67,24 +67,19 @@ impl Run {
         let batches = divide(&tokens, &lengths.iter().map(|&n| n as usize).collect::<Vec<_>>());
         let states = batches.iter().map(|b| shape.zero_state(b.steps.batch())).collect();
         let engine = Engine::new(&shape, states, threads)?;
-        let moments = vec![[0.0; 2]; params.values.len()];
-        Ok(Run { shape, params, engine, batches, moments, step: 0 })
+        let optimizer = Optimizer::new(OptimizerConfig::default(), shape.layout());
+        Ok(Run { shape, params, engine, batches, optimizer })
     }
 
     /// One training step: the loss in nats per character before it, and the norm of its gradient.
     fn step(&mut self) -> (f64, f64) {
         let loss_nats = self.engine.loss_and_grad(&self.shape, &self.params, &self.batches, None);
-        let grads = &self.engine.grads().values;
-        let norm = grads.iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
-        let scale = (CLIP_NORM / norm).min(1.0) as f32;
-        self.step += 1;
-        let (c1, c2) = (1.0 - 0.9f32.powi(self.step), 1.0 - 0.999f32.powi(self.step));
-        for ((w, g), [m, v]) in self.params.values.iter_mut().zip(grads).zip(&mut self.moments) {
-            let g = g * scale;
-            *m += 0.1 * (g - *m);
-            *v += 0.001 * (g * g - *v);
-            *w -= LR * (*m / c1) / ((*v / c2).sqrt() + 1e-8);
-        }
+        let (engine, params, optimizer) = (&self.engine, &mut self.params, &mut self.optimizer);
+        let norm = engine.install(|| {
+            let norm = clip::global_norm(engine.grads());
+            optimizer.update(params, engine.grads(), LR, clip::scale_for_norm(norm, CLIP_NORM));
+            norm
+        });
         (loss_nats, norm)
     }
 

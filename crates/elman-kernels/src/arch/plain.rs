@@ -64,6 +64,8 @@ macro_rules! plain {
             }
         }
         #[inline(always)]
+        fn prefetch(_: *const $type) {}
+        #[inline(always)]
         fn add(self, b: Self) -> Self {
             self.zip(b, |x, y| x + y)
         }

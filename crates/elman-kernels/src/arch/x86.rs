@@ -66,6 +66,11 @@ macro_rules! same_but_for_width {
             unsafe { $store(p, self.0) }
         }
         #[inline(always)]
+        fn prefetch(p: *const f32) {
+            // SAFETY: a prefetch touches no memory that the program can see, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+        #[inline(always)]
         fn add(self, b: Self) -> Self {
             // SAFETY: see the impl.
             Self(unsafe { $add(self.0, b.0) })

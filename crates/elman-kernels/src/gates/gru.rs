@@ -7,13 +7,13 @@
 //! A row of the gates has four parts, `r, z, n, q`, so that both halves of the gradient lie in it: `da` of the input
 //! product is `r, z, n`, that of the recurrent product `r, z, q`. In the reset-before form the fourth part is `r h_prev`.
 
-use super::{Epilogue, load, recurrent, registers, store};
+use super::{Epilogue, recurrent, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
-use crate::vector::{Kernel, Vector};
+use crate::vector::{Kernel, Vector, load, store};
 
-/// Forward over `B` rows. `a` `[B, 4H]` holds in its first three parts `W_xh x + b` (for `n` without `b_hn`) and becomes
+/// Forward over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds in its first three parts `W_xh x + b` (for `n` without `b_hn`) and becomes
 /// `r, z, n, q`; writes `h` `[B, H]` from `h_prev` `[B, H]`. `w_hh` is packed with three gates; `b_hn` `[H]`.
 ///
 /// # Panics
@@ -22,10 +22,11 @@ pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F
     let hidden = w_hh.depth();
     assert!(w_hh.gates == 3 && w_hh.cols() == 3 * hidden, "the weights are not packed for a GRU");
     assert!(
-        h.len() == h_prev.len() && a.len() == 4 * h.len() && h.len().is_multiple_of(hidden) && b_hn.len() == hidden,
-        "states and gates of a GRU step differ in rows"
+        h.len() == h_prev.len() && h.len().is_multiple_of(hidden) && b_hn.len() == hidden,
+        "states of a GRU step differ in rows"
     );
-    F::run(w_hh.isa, Forward { w_hh, b_hn, h_prev, a, h, hidden });
+    let stride = stride_of(a.len(), h.len() / hidden, 4 * hidden);
+    F::run(w_hh.isa, Forward { w_hh, b_hn, h_prev, a, stride, h, hidden });
 }
 
 struct Forward<'a, F> {
@@ -33,6 +34,7 @@ struct Forward<'a, F> {
     b_hn: &'a [F],
     h_prev: &'a [F],
     a: &'a mut [F],
+    stride: usize,
     h: &'a mut [F],
     hidden: usize,
 }
@@ -50,6 +52,7 @@ impl<F: Scalar> Kernel<F> for Forward<'_, F> {
             b_hn: self.b_hn.as_ptr(),
             h_prev: self.h_prev.as_ptr(),
             a: self.a.as_mut_ptr(),
+            stride: self.stride,
             h: self.h.as_mut_ptr(),
         };
         // SAFETY: `forward` checked all lengths against `rows` and `hidden`.
@@ -64,6 +67,7 @@ struct End<V: Vector> {
     b_hn: *const V::Scalar,
     h_prev: *const V::Scalar,
     a: *mut V::Scalar,
+    stride: usize,
     h: *mut V::Scalar,
 }
 
@@ -74,8 +78,16 @@ impl<V: Vector> Epilogue<V, 3> for End<V> {
         let n = V::LANES.min(self.hidden - unit);
         // SAFETY: row and unit lie within the step; each part of a row has `hidden` elements, the bias as many.
         unsafe {
-            let part = |g: usize| load(self.a.add((row * 4 + g) * self.hidden + unit), n);
+            let part = |g: usize| load(self.a.add(row * self.stride + g * self.hidden + unit), n);
             [part(0), part(1), load(self.b_hn.add(unit), n)]
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, panel: usize) {
+        let unit = panel * V::LANES;
+        for g in 0..4 {
+            V::prefetch(self.a.wrapping_add(row * self.stride + g * self.hidden + unit));
         }
     }
 
@@ -86,7 +98,7 @@ impl<V: Vector> Epilogue<V, 3> for End<V> {
         let n = V::LANES.min(hidden - unit);
         // SAFETY: as in `start`; states have `hidden` elements in a row.
         unsafe {
-            let part = |g: usize| self.a.add((row * 4 + g) * hidden + unit);
+            let part = |g: usize| self.a.add(row * self.stride + g * hidden + unit);
             let (r, z) = (r.sigmoid(), z.sigmoid());
             let candidate = r.mul_add(q, load(part(2), n)).tanh();
             let h_prev: V = load(self.h_prev.add(row * hidden + unit), n);
@@ -109,17 +121,16 @@ trait Pointwise<F: Scalar> {
 struct OverRows<'a, F, P> {
     hidden: usize,
     a: &'a mut [F],
+    stride: usize,
     h_prev: &'a [F],
     x: &'a mut [F],
     body: P,
 }
 
 fn over_rows<F: Scalar, P: Pointwise<F>>(isa: Isa, hidden: usize, a: &mut [F], h_prev: &[F], x: &mut [F], body: P) {
-    assert!(
-        x.len() == h_prev.len() && a.len() == 4 * x.len() && x.len().is_multiple_of(hidden),
-        "states and gates of a GRU step differ in rows"
-    );
-    F::run(isa, OverRows { hidden, a, h_prev, x, body });
+    assert!(x.len() == h_prev.len() && x.len().is_multiple_of(hidden), "states of a GRU step differ in rows");
+    let stride = stride_of(a.len(), x.len() / hidden, 4 * hidden);
+    F::run(isa, OverRows { hidden, a, stride, h_prev, x, body });
 }
 
 impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
@@ -131,9 +142,9 @@ impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
             registers::<V>(hidden, |unit, n| {
                 let at = row * hidden + unit;
                 let a = self.a.as_mut_ptr();
-                // SAFETY: `over_rows` checked that the states have this row and `a` four times as much.
+                // SAFETY: `over_rows` checked that the states and `a` have this row.
                 unsafe {
-                    let part = |g: usize| a.add((row * 4 + g) * hidden + unit);
+                    let part = |g: usize| a.add(row * self.stride + g * hidden + unit);
                     let parts = [0, 1, 2, 3].map(|g| load::<V>(part(g), n));
                     let h_prev = load(self.h_prev.as_ptr().add(at), n);
                     let x = load(self.x.as_ptr().add(at), n);

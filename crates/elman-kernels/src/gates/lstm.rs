@@ -3,13 +3,13 @@
 //! Gates stand in the order `i, f, g, o`. With peepholes (Gers & Schmidhuber 2000) `p` `[3H]`, `a_i += p_i c_prev`,
 //! `a_f += p_f c_prev`, `a_o += p_o c`.
 
-use super::{Epilogue, load, recurrent, registers, store};
+use super::{Epilogue, recurrent, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
-use crate::vector::{Kernel, Vector};
+use crate::vector::{Kernel, Vector, load, store};
 
-/// Forward over `B` rows. `a` `[B, 4H]` holds `W_xh x + b` and becomes the activated gates; writes `c` and `h` `[B, H]`
+/// Forward over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds `W_xh x + b` and becomes the activated gates; writes `c` and `h` `[B, H]`
 /// from `h_prev` and `c_prev` `[B, H]`. `w_hh` is packed with four gates.
 ///
 /// # Panics
@@ -27,11 +27,12 @@ pub fn forward<F: Scalar>(
     let rows = h.len() / hidden;
     assert!(w_hh.gates == 4 && w_hh.cols() == 4 * hidden, "the weights are not packed for an LSTM");
     assert!(
-        h.len() == rows * hidden && [h_prev.len(), c_prev.len(), c.len()] == [h.len(); 3] && a.len() == 4 * h.len(),
-        "states and gates of an LSTM step differ in rows"
+        h.len() == rows * hidden && [h_prev.len(), c_prev.len(), c.len()] == [h.len(); 3],
+        "states of an LSTM step differ in rows"
     );
+    let stride = stride_of(a.len(), rows, 4 * hidden);
     assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
-    F::run(w_hh.isa, Forward { w_hh, peephole, h_prev, c_prev, a, c, h, hidden });
+    F::run(w_hh.isa, Forward { w_hh, peephole, h_prev, c_prev, a, stride, c, h, hidden });
 }
 
 struct Forward<'a, F> {
@@ -40,6 +41,7 @@ struct Forward<'a, F> {
     h_prev: &'a [F],
     c_prev: &'a [F],
     a: &'a mut [F],
+    stride: usize,
     c: &'a mut [F],
     h: &'a mut [F],
     hidden: usize,
@@ -55,6 +57,7 @@ impl<F: Scalar> Kernel<F> for Forward<'_, F> {
             peephole: self.peephole.map(<[F]>::as_ptr),
             c_prev: self.c_prev.as_ptr(),
             a: self.a.as_mut_ptr(),
+            stride: self.stride,
             c: self.c.as_mut_ptr(),
             h: self.h.as_mut_ptr(),
         };
@@ -73,6 +76,7 @@ struct End<V: Vector> {
     peephole: Option<*const V::Scalar>,
     c_prev: *const V::Scalar,
     a: *mut V::Scalar,
+    stride: usize,
     c: *mut V::Scalar,
     h: *mut V::Scalar,
 }
@@ -83,7 +87,16 @@ impl<V: Vector> Epilogue<V, 4> for End<V> {
         let unit = panel * V::LANES;
         let n = V::LANES.min(self.hidden - unit);
         // SAFETY: row and unit lie within the step; each gate's row has `hidden` elements.
-        core::array::from_fn(|g| unsafe { load(self.a.add((row * 4 + g) * self.hidden + unit), n) })
+        core::array::from_fn(|g| unsafe { load(self.a.add(row * self.stride + g * self.hidden + unit), n) })
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, panel: usize) {
+        let unit = panel * V::LANES;
+        for g in 0..4 {
+            V::prefetch(self.a.wrapping_add(row * self.stride + g * self.hidden + unit));
+        }
+        V::prefetch(self.c_prev.wrapping_add(row * self.hidden + unit));
     }
 
     #[inline(always)]
@@ -107,13 +120,13 @@ impl<V: Vector> Epilogue<V, 4> for End<V> {
             store(c, self.c.add(row * hidden + unit), n);
             store(o.mul(c.tanh()), self.h.add(row * hidden + unit), n);
             for (gate, value) in [i, f, g, o].into_iter().enumerate() {
-                store(value, self.a.add((row * 4 + gate) * hidden + unit), n);
+                store(value, self.a.add(row * self.stride + gate * hidden + unit), n);
             }
         }
     }
 }
 
-/// The pointwise half of a backward step over `B` rows. `a` `[B, 4H]` holds the activated gates and becomes `da`; `dh`
+/// The pointwise half of a backward step over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds the activated gates and becomes `da`; `dh`
 /// `[B, H]` is dL/dh_t in full; `dc` `[B, H]` is dL/dc_t as it comes from `t + 1` and becomes dL/dc_{t-1}.
 ///
 /// # Panics
@@ -141,19 +154,19 @@ pub(crate) fn backward_on<F: Scalar>(
     dc: &mut [F],
 ) {
     assert!(
-        [c_prev.len(), c.len(), dc.len()] == [dh.len(); 3]
-            && a.len() == 4 * dh.len()
-            && dh.len().is_multiple_of(hidden),
-        "states and gates of an LSTM step differ in rows"
+        [c_prev.len(), c.len(), dc.len()] == [dh.len(); 3] && dh.len().is_multiple_of(hidden),
+        "states of an LSTM step differ in rows"
     );
+    let stride = stride_of(a.len(), dh.len() / hidden, 4 * hidden);
     assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
-    F::run(isa, Backward { hidden, peephole, a, c_prev, c, dh, dc });
+    F::run(isa, Backward { hidden, peephole, a, stride, c_prev, c, dh, dc });
 }
 
 struct Backward<'a, F> {
     hidden: usize,
     peephole: Option<&'a [F]>,
     a: &'a mut [F],
+    stride: usize,
     c_prev: &'a [F],
     c: &'a [F],
     dh: &'a [F],
@@ -171,7 +184,7 @@ impl<F: Scalar> Kernel<F> for Backward<'_, F> {
                 let at = row * hidden + unit;
                 // SAFETY: `backward` checked that every state has this row and `a` four times as much.
                 unsafe {
-                    let gate = |g: usize| self.a.as_ptr().add((row * 4 + g) * hidden + unit);
+                    let gate = |g: usize| self.a.as_ptr().add(row * self.stride + g * hidden + unit);
                     let [i, f, g, o]: [V; 4] = [0, 1, 2, 3].map(|g| load(gate(g), n));
                     let c_prev: V = load(self.c_prev.as_ptr().add(at), n);
                     let tanh_c = load::<V>(self.c.as_ptr().add(at), n).tanh();
@@ -193,7 +206,7 @@ impl<F: Scalar> Kernel<F> for Backward<'_, F> {
                     }
                     store(dc_prev, self.dc.as_mut_ptr().add(at), n);
                     for (gate, value) in [da_i, da_f, da_g, da_o].into_iter().enumerate() {
-                        store(value, self.a.as_mut_ptr().add((row * 4 + gate) * hidden + unit), n);
+                        store(value, self.a.as_mut_ptr().add(row * self.stride + gate * hidden + unit), n);
                     }
                 }
             });

@@ -13,6 +13,13 @@ use crate::vector::Vector;
 /// Rows carried through one pass over the weights.
 const ROWS: usize = 32;
 
+/// Elements from one row of gates to the next where `len` elements hold `rows` rows of at least `width`.
+fn stride_of(len: usize, rows: usize, width: usize) -> usize {
+    let stride = len.checked_div(rows).unwrap_or(width);
+    assert!(stride >= width && len == rows * stride, "states and gates of a step differ in rows");
+    stride
+}
+
 /// Where a recurrent product starts and what ends it, for `G` registers of one row and one panel.
 pub(crate) trait Epilogue<V: Vector, const G: usize> {
     /// The pre-activations before the recurrent product.
@@ -20,6 +27,8 @@ pub(crate) trait Epilogue<V: Vector, const G: usize> {
     /// # Safety
     /// `row` and `panel` must lie within the step's.
     unsafe fn start(&self, row: usize, panel: usize) -> [V; G];
+    /// Fetches what `start` will read; the row or panel may lie behind the last.
+    fn prefetch(&self, row: usize, panel: usize);
     /// Takes the finished pre-activations.
     ///
     /// # Safety
@@ -49,7 +58,8 @@ pub(crate) unsafe fn recurrent<V: Vector, const G: usize, E: Epilogue<V, G>>(
     let block = depth.div_ceil(blocks.max(1));
     let mut waiting = [[MaybeUninit::<V>::uninit(); G]; ROWS];
     for first_row in (0..rows).step_by(ROWS) {
-        let tiles = Tiles::new(ROWS.min(rows - first_row), max);
+        let end_row = rows.min(first_row + ROWS);
+        let tiles = Tiles::new(end_row - first_row, max);
         for panel in 0..panels {
             for k in (0..depth).step_by(block) {
                 for (first, m) in tiles.iter() {
@@ -63,6 +73,8 @@ pub(crate) unsafe fn recurrent<V: Vector, const G: usize, E: Epilogue<V, G>>(
                         depth: block.min(depth - k),
                         is_first: k == 0,
                         is_last: k + block >= depth,
+                        ends_panel: row + m == end_row,
+                        first_row,
                         row,
                         panel,
                         waiting: waiting[first..].as_mut_ptr(),
@@ -83,6 +95,10 @@ struct Tile<'a, V: Vector, const G: usize, E> {
     depth: usize,
     is_first: bool,
     is_last: bool,
+    /// Whether the next tile is one of the next panel.
+    ends_panel: bool,
+    /// The first row of the pass.
+    first_row: usize,
     row: usize,
     panel: usize,
     waiting: *mut [MaybeUninit<V>; G],
@@ -95,6 +111,14 @@ impl<V: Vector, const G: usize, E: Epilogue<V, G>> ForRows for Tile<'_, V, G, E>
         // SAFETY: the caller vouches for the operands; `waiting` was written by the block before when this is not the
         // first one.
         unsafe {
+            if self.is_first {
+                // The tile after this one: the next rows of the panel, or the first rows of the next.
+                let (row, panel) =
+                    if self.ends_panel { (self.first_row, self.panel + 1) } else { (self.row + M, self.panel) };
+                for r in 0..M {
+                    self.epilogue.prefetch(row + r, panel);
+                }
+            }
             let mut acc = [[V::splat(V::Scalar::default()); G]; M];
             for r in 0..M {
                 acc[r] = if self.is_first {
@@ -103,7 +127,7 @@ impl<V: Vector, const G: usize, E: Epilogue<V, G>> ForRows for Tile<'_, V, G, E>
                     (*self.waiting.add(r)).map(|v| v.assume_init())
                 };
             }
-            let acc = multiply::<V, M, G>(self.depth, self.h_prev, self.stride, 1, self.weights, acc);
+            let acc = multiply(self.depth, self.h_prev, self.stride, 1, self.weights, G * V::LANES, acc);
             for r in 0..M {
                 if self.is_last {
                     self.epilogue.finish(self.row + r, self.panel, acc[r]);
@@ -121,26 +145,6 @@ pub(crate) fn registers<V: Vector>(hidden: usize, mut f: impl FnMut(usize, usize
     for unit in (0..hidden).step_by(V::LANES) {
         f(unit, V::LANES.min(hidden - unit));
     }
-}
-
-/// Reads `n` lanes: without a mask where the register is full.
-///
-/// # Safety
-/// `p` must be valid for reading `n` elements.
-#[inline(always)]
-pub(crate) unsafe fn load<V: Vector>(p: *const V::Scalar, n: usize) -> V {
-    // SAFETY: the caller vouches.
-    unsafe { if n == V::LANES { V::load(p) } else { V::load_n(p, n) } }
-}
-
-/// Writes `n` lanes: without a mask where the register is full.
-///
-/// # Safety
-/// `p` must be valid for writing `n` elements.
-#[inline(always)]
-pub(crate) unsafe fn store<V: Vector>(v: V, p: *mut V::Scalar, n: usize) {
-    // SAFETY: the caller vouches.
-    unsafe { if n == V::LANES { v.store(p) } else { v.store_n(p, n) } }
 }
 
 /// The SIMD bodies against the same formulas in f64 (which the training crate holds to finite differences and PyTorch).

@@ -1,10 +1,10 @@
 //! Elman's simple recurrent network, one step: `h = tanh(a)` or `relu(a)` with `a = W_xh x + W_hh h_prev + b`.
 
-use super::{Epilogue, load, recurrent, registers, store};
+use super::{Epilogue, recurrent, registers};
 use crate::gemm::{PLAIN, Packed};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
-use crate::vector::{Kernel, Vector};
+use crate::vector::{Kernel, Vector, load, store};
 
 /// The nonlinearity of a simple recurrent network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,13 @@ impl<V: Vector> Epilogue<V, PLAIN> for End<V> {
             // SAFETY: row and unit lie within the step; where n is 0 nothing is read.
             unsafe { load(self.h.wrapping_add(row * self.hidden + unit), n) }
         })
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, panel: usize) {
+        for part in 0..PLAIN {
+            V::prefetch(self.h.wrapping_add(row * self.hidden + (panel * PLAIN + part) * V::LANES));
+        }
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use elman_kernels::step::{Panels, Precision, Start};
-use elman_kernels::{Mat, MatMut, Packed, Scratch, gemm};
+use elman_kernels::{Mat, MatMut, Packed, gemm};
 
 use super::{Input, Source, Weights};
 
@@ -49,7 +49,6 @@ impl Product {
                     &packed,
                     MatMut::new(&mut table, vocab, rows.len()),
                     elman_kernels::Start::Bias(&bias),
-                    &mut Scratch::default(),
                 );
                 (Mat::new(&[], rows.len(), 0), table)
             }

@@ -4,7 +4,8 @@ use elman_kernels::Scalar;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cell, Gru, Input, Lstm, Nonlinearity, Prepared, Reset, Rnn, Source, State, Steps, Tape, Weights, gru, lstm,
+    Cell, Gru, Input, InputGrad, Lstm, Nonlinearity, Prepared, Reset, Rnn, Source, State, Steps, Tape, Weights, gru,
+    lstm,
 };
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
@@ -142,7 +143,7 @@ impl Cell for AnyCell {
         dh: &[F],
         dstate: &mut State<F>,
         grads: &mut Grads<F>,
-        dx: Option<&mut [F]>,
+        dx: InputGrad<F>,
     ) {
         match self {
             AnyCell::Rnn(cell) => cell.backward(params, prepared, x, steps, tape, dh, dstate, grads, dx),

@@ -9,7 +9,7 @@
 use elman_kernels::{Mat, MatMut, Scalar, Start, gates::gru, gemm, rows};
 
 use super::source::pack_back;
-use super::{Cell, Input, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
+use super::{Cell, Input, InputGrad, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
 use crate::param::{Grads, Params};
 
 /// Gates of the cell.
@@ -74,24 +74,23 @@ impl Cell for Gru {
     ) {
         let hidden = self.weights.hidden;
         tape.begin(steps, hidden, PARTS, state);
-        let width = PARTS * hidden;
-        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, width, &mut tape.scratch);
+        let stride = tape.stride;
+        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, stride);
         for t in 0..steps.len() {
             let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
-            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            let a = part_mut(&mut tape.gates, steps.range(t), stride);
             if self.reset == Reset::After {
                 gru::forward(&prepared.w_hh, &prepared.b_hn, h_prev, a, h);
                 continue;
             }
             let n = steps.active(t);
-            let scratch = &mut tape.scratch;
-            let r_z = MatMut::strided(a, n, 2 * hidden, width);
-            gemm(Mat::new(h_prev, n, hidden), &prepared.w_hh, r_z, Start::Add, scratch);
+            let r_z = MatMut::strided(a, n, 2 * hidden, stride);
+            gemm(Mat::new(h_prev, n, hidden), &prepared.w_hh, r_z, Start::Add);
             gru::reset(hidden, a, h_prev, h);
             // The fourth part, r h_{t-1}, goes through W_hn into the third; they share rows, so it is copied out.
-            copy_columns(a, width, 3 * hidden, h, hidden);
-            let candidate = MatMut::strided(&mut a[2 * hidden..], n, hidden, width);
-            gemm(Mat::new(h, n, hidden), &prepared.w_hn, candidate, Start::Add, scratch);
+            copy_columns(a, stride, 3 * hidden, h, hidden);
+            let candidate = MatMut::strided(&mut a[2 * hidden..], n, hidden, stride);
+            gemm(Mat::new(h, n, hidden), &prepared.w_hn, candidate, Start::Add);
             gru::update(hidden, a, h_prev, h);
         }
         tape.end(steps, state);
@@ -107,10 +106,10 @@ impl Cell for Gru {
         dh: &[F],
         dstate: &mut State<F>,
         grads: &mut Grads<F>,
-        dx: Option<&mut [F]>,
+        dx: InputGrad<F>,
     ) {
         let hidden = self.weights.hidden;
-        let width = PARTS * hidden;
+        let stride = tape.stride;
         let mut scratch = std::mem::take(&mut tape.scratch);
         // dL/d(r h_{t-1}) of the reset-before form.
         tape.h_prev.resize(steps.rows().max(steps.batch()) * hidden, F::ZERO);
@@ -118,38 +117,46 @@ impl Cell for Gru {
             let n = steps.active(t);
             let dh_t = &mut dstate.h[..n * hidden];
             rows::add(part(dh, steps.range(t), hidden), dh_t);
-            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            let a = part_mut(&mut tape.gates, steps.range(t), stride);
             let h_prev = part(&tape.h, steps.before(t), hidden);
             if self.reset == Reset::After {
                 // dh becomes dh z; the rest of dL/dh_{t-1} passes through W_hr, W_hz, and W_hn behind r.
                 gru::backward(hidden, a, h_prev, dh_t);
-                let dq = Mat::strided(&a[3 * hidden..], n, hidden, width);
-                gemm(dq, &prepared.w_hn_back, MatMut::new(dh_t, n, hidden), Start::Add, &mut scratch);
+                let dq = Mat::strided(&a[3 * hidden..], n, hidden, stride);
+                gemm(dq, &prepared.w_hn_back, MatMut::new(dh_t, n, hidden), Start::Add);
             } else {
                 gru::update_backward(hidden, a, h_prev, dh_t);
                 let ds = &mut tape.h_prev[..n * hidden];
-                let da_n = Mat::strided(&a[2 * hidden..], n, hidden, width);
-                gemm(da_n, &prepared.w_hn_back, MatMut::new(ds, n, hidden), Start::Zero, &mut scratch);
+                let da_n = Mat::strided(&a[2 * hidden..], n, hidden, stride);
+                gemm(da_n, &prepared.w_hn_back, MatMut::new(ds, n, hidden), Start::Zero);
                 gru::reset_backward(hidden, a, h_prev, ds);
                 rows::add(ds, dh_t);
             }
-            let da_rz = Mat::strided(a, n, 2 * hidden, width);
-            gemm(da_rz, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Add, &mut scratch);
+            let da_rz = Mat::strided(a, n, 2 * hidden, stride);
+            gemm(da_rz, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Add);
         }
         tape.gather_h_prev(steps);
         let n = steps.rows();
         let h_prev = Mat::new(tape.h_prev(steps), n, hidden);
         let gates = &tape.gates[..];
-        self.weights.backward_recurrent(0..2, gates, width, h_prev, &mut scratch, grads);
+        self.weights.backward_recurrent(0..2, gates, stride, h_prev, &mut scratch, grads);
         if n > 0 {
             let (da_n, into_n) = match self.reset {
                 Reset::After => (&gates[3 * hidden..], h_prev),
-                Reset::Before => (&gates[2 * hidden..], Mat::strided(&gates[3 * hidden..], n, hidden, width)),
+                Reset::Before => (&gates[2 * hidden..], Mat::strided(&gates[3 * hidden..], n, hidden, stride)),
             };
-            self.weights.backward_recurrent(2..3, da_n, width, into_n, &mut scratch, grads);
+            self.weights.backward_recurrent(2..3, da_n, stride, into_n, &mut scratch, grads);
         }
-        let dtable = &mut tape.dtable;
-        self.weights.backward_input(params, prepared, x, gates, width, dtable, &mut scratch, grads, dx);
+        let source = &mut tape.source;
+        self.weights.backward_input(params, prepared, x, gates, stride, source, &mut scratch, grads, dx);
+        let db_hh = self.weights.b_hh.of_mut(grads);
+        if self.reset == Reset::Before {
+            rows::add(&tape.source.dbias, db_hh);
+        } else {
+            // The reset gate scales b_hn, so that its gradient is that of q.
+            rows::add(&tape.source.dbias[..2 * hidden], &mut db_hh[..2 * hidden]);
+            rows::sum_add(gates.get(3 * hidden..).unwrap_or(&[]), n, stride, &mut db_hh[2 * hidden..]);
+        }
         tape.scratch = scratch;
     }
 }

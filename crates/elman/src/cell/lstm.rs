@@ -5,10 +5,10 @@
 //!
 //! With peepholes (Gers & Schmidhuber 2000) `i` and `f` also see `c_{t-1}` and `o` sees `c_t`, unit by unit.
 
-use elman_kernels::{Mat, MatMut, Scalar, Start, gates::lstm, gemm};
+use elman_kernels::{Mat, MatMut, Scalar, Start, gates::lstm, gemm, rows};
 
 use super::source::{pack_back, sum_into};
-use super::{Cell, Input, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
+use super::{Cell, Input, InputGrad, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
 use crate::param::{Grads, Params, Slot};
 
 /// Gates of the cell.
@@ -48,13 +48,13 @@ impl Cell for Lstm {
     ) {
         let hidden = self.weights.hidden;
         tape.begin(steps, hidden, GATES, state);
-        let width = GATES * hidden;
-        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, width, &mut tape.scratch);
+        let stride = tape.stride;
+        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, stride);
         let peephole = self.peephole.map(|_| &prepared.peephole[..]);
         for t in 0..steps.len() {
             let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
             let (c_prev, c) = before_and_now(&mut tape.c, steps.before(t), steps.now(t), hidden);
-            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            let a = part_mut(&mut tape.gates, steps.range(t), stride);
             lstm::forward(&prepared.w_hh, peephole, h_prev, c_prev, a, c, h);
         }
         tape.end(steps, state);
@@ -70,33 +70,34 @@ impl Cell for Lstm {
         dh: &[F],
         dstate: &mut State<F>,
         grads: &mut Grads<F>,
-        dx: Option<&mut [F]>,
+        dx: InputGrad<F>,
     ) {
         let hidden = self.weights.hidden;
-        let width = GATES * hidden;
+        let stride = tape.stride;
         let peephole = self.peephole.map(|_| &prepared.peephole[..]);
         for t in (0..steps.len()).rev() {
             // dL/dh_t comes from above and from t + 1.
             let n = steps.active(t);
             let dh_t = &mut dstate.h[..n * hidden];
-            elman_kernels::rows::add(part(dh, steps.range(t), hidden), dh_t);
-            let a = part_mut(&mut tape.gates, steps.range(t), width);
+            rows::add(part(dh, steps.range(t), hidden), dh_t);
+            let a = part_mut(&mut tape.gates, steps.range(t), stride);
             let c_prev = part(&tape.c, steps.before(t), hidden);
             let c = part(&tape.c, steps.now(t), hidden);
             // Turns the gates into `da` and dL/dc_t into dL/dc_{t-1}.
             lstm::backward(hidden, peephole, a, c_prev, c, dh_t, &mut dstate.c[..n * hidden]);
             // dh_{t-1} = da W_hh
-            let da = Mat::new(a, n, width);
-            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero, &mut tape.scratch);
+            let da = Mat::strided(a, n, GATES * hidden, stride);
+            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero);
         }
         self.peephole_gradient(steps, tape, grads);
         // The weights see all T steps at once: one large product each, not T small ones.
         tape.gather_h_prev(steps);
         let mut scratch = std::mem::take(&mut tape.scratch);
         let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);
-        self.weights.backward_recurrent(0..GATES, &tape.gates, width, h_prev, &mut scratch, grads);
-        let dtable = &mut tape.dtable;
-        self.weights.backward_input(params, prepared, x, &tape.gates, width, dtable, &mut scratch, grads, dx);
+        self.weights.backward_recurrent(0..GATES, &tape.gates, stride, h_prev, &mut scratch, grads);
+        let source = &mut tape.source;
+        self.weights.backward_input(params, prepared, x, &tape.gates, stride, source, &mut scratch, grads, dx);
+        rows::add(&tape.source.dbias, self.weights.b_hh.of_mut(grads));
         tape.scratch = scratch;
     }
 }
@@ -109,10 +110,10 @@ impl Lstm {
         let (dp_i, rest) = slot.of_mut(grads).split_at_mut(hidden);
         let (dp_f, dp_o) = rest.split_at_mut(hidden);
         for t in 0..steps.len() {
-            let da = part(&tape.gates, steps.range(t), GATES * hidden);
+            let da = part(&tape.gates, steps.range(t), tape.stride);
             let c_prev = part(&tape.c, steps.before(t), hidden);
             let c = part(&tape.c, steps.now(t), hidden);
-            for (row, da) in da.chunks_exact(GATES * hidden).enumerate() {
+            for (row, da) in da.chunks_exact(tape.stride).enumerate() {
                 for j in 0..hidden {
                     dp_i[j] += da[j] * c_prev[row * hidden + j];
                     dp_f[j] += da[hidden + j] * c_prev[row * hidden + j];

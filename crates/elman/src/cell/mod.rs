@@ -14,6 +14,7 @@ pub use any::{AnyCell, CellKind};
 pub use gru::{Gru, Reset};
 pub use lstm::Lstm;
 pub use rnn::Rnn;
+use source::SourceTape;
 pub use source::{Input, Source, Weights};
 pub use steps::{Order, Steps};
 
@@ -41,7 +42,7 @@ pub trait Cell {
     );
 
     /// Backpropagation through time, from `T - 1` to 0. Takes dL/dh `[N, H]` and, in `dstate`, dL/d(final state); leaves
-    /// there dL/d(initial state). Adds to `grads` and to `dx` `[N, I]`, so that a batch may be split. Uses up the tape.
+    /// there dL/d(initial state). Adds to `grads`, so that a batch may be split; `dx` `[N, I]`. Uses up the tape.
     fn backward<F: Scalar>(
         &self,
         params: &Params<F>,
@@ -52,8 +53,18 @@ pub trait Cell {
         dh: &[F],
         dstate: &mut State<F>,
         grads: &mut Grads<F>,
-        dx: Option<&mut [F]>,
+        dx: InputGrad<F>,
     );
+}
+
+/// Where the gradient of a cell's input goes.
+pub enum InputGrad<'a, F> {
+    /// Nowhere: it is not wanted.
+    None,
+    /// Over what is there.
+    Write(&'a mut [F]),
+    /// Added to what is there.
+    Add(&'a mut [F]),
 }
 
 /// The state of `B` sequences between two steps.
@@ -100,7 +111,6 @@ pub struct Prepared<F> {
     peephole: Vec<F>,
     /// For token input: `E W_ih^T + bias` `[V, gH]`.
     table: Vec<F>,
-    scratch: Scratch<F>,
 }
 
 /// What backward needs of forward; working memory of one block, reused from batch to batch.
@@ -112,10 +122,11 @@ pub struct Tape<F> {
     c: Vec<F>,
     /// Activated gates `[N, 4H]`, which backward turns into their gradients (simple RNN: `[N, H]`, gradients only).
     gates: Vec<F>,
+    /// Elements from one row of `gates` to the next.
+    stride: usize,
     /// The state before each row `[N, H]`, gathered where sequences differ in length.
     h_prev: Vec<F>,
-    /// Gradient of the token table `[V, gH]`.
-    dtable: Vec<F>,
+    source: SourceTape<F>,
     batch: usize,
     hidden: usize,
     scratch: Scratch<F>,
@@ -138,7 +149,8 @@ impl<F: Scalar> Tape<F> {
             self.c.resize((batch + rows) * hidden, F::ZERO);
             self.c[..batch * hidden].copy_from_slice(&state.c);
         }
-        self.gates.resize(rows * gates * hidden, F::ZERO);
+        self.stride = apart::<F>(gates * hidden);
+        self.gates.resize(rows * self.stride, F::ZERO);
     }
 
     /// Copies the last state of each sequence.
@@ -170,6 +182,13 @@ impl<F: Scalar> Tape<F> {
     fn h_prev(&self, steps: &Steps) -> &[F] {
         if steps.is_ragged() { &self.h_prev } else { &self.h[..steps.rows() * self.hidden] }
     }
+}
+
+/// Elements from one row to the next of a matrix with `width` columns that is read down its columns: where rows began a
+/// power of two apart, a column would fall into a few sets of the cache, so that a cache line is left between them.
+fn apart<F>(width: usize) -> usize {
+    const LINE: usize = 64;
+    if (width * size_of::<F>()).is_multiple_of(16 * LINE) { width + LINE / size_of::<F>() } else { width }
 }
 
 /// Rows `rows` of a matrix with `width` columns.

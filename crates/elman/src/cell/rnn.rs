@@ -1,9 +1,11 @@
 //! The simple recurrent network (Elman 1990): `h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`, or with relu.
 
-use elman_kernels::{Mat, MatMut, Scalar, Start, gates::rnn, gemm};
+use elman_kernels::{Mat, MatMut, Scalar, Start, gates::rnn, gemm, rows};
 
 use super::source::{pack_back, sum_into};
-use super::{Cell, Input, Nonlinearity, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
+use super::{
+    Cell, Input, InputGrad, Nonlinearity, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut,
+};
 use crate::param::{Grads, Params};
 
 /// A simple recurrent layer in one direction.
@@ -40,7 +42,7 @@ impl Cell for Rnn {
         tape.begin(steps, hidden, 1, state);
         // The pre-activations are written where the states will stand.
         let a = &mut tape.h[steps.batch() * hidden..];
-        self.weights.project(prepared, x, steps.rows(), a, hidden, &mut tape.scratch);
+        self.weights.project(prepared, x, steps.rows(), a, hidden);
         for t in 0..steps.len() {
             let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
             rnn::forward(&prepared.w_hh, self.nonlinearity, h_prev, h);
@@ -58,27 +60,31 @@ impl Cell for Rnn {
         dh: &[F],
         dstate: &mut State<F>,
         grads: &mut Grads<F>,
-        dx: Option<&mut [F]>,
+        dx: InputGrad<F>,
     ) {
         let hidden = self.weights.hidden;
+        let stride = tape.stride;
         for t in (0..steps.len()).rev() {
             let n = steps.active(t);
-            let da = part_mut(&mut tape.gates, steps.range(t), hidden);
             // dL/dh_t comes from above and from t + 1; da = dh (1 - h^2).
             let dh_t = &mut dstate.h[..n * hidden];
-            da.copy_from_slice(part(dh, steps.range(t), hidden));
-            elman_kernels::rows::add(dh_t, da);
-            rnn::backward(self.nonlinearity, part(&tape.h, steps.now(t), hidden), da);
+            rows::add(part(dh, steps.range(t), hidden), dh_t);
+            rnn::backward(self.nonlinearity, part(&tape.h, steps.now(t), hidden), dh_t);
+            let da = part_mut(&mut tape.gates, steps.range(t), stride);
+            for (to, from) in da.chunks_exact_mut(stride).zip(dh_t.chunks_exact(hidden)) {
+                to[..hidden].copy_from_slice(from);
+            }
             // dh_{t-1} = da W_hh
-            let da = Mat::new(da, n, hidden);
-            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero, &mut tape.scratch);
+            let da = Mat::strided(da, n, hidden, stride);
+            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero);
         }
         tape.gather_h_prev(steps);
         let mut scratch = std::mem::take(&mut tape.scratch);
         let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);
-        self.weights.backward_recurrent(0..1, &tape.gates, hidden, h_prev, &mut scratch, grads);
-        let dtable = &mut tape.dtable;
-        self.weights.backward_input(params, prepared, x, &tape.gates, hidden, dtable, &mut scratch, grads, dx);
+        self.weights.backward_recurrent(0..1, &tape.gates, stride, h_prev, &mut scratch, grads);
+        let source = &mut tape.source;
+        self.weights.backward_input(params, prepared, x, &tape.gates, stride, source, &mut scratch, grads, dx);
+        rows::add(&tape.source.dbias, self.weights.b_hh.of_mut(grads));
         tape.scratch = scratch;
     }
 }

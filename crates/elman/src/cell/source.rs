@@ -5,7 +5,7 @@
 
 use elman_kernels::{Mat, MatMut, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked, rows};
 
-use super::Prepared;
+use super::{InputGrad, Prepared};
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
@@ -43,6 +43,15 @@ pub enum Input<'a, F> {
     Dense(&'a [F]),
     /// `[N]`.
     Tokens(&'a [u32]),
+}
+
+/// Working memory of the input's backward.
+#[derive(Clone, Default)]
+pub(super) struct SourceTape<F> {
+    /// Gradient of the token table `[V, gH]`.
+    dtable: Vec<F>,
+    /// Sum of `da` over all rows `[gH]`.
+    pub(super) dbias: Vec<F>,
 }
 
 /// The places and sizes of a cell's weights, named and ordered as PyTorch's.
@@ -104,11 +113,9 @@ impl Weights {
             Source::Tokens(vocab) => {
                 prepared.table.resize(vocab * width, F::ZERO);
                 let w_ih = self.w_ih.of(params);
-                for (token, row) in prepared.table.chunks_exact_mut(width).enumerate() {
-                    for (j, x) in row.iter_mut().enumerate() {
-                        *x = prepared.bias[j] + w_ih[j * vocab + token];
-                    }
-                }
+                each_in_blocks(vocab, width, |token, j| {
+                    prepared.table[token * width + j] = prepared.bias[j] + w_ih[j * vocab + token];
+                });
             }
             Source::Embedded { vocab, width: inputs, slot } => {
                 prepared.w_ih.pack(w_ih.t());
@@ -118,7 +125,6 @@ impl Weights {
                     &prepared.w_ih,
                     MatMut::new(&mut prepared.table, vocab, width),
                     Start::Bias(&prepared.bias),
-                    &mut prepared.scratch,
                 );
             }
         }
@@ -132,7 +138,6 @@ impl Weights {
         n: usize,
         out: &mut [F],
         stride: usize,
-        scratch: &mut Scratch<F>,
     ) {
         match x {
             Input::Dense(x) => {
@@ -142,7 +147,6 @@ impl Weights {
                     &prepared.w_ih,
                     MatMut::strided(out, n, self.width(), stride),
                     Start::Bias(&prepared.bias),
-                    scratch,
                 );
             }
             Input::Tokens(tokens) => {
@@ -152,7 +156,8 @@ impl Weights {
         }
     }
 
-    /// Gradients of `W_ih`, `b_ih` and the input from `da` `[N, gH]` with rows `stride` apart.
+    /// Gradients of `W_ih`, `b_ih` and the input from `da` `[N, gH]` with rows `stride` apart; leaves in `tape.dbias` what
+    /// it adds to that of `b_ih`.
     pub(super) fn backward_input<F: Scalar>(
         &self,
         params: &Params<F>,
@@ -160,21 +165,29 @@ impl Weights {
         x: Input<F>,
         da: &[F],
         stride: usize,
-        dtable: &mut Vec<F>,
+        tape: &mut SourceTape<F>,
         scratch: &mut Scratch<F>,
         grads: &mut Grads<F>,
-        dx: Option<&mut [F]>,
+        dx: InputGrad<F>,
     ) {
         let (width, inputs) = (self.width(), self.source.width());
+        let SourceTape { dtable, dbias } = tape;
+        dbias.clear();
+        dbias.resize(width, F::ZERO);
         match x {
             Input::Dense(x) => {
                 let n = x.len() / inputs;
                 let da_rows = Mat::strided(da, n, width, stride);
                 let dw = MatMut::new(self.w_ih.of_mut(grads), width, inputs);
                 gemm_unpacked(da_rows.t(), Mat::new(x, n, inputs), dw, Start::Add, scratch);
-                rows::sum_add(da, n, stride, self.b_ih.of_mut(grads));
+                rows::sum_add(da, n, stride, dbias);
+                let (dx, start) = match dx {
+                    InputGrad::None => (None, Start::Zero),
+                    InputGrad::Write(dx) => (Some(dx), Start::Zero),
+                    InputGrad::Add(dx) => (Some(dx), Start::Add),
+                };
                 if let Some(dx) = dx {
-                    gemm(da_rows, &prepared.w_ih_back, MatMut::new(dx, n, inputs), Start::Add, scratch);
+                    gemm(da_rows, &prepared.w_ih_back, MatMut::new(dx, n, inputs), start);
                 }
             }
             Input::Tokens(tokens) => {
@@ -182,10 +195,11 @@ impl Weights {
                 dtable.clear();
                 dtable.resize(vocab * width, F::ZERO);
                 rows::scatter_add(da, stride, tokens, dtable, width);
-                rows::sum_add(dtable, vocab, width, self.b_ih.of_mut(grads));
+                rows::sum_add(dtable, vocab, width, dbias);
                 self.backward_table(params, dtable, vocab, scratch, grads);
             }
         }
+        rows::add(dbias, self.b_ih.of_mut(grads));
     }
 
     /// Gradients of `W_ih` and the embedding from that of the table `[V, gH]`.
@@ -207,15 +221,11 @@ impl Weights {
             gemm_unpacked(dtable, w_ih, MatMut::new(slot.of_mut(grads), vocab, inputs), Start::Add, scratch);
         } else {
             let dw = self.w_ih.of_mut(grads);
-            for (token, row) in dtable.chunks_exact(width).enumerate() {
-                for (j, x) in row.iter().enumerate() {
-                    dw[j * vocab + token] += *x;
-                }
-            }
+            each_in_blocks(vocab, width, |token, j| dw[j * vocab + token] += dtable[token * width + j]);
         }
     }
 
-    /// Gradient of rows `first..first + rows` of `W_hh` from columns of `da`: one product over all steps.
+    /// Gradient of the rows of `gates` in `W_hh` from columns of `da`: one product over all steps.
     pub(super) fn backward_recurrent<F: Scalar>(
         &self,
         gates: std::ops::Range<usize>,
@@ -230,13 +240,24 @@ impl Weights {
         let dw = &mut self.w_hh.of_mut(grads)[gates.start * hidden * hidden..gates.end * hidden * hidden];
         let dw = MatMut::new(dw, gates.len() * hidden, hidden);
         gemm_unpacked(da_rows.t(), h_prev, dw, Start::Add, scratch);
-        let db = &mut self.b_hh.of_mut(grads)[gates.start * hidden..gates.end * hidden];
-        rows::sum_add(da, h_prev.rows, stride, db);
     }
 
     /// `W_hh` `[gH, H]`.
     pub(super) fn recurrent<'a, F: Scalar>(&self, params: &'a Params<F>) -> Mat<'a, F> {
         Mat::new(self.w_hh.of(params), self.width(), self.hidden)
+    }
+}
+
+/// Calls `f(row, column)` for every element of `[rows, cols]`, a cache line of columns after the other: so that a
+/// transposed copy keeps to few lines on both sides.
+fn each_in_blocks(rows: usize, cols: usize, mut f: impl FnMut(usize, usize)) {
+    const BLOCK: usize = 16;
+    for first in (0..cols).step_by(BLOCK) {
+        for row in 0..rows {
+            for col in first..cols.min(first + BLOCK) {
+                f(row, col);
+            }
+        }
     }
 }
 

@@ -53,10 +53,10 @@ impl Linear {
     }
 
     /// `x` `[N, inputs]` to `y` `[N, outputs]`.
-    pub fn forward<F: Scalar>(&self, prepared: &LinearPrepared<F>, x: &[F], y: &mut [F], scratch: &mut Scratch<F>) {
+    pub fn forward<F: Scalar>(&self, prepared: &LinearPrepared<F>, x: &[F], y: &mut [F]) {
         let n = x.len() / self.inputs;
         let y = MatMut::new(y, n, self.outputs);
-        gemm(Mat::new(x, n, self.inputs), &prepared.weight, y, Start::Bias(&prepared.bias), scratch);
+        gemm(Mat::new(x, n, self.inputs), &prepared.weight, y, Start::Bias(&prepared.bias));
     }
 
     /// From dL/dy `[N, outputs]`: adds to the weights' gradients, writes dL/dx `[N, inputs]`.
@@ -74,6 +74,6 @@ impl Linear {
         let dw = MatMut::new(self.weight.of_mut(grads), self.outputs, self.inputs);
         gemm_unpacked(dy_rows.t(), Mat::new(x, n, self.inputs), dw, Start::Add, scratch);
         rows::sum_add(dy, n, self.outputs, self.bias.of_mut(grads));
-        gemm(dy_rows, &prepared.weight_back, MatMut::new(dx, n, self.inputs), Start::Zero, scratch);
+        gemm(dy_rows, &prepared.weight_back, MatMut::new(dx, n, self.inputs), Start::Zero);
     }
 }

@@ -4,7 +4,7 @@
 use elman_kernels::Scalar;
 
 use super::Dropout;
-use crate::cell::{AnyCell, Cell, CellKind, Input, Order, Prepared, Source, State, Steps, Tape};
+use crate::cell::{AnyCell, Cell, CellKind, Input, InputGrad, Order, Prepared, Source, State, Steps, Tape};
 use crate::error::{Error, Result};
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
@@ -218,13 +218,15 @@ impl Stack {
         mut dx: Option<&mut [F]>,
     ) {
         let (directions, width) = (self.directions(), self.output_width());
-        let mut above = std::mem::take(&mut tape.dy);
-        above.clear();
-        above.extend_from_slice(dy);
+        let rows = steps.rows();
+        // dL/d(output) of the layer at hand, where it is not the top one.
+        let mut from_above = std::mem::take(&mut tape.dy);
         for layer in (0..self.config.layers).rev() {
-            if tape.dropped && layer + 1 < self.config.layers {
-                tape.masks[layer].backward(&mut above);
+            let is_top = layer + 1 == self.config.layers;
+            if tape.dropped && !is_top {
+                tape.masks[layer].backward(&mut from_above);
             }
+            let above = if is_top { dy } else { &from_above[..rows * width] };
             let first = layer * directions;
             let (below, cells) = tape.cells.split_at_mut(first);
             let input = match layer.checked_sub(1) {
@@ -234,16 +236,15 @@ impl Stack {
             };
             // Gradients of an inner layer's input are made here; those of the first layer's are the caller's.
             let wants_dx = layer > 0 || dx.is_some();
-            tape.dx.clear();
             if layer > 0 {
-                tape.dx.resize(steps.rows() * width, F::ZERO);
+                tape.dx.resize(rows * width, F::ZERO);
             }
             for direction in 0..directions {
                 let i = first + direction;
                 let dh = if directions == 1 {
-                    &above
+                    above
                 } else {
-                    split(steps, &above, direction, self.config.hidden, &mut tape.dh);
+                    split(steps, above, direction, self.config.hidden, &mut tape.dh);
                     &tape.dh
                 };
                 let input = if direction == 0 {
@@ -251,29 +252,34 @@ impl Stack {
                 } else {
                     reverse(input, steps, &mut tape.reversed[layer], &mut tape.reversed_tokens)
                 };
-                let target = if layer > 0 { Some(&mut tape.dx[..]) } else { dx.as_deref_mut() };
+                let target = match dx.as_deref_mut() {
+                    _ if layer > 0 => InputGrad::Write(&mut tape.dx[..]),
+                    Some(dx) => InputGrad::Add(dx),
+                    None => InputGrad::None,
+                };
                 let (cell, dstate) = (&self.cells[i], &mut dstate.cells[i]);
                 let (prepared, tape_i) = (&prepared.cells[i], &mut cells[direction]);
                 if direction == 0 {
                     cell.backward(params, prepared, input, steps, tape_i, dh, dstate, grads, target);
                 } else {
                     let inputs = cell.weights().source.width();
-                    tape.dx_reversed.clear();
-                    if wants_dx {
-                        tape.dx_reversed.resize(steps.rows() * inputs, F::ZERO);
-                    }
-                    let reversed = wants_dx.then_some(&mut tape.dx_reversed[..]);
+                    let reversed = if wants_dx {
+                        tape.dx_reversed.resize(rows * inputs, F::ZERO);
+                        InputGrad::Write(&mut tape.dx_reversed[..])
+                    } else {
+                        InputGrad::None
+                    };
                     cell.backward(params, prepared, input, steps, tape_i, dh, dstate, grads, reversed);
-                    if let Some(dx) = target {
+                    if let InputGrad::Write(dx) | InputGrad::Add(dx) = target {
                         add_reversed(steps, &tape.dx_reversed, inputs, dx);
                     }
                 }
             }
             if layer > 0 {
-                std::mem::swap(&mut above, &mut tape.dx);
+                std::mem::swap(&mut from_above, &mut tape.dx);
             }
         }
-        tape.dy = above;
+        tape.dy = from_above;
     }
 
     /// Runs padded sequences `[T, B, I]` of any lengths in any order; the output `[T, B, D H]` is zero where a sequence

@@ -227,7 +227,7 @@ impl Synced {
             tape.mask.forward(self.config.dropout, rng, &mut tape.y);
         }
         let y = if tape.y.is_empty() { tape.stack.output() } else { &tape.y };
-        self.output.forward(&prepared.output, y, &mut tape.logits, &mut tape.scratch);
+        self.output.forward(&prepared.output, y, &mut tape.logits);
     }
 }
 

@@ -38,6 +38,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Updates in which something else in the process may allocate.
+const STRAY: usize = 3;
+
 /// Allocations in each update, between the watcher's calls.
 fn allocations(settings: &Settings) -> Vec<u64> {
     let text: String = (0..400).map(|i| format!("The {i} quick foxes jump over {} lazy dogs.\n", i * 7)).collect();
@@ -68,11 +71,10 @@ fn an_update_allocates_nothing_after_the_first_few() {
                     (s.clip_value, s.state_reset) = (0.5, 0.1);
                 }
                 let counts = allocations(&s.resolve().unwrap());
-                // With several threads the pool itself takes memory for its queues now and then; updates would take it
-                // every time.
-                let (late, pool) = (&counts[9..], if threads == 1 { 0 } else { 3 });
-                let updates = late.iter().filter(|&&n| n > 0).count();
-                assert!(updates <= pool, "{cell:?}, {threads} threads, plain {plain}: {counts:?}");
+                // The counter sees the whole process: threads of an earlier pool that end, and the pool's queues, take
+                // memory now and then. An update that allocates would do so every time, thirty times here.
+                let updates = counts[9..].iter().filter(|&&n| n > 0).count();
+                assert!(updates <= STRAY, "{cell:?}, {threads} threads, plain {plain}: {counts:?}");
             }
         }
     }

@@ -435,8 +435,8 @@ where
         if sample_is_due {
             let judged = self.average.as_ref().map_or(&self.params, Average::values);
             if let Some(text) = self.task.sample(self.shape, judged, step)? {
-                if let Some(folder) = &self.folder {
-                    folder.save_sample(step, &text)?;
+                if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
+                    folder.save_sample(record, &text)?;
                 }
                 watch(Event::Sample { step, text: &text });
             }

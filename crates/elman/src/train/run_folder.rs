@@ -232,14 +232,15 @@ fn table(records: &[Record]) -> String {
             names.push(name);
         }
     }
-    let mut text = String::from("step,epoch,targets,train_nats,lr,grad_norm,targets_per_s,elapsed_s,unix_time");
+    let mut text =
+        String::from("step,epoch,targets,train_nats,lr,grad_norm,targets_per_s,elapsed_s,saving_s,unix_time");
     names.iter().for_each(|name| text.push_str(&format!(",{name}")));
     text.push('\n');
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for r in records {
         let train = cell(r.train_nats);
         text.push_str(&format!("{},{},{},{train},{},{}", r.step, r.epoch, r.targets, r.lr, r.grad_norm));
-        text.push_str(&format!(",{},{},{}", r.targets_per_s, r.elapsed_s, r.unix_time));
+        text.push_str(&format!(",{},{},{},{}", r.targets_per_s, r.elapsed_s, r.saving_s, r.unix_time));
         names.iter().for_each(|name| text.push_str(&format!(",{}", cell(r.val(name)))));
         text.push('\n');
     }

@@ -4,6 +4,7 @@ mod advice;
 mod checkpoint;
 mod config;
 mod engine;
+mod events;
 mod record;
 pub mod run_folder;
 mod task;

@@ -3,6 +3,7 @@
 pub mod builtin;
 pub mod features;
 pub mod file;
+pub mod idx;
 pub mod table;
 mod text;
 mod vocab;

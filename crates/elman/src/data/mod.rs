@@ -1,6 +1,10 @@
-//! Files to batches. Knows no network: a batch is symbols and positions.
+//! Files to batches. Knows no network: a batch is symbols and positions, numbers and labels.
 
 pub mod builtin;
+pub mod features;
+pub mod file;
+pub mod idx;
+pub mod table;
 mod text;
 mod vocab;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use elman_kernels::{Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::Shape;
+use super::{Answers, Shape};
 use crate::error::{Error, Result};
 use crate::layer::{Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss};
 use crate::param::{Grads, Init, Layout, Params};
@@ -189,6 +189,19 @@ impl<F: Scalar> Shape<F> for Fixed {
             Targets::Classes(classes) => softmax::cross_entropy(&tape.outputs, classes),
             Targets::Values(values) => squared_error(&mut tape.outputs, values, F::ONE),
         }
+    }
+}
+
+impl Answers for Fixed {
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &FixedPrepared<f32>,
+        batch: &FixedBatch<f32>,
+        tape: &mut FixedTape<f32>,
+    ) -> Vec<Vec<f32>> {
+        self.forward(params, prepared, &batch.inputs, tape, None);
+        tape.outputs.chunks_exact(self.config.outputs).map(<[f32]>::to_vec).collect()
     }
 }
 

@@ -64,6 +64,18 @@ pub trait Shape<F: Scalar>: Sync {
     ) -> f64;
 }
 
+/// A network that answers about each example of a batch by itself: what the classification tasks ask of a shape.
+pub trait Answers: Shape<f32> {
+    /// The outputs `[T, V]` of each example, in the order of the batch; `T` is 1 where there is one answer an example.
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &Self::Prepared,
+        batch: &Self::Batch,
+        tape: &mut Self::Tape,
+    ) -> Vec<Vec<f32>>;
+}
+
 /// Compares every gradient with central differences, with and without dropout: all dropout is drawn from the same stream.
 #[cfg(test)]
 pub(crate) fn check_gradient<S: Shape<f64>>(shape: &S, params: &Params<f64>, batch: &S::Batch, state: &S::State) {

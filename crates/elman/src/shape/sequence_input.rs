@@ -9,7 +9,7 @@ use std::sync::Arc;
 use elman_kernels::{Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::{Feed, Inputs, Shape};
+use super::{Answers, Feed, Inputs, Shape};
 use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
@@ -267,6 +267,19 @@ impl<F: Scalar> Shape<F> for SequenceInput {
     ) -> f64 {
         self.forward(params, prepared, batch, tape, None);
         softmax::cross_entropy(&tape.logits, &batch.targets)
+    }
+}
+
+impl Answers for SequenceInput {
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &SequenceInputPrepared<f32>,
+        batch: &SequenceInputBatch<f32>,
+        tape: &mut SequenceInputTape<f32>,
+    ) -> Vec<Vec<f32>> {
+        self.forward(params, prepared, batch, tape, None);
+        tape.logits.chunks_exact(self.config.classes).map(<[f32]>::to_vec).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use elman_kernels::{Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::Shape;
+use super::{Answers, Shape};
 use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
@@ -404,6 +404,22 @@ impl<F: Scalar> Shape<F> for Synced {
     ) -> f64 {
         self.forward(params, prepared, batch, state, tape, None);
         softmax::cross_entropy(&tape.logits, &batch.targets)
+    }
+}
+
+impl Answers for Synced {
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &SyncedPrepared<f32>,
+        batch: &SyncedBatch<f32>,
+        tape: &mut SyncedTape<f32>,
+    ) -> Vec<Vec<f32>> {
+        let (steps, classes) = (&batch.steps, self.config.classes);
+        self.forward(params, prepared, batch, &mut self.zero_state(steps.batch()), tape, None);
+        let row = |t: usize, b: usize| &tape.logits[(steps.range(t).start + b) * classes..][..classes];
+        let one = |b: usize| (0..steps.len_of(b)).flat_map(|t| row(t, b)).copied().collect();
+        (0..steps.batch()).map(one).collect()
     }
 }
 

@@ -4,6 +4,9 @@ pub mod builtin;
 pub mod features;
 pub mod file;
 pub mod idx;
+#[cfg(feature = "media")]
+pub mod images;
+mod natural;
 pub mod table;
 mod text;
 mod vocab;

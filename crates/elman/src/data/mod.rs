@@ -3,10 +3,16 @@
 pub mod builtin;
 pub mod features;
 pub mod file;
+pub mod frames;
 pub mod idx;
+#[cfg(feature = "media")]
+pub mod images;
+mod natural;
+mod split;
 pub mod table;
 mod text;
 mod vocab;
 
+pub use split::Split;
 pub use text::{Streams, StreamsPosition, Window};
 pub use vocab::{Decoder, Unseen, Vocab, utf8};

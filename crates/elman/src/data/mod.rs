@@ -8,6 +8,7 @@ pub mod idx;
 #[cfg(feature = "media")]
 pub mod images;
 mod natural;
+pub mod sequences;
 mod split;
 pub mod table;
 mod text;

@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(grid.clips.iter().filter(|clip| clip.clip.frames == 74).count(), 5);
         let frames: usize = grid.clips.iter().map(|clip| clip.labels.len()).sum();
         let silent = grid.clips.iter().flat_map(|clip| &clip.labels).filter(|&&label| label == 0).count();
-        assert_eq!((frames, silent * 1000 / frames), (74_995, 507));
+        assert_eq!((frames, silent * 1000 / frames), (74_995, 508));
         assert!(grid.clips.iter().all(|clip| (clip.clip.width, clip.clip.height, clip.clip.channels) == (48, 32, 1)));
         // The numbers of the last column are those of the runs.
         let table = crate::data::table::Table::read(&folder.join(LABELS)).unwrap();

@@ -59,7 +59,8 @@ mod tests {
         }
         seen.sort_unstable();
         assert!(seen.into_iter().eq(0..10));
-        let share = |seed| held_out((0..100).collect(), &HoldOut { seed, share: 0.2, folds: 0, fold: 0 }, path).unwrap().1;
+        let share =
+            |seed| held_out((0..100).collect(), &HoldOut { seed, share: 0.2, folds: 0, fold: 0 }, path).unwrap().1;
         assert_eq!(share(1).len(), 20);
         assert_eq!(share(1), share(1));
         assert_ne!(share(1), share(2));

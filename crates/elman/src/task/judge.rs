@@ -171,11 +171,8 @@ impl Steps {
         }
         let total = self.confidence.len().max(1) as f64;
         let accuracy = self.confusion.accuracy();
-        let mut values = vec![
-            ("accuracy", accuracy),
-            ("macro_f1", self.confusion.macro_f1()),
-            ("loss_nats", self.nats / total),
-        ];
+        let mut values =
+            vec![("accuracy", accuracy), ("macro_f1", self.confusion.macro_f1()), ("loss_nats", self.nats / total)];
         if is_frames {
             let [f1_10, f1_25, f1_50] = self.frames.f1();
             values.extend([
@@ -273,7 +270,8 @@ mod tests {
         assert_eq!(judgement.get("foreground_accuracy"), Some(2.0 / 3.0));
         assert_eq!(judgement.get("segment_accuracy"), Some(1.0));
         let nats = |z: [f64; 3], target: usize| z.iter().map(|z| z.exp()).sum::<f64>().ln() - z[target];
-        let want = nats([5.0, 0.0, 0.0], 0) + nats([0.0, 1.0, 1.5], 1) + nats([0.0, 3.0, 0.0], 1) + nats([0.0, 0.0, 2.0], 2);
+        let want =
+            nats([5.0, 0.0, 0.0], 0) + nats([0.0, 1.0, 1.5], 1) + nats([0.0, 3.0, 0.0], 1) + nats([0.0, 0.0, 2.0], 2);
         assert!((judgement.get("loss_nats").unwrap() - want / 4.0).abs() < 1e-9);
         assert_eq!(judgement.scores().values[0].0, "val_accuracy");
         assert!(judgement.scores().values.iter().any(|(name, _)| name == "val_nats"));

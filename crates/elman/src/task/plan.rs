@@ -68,6 +68,19 @@ pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
     })
 }
 
+/// `1234567` as `1,234,567`.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Bytes of weights, moments and gradients of a run, roughly, with `activations` values besides.
 pub(super) fn memory(weights: usize, batch: usize, activations: usize) -> usize {
     4 * (weights * (6 + blocks(batch).len()) + activations)

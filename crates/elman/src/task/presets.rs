@@ -94,14 +94,9 @@ impl Settings {
         };
         Ok(match task {
             super::language_model::NAME => Settings::default(),
-            super::classify::CLASSIFY | super::classify::REGRESS => Settings {
-                batch: 64,
-                lr: 0.003,
-                dropout: 0.3,
-                warmup: 100,
-                epochs: 15.0,
-                ..base
-            },
+            super::classify::CLASSIFY | super::classify::REGRESS => {
+                Settings { batch: 64, lr: 0.003, dropout: 0.3, warmup: 100, epochs: 15.0, ..base }
+            }
             super::classify_text::NAME => Settings {
                 cell: CellKind::Lstm,
                 hidden: 128,

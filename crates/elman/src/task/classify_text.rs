@@ -125,7 +125,12 @@ impl Examples<SequenceInput> for Texts {
         Truth::Classes(&self.labels[example])
     }
 
-    fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>) -> SequenceInputBatch<f32> {
+    fn batch(
+        &self,
+        examples: &[usize],
+        mut vary: Option<&mut Rng>,
+        _: Option<SequenceInputBatch<f32>>,
+    ) -> SequenceInputBatch<f32> {
         let lengths: Vec<usize> = examples.iter().map(|&i| self.tokens[i].len()).collect();
         let steps = Steps::ragged(&lengths).unwrap_or_else(|_| Steps::equal(0, 0));
         let mut inputs = Vec::with_capacity(steps.rows());

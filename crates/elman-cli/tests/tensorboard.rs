@@ -50,7 +50,11 @@ fn compare(place: &Place, run: &str) -> (usize, usize) {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         let step = record["step"].as_u64().unwrap();
         let mut expect = |tag: String, value: &serde_json::Value| {
-            assert_eq!(scalars.remove(&(step, tag.clone())), value.as_f64().map(|v| v as f32), "{run}: {tag} at {step}");
+            assert_eq!(
+                scalars.remove(&(step, tag.clone())),
+                value.as_f64().map(|v| v as f32),
+                "{run}: {tag} at {step}"
+            );
         };
         for key in ["train_nats", "lr", "grad_norm", "epoch"] {
             expect(format!("train/{}", key.trim_start_matches("train_")), &record[key]);

@@ -9,7 +9,7 @@ mod words;
 use std::f64::consts::LN_2;
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -345,9 +345,13 @@ fn describe(r: &Record) -> String {
 
 /// A validation as one line of a terminal: what there is room for, the most important first.
 fn describe_briefly(r: &Record, columns: usize) -> String {
-    let mark = if r.best { " (best)" } else { "" };
-    let mut parts = vec![format!("step {:>7}", grouped(r.step))];
-    parts.extend(r.val(METRIC).map(|nats| format!("held out {nats:.4} nats{mark:7}")));
+    let (step, mark) = (grouped(r.step), if r.best { ", best" } else { "" });
+    let is_narrow = columns < 60;
+    let mut parts = vec![if is_narrow { format!("step {step}") } else { format!("step {step:>7}") }];
+    parts.extend(r.val(METRIC).map(|nats| match is_narrow {
+        true => format!("held out {nats:.4}{mark}"),
+        false => format!("held out {nats:.4} nats{mark:6}"),
+    }));
     parts.extend(r.train_nats.map(|nats| format!("training {nats:.4}")));
     parts.push(format!("epoch {:.2}", r.epoch));
     parts.push(format!("{} elapsed", time(r.elapsed_s)));
@@ -384,4 +388,19 @@ pub(crate) fn grouped(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validation_is_one_line_with_its_result_on_any_terminal() {
+        let val = vec![(METRIC.to_string(), 1.8032)];
+        let record = Record { step: 123_456, train_nats: Some(1.7), val, best: true, ..Record::default() };
+        assert_eq!(describe_briefly(&record, 39), "step 123,456  held out 1.8032, best");
+        let wide = describe_briefly(&record, 79);
+        assert_eq!(wide, "step 123,456  held out 1.8032 nats, best  training 1.7000  epoch 0.00");
+        assert!((1..130).all(|columns| words::width(&describe_briefly(&record, columns)) <= columns));
+    }
 }

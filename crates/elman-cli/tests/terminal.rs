@@ -30,7 +30,6 @@ impl Terminal {
     /// None where there is no `script`.
     fn run(place: &Place, words: &str, columns: u16, environment: &[(&str, &str)]) -> Option<Terminal> {
         let binary = env!("CARGO_BIN_EXE_elman");
-        // In a script run by root there may be no stty of the new terminal but through it.
         let line = format!("stty rows 24 cols {columns}; exec '{binary}' {words}");
         let mut command = Command::new("script");
         command.args(["-qefc", &line, "/dev/null"]).current_dir(place.folder());
@@ -110,7 +109,8 @@ fn the_dashboard_stops_as_a_signal_does_by_q_by_control_c_and_by_a_signal() {
         let Some(mut terminal) = Terminal::run(&place, &words, 80, &[]) else { return };
         terminal.expect(ENTER);
         begun(&place, "run");
-        terminal.expect("gradient norm");
+        // Spaces may be leaps of the cursor.
+        terminal.expect("gradient");
         if stop == "TERM" {
             let process = String::from_utf8(place.read("run/lock")).unwrap();
             Command::new("sh").args(["-c", &format!("kill -TERM {process}")]).status().unwrap();

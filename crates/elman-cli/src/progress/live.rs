@@ -126,6 +126,7 @@ fn losses(
     let mut lines = vec![Line::default()];
     let mut used = 0;
     let mut add = |mark: &str, code: &'static str, text: String| {
+        let mark = if columns > width(mark) { mark } else { "" };
         let needed = width(mark) + 1 + width(&text);
         if used > 0 && used + 2 + needed > columns {
             lines.push(Line::default());

@@ -63,7 +63,7 @@ impl Clip {
     /// # Errors
     /// If the picture has another width, or its height is no multiple of the frame's.
     pub fn from_strip(picture: &Picture, width: usize, height: usize, path: &Path, options: &Options) -> Result<Clip> {
-        if picture.width != width || height == 0 || picture.height % height != 0 {
+        if picture.width != width || height == 0 || !picture.height.is_multiple_of(height) {
             let reason = format!(
                 "is {} x {}: no strip of frames of {width} x {height} one under another",
                 picture.width, picture.height

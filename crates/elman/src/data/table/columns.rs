@@ -60,12 +60,11 @@ impl Table {
         }
         let likeness = |name: &&String| strsim::jaro_winkler(&asked.to_lowercase(), &name.to_lowercase());
         let near = header.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let suggestion = match near.filter(|name| likeness(name) > LIKENESS) {
+        let end = match near.filter(|name| likeness(name) > LIKENESS) {
             Some(name) => format!("; did you mean \"{name}\"?"),
-            None => String::new(),
+            None => ".".into(),
         };
-        let reason = format!("has no column \"{asked}\"{suggestion} Its columns: {}", self.list_columns());
-        Err(fault(&self.path, reason.replace("\" Its", "\". Its")))
+        Err(fault(&self.path, format!("has no column \"{asked}\"{end} Its columns: {}", self.list_columns())))
     }
 
     /// The columns with an example of each, as they stand in messages.

@@ -351,6 +351,21 @@ mod tests {
     }
 
     #[test]
+    fn no_flipped_byte_makes_a_decoder_panic() {
+        use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, WebP};
+        for format in [Png, Jpeg, Gif, Bmp, WebP, Pnm] {
+            let bytes = encoded(&ramp(), format);
+            for (at, flip) in (0..bytes.len()).flat_map(|at| [(at, 1), (at, 0x80), (at, 0xff)]) {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                if let Ok(picture) = decode(&damaged, Path::new("p"), true) {
+                    assert_eq!(picture.pixels.len(), picture.width * picture.height, "{format:?}, byte {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn resizing_averages_and_keeps_the_channels() {
         let picture = Picture { width: 4, height: 2, channels: 1, pixels: vec![0, 0, 200, 200, 0, 0, 200, 200] };
         let half = picture.resize(2, 1).unwrap();

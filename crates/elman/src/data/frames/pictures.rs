@@ -152,6 +152,19 @@ mod tests {
     }
 
     #[test]
+    fn no_flipped_byte_of_a_gif_makes_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = gif(&[(0, 40), (255, 40)]);
+        for (at, flip) in (6..bytes.len()).flat_map(|at| [(at, 1), (at, 0x80), (at, 0xff)]) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            if let Ok(clip) = Clip::read(&write(folder.path(), "a.gif", damaged), &Options::default()) {
+                assert_eq!(clip.pixels.len(), clip.frames * clip.frame_len(), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
     fn a_strip_is_cut_into_its_frames() {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "s.png", png(4, 6, 50));

@@ -198,6 +198,7 @@ mod tests {
         assert_eq!(found("a long text,pos\nanother text,neg\na third one,pos"), Some((0, 1)));
         assert_eq!(found("pos,a long text\nneg,another text\npos,a third one"), Some((1, 0)));
         assert_eq!(found("ab,cd\nef,gh"), None, "alike");
+        assert_eq!(found("one long text,x\none long text,y\n"), None, "a label is shorter than a text");
         let pairs: String = (0..20).map(|i| format!("a house {i},la grande maison {i}\n")).collect();
         assert_eq!(found(&pairs), None, "a column of which every value differs is no label");
     }

@@ -3,3 +3,4 @@
 pub mod atomic;
 pub mod document;
 pub mod model;
+pub mod quantize;

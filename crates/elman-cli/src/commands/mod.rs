@@ -1,10 +1,12 @@
 //! One file for each command.
 
+mod bench;
 mod check_data;
 mod describe;
 mod doctor;
 mod eval;
 mod inspect;
+mod quantize;
 mod report;
 mod sample;
 mod train;
@@ -32,6 +34,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Man { out } => describe::man(out.as_deref()),
         Command::Sample(args) => sample::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Quantize(args) => quantize::run(args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

@@ -233,7 +233,9 @@ pub(super) fn to_bf16(x: f32) -> u32 {
 /// A row of weights as bytes: their scale, `max |w| / 127`, and a function that rounds one.
 pub(super) fn to_bytes(row: impl Iterator<Item = f32>) -> (f32, impl Fn(f32) -> i8) {
     let max = row.fold(0.0, |max: f32, w| if w.abs() > max { w.abs() } else { max });
-    let (scale, inverse) = if max > 0.0 { (max / 127.0, 127.0 / max) } else { (0.0, 0.0) };
+    let inverse = 127.0 / max;
+    // A row so small that the inverse overflows is as good as zero.
+    let (scale, inverse) = if inverse.is_finite() { (max / 127.0, inverse) } else { (0.0, 0.0) };
     // Half away from zero: the conversion cuts off.
     (scale, move |w: f32| (w * inverse + if w < 0.0 { -0.5 } else { 0.5 }) as i8)
 }

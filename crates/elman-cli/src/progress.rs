@@ -419,9 +419,9 @@ mod tests {
     fn a_validation_is_one_line_with_its_result_on_any_terminal() {
         let val = vec![(METRIC.to_string(), 1.8032)];
         let record = Record { step: 123_456, train_nats: Some(1.7), val, best: true, ..Record::default() };
-        assert_eq!(describe_briefly(&record, 39), "step 123,456  held out 1.8032, best");
-        let wide = describe_briefly(&record, 79);
+        assert_eq!(describe_briefly(&record, "symbol", 39), "step 123,456  held out 1.8032, best");
+        let wide = describe_briefly(&record, "symbol", 79);
         assert_eq!(wide, "step 123,456  held out 1.8032 nats, best  training 1.7000  epoch 0.00");
-        assert!((1..130).all(|columns| words::width(&describe_briefly(&record, columns)) <= columns));
+        assert!((1..130).all(|columns| words::width(&describe_briefly(&record, "symbol", columns)) <= columns));
     }
 }

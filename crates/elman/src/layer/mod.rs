@@ -1,9 +1,11 @@
-//! Layers: recurrent stacks, the linear output, dropout.
+//! Layers: recurrent stacks, attention, the linear output, dropout.
 
+mod attention;
 mod dropout;
 mod linear;
 mod stack;
 
+pub use attention::{Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Memory};
 pub use dropout::Dropout;
 pub use linear::{Linear, LinearPrepared};
 pub use stack::{Stack, StackConfig, StackPrepared, StackState, StackTape};

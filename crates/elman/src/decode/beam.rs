@@ -4,7 +4,8 @@
 //! Many sequences are searched side by side; none looks at its neighbours, so that each comes out as it would alone.
 //!
 //! At every step the `2 beam` best extensions of a sequence's hypotheses are looked at. Those among the first `beam` that
-//! end are done; the best that do not end live on. A sequence is finished when `beam` hypotheses are done.
+//! end are done; the best that do not end live on. A sequence is finished when `beam` hypotheses are done and none that
+//! lives has a better score so far: with few symbols bad ends are soon among the first, and must not end the search.
 
 use std::cmp::Ordering;
 
@@ -214,10 +215,7 @@ pub fn beam_search<M: StepModel + ?Sized>(
             search.advance(&log_probs, vocab, query, symbols, config);
         }
     }
-    for search in &mut searches {
-        search.done.sort_by(|a, b| b.score.total_cmp(&a.score));
-        search.done.truncate(config.nbest);
-    }
+    searches.iter_mut().for_each(|search| search.done.truncate(config.nbest));
     Ok(searches.into_iter().map(|search| search.done).collect())
 }
 
@@ -235,10 +233,15 @@ impl Live {
 
     /// What it is when it ends here, `symbols` long.
     fn end(&self, log_prob: f64, symbols: usize, config: &BeamConfig) -> Hypothesis {
+        let score = self.score(log_prob, symbols, config);
+        Hypothesis { tokens: self.tokens.clone(), log_prob, score, attention: self.attention.clone() }
+    }
+
+    /// What hypotheses are compared by, for this log-probability and length.
+    fn score(&self, log_prob: f64, symbols: usize, config: &BeamConfig) -> f64 {
         let covered = |&sum: &f32| f64::from(sum).clamp(NEVER_SEEN, 1.0).ln();
         let coverage: f64 = self.coverage.iter().map(covered).sum();
-        let score = log_prob / (symbols.max(1) as f64).powf(config.length_penalty) + config.coverage_penalty * coverage;
-        Hypothesis { tokens: self.tokens.clone(), log_prob, score, attention: self.attention.clone() }
+        log_prob / (symbols.max(1) as f64).powf(config.length_penalty) + config.coverage_penalty * coverage
     }
 
     /// Whether `token` would complete a run of `n` symbols that was there before.
@@ -295,7 +298,12 @@ impl Search {
             let best = &self.live[0];
             self.done.push(best.end(best.log_prob, best.tokens.len(), config));
         }
-        self.live = if self.done.len() >= config.beam { Vec::new() } else { next };
+        self.done.sort_by(|a, b| b.score.total_cmp(&a.score));
+        self.done.truncate(config.beam);
+        let worst = self.done.get(config.beam - 1).map_or(f64::NEG_INFINITY, |done| done.score);
+        let hope = next.iter().map(|live| live.score(live.log_prob, live.tokens.len(), config));
+        let best = hope.fold(f64::NEG_INFINITY, f64::max);
+        self.live = if worst >= best { Vec::new() } else { next };
     }
 }
 

@@ -1,7 +1,15 @@
 //! The five pictures: how inputs, recurrent layers and outputs are wired, and the loss with its exact gradients.
 
+mod decoder;
+mod sequence_io;
+mod sequence_output;
 mod synced;
 
+pub use decoder::{Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Stepper, Targets};
+pub use sequence_io::{SequenceIo, SequenceIoBatch, SequenceIoConfig, SequenceIoPrepared, SequenceIoTape, Sources};
+pub use sequence_output::{
+    SequenceOutput, SequenceOutputBatch, SequenceOutputConfig, SequenceOutputPrepared, SequenceOutputTape,
+};
 pub use synced::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
 
 use std::sync::Arc;

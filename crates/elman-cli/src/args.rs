@@ -76,6 +76,9 @@ pub(crate) struct Train {
     /// Print events as JSON, one on a line, to standard output.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show a dashboard on the whole terminal; q stops and saves.
+    #[arg(long, conflicts_with_all = ["json", "quiet"])]
+    pub(crate) tui: bool,
     /// Print nothing but errors.
     #[arg(long, short)]
     pub(crate) quiet: bool,

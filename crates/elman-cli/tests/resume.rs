@@ -43,7 +43,7 @@ fn metrics(place: &Place, run: &str) -> Vec<serde_json::Value> {
     let text = String::from_utf8(place.read(&format!("{run}/metrics.jsonl"))).unwrap();
     let without_clock = |line: &str| {
         let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
-        for key in ["targets_per_s", "elapsed_s", "unix_time"] {
+        for key in ["targets_per_s", "elapsed_s", "saving_s", "unix_time"] {
             assert!(record.as_object_mut().unwrap().remove(key).is_some());
         }
         record

@@ -109,7 +109,7 @@ fn sample(
     while tokens.len() <= n {
         let inputs = Inputs::Tokens(vec![tokens[tokens.len() - 1]]);
         let step = SyncedBatch { steps: Steps::equal(1, 1), inputs, targets: Vec::new() };
-        net.forward(&prepared, &step, &mut h, &mut tape, None);
+        net.forward(params, &prepared, &step, &mut h, &mut tape, None);
         tokens.push(sampler.pick(tape.logits(), rng.uniform())?);
     }
     Ok(tokens.split_off(1))

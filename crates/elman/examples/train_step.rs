@@ -13,7 +13,7 @@ use std::time::Instant;
 use elman::cell::{CellKind, Order, Steps};
 use elman::optim::{Optimizer, OptimizerConfig, clip};
 use elman::param::Params;
-use elman::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
+use elman::shape::{Inputs, Synced, SyncedBatch, SyncedConfig};
 use elman::train::{Engine, blocks};
 use elman_kernels::{Isa, peak};
 use safetensors::SafeTensors;
@@ -39,17 +39,8 @@ impl Run {
         let cell = CellKind::ALL.into_iter().find(|kind| kind.name() == cell).ok_or("no such cell")?;
         let output = dims("output.weight")?;
         let layers = (0..).take_while(|l| dims(&format!("rnn.weight_hh_l{l}")).is_ok()).count();
-        let shape = Synced::new(SyncedConfig {
-            cell,
-            layers,
-            hidden: output[1],
-            bidirectional: false,
-            feed: Feed::Tokens(output[0]),
-            embedding: 0,
-            tied: false,
-            classes: output[0],
-            dropout: 0.0,
-        })?;
+        let config = SyncedConfig::language_model(cell, output[1], output[0]);
+        let shape = Synced::new(SyncedConfig { layers, ..config })?;
         let mut params = Params::zeros(shape.layout());
         for info in shape.layout().tensors() {
             let tensor = tensors.tensor(&info.name)?;

@@ -21,6 +21,7 @@ pub mod error;
 pub mod format;
 pub mod inspect;
 pub mod layer;
+pub mod metric;
 pub mod optim;
 pub mod param;
 pub mod rng;

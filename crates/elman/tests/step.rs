@@ -14,7 +14,8 @@ const CLASSES: usize = 11;
 
 fn config(cell: CellKind, layers: usize, hidden: usize, feed: Feed, embedding: usize) -> SyncedConfig {
     let tied = embedding == hidden;
-    SyncedConfig { cell, layers, hidden, bidirectional: false, feed, embedding, tied, classes: CLASSES, dropout: 0.1 }
+    let base = SyncedConfig::language_model(cell, hidden, CLASSES);
+    SyncedConfig { layers, feed, embedding, tied, dropout: 0.1, ..base }
 }
 
 struct Trained {
@@ -55,7 +56,7 @@ impl Trained {
         let steps = Steps::ragged(&[STEPS]).unwrap();
         let batch = SyncedBatch { steps, inputs, targets: vec![0; STEPS] };
         let (mut state, mut tape) = (self.network.zero_state(1), SyncedTape::default());
-        self.network.forward(&prepared, &batch, &mut state, &mut tape, None);
+        self.network.forward(&self.params, &prepared, &batch, &mut state, &mut tape, None);
         tape.logits().to_vec()
     }
 }

@@ -133,7 +133,7 @@ fn page(runs: &[Run]) -> String {
 fn summary(runs: &[Run]) -> String {
     let mut text = String::from(
         "<div class=\"wide\"><table><tr><th>run<th>network<th>parameters<th>best held-out loss<th>at step<th>steps\
-         <th>epochs<th>time<th>symbols/s</tr>",
+         <th>epochs<th>time<th>to save<th>symbols/s</tr>",
     );
     for run in runs {
         let s = &run.settings;
@@ -147,7 +147,7 @@ fn summary(runs: &[Run]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "<tr><td>{}<td>{} {}x{}<td>{}<td>{loss}<td>{}<td>{}<td>{:.1}<td>{}<td>{}</tr>",
+            "<tr><td>{}<td>{} {}x{}<td>{}<td>{loss}<td>{}<td>{}<td>{:.1}<td>{}<td>{:.1} %<td>{}</tr>",
             escaped(&run.name),
             s.cell.name(),
             s.layers,
@@ -157,6 +157,7 @@ fn summary(runs: &[Run]) -> String {
             grouped(last.step),
             last.epoch,
             time(last.elapsed_s),
+            100.0 * last.saving_s / last.elapsed_s.max(1e-9),
             grouped(rates[rates.len() / 2] as u64)
         );
     }

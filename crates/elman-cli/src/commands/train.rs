@@ -17,6 +17,7 @@ use crate::exit_code::Failure;
 use crate::progress::{Show, Watcher};
 
 pub(crate) fn run(args: Train) -> Outcome {
+    let show = show(&args).possible()?;
     let settings = settings(&args)?;
     let plan = Plan::new(settings)?;
     // Before there is a run: from its first file on, a signal leaves it saved.
@@ -29,17 +30,11 @@ pub(crate) fn run(args: Train) -> Outcome {
             (path, folder)
         }
     };
-    let show = if args.json {
-        Show::Json
-    } else if args.quiet {
-        Show::Nothing
-    } else {
-        Show::Lines
-    };
     let mut trainer = plan.trainer(Some(folder), args.resume.is_some())?;
-    let mut watcher = Watcher::new(show, &plan, &path);
+    let (progress, records) = (trainer.progress(), trainer.records());
+    let mut watcher = Watcher::new(show, &plan, &path, progress, records, &signals.stop)?;
     let ending = trainer.run(&signals.stop, &mut |event| watcher.see(event))?;
-    watcher.end(ending, trainer.progress(), trainer.elapsed_s());
+    watcher.end(ending, trainer.progress(), trainer.elapsed_s(), trainer.saving_s());
     if ending != Ending::Stopped {
         let (parameters, symbols) = (plan.network.layout().len(), plan.corpus.train.len());
         let rollbacks = trainer.progress().rollbacks;
@@ -50,6 +45,18 @@ pub(crate) fn run(args: Train) -> Outcome {
         Ending::Stopped => signals.exit_code(),
         Ending::Complete | Ending::NoProgress => 0,
     })
+}
+
+fn show(args: &Train) -> Show {
+    if args.json {
+        Show::Json
+    } else if args.tui {
+        Show::Dashboard
+    } else if args.quiet {
+        Show::Nothing
+    } else {
+        Show::Lines
+    }
 }
 
 /// Preset or config file, then the environment and the flags, then `-s`.

@@ -1,8 +1,29 @@
-//! Files to batches. Knows no network: a batch is symbols and positions.
+//! Files to batches. Knows no network: a batch is symbols and positions, numbers and labels.
 
+mod buckets;
 pub mod builtin;
+pub mod features;
+pub mod file;
+pub mod frames;
+mod held_out;
+pub mod idx;
+#[cfg(feature = "media")]
+pub mod images;
+mod labels;
+mod natural;
+mod pixels;
+mod split;
+pub mod table;
 mod text;
+pub mod vectors;
 mod vocab;
+pub mod words;
 
+pub use buckets::{Buckets, BucketsPosition};
+pub use held_out::{HoldOut, held_out};
+pub use labels::Labels;
+pub use pixels::{Pixels, Variation, Vary};
+pub use split::Split;
 pub use text::{Streams, StreamsPosition, Window};
 pub use vocab::{Decoder, Unseen, Vocab, utf8};
+pub use words::Words;

@@ -150,6 +150,16 @@ impl Stack {
         StackState { cells: self.cells.iter().map(|_| state()).collect() }
     }
 
+    /// As [`Self::zero_state`], in memory that is there.
+    pub fn zero_state_into<F: Scalar>(&self, batch: usize, state: &mut StackState<F>) {
+        state.cells.resize_with(self.cells.len(), State::default);
+        for cell in &mut state.cells {
+            cell.h.resize(batch * self.config.hidden, F::ZERO);
+            cell.c.resize(if self.config.cell.has_c() { batch * self.config.hidden } else { 0 }, F::ZERO);
+            cell.zero();
+        }
+    }
+
     /// Rearranges the weights for the kernels, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut StackPrepared<F>) {
         prepared.cells.resize_with(self.cells.len(), Prepared::default);

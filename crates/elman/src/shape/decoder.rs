@@ -56,7 +56,7 @@ pub struct DecoderConfig {
 
 /// The target side of a block: sequences to be written, longest first.
 #[derive(Clone, Debug)]
-pub struct Targets {
+pub struct TargetSequences {
     /// Which rows belong to which step.
     pub steps: Steps,
     /// What is fed: the begin symbol and the sequence `[N]`.
@@ -69,7 +69,7 @@ pub struct Targets {
     pub sorted: Vec<usize>,
 }
 
-impl Targets {
+impl TargetSequences {
     /// Packs sequences of any lengths, in any order.
     pub fn new<S: AsRef<[u32]>>(sequences: &[S], begin: u32, end: u32) -> Self {
         let lengths: Vec<usize> = sequences.iter().map(|s| s.as_ref().len() + 1).collect();
@@ -82,7 +82,7 @@ impl Targets {
             }
         }
         let groups = Grouping::new(&steps, &(0..sequences.len()).collect::<Vec<_>>());
-        Targets { steps, inputs, targets, groups, sorted }
+        TargetSequences { steps, inputs, targets, groups, sorted }
     }
 }
 

@@ -1,11 +1,17 @@
 //! The five pictures: how inputs, recurrent layers and outputs are wired, and the loss with its exact gradients.
 
 mod decoder;
+mod fixed;
+mod sequence_input;
 mod sequence_io;
 mod sequence_output;
 mod synced;
 
-pub use decoder::{Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Stepper, Targets};
+pub use decoder::{Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Stepper, TargetSequences};
+pub use fixed::{Fixed, FixedBatch, FixedConfig, FixedPrepared, FixedTape, Targets};
+pub use sequence_input::{
+    SequenceInput, SequenceInputBatch, SequenceInputConfig, SequenceInputPrepared, SequenceInputTape,
+};
 pub use sequence_io::{SequenceIo, SequenceIoBatch, SequenceIoConfig, SequenceIoPrepared, SequenceIoTape, Sources};
 pub use sequence_output::{
     SequenceOutput, SequenceOutputBatch, SequenceOutputConfig, SequenceOutputPrepared, SequenceOutputTape,
@@ -58,9 +64,54 @@ pub trait Shape<F: Scalar>: Sync {
     /// The loss alone, in nats summed over the block's targets.
     fn loss(
         &self,
+        params: &Params<F>,
         prepared: &Self::Prepared,
         batch: &Self::Batch,
         state: &mut Self::State,
         tape: &mut Self::Tape,
     ) -> f64;
+}
+
+/// A network that answers about each example of a batch by itself: what the classification tasks ask of a shape.
+pub trait Answers: Shape<f32> {
+    /// The outputs `[T, V]` of each example, in the order of the batch; `T` is 1 where there is one answer an example.
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &Self::Prepared,
+        batch: &Self::Batch,
+        tape: &mut Self::Tape,
+    ) -> Vec<Vec<f32>>;
+}
+
+/// Compares every gradient with central differences, with and without dropout: all dropout is drawn from the same stream.
+#[cfg(test)]
+pub(crate) fn check_gradient<S: Shape<f64>>(shape: &S, params: &Params<f64>, batch: &S::Batch, state: &S::State) {
+    for dropout in [false, true] {
+        let loss = |params: &Params<f64>, grads: &mut Grads<f64>| {
+            let (mut prepared, mut tape, mut state) = (S::Prepared::default(), S::Tape::default(), state.clone());
+            shape.prepare(params, &mut prepared);
+            let mut rng = Rng::new(3, "dropout");
+            let rng = dropout.then_some(&mut rng);
+            shape.loss_and_grad(params, &prepared, batch, 1.0, rng, &mut state, &mut tape, grads)
+        };
+        let (mut grads, mut ignored) = (Params::zeros(shape.layout()), Params::zeros(shape.layout()));
+        loss(params, &mut grads);
+        let mut moved = params.clone();
+        for tensor in shape.layout().tensors() {
+            let range = tensor.slot.range();
+            for i in range.clone().step_by((range.len() / 12).max(1)) {
+                let mut at = |value: f64| {
+                    moved.values[i] = value;
+                    loss(&moved, &mut ignored)
+                };
+                let (step, old) = (1e-5, params.values[i]);
+                let numeric = (at(old + step) - at(old - step)) / (2.0 * step);
+                moved.values[i] = old;
+                let exact = grads.values[i];
+                let near = (numeric - exact).abs() < 1e-7 * (1.0 + exact.abs());
+                assert!(near, "{} {}: {exact}, by differences {numeric}", tensor.name, i - range.start);
+            }
+        }
+    }
 }

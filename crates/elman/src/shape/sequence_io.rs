@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shape;
 use super::decoder::{
-    Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Reading, ReadingGrad, Stepper, Targets, drop,
+    Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Reading, ReadingGrad, Stepper, TargetSequences, drop,
     embedding_scale, init_embedding, zeros,
 };
 use crate::cell::{CellKind, Input, Order, Source, Steps};
@@ -88,7 +88,7 @@ pub struct SequenceIoBatch {
     /// What is read.
     pub sources: Sources,
     /// What is to be written.
-    pub targets: Targets,
+    pub targets: TargetSequences,
 }
 
 impl SequenceIoBatch {
@@ -98,7 +98,7 @@ impl SequenceIoBatch {
     /// If there are not as many sources as targets.
     pub fn new<S: AsRef<[u32]>>(sources: &[S], targets: &[S], begin: u32, end: u32) -> Self {
         assert_eq!(sources.len(), targets.len(), "a target for each source");
-        let targets = Targets::new(targets, begin, end);
+        let targets = TargetSequences::new(targets, begin, end);
         SequenceIoBatch { sources: Sources::new(sources, &targets.sorted), targets }
     }
 }
@@ -255,8 +255,8 @@ impl SequenceIo {
     }
 }
 
-fn reading<'a, F>(targets: &'a Targets, memory: &'a Memory<F>) -> Reading<'a, F> {
-    let Targets { steps, inputs: tokens, groups, .. } = targets;
+fn reading<'a, F>(targets: &'a TargetSequences, memory: &'a Memory<F>) -> Reading<'a, F> {
+    let TargetSequences { steps, inputs: tokens, groups, .. } = targets;
     Reading { steps, tokens, groups, memory, feature: &[] }
 }
 
@@ -333,6 +333,7 @@ impl<F: Scalar> Shape<F> for SequenceIo {
 
     fn loss(
         &self,
+        _: &Params<F>,
         prepared: &SequenceIoPrepared<F>,
         batch: &SequenceIoBatch,
         _: &mut (),

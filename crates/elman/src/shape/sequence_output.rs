@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Shape;
 use super::decoder::{
-    Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Reading, ReadingGrad, Stepper, Targets, tanh_backward, zeros,
+    Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Reading, ReadingGrad, Stepper, TargetSequences,
+    tanh_backward, zeros,
 };
 use crate::error::{Error, Result};
 use crate::layer::{Dropout, Linear, LinearPrepared, Memory};
@@ -51,10 +52,10 @@ pub struct SequenceOutput {
 /// One block: what is given and what is to be written.
 #[derive(Clone, Debug)]
 pub struct SequenceOutputBatch<F> {
-    /// `[B, P, I]`, in the order of the targets ([`Targets::sorted`]).
+    /// `[B, P, I]`, in the order of the targets ([`TargetSequences::sorted`]).
     pub features: Vec<F>,
     /// What is to be written.
-    pub targets: Targets,
+    pub targets: TargetSequences,
 }
 
 impl<F: Scalar> SequenceOutputBatch<F> {
@@ -64,7 +65,7 @@ impl<F: Scalar> SequenceOutputBatch<F> {
     /// If there are not as many sources as targets.
     pub fn new<S: AsRef<[u32]>>(features: &[&[F]], targets: &[S], begin: u32, end: u32) -> Self {
         assert_eq!(features.len(), targets.len(), "a target for each source");
-        let targets = Targets::new(targets, begin, end);
+        let targets = TargetSequences::new(targets, begin, end);
         let features = targets.sorted.iter().flat_map(|&i| features[i].iter().copied()).collect();
         SequenceOutputBatch { features, targets }
     }
@@ -200,8 +201,8 @@ impl SequenceOutput {
     }
 }
 
-fn reading<'a, F>(targets: &'a Targets, memory: &'a Memory<F>, feature: &'a [F]) -> Reading<'a, F> {
-    let Targets { steps, inputs: tokens, groups, .. } = targets;
+fn reading<'a, F>(targets: &'a TargetSequences, memory: &'a Memory<F>, feature: &'a [F]) -> Reading<'a, F> {
+    let TargetSequences { steps, inputs: tokens, groups, .. } = targets;
     Reading { steps, tokens, groups, memory, feature }
 }
 
@@ -263,6 +264,7 @@ impl<F: Scalar> Shape<F> for SequenceOutput {
 
     fn loss(
         &self,
+        _: &Params<F>,
         prepared: &SequenceOutputPrepared<F>,
         batch: &SequenceOutputBatch<F>,
         _: &mut (),
@@ -376,7 +378,7 @@ mod tests {
             assert!(nats < 0.05, "{places}: {nats}");
             network.prepare(&params, &mut prepared);
             // Scores of the whole are those of the steps.
-            let whole = network.loss(&prepared, &batch, &mut (), &mut tape);
+            let whole = network.loss(&params, &prepared, &batch, &mut (), &mut tape);
             let mut stepper = network.stepper(&prepared, &features.concat());
             let queries = vec![Query { prefix: Vec::new(), max_length: 8 }; 3];
             let symbols = Symbols { begin: 0, end: 1, banned: vec![0] };

@@ -1,17 +1,21 @@
 //! Synced sequence I/O: an output at every step (many to many, at each step). A label for every video frame; the next
 //! character, which makes it a language model.
 //!
-//! Tokens or vectors → recurrent stack → linear → softmax with cross-entropy at each step.
+//! Tokens or vectors → (convolutions and dense layers) → recurrent stack → linear → softmax with cross-entropy at each
+//! step.
 
 use std::sync::Arc;
 
 use elman_kernels::{Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::Shape;
+use super::{Answers, Shape};
 use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
-use crate::layer::{Dropout, Linear, LinearPrepared, Stack, StackConfig, StackPrepared, StackState, StackTape};
+use crate::layer::{
+    Dropout, Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss, Stack, StackConfig,
+    StackPrepared, StackState, StackTape,
+};
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
@@ -47,6 +51,16 @@ pub struct SyncedConfig {
     pub classes: usize,
     /// Probability of dropping a value between layers and before the output, in training.
     pub dropout: f64,
+    /// Layers without recurrence between the input, which must be vectors, and the recurrent ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<FrontConfig>,
+    /// How classes are judged in training.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub loss: Loss,
+}
+
+fn is_default(loss: &Loss) -> bool {
+    *loss == Loss::default()
 }
 
 impl SyncedConfig {
@@ -63,6 +77,8 @@ impl SyncedConfig {
             tied: false,
             classes: vocab,
             dropout: 0.0,
+            front: None,
+            loss: Loss::default(),
         }
     }
 }
@@ -73,6 +89,7 @@ pub struct Synced {
     config: SyncedConfig,
     layout: Arc<Layout>,
     embedding: Option<Slot>,
+    front: Option<Front>,
     stack: Stack,
     output: Linear,
 }
@@ -100,6 +117,7 @@ pub struct SyncedBatch<F> {
 /// The weights as the kernels want them.
 #[derive(Clone, Default)]
 pub struct SyncedPrepared<F> {
+    front: FrontPrepared<F>,
     stack: StackPrepared<F>,
     output: LinearPrepared<F>,
 }
@@ -107,6 +125,8 @@ pub struct SyncedPrepared<F> {
 /// Working memory of one block.
 #[derive(Clone, Default)]
 pub struct SyncedTape<F> {
+    front: FrontTape<F>,
+    dfeatures: Vec<F>,
     stack: StackTape<F>,
     y: Vec<F>,
     mask: Dropout<F>,
@@ -139,8 +159,22 @@ impl Synced {
         }
         let mut layout = Layout::new();
         let mut embedding = None;
+        let mut front = None;
+        if let Some(config) = &config.front {
+            front = Some(Front::add(&mut layout, "front.", config.clone())?);
+        }
         let source = match config.feed {
-            Feed::Dense(width) => Source::Dense(width),
+            Feed::Dense(width) => match &front {
+                Some(front) if front.config().input_len() == width => Source::Dense(front.output_width()),
+                Some(front) => {
+                    let message = format!("inputs of {width} values do not fit {:?}", front.config().input);
+                    return Err(Error::Usage(message));
+                }
+                None => Source::Dense(width),
+            },
+            Feed::Tokens(_) if front.is_some() => {
+                return Err(Error::Usage("convolutions and dense layers take vectors, not tokens".into()));
+            }
             Feed::Tokens(vocab) if config.embedding == 0 => Source::Tokens(vocab),
             Feed::Tokens(vocab) => {
                 let slot = layout.add("embedding.weight", &[vocab, config.embedding]);
@@ -172,7 +206,7 @@ impl Synced {
             _ => None,
         };
         let output = Linear::add(&mut layout, "output.", width, config.classes, tied);
-        Ok(Synced { config, layout: Arc::new(layout), embedding, stack, output })
+        Ok(Synced { config, layout: Arc::new(layout), embedding, front, stack, output })
     }
 
     /// Its sizes.
@@ -199,6 +233,9 @@ impl Synced {
             let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(deviation) };
             init.fill(slot.of_mut(&mut params), self.config.embedding, false, rng);
         }
+        if let Some(front) = &self.front {
+            front.init(&mut params, rng);
+        }
         self.stack.init(init, &mut params, rng);
         self.output.init(init, &mut params, rng);
         params
@@ -212,14 +249,18 @@ impl Synced {
     /// Logits `[N, V]` into the tape; `state` becomes the final one. With a random stream, dropout is on.
     pub fn forward<F: Scalar>(
         &self,
+        params: &Params<F>,
         prepared: &SyncedPrepared<F>,
         batch: &SyncedBatch<F>,
         state: &mut StackState<F>,
         tape: &mut SyncedTape<F>,
         mut dropout: Option<&mut Rng>,
     ) {
-        let stack = &mut tape.stack;
-        self.stack.forward(&prepared.stack, batch.input(), &batch.steps, state, stack, dropout.as_deref_mut());
+        if let (Some(front), Inputs::Dense(x)) = (&self.front, &batch.inputs) {
+            front.forward(params, &prepared.front, x, &mut tape.front, dropout.as_deref_mut());
+        }
+        let x = self.stack_input(batch, &tape.front);
+        self.stack.forward(&prepared.stack, x, &batch.steps, state, &mut tape.stack, dropout.as_deref_mut());
         tape.logits.resize(batch.steps.rows() * self.config.classes, F::ZERO);
         tape.y.clear();
         if let Some(rng) = dropout.filter(|_| self.config.dropout > 0.0) {
@@ -228,6 +269,14 @@ impl Synced {
         }
         let y = if tape.y.is_empty() { tape.stack.output() } else { &tape.y };
         self.output.forward(&prepared.output, y, &mut tape.logits);
+    }
+
+    /// What the recurrent layers read: the input, or the features made of it.
+    fn stack_input<'a, F: Scalar>(&self, batch: &'a SyncedBatch<F>, front: &'a FrontTape<F>) -> Input<'a, F> {
+        match self.front {
+            Some(_) => Input::Dense(front.output()),
+            None => batch.input(),
+        }
     }
 }
 
@@ -297,6 +346,9 @@ impl<F: Scalar> Shape<F> for Synced {
     }
 
     fn prepare(&self, params: &Params<F>, prepared: &mut SyncedPrepared<F>) {
+        if let Some(front) = &self.front {
+            front.prepare(params, &mut prepared.front);
+        }
         self.stack.prepare(params, &mut prepared.stack);
         self.output.prepare(params, &mut prepared.output);
     }
@@ -316,9 +368,9 @@ impl<F: Scalar> Shape<F> for Synced {
         tape: &mut SyncedTape<F>,
         grads: &mut Grads<F>,
     ) -> f64 {
-        self.forward(prepared, batch, state, tape, dropout);
+        self.forward(params, prepared, batch, state, tape, dropout);
         // The logits become their gradient.
-        let loss_nats = softmax::cross_entropy_backward(&mut tape.logits, &batch.targets, scale);
+        let loss_nats = self.config.loss.backward(&mut tape.logits, &batch.targets, scale);
         let masked = !tape.y.is_empty();
         let y = if masked { &tape.y } else { tape.stack.output() };
         tape.dy.resize(y.len(), F::ZERO);
@@ -329,29 +381,45 @@ impl<F: Scalar> Shape<F> for Synced {
         // Truncated: nothing comes back from after the last step.
         tape.dstate.zero_like(state);
         let (steps, dstate) = (&batch.steps, &mut tape.dstate);
-        self.stack.backward(
-            params,
-            &prepared.stack,
-            batch.input(),
-            steps,
-            &mut tape.stack,
-            &tape.dy,
-            dstate,
-            grads,
-            None,
-        );
+        let dx = self.front.as_ref().map(|_| {
+            tape.dfeatures.clear();
+            tape.dfeatures.resize(tape.front.output().len(), F::ZERO);
+            &mut tape.dfeatures[..]
+        });
+        let x = self.stack_input(batch, &tape.front);
+        self.stack.backward(params, &prepared.stack, x, steps, &mut tape.stack, &tape.dy, dstate, grads, dx);
+        if let (Some(front), Inputs::Dense(x)) = (&self.front, &batch.inputs) {
+            front.backward(params, &prepared.front, x, &mut tape.front, &tape.dfeatures, grads);
+        }
         loss_nats
     }
 
     fn loss(
         &self,
+        params: &Params<F>,
         prepared: &SyncedPrepared<F>,
         batch: &SyncedBatch<F>,
         state: &mut StackState<F>,
         tape: &mut SyncedTape<F>,
     ) -> f64 {
-        self.forward(prepared, batch, state, tape, None);
+        self.forward(params, prepared, batch, state, tape, None);
         softmax::cross_entropy(&tape.logits, &batch.targets)
+    }
+}
+
+impl Answers for Synced {
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &SyncedPrepared<f32>,
+        batch: &SyncedBatch<f32>,
+        tape: &mut SyncedTape<f32>,
+    ) -> Vec<Vec<f32>> {
+        let (steps, classes) = (&batch.steps, self.config.classes);
+        self.forward(params, prepared, batch, &mut self.zero_state(steps.batch()), tape, None);
+        let row = |t: usize, b: usize| &tape.logits[(steps.range(t).start + b) * classes..][..classes];
+        let one = |b: usize| (0..steps.len_of(b)).flat_map(|t| row(t, b)).copied().collect();
+        (0..steps.batch()).map(one).collect()
     }
 }
 
@@ -370,8 +438,24 @@ mod tests {
             tied,
             classes: 5,
             dropout: 0.3,
+            front: None,
+            loss: Loss::default(),
         })
         .unwrap()
+    }
+
+    #[test]
+    fn gradients_reach_through_the_frames_features() {
+        let front = FrontConfig { input: [4, 3, 2], convs: vec![3], dense: vec![5], dropout: 0.2 };
+        let config = network(Feed::Dense(24), 0, false, true).config().clone();
+        let loss = Loss { smoothing: 0.05, class_weights: Vec::new() };
+        let network = Synced::new(SyncedConfig { front: Some(front), loss, ..config }).unwrap();
+        let mut rng = Rng::new(1, "test");
+        let steps = Steps::ragged(&[3, 2]).unwrap();
+        let inputs = Inputs::Dense((0..5 * 24).map(|_| rng.range(-1.0, 1.0)).collect());
+        let batch = SyncedBatch { steps, inputs, targets: vec![0, 4, softmax::IGNORE, 2, 1] };
+        let params = network.init(Init::Uniform(0.8), &mut rng);
+        crate::shape::check_gradient(&network, &params, &batch, &network.zero_state(2));
     }
 
     fn loss(network: &Synced, params: &Params<f64>, batch: &SyncedBatch<f64>, grads: &mut Grads<f64>) -> f64 {

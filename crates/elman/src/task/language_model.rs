@@ -14,7 +14,7 @@ use crate::data::{Streams, Vocab, builtin};
 use crate::error::{Error, Result};
 use crate::format::document::DocumentWriter;
 use crate::format::model::Loaded;
-use crate::layer::StackState;
+use crate::layer::{Loss, StackState};
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
@@ -121,6 +121,8 @@ pub fn network(settings: &Settings, vocab: usize) -> Result<Synced> {
         tied: settings.tied,
         classes: vocab,
         dropout: settings.dropout,
+        front: None,
+        loss: Loss::default(),
     })
 }
 

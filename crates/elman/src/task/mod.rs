@@ -1,8 +1,28 @@
 //! What a user names: each task joins a reader, a shape and a metric. A new task of an old shape is one file here.
 
+pub mod classify;
+pub mod classify_frames;
+pub mod classify_sequence;
+pub mod classify_text;
 pub mod generate;
+pub mod judge;
 pub mod language_model;
+mod plan;
+mod presets;
 pub mod score;
 mod settings;
+mod supervised;
 
-pub use settings::{InitWord, KEYS, Key, PRESETS, Settings};
+pub use plan::{Facts, Plan, plan};
+pub use presets::PRESETS;
+pub use settings::{ClassWeights, InitWord, KEYS, Key, Settings, Sizes};
+
+/// The tasks.
+pub const NAMES: [&str; 6] = [
+    language_model::NAME,
+    classify::CLASSIFY,
+    classify::REGRESS,
+    classify_text::NAME,
+    classify_sequence::NAME,
+    classify_frames::NAME,
+];

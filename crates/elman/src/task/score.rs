@@ -81,7 +81,7 @@ pub fn windowed(network: &Synced, params: &Params<f32>, text: &[u32]) -> Score {
         .into_par_iter()
         .map_init(SyncedTape::default, |tape, (starts, len)| {
             let mut state = network.zero_state(starts.len());
-            network.loss(&prepared, &batch(text, starts, len), &mut state, tape)
+            network.loss(params, &prepared, &batch(text, starts, len), &mut state, tape)
         })
         .collect();
     Score { nats: losses.iter().sum(), symbols }
@@ -99,7 +99,7 @@ pub fn streaming(network: &Synced, params: &Params<f32>, text: &[u32], dynamic: 
     for start in (0..symbols).step_by(chunk) {
         let part = batch(text, &[start], chunk.min(symbols - start));
         let Some(Dynamic { lr, decay, clip_norm, .. }) = dynamic else {
-            nats += network.loss(&prepared, &part, &mut state, &mut tape);
+            nats += network.loss(&adapted, &prepared, &part, &mut state, &mut tape);
             continue;
         };
         grads.zero();
@@ -119,7 +119,7 @@ fn at_once(network: &Synced, params: &Params<f32>, text: &[u32]) -> f64 {
     let mut prepared = SyncedPrepared::default();
     network.prepare(params, &mut prepared);
     let part = batch(text, &[0], text.len() - 1);
-    network.loss(&prepared, &part, &mut network.zero_state(1), &mut SyncedTape::default())
+    network.loss(params, &prepared, &part, &mut network.zero_state(1), &mut SyncedTape::default())
 }
 
 #[cfg(test)]
@@ -141,6 +141,8 @@ mod tests {
             tied: false,
             classes: 7,
             dropout: 0.5,
+            front: None,
+            loss: crate::layer::Loss::default(),
         };
         let network = Synced::new(config).unwrap();
         let mut rng = Rng::new(1, "test");

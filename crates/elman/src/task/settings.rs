@@ -6,8 +6,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::CellKind;
+use crate::data::HoldOut;
+use crate::data::words::Level;
 use crate::decode::SamplerConfig;
 use crate::error::{Error, Result};
+use crate::layer::Pooling;
 use crate::optim::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};
 use crate::param::Init;
 use crate::train::{Every, Span, TrainConfig};
@@ -55,9 +58,9 @@ macro_rules! settings {
 
 settings! {
     "Task": {
-        /// What is learnt: language-model.
+        /// What is learnt: language-model, classify, regress, classify-text, classify-sequence, classify-frames.
         task: String = String::from("language-model"),
-        /// The text to learn from; without one, text that the program itself contains.
+        /// The data to learn from; without them, data that the program itself contains or makes.
         file: String = String::new(),
     }
     "Network": {
@@ -73,6 +76,22 @@ settings! {
         tied: bool = false,
         /// Probability of dropping a value between layers and before the output, in training.
         dropout: f64 = 0.3,
+        /// Read each sequence from its end, too: knows what comes, so it cannot run live.
+        bidirectional: bool = false,
+        /// Channels of convolutions (3x3, stride 2) that pictures or frames go through first, such as 16,32,64.
+        convs: Sizes = Sizes::default(),
+        /// Width of dense layers after these, such as 256,128.
+        dense: Sizes = Sizes::default(),
+        /// How the steps of a sequence become one vector: last, mean, max, max-mean or attention.
+        pooling: Pooling = Pooling::MaxMean,
+        /// Probability of dropping a value of an embedded token, in training.
+        embedding_dropout: f64 = 0.0,
+        /// Drop the same values of the embedded tokens in all steps of a sequence.
+        locked_dropout: bool = false,
+        /// Share of a target's probability that is spread over all classes, in training.
+        label_smoothing: f64 = 0.0,
+        /// What each class counts: equal for each example alike, balanced for each class alike.
+        class_weights: ClassWeights = ClassWeights::Equal,
         /// How weights begin: fan, orthogonal, uniform:BOUND or normal:DEVIATION.
         init: InitWord = InitWord(Init::Fan),
     }
@@ -83,6 +102,54 @@ settings! {
         val_frac: f64 = 0.1,
         /// A file to validate on, instead of the end of the text.
         val: String = String::new(),
+        /// The column with the text, by name or by number from 1.
+        text_column: String = String::new(),
+        /// The column with the label, by name or by number from 1.
+        label_column: String = String::new(),
+        /// The column that says which rows are the steps of one sequence, by name or by number from 1.
+        sequence_column: String = String::new(),
+        /// Whether the first row of a table names its columns: auto, yes or no.
+        header: String = String::from("auto"),
+        /// Pieces of a text: word or char.
+        level: Level = Level::Word,
+        /// Words that are told apart, at most; the others are one unknown word.
+        vocab_size: usize = 20_000,
+        /// A word rarer than this in training is unknown.
+        vocab_min: usize = 2,
+        /// Pieces of a text that are read: its first quarter and last three quarters of so many; 0 for all.
+        max_len: usize = 400,
+        /// Probability of reading a word as the unknown one, in training.
+        word_dropout: f64 = 0.0,
+        /// Word vectors to begin from: a file of lines with a word and its numbers (GloVe, fastText).
+        embeddings: String = String::new(),
+        /// Read each picture as a sequence of its rows.
+        rows: bool = false,
+        /// Frames (of the past; where both sides are known, around) that are seen at each step.
+        context: usize = 1,
+        /// Answer so many frames late, having seen them.
+        lookahead: usize = 0,
+        /// See the changes from frame to frame instead of the earlier frames themselves.
+        differences: bool = false,
+        /// The class that means nothing is there, left out of some measures: auto finds sil, background, none.
+        background: String = String::from("auto"),
+        /// Pictures are moved by up to so many pixels, in training.
+        shift: usize = 0,
+        /// Pictures are mirrored half of the time, in training.
+        mirror: bool = false,
+        /// Pictures are turned by up to so many degrees and resized by up to as many percent, in training.
+        distort: f64 = 0.0,
+        /// Brightness and contrast of pictures vary by this share, in training.
+        gain: f64 = 0.0,
+        /// Deviation of the noise added to pictures and numbers, in training.
+        noise: f64 = 0.0,
+        /// Frames are shifted in time by up to so many, single ones repeated or left out, in training.
+        jitter: usize = 0,
+        /// Fit the sharpness of the probabilities on the held-out data, so that 0.8 is right 8 times in 10.
+        calibrate: bool = false,
+        /// Train so many networks, each with another part held out, and report their mean.
+        folds: usize = 0,
+        /// Of the folds, the one to hold out, from 1.
+        fold: usize = 0,
         /// Sequences read side by side in one training step.
         batch: usize = 32,
         /// Steps of a sequence between two updates (truncated backpropagation through time).
@@ -169,6 +236,38 @@ settings! {
     }
 }
 
+/// Sizes as one word: `16,32,64`; none where it is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sizes(pub Vec<usize>);
+
+impl TryFrom<String> for Sizes {
+    type Error = String;
+
+    fn try_from(word: String) -> std::result::Result<Self, String> {
+        let parts = word.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let size = |part: &str| part.parse::<usize>().ok().filter(|size| (1..=1 << 16).contains(size));
+        let sizes: Option<Vec<usize>> = parts.map(size).collect();
+        sizes.map(Sizes).ok_or_else(|| format!("`{word}`: give sizes from 1 to 65536, such as 16,32,64"))
+    }
+}
+
+impl From<Sizes> for String {
+    fn from(sizes: Sizes) -> String {
+        sizes.0.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// What the examples of a class count in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// Each example the same.
+    Equal,
+    /// Each class the same.
+    Balanced,
+}
+
 /// [`Init`] as one word: `fan`, `orthogonal`, `uniform:0.08`, `normal:0.01`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -213,80 +312,10 @@ fn unknown(name: &str) -> String {
     }
 }
 
-/// Names of the presets and what they are.
-pub const PRESETS: &[(&str, &str)] = &[
-    ("default", "our recommendation for a text of 100 KB to 100 MB"),
-    ("quick", "a small network for a first look; what `elman train` takes for its built-in text"),
-    ("min-char-rnn", "the blog's 112 lines: one tanh layer of 100, one sequence of 25, Adagrad 0.1, clip +-5"),
-    ("char-rnn", "karpathy/char-rnn: LSTM 2x128, batch 50, 50 steps, RMSprop 0.002, clip +-5, 50 epochs"),
-];
-
 /// Epochs of a run that says nothing of its length.
 const EPOCHS: f64 = 20.0;
 
 impl Settings {
-    /// The settings of a preset.
-    ///
-    /// # Errors
-    /// If there is none of that name.
-    pub fn preset(name: &str) -> Result<Settings> {
-        let default = Settings::default();
-        Ok(match name {
-            "default" => default,
-            "quick" => Settings { hidden: 192, epochs: 8.0, lr: 0.006, seq_len: 64, dropout: 0.1, ..default },
-            "min-char-rnn" => Settings {
-                cell: CellKind::RnnTanh,
-                layers: 1,
-                hidden: 100,
-                dropout: 0.0,
-                init: InitWord(Init::Normal(0.01)),
-                batch: 1,
-                seq_len: 25,
-                state_reset: 0.0,
-                optimizer: OptimizerKind::Adagrad,
-                lr: 0.1,
-                eps_in_root: true,
-                weight_decay: 0.0,
-                clip_norm: 0.0,
-                clip_value: 5.0,
-                schedule: ScheduleKind::Constant,
-                warmup: 0,
-                log_every: 100,
-                temperature: 1.0,
-                ..default
-            },
-            "char-rnn" => Settings {
-                cell: CellKind::Lstm,
-                layers: 2,
-                hidden: 128,
-                dropout: 0.0,
-                init: InitWord(Init::Uniform(0.08)),
-                val_frac: 0.05,
-                batch: 50,
-                seq_len: 50,
-                state_reset: 0.0,
-                optimizer: OptimizerKind::Rmsprop,
-                lr: 0.002,
-                alpha: 0.95,
-                weight_decay: 0.0,
-                clip_norm: 0.0,
-                clip_value: 5.0,
-                schedule: ScheduleKind::Exponential,
-                warmup: 0,
-                decay: 0.97,
-                decay_after: 10.0,
-                decay_every: 1.0,
-                epochs: 50.0,
-                temperature: 1.0,
-                ..default
-            },
-            _ => {
-                let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-                return Err(Error::Usage(format!("there is no preset `{name}`; there are {}", names.join(", "))));
-            }
-        })
-    }
-
     /// Reads a `config.toml`; `path` is what messages name.
     ///
     /// # Errors
@@ -413,9 +442,29 @@ impl Settings {
                 return refuse(flag, &value, "a number from 0 (off) upwards");
             }
         }
-        if self.task != super::language_model::NAME {
-            let message = format!("--task {}: the tasks are {}", self.task, super::language_model::NAME);
-            return Err(Error::Usage(message));
+        for (flag, value) in [
+            ("embedding-dropout", self.embedding_dropout),
+            ("label-smoothing", self.label_smoothing),
+            ("word-dropout", self.word_dropout),
+            ("gain", self.gain),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(flag, &value, "a number from 0 to below 1");
+            }
+        }
+        for (flag, value) in [("noise", self.noise), ("distort", self.distort)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return refuse(flag, &value, "a number from 0 (off) upwards");
+            }
+        }
+        if self.folds == 1 || self.fold > self.folds {
+            return refuse("folds", &self.folds, "0 for none, or at least 2, and a --fold that is one of them");
+        }
+        if !["auto", "yes", "no"].contains(&self.header.as_str()) {
+            return refuse("header", &self.header, "auto, yes or no");
+        }
+        if !super::NAMES.contains(&self.task.as_str()) {
+            return refuse("task", &self.task, &format!("one of {}", super::NAMES.join(", ")));
         }
         self.optimizer_config().validate()?;
         self.schedule_config().validate()?;
@@ -424,6 +473,11 @@ impl Settings {
             self.epochs = EPOCHS;
         }
         Ok(self)
+    }
+
+    /// What is held out.
+    pub fn hold_out(&self) -> HoldOut {
+        HoldOut { seed: self.seed, share: self.val_frac, folds: self.folds, fold: self.fold }
     }
 
     /// The optimizer's share.

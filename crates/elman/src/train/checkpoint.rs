@@ -145,6 +145,7 @@ where
         self.task.seek(&training.position).map_err(|error| wrong(error.to_string()))?;
         (self.progress, self.unsaved) = (training.progress, false);
         self.rewind_metrics(training.records)?;
+        self.saving_s = self.records().last().map_or(0.0, |record| record.saving_s);
         self.elapsed_before_s = match training.elapsed_s {
             Some(elapsed_s) => elapsed_s,
             None => self.records().last().map_or(0.0, |record| record.elapsed_s),
@@ -175,7 +176,7 @@ where
 
     /// Goes back to the last checkpoint after training diverged.
     pub(super) fn return_to_checkpoint(&mut self) -> Result<()> {
-        let elapsed_s = self.elapsed_s();
+        let (elapsed_s, saving_s) = (self.elapsed_s(), self.saving_s);
         let loaded = match &self.folder {
             Some(folder) => model::load(&folder.path().join(LAST))?,
             None => {
@@ -186,6 +187,7 @@ where
         };
         self.restore(&loaded)?;
         // The time lost is not got back.
+        self.saving_s = saving_s;
         self.elapsed_before_s = elapsed_s - self.started.elapsed().as_secs_f64();
         Ok(())
     }

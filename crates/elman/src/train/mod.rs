@@ -4,8 +4,10 @@ mod advice;
 mod checkpoint;
 mod config;
 mod engine;
+mod events;
 mod record;
 pub mod run_folder;
+mod session;
 mod task;
 mod trainer;
 
@@ -15,5 +17,6 @@ pub use config::{Every, Span, TrainConfig};
 pub use engine::{Engine, blocks};
 pub use record::Record;
 pub use run_folder::RunFolder;
+pub use session::Session;
 pub use task::{Carry, Scores, Task};
 pub use trainer::{Ending, Event, Progress, Trainer, Watch};

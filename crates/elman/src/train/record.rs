@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A line of `metrics.jsonl`. All but the last three fields are the same whenever and wherever the run is made.
+/// A line of `metrics.jsonl`. All but the last four fields are the same whenever and wherever the run is made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Updates done.
@@ -28,6 +28,9 @@ pub struct Record {
     pub targets_per_s: f64,
     /// Seconds of training, earlier parts of a resumed run included.
     pub elapsed_s: f64,
+    /// Seconds of these that went into writing, before this record.
+    #[serde(default)]
+    pub saving_s: f64,
     /// Seconds since 1970.
     pub unix_time: u64,
 }
@@ -35,7 +38,7 @@ pub struct Record {
 impl Record {
     /// The same record without what depends on the clock.
     pub fn without_clock(&self) -> Record {
-        Record { targets_per_s: 0.0, elapsed_s: 0.0, unix_time: 0, ..self.clone() }
+        Record { targets_per_s: 0.0, elapsed_s: 0.0, saving_s: 0.0, unix_time: 0, ..self.clone() }
     }
 
     /// A measured value by name.

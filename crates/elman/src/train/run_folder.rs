@@ -1,13 +1,16 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl` and `.csv`, `best`, `last` and `previous.safetensors`, `samples/`.
+//! The folder of a run: `config.toml`, `metrics.jsonl` and `.csv`, `best`, `last` and `previous.safetensors`, `samples/`,
+//! and the same metrics and samples as a file that TensorBoard reads.
 //!
 //! One process at a time writes there, held apart by a lock. Everything but the metrics is replaced atomically; the
 //! metrics are appended to, and a checkpoint says how many there were, so that a resumed run cuts off what came after.
+//! TensorBoard's file is made from them again where it does not agree.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::Record;
+use super::events::Events;
 use crate::error::{Error, Result};
 use crate::format::atomic::{self, Disk};
 use crate::format::document::DocumentWriter;
@@ -36,9 +39,11 @@ pub struct RunFolder {
     /// Holds the lock until it is dropped.
     _lock: File,
     metrics: File,
+    /// Opened with the first record: by then the metrics are those it has to agree with.
+    events: Option<Events>,
 }
 
-fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + 'a {
+pub(super) fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + 'a {
     move |source| Error::Io { path: path.into(), action, source }
 }
 
@@ -104,7 +109,12 @@ impl RunFolder {
         }
         let metrics = path.join(METRICS);
         let append = OpenOptions::new().append(true).create(true).open(&metrics);
-        Ok(RunFolder { path: path.into(), _lock: lock, metrics: append.map_err(failed(&metrics, "create"))? })
+        Ok(RunFolder {
+            path: path.into(),
+            _lock: lock,
+            metrics: append.map_err(failed(&metrics, "create"))?,
+            events: None,
+        })
     }
 
     /// Where it is.
@@ -118,10 +128,20 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let path = self.path.join(METRICS);
+        self.events()?;
         let mut line = serde_json::to_string(record).map_err(|e| failed(&path, "write")(e.into()))?;
         line.push('\n');
         let wrote = self.metrics.write_all(line.as_bytes());
-        wrote.map_err(|source| atomic::with_need(source, line.len() as u64)).map_err(failed(&path, "write"))
+        wrote.map_err(|source| atomic::with_need(source, line.len() as u64)).map_err(failed(&path, "write"))?;
+        self.events()?.record(record)
+    }
+
+    fn events(&mut self) -> Result<&mut Events> {
+        let events = match self.events.take() {
+            Some(events) => events,
+            None => Events::of(&atomic::OsDisk, &self.path, &read_metrics(&self.path.join(METRICS))?)?,
+        };
+        Ok(self.events.insert(events))
     }
 
     /// Replaces the table by these records.
@@ -150,7 +170,9 @@ impl RunFolder {
         let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         let len = ends.take(count).last().unwrap_or(0);
         self.metrics.set_len(len as u64).map_err(failed(&path, "write"))?;
-        read_metrics(&path)
+        let records = read_metrics(&path)?;
+        self.events = Some(Events::of(&atomic::OsDisk, &self.path, &records)?);
+        Ok(records)
     }
 
     /// Replaces the newest checkpoint; the one it replaces becomes `previous`.
@@ -185,15 +207,21 @@ impl RunFolder {
         model::save(&self.path.join(BEST), document)
     }
 
-    /// Keeps a sample made after `step` updates.
+    /// Keeps a sample made at a record, after it was appended.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn save_sample(&self, step: u64, text: &str) -> Result<()> {
+    pub fn save_sample(&mut self, record: &Record, text: &str) -> Result<()> {
         let folder = self.path.join(SAMPLES);
         fs::create_dir_all(&folder).map_err(failed(&folder, "create"))?;
-        atomic::write(&folder.join(format!("step-{step:08}.txt")), text.as_bytes())
+        atomic::write(&sample_path(&self.path, record.step), text.as_bytes())?;
+        self.events()?.sample(record, text)
     }
+}
+
+/// The file of a sample made after `step` updates.
+pub(super) fn sample_path(folder: &Path, step: u64) -> PathBuf {
+    folder.join(SAMPLES).join(format!("step-{step:08}.txt"))
 }
 
 /// Records as a table with a column for each measure of any of them.
@@ -204,14 +232,15 @@ fn table(records: &[Record]) -> String {
             names.push(name);
         }
     }
-    let mut text = String::from("step,epoch,targets,train_nats,lr,grad_norm,targets_per_s,elapsed_s,unix_time");
+    let mut text =
+        String::from("step,epoch,targets,train_nats,lr,grad_norm,targets_per_s,elapsed_s,saving_s,unix_time");
     names.iter().for_each(|name| text.push_str(&format!(",{name}")));
     text.push('\n');
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for r in records {
         let train = cell(r.train_nats);
         text.push_str(&format!("{},{},{},{train},{},{}", r.step, r.epoch, r.targets, r.lr, r.grad_norm));
-        text.push_str(&format!(",{},{},{}", r.targets_per_s, r.elapsed_s, r.unix_time));
+        text.push_str(&format!(",{},{},{},{}", r.targets_per_s, r.elapsed_s, r.saving_s, r.unix_time));
         names.iter().for_each(|name| text.push_str(&format!(",{}", cell(r.val(name)))));
         text.push('\n');
     }

@@ -125,6 +125,8 @@ pub struct Trainer<'a, S: Shape<f32>, T: Task<S>> {
     pub(super) folder: Option<RunFolder>,
     /// Seconds of training before this process.
     pub(super) elapsed_before_s: f64,
+    /// Seconds of them, and of this process, that went into writing.
+    pub(super) saving_s: f64,
     /// The last checkpoint, where there is no folder to keep it in.
     pub(super) kept: Vec<u8>,
     /// Whether anything has changed since the last checkpoint.
@@ -170,6 +172,7 @@ where
             progress: Progress { lr_scale: 1.0, lowest_nats: f64::MAX, ..Progress::default() },
             folder,
             elapsed_before_s: 0.0,
+            saving_s: 0.0,
             kept: Vec::new(),
             unsaved: true,
             accumulated,
@@ -220,6 +223,11 @@ where
     /// Seconds of training, earlier processes of the run included.
     pub fn elapsed_s(&self) -> f64 {
         self.elapsed_before_s + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Seconds of [`Self::elapsed_s`] that went into writing: checkpoints, best models, metrics, samples.
+    pub fn saving_s(&self) -> f64 {
+        self.saving_s
     }
 
     /// Cuts the metrics back to the records there were at the checkpoint that was returned to.
@@ -427,7 +435,9 @@ where
         progress.plateau.observe(objective, &self.config.schedule);
         if is_best {
             progress.best = Some((objective, step));
+            let began = Instant::now();
             self.save_best(&scores)?;
+            self.saving_s += began.elapsed().as_secs_f64();
         }
         let sample_every = self.config.sample_every;
         let sample_is_due = sample_every > 0 && self.progress.validations.0.is_multiple_of(sample_every);
@@ -435,8 +445,10 @@ where
         if sample_is_due {
             let judged = self.average.as_ref().map_or(&self.params, Average::values);
             if let Some(text) = self.task.sample(self.shape, judged, step)? {
-                if let Some(folder) = &self.folder {
-                    folder.save_sample(step, &text)?;
+                if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
+                    let began = Instant::now();
+                    folder.save_sample(record, &text)?;
+                    self.saving_s += began.elapsed().as_secs_f64();
                 }
                 watch(Event::Sample { step, text: &text });
             }
@@ -460,14 +472,17 @@ where
             best,
             targets_per_s: if busy_s > 0.0 { targets as f64 / busy_s } else { 0.0 },
             elapsed_s: self.elapsed_s(),
+            saving_s: self.saving_s,
             unix_time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         };
         self.records.push(record);
         if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
+            let began = Instant::now();
             folder.append(record)?;
             if has_val {
                 folder.write_table(&self.records)?;
             }
+            self.saving_s += began.elapsed().as_secs_f64();
         }
         if let Some(record) = self.records.last() {
             watch(Event::Record(record));
@@ -483,7 +498,9 @@ where
     }
 
     fn checkpoint(&mut self, watch: &mut Watch) -> Result<()> {
+        let began = Instant::now();
         self.save_checkpoint()?;
+        self.saving_s += began.elapsed().as_secs_f64();
         (self.saved, self.unsaved) = (Instant::now(), false);
         watch(Event::Saved { step: self.progress.step });
         Ok(())

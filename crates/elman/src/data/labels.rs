@@ -1,0 +1,131 @@
+//! The names of classes, and the numbers that stand for them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Names shown in a message.
+const SHOWN: usize = 8;
+
+/// The classes of a task, in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Labels {
+    names: Vec<String>,
+    index: HashMap<String, u32>,
+}
+
+impl From<Vec<String>> for Labels {
+    fn from(names: Vec<String>) -> Self {
+        let index = names.iter().enumerate().map(|(i, name)| (name.clone(), i as u32)).collect();
+        Labels { names, index }
+    }
+}
+
+impl From<Labels> for Vec<String> {
+    fn from(labels: Labels) -> Self {
+        labels.names
+    }
+}
+
+impl Labels {
+    /// The distinct names, in the order of numbers where all are numbers, else of the alphabet.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are fewer than two; `path` is what the message names.
+    pub fn of<'a>(names: impl Iterator<Item = &'a str>, path: &Path) -> Result<Labels> {
+        let distinct: BTreeSet<&str> = names.collect();
+        let mut names: Vec<String> = distinct.into_iter().map(String::from).collect();
+        if names.len() < 2 {
+            let reason = match names.first() {
+                Some(name) => format!("every label is `{name}`; there is nothing to tell apart with one class only"),
+                None => "there are no labels".into(),
+            };
+            return Err(Error::Data { path: path.into(), reason });
+        }
+        let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
+        if let Some(numbers) = numbers {
+            let mut order: Vec<usize> = (0..names.len()).collect();
+            order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
+            names = order.into_iter().map(|i| names[i].clone()).collect();
+        }
+        Ok(Labels::from(names))
+    }
+
+    /// `V`.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The number of a name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the line, if the name is none of the classes.
+    pub fn index(&self, name: &str, path: &Path, line: usize) -> Result<u32> {
+        self.index.get(name).copied().ok_or_else(|| {
+            let more = if self.names.len() > SHOWN { ", .." } else { "" };
+            let known: Vec<&str> = self.names.iter().take(SHOWN).map(String::as_str).collect();
+            let reason = format!(
+                "line {line}: label `{name}` does not occur in the training data, whose labels are {}{more}",
+                known.join(", ")
+            );
+            Error::Data { path: path.into(), reason }
+        })
+    }
+
+    /// The number of a name, if it is one.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.index.get(name).copied()
+    }
+
+    /// Weights that make every class count alike in training, with mean 1 over `targets`.
+    pub fn balanced(&self, targets: impl Iterator<Item = u32>) -> Vec<f64> {
+        let mut counts = vec![0usize; self.len()];
+        let mut total = 0;
+        for target in targets {
+            if let Some(count) = counts.get_mut(target as usize) {
+                (*count, total) = (*count + 1, total + 1);
+            }
+        }
+        let present = counts.iter().filter(|&&count| count > 0).count();
+        let share = total as f64 / present.max(1) as f64;
+        counts.into_iter().map(|count| if count > 0 { share / count as f64 } else { 1.0 }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_people_expect_and_unknown_ones_are_named_with_their_line() {
+        let path = Path::new("a.tsv");
+        let labels = Labels::of(["10", "9", "9", "1"].into_iter(), path).unwrap();
+        assert_eq!(labels.names(), ["1", "9", "10"]);
+        assert_eq!(labels.index("9", path, 1).unwrap(), 1);
+        let message = labels.index("7", path, 12).unwrap_err().to_string();
+        assert!(message.contains("a.tsv: line 12: label `7`") && message.contains("1, 9, 10"), "{message}");
+        assert!(Labels::of(["a", "a"].into_iter(), path).unwrap_err().to_string().contains("one class only"));
+        let text = serde_json::to_string(&labels).unwrap();
+        assert_eq!(serde_json::from_str::<Labels>(&text).unwrap(), labels);
+    }
+
+    #[test]
+    fn balanced_weights_give_each_class_the_same_sum() {
+        let labels = Labels::from(vec!["a".to_string(), "b".to_string(), "c".to_string()]);
+        assert_eq!(labels.balanced([0, 0, 0, 1].into_iter()), [4.0 / 6.0, 2.0, 1.0]);
+    }
+}

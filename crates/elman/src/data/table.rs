@@ -1,0 +1,130 @@
+//! Tables: tab- or comma-separated values and JSON lines, plain or gzipped.
+
+mod columns;
+mod parse;
+
+use std::path::{Path, PathBuf};
+
+use super::file;
+use crate::error::Result;
+
+/// A file of rows and columns, every cell as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Where it came from; error messages name it.
+    pub path: PathBuf,
+    /// The columns' names, if the file has any.
+    pub header: Option<Vec<String>>,
+    /// The rows in file order, each with the same number of cells; at least one.
+    pub rows: Vec<Row>,
+}
+
+/// One row of a [`Table`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The line of the file on which it begins, from 1.
+    pub line: usize,
+    /// Its cells, one per column.
+    pub cells: Vec<String>,
+}
+
+impl Table {
+    /// Reads a table, plain or gzipped: tab-separated (raw, no quoting), comma-separated (quoted where needed) or JSON
+    /// lines. The name's end says which (`.tsv`, `.csv`, `.jsonl`, with or without `.gz`), else the first line.
+    ///
+    /// The first row is taken for a header where its cells look like names and the rows below do not.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is empty, damaged or not UTF-8; a row with another number of cells than the first.
+    pub fn read(path: &Path) -> Result<Table> {
+        Self::read_with(path, None)
+    }
+
+    /// As [`Table::read`], told whether the first row is a header. JSON lines always name their columns.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn read_with(path: &Path, header: Option<bool>) -> Result<Table> {
+        Self::parse(&file::read(path)?, path, header)
+    }
+
+    /// A table from uncompressed bytes, say those of standard input; `path` is what messages name.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn parse(bytes: &[u8], path: &Path, header: Option<bool>) -> Result<Table> {
+        parse::table(file::text(bytes, path)?, path, header)
+    }
+
+    /// How many columns there are.
+    pub fn width(&self) -> usize {
+        match &self.header {
+            Some(header) => header.len(),
+            None => self.rows.first().map_or(0, |row| row.cells.len()),
+        }
+    }
+
+    /// What a column is called in messages: its name in quotes, or its number from 1.
+    pub fn name(&self, column: usize) -> String {
+        match self.header.as_ref().and_then(|header| header.get(column)) {
+            Some(name) if !name.is_empty() => format!("\"{name}\""),
+            _ => format!("{}", column + 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::file::{gzip, real_data, write};
+
+    #[test]
+    fn sst2_and_imdb_are_read_whole_and_have_no_header() {
+        let Some(folder) = real_data("sentiment") else { return };
+        for (name, rows) in [("sst2.train.tsv", 6920), ("sst2.dev.tsv", 872), ("sst2.test.tsv", 1821)] {
+            let table = Table::read(&folder.join(name)).unwrap();
+            assert_eq!((table.rows.len(), table.header.as_ref(), table.width()), (rows, None, 2), "{name}");
+            let (text, label, why) = table.text_and_label(None, None).unwrap();
+            assert_eq!((text, label), (0, 1), "{why}");
+        }
+        let table = Table::read(&folder.join("imdb.test.tsv.gz")).unwrap();
+        assert_eq!((table.rows.len(), table.header.as_ref(), table.width()), (25_000, None, 4));
+        assert_eq!(table.rows[24_999].line, 25_000);
+        let (text, label, _) = table.text_and_label(Some("4"), Some("1")).unwrap();
+        assert_eq!((text, label), (3, 0));
+        assert!(table.text_and_label(None, None).unwrap_err().to_string().contains("--text-column"));
+    }
+
+    #[test]
+    fn the_formats_agree_plain_and_gzipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let tsv = "text\tlabel\nso good, \"really\"\tpos\nbad\tneg\n";
+        let csv = "text,label\r\n\"so good, \"\"really\"\"\",pos\r\nbad,neg\r\n";
+        let json =
+            "{\"text\": \"so good, \\\"really\\\"\", \"label\": \"pos\"}\n{\"label\": \"neg\", \"text\": \"bad\"}\n";
+        let want = Table::read(&write(folder.path(), "t.tsv", tsv)).unwrap();
+        assert_eq!(want.header.as_deref(), Some(&["text".to_string(), "label".to_string()][..]));
+        assert_eq!(want.rows[0], Row { line: 2, cells: vec!["so good, \"really\"".into(), "pos".into()] });
+        for (name, content) in [("tsv", tsv), ("csv", csv), ("jsonl", json), ("json", json), ("ndjson", json)] {
+            let plain = write(folder.path(), &format!("t.{name}"), content);
+            let zipped = write(folder.path(), &format!("t.{name}.gz"), gzip(content.as_bytes()));
+            let unnamed = write(folder.path(), &format!("by_content_{name}"), content);
+            let marked = write(folder.path(), &format!("bom.{name}"), format!("\u{feff}{content}"));
+            for path in [plain, zipped, unnamed, marked] {
+                let table = Table::read(&path).unwrap();
+                assert_eq!(table.header, want.header, "{}", path.display());
+                let cells = |table: &Table| table.rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>();
+                assert_eq!(cells(&table), cells(&want), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_cut_short_in_its_gzip_file_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = gzip("a b c\t1\n".repeat(100).as_bytes());
+        let path = write(folder.path(), "t.tsv.gz", &whole[..whole.len() - 3]);
+        let error = Table::read(&path).unwrap_err().to_string();
+        assert!(error.contains("t.tsv.gz: the gzip file is cut short"), "{error}");
+    }
+}

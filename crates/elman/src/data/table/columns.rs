@@ -1,0 +1,219 @@
+//! Which column is which: by name or number, and text told apart from label.
+
+use std::collections::HashSet;
+
+use super::Table;
+use crate::data::file::fault;
+use crate::error::Result;
+
+/// Names of a column of texts, in lower case.
+pub(super) const TEXT_NAMES: [&str; 14] = [
+    "text",
+    "sentence",
+    "review",
+    "comment",
+    "message",
+    "tweet",
+    "content",
+    "body",
+    "document",
+    "question",
+    "phrase",
+    "utterance",
+    "description",
+    "input",
+];
+/// Names of a column of labels, in lower case.
+pub(super) const LABEL_NAMES: [&str; 12] = [
+    "label",
+    "labels",
+    "class",
+    "target",
+    "category",
+    "sentiment",
+    "intent",
+    "topic",
+    "polarity",
+    "emotion",
+    "tag",
+    "output",
+];
+/// An example of a cell in a message is cut to this.
+const EXAMPLE_CHARS: usize = 40;
+/// Below this likeness a suggestion would puzzle more than help.
+const LIKENESS: f64 = 0.7;
+
+impl Table {
+    /// A column by its header name or its number from 1.
+    ///
+    /// # Errors
+    /// If there is none of that name or number: lists the columns.
+    pub fn column(&self, asked: &str) -> Result<usize> {
+        let header = self.header.as_deref().unwrap_or_default();
+        if let Some(column) = header.iter().position(|name| name == asked) {
+            return Ok(column);
+        }
+        if let Ok(number) = asked.parse::<usize>()
+            && (1..=self.width()).contains(&number)
+        {
+            return Ok(number - 1);
+        }
+        let likeness = |name: &&String| strsim::jaro_winkler(&asked.to_lowercase(), &name.to_lowercase());
+        let near = header.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let suggestion = match near.filter(|name| likeness(name) > LIKENESS) {
+            Some(name) => format!("; did you mean \"{name}\"?"),
+            None => String::new(),
+        };
+        let reason = format!("has no column \"{asked}\"{suggestion} Its columns: {}", self.list_columns());
+        Err(fault(&self.path, reason.replace("\" Its", "\". Its")))
+    }
+
+    /// The columns with an example of each, as they stand in messages.
+    pub fn list_columns(&self) -> String {
+        let example = |column: usize| {
+            let cell = self.rows.iter().map(|row| &row.cells[column]).find(|cell| !cell.is_empty());
+            let cell = cell.map_or("", String::as_str);
+            let short: String = cell.chars().take(EXAMPLE_CHARS).collect();
+            let dots = if short.len() < cell.len() { ".." } else { "" };
+            let name = match &self.header {
+                Some(_) => format!("{} {}", column + 1, self.name(column)),
+                None => self.name(column),
+            };
+            format!("{name} ({short:?}{dots})")
+        };
+        (0..self.width()).map(example).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The columns of text and label, named or found, and a sentence that says which were taken and why.
+    ///
+    /// Of two columns the ones that are not named are told apart by the header, else by content: a label is short and
+    /// comes again, texts are longer and differ. Of more columns both have to be named.
+    ///
+    /// # Errors
+    /// If a column is not there, or it cannot be known which is meant.
+    pub fn text_and_label(&self, text: Option<&str>, label: Option<&str>) -> Result<(usize, usize, String)> {
+        let text = text.map(|asked| self.column(asked)).transpose()?;
+        let label = label.map(|asked| self.column(asked)).transpose()?;
+        let (text, label, why) = match (text, label, self.width()) {
+            (Some(text), Some(label), _) => (text, label, "as asked"),
+            (Some(text), None, 2) => (text, 1 - text, "the label is the other of two columns"),
+            (None, Some(label), 2) => (1 - label, label, "the text is the other of two columns"),
+            (None, None, 2) => self.told_apart()?,
+            (_, _, 0 | 1) => {
+                let reason = "has one column; a text and its label need two, separated by a tab (or in CSV a comma)";
+                return Err(fault(&self.path, reason));
+            }
+            (_, _, width) => {
+                let reason = format!(
+                    "has {width} columns; say which hold text and label with --text-column and --label-column (a name \
+                     or a number). Its columns: {}",
+                    self.list_columns()
+                );
+                return Err(fault(&self.path, reason));
+            }
+        };
+        if text == label {
+            let reason = format!("column {} cannot be both text and label", self.name(text));
+            return Err(fault(&self.path, reason));
+        }
+        let taken = format!("text is column {}, label is column {} ({why})", self.name(text), self.name(label));
+        Ok((text, label, taken))
+    }
+
+    /// Text and label of a table of two columns.
+    fn told_apart(&self) -> Result<(usize, usize, &'static str)> {
+        if let Some(header) = &self.header {
+            let is = |column: usize, names: &[&str]| names.contains(&header[column].to_lowercase().as_str());
+            let fits = |text: usize, label: usize| {
+                (is(text, &TEXT_NAMES) && !is(label, &TEXT_NAMES))
+                    || (is(label, &LABEL_NAMES) && !is(text, &LABEL_NAMES))
+            };
+            match (fits(0, 1), fits(1, 0)) {
+                (true, false) => return Ok((0, 1, "by the header")),
+                (false, true) => return Ok((1, 0, "by the header")),
+                _ => {}
+            }
+        }
+        let rows = self.rows.len();
+        let distinct = |column: usize| self.rows.iter().map(|row| &row.cells[column]).collect::<HashSet<_>>().len();
+        let chars = |column: usize| self.rows.iter().map(|row| row.cells[column].chars().count()).sum::<usize>();
+        let (distinct, chars) = ([distinct(0), distinct(1)], [chars(0), chars(1)]);
+        // In a table of a few rows every label may be there once.
+        let comes_again = |column: usize| rows < 10 || distinct[column] * 2 <= rows;
+        let is_label = |column: usize| {
+            let other = 1 - column;
+            distinct[column] <= distinct[other] && chars[column] < chars[other] && comes_again(column)
+        };
+        match (is_label(0), is_label(1)) {
+            (false, true) => Ok((0, 1, "by content: the label is short and comes again")),
+            (true, false) => Ok((1, 0, "by content: the label is short and comes again")),
+            _ => {
+                let reason = format!(
+                    "text and label cannot be told apart ({} and {} distinct values in {rows} rows); name them with \
+                     --text-column and --label-column. Its columns: {}",
+                    distinct[0],
+                    distinct[1],
+                    self.list_columns()
+                );
+                Err(fault(&self.path, reason))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn csv(text: &str) -> Table {
+        Table::parse(text.as_bytes(), Path::new("t.csv"), None).unwrap()
+    }
+
+    #[test]
+    fn a_column_is_found_by_name_or_number_and_a_wrong_name_lists_what_there_is() {
+        let table = csv("text,label,3\ngood film,pos,a\nbad film,neg,b");
+        assert_eq!(table.header, None, "a number is no name");
+        let table = Table::parse(b"text,label,1\ngood film,pos,a", Path::new("t.csv"), Some(true)).unwrap();
+        assert_eq!(table.column("label").unwrap(), 1);
+        assert_eq!(table.column("2").unwrap(), 1);
+        assert_eq!(table.column("1").unwrap(), 2, "a header name comes before a number");
+        let error = table.column("lable").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "t.csv: has no column \"lable\"; did you mean \"label\"? Its columns: 1 \"text\" (\"good film\"), \
+             2 \"label\" (\"pos\"), 3 \"1\" (\"a\")"
+        );
+        for asked in ["0", "4", "zzz", "-1", ""] {
+            let error = table.column(asked).unwrap_err().to_string();
+            assert!(error.contains(&format!("has no column \"{asked}\". Its columns: 1 \"text\"")), "{error}");
+        }
+    }
+
+    #[test]
+    fn text_and_label_are_told_apart_by_header_or_content() {
+        let found = |text: &str| csv(text).text_and_label(None, None).map(|(text, label, _)| (text, label)).ok();
+        assert_eq!(found("label,text\nsomething long,x\nanother long thing,y"), Some((1, 0)));
+        assert_eq!(found("stars,review\n1,a\n2,b"), Some((1, 0)));
+        assert_eq!(found("a long text,pos\nanother text,neg\na third one,pos"), Some((0, 1)));
+        assert_eq!(found("pos,a long text\nneg,another text\npos,a third one"), Some((1, 0)));
+        assert_eq!(found("ab,cd\nef,gh"), None, "alike");
+        let pairs: String = (0..20).map(|i| format!("a house {i},la grande maison {i}\n")).collect();
+        assert_eq!(found(&pairs), None, "a column of which every value differs is no label");
+    }
+
+    #[test]
+    fn named_columns_are_taken_and_the_other_of_two_follows() {
+        let table = csv("ab,cd\nef,gh");
+        let (text, label, why) = table.text_and_label(Some("2"), None).unwrap();
+        assert_eq!((text, label), (1, 0), "{why}");
+        assert!(why.contains("text is column 2, label is column 1"), "{why}");
+        assert!(table.text_and_label(Some("2"), Some("2")).unwrap_err().to_string().contains("both"));
+        let one = csv("a\nb");
+        assert!(one.text_and_label(None, None).unwrap_err().to_string().contains("one column"));
+        let three = csv("id,text,label\n1,good,x\n2,bad,y");
+        let error = three.text_and_label(Some("text"), None).unwrap_err().to_string();
+        assert!(error.contains("--label-column") && error.contains("2 \"text\" (\"good\")"), "{error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! A learned vector for each token, with two kinds of dropout: of whole tokens, and of single values, the same for all
+//! tokens of a sequence ("locked", Gal & Ghahramani 2016).
+
+use elman_kernels::{Scalar, rows};
+
+use crate::cell::Steps;
+use crate::param::{Grads, Layout, Params, Slot};
+use crate::rng::Rng;
+
+/// Vectors `[V, E]`.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// The matrix.
+    pub slot: Slot,
+    /// `V`.
+    pub vocab: usize,
+    /// `E`.
+    pub width: usize,
+    /// Probability of dropping a value.
+    pub dropout: f64,
+    /// Whether a dropped value is dropped in all steps of its sequence.
+    pub locked: bool,
+}
+
+/// The vectors of a block and their masks.
+#[derive(Clone, Default)]
+pub struct EmbeddingTape<F> {
+    /// `[N, E]`.
+    pub x: Vec<F>,
+    mask: Vec<F>,
+    /// Of a locked mask `[B, E]`.
+    locked: Vec<F>,
+}
+
+impl Embedding {
+    /// Adds `{prefix}weight`.
+    pub fn add(layout: &mut Layout, prefix: &str, vocab: usize, width: usize, dropout: f64, locked: bool) -> Self {
+        Embedding { slot: layout.add(format!("{prefix}weight"), &[vocab, width]), vocab, width, dropout, locked }
+    }
+
+    /// Draws the vectors: normal with this deviation.
+    pub fn init<F: Scalar>(&self, deviation: f64, params: &mut Params<F>, rng: &mut Rng) {
+        self.slot.of_mut(params).fill_with(|| F::from_f64(deviation * rng.normal()));
+    }
+
+    /// The vectors of `tokens` `[N]` into `tape.x`. With a random stream, dropout is on.
+    pub fn forward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        tokens: &[u32],
+        steps: &Steps,
+        tape: &mut EmbeddingTape<F>,
+        dropout: Option<&mut Rng>,
+    ) {
+        tape.x.resize(tokens.len() * self.width, F::ZERO);
+        rows::gather(self.slot.of(params), self.width, tokens, &mut tape.x, self.width);
+        tape.mask.clear();
+        let Some(rng) = dropout.filter(|_| self.dropout > 0.0) else { return };
+        let keep = F::from_f64(1.0 / (1.0 - self.dropout));
+        let threshold = (self.dropout * f64::from(u32::MAX)) as u32;
+        let mut draw = || if rng.bits() < threshold { F::ZERO } else { keep };
+        if self.locked {
+            tape.locked.clear();
+            tape.locked.resize_with(steps.batch() * self.width, &mut draw);
+            for t in 0..steps.len() {
+                tape.mask.extend_from_slice(&tape.locked[..steps.active(t) * self.width]);
+            }
+        } else {
+            tape.mask.resize_with(tape.x.len(), draw);
+        }
+        rows::multiply(&tape.mask, &mut tape.x);
+    }
+
+    /// From `dx` `[N, E]`, which is used up: adds to the gradient of the vectors.
+    pub fn backward<F: Scalar>(&self, tokens: &[u32], tape: &EmbeddingTape<F>, dx: &mut [F], grads: &mut Grads<F>) {
+        if !tape.mask.is_empty() {
+            rows::multiply(&tape.mask, dx);
+        }
+        rows::scatter_add(dx, self.width, tokens, self.slot.of_mut(grads), self.width);
+    }
+}

@@ -1,0 +1,364 @@
+//! BLEU (Papineni et al. 2002), digit for digit that of sacreBLEU 2.6 (Post 2018), and the caption variant of COCO.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::ngrams::{count, is_space, shared, words};
+use crate::error::{Error, Result};
+
+/// The longest n-gram counted.
+const ORDER: usize = 4;
+
+/// How a line becomes tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tokenizer {
+    /// The rules of mteval-v13a, sacreBLEU's default: punctuation apart, numbers whole.
+    #[default]
+    V13a,
+    /// White space only: the text is tokenised already.
+    None,
+}
+
+impl Tokenizer {
+    /// The tokens of a line.
+    pub fn tokens(self, line: &str) -> Vec<String> {
+        let line = line.trim_end_matches(is_space);
+        match self {
+            Tokenizer::V13a => words(&v13a(line)).map(str::to_string).collect(),
+            Tokenizer::None => words(line).map(str::to_string).collect(),
+        }
+    }
+}
+
+/// Spaces around what mteval-v13a takes for tokens of their own. Its four rules rewrite the whole line one after another;
+/// each consumes what it matches, so that of `,,` only the first comma is seen by a rule that needs the character before.
+fn v13a(line: &str) -> String {
+    let line = line.replace("<skipped>", "").replace("-\n", "").replace('\n', " ");
+    let line = line.replace("&quot;", "\"").replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">");
+    let mut text: Vec<char> = Vec::with_capacity(2 * line.len() + 2);
+    text.push(' ');
+    for c in line.chars() {
+        // ASCII punctuation but for apostrophe, comma, hyphen and full stop.
+        match c {
+            '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/' => text.extend([' ', c, ' ']),
+            _ => text.push(c),
+        }
+    }
+    text.push(' ');
+    let digit = |c: char| c.is_ascii_digit();
+    let point = |c: char| c == '.' || c == ',';
+    let text = pairs(&text, |a, b| !digit(a) && point(b), |a, b| vec![a, ' ', b, ' ']);
+    let text = pairs(&text, |a, b| point(a) && !digit(b), |a, b| vec![' ', a, ' ', b]);
+    let text = pairs(&text, |a, b| digit(a) && b == '-', |a, b| vec![a, ' ', b, ' ']);
+    text.into_iter().collect()
+}
+
+/// Rewrites pairs of neighbours that match, from the left, each character in one pair at most.
+fn pairs(text: &[char], matches: impl Fn(char, char) -> bool, rewrite: impl Fn(char, char) -> Vec<char>) -> Vec<char> {
+    let mut out = Vec::with_capacity(2 * text.len());
+    let mut i = 0;
+    while i < text.len() {
+        match text.get(i + 1) {
+            Some(&next) if matches(text[i], next) => {
+                out.extend(rewrite(text[i], next));
+                i += 2;
+            }
+            _ => {
+                out.push(text[i]);
+                i += 1;
+            }
+        }
+    }
+    out
+}
+
+/// What BLEU is made of; the counts of a corpus are the sums of its segments', so that a bootstrap adds them anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BleuCounts {
+    /// n-grams that a reference has, for n = 1 to 4.
+    pub correct: [u64; ORDER],
+    /// n-grams of the hypothesis.
+    pub total: [u64; ORDER],
+    /// Tokens of the hypothesis.
+    pub hypothesis_tokens: u64,
+    /// Tokens of the reference closest in length, of two the shorter.
+    pub reference_tokens: u64,
+}
+
+impl BleuCounts {
+    /// The counts of one segment, tokenised.
+    fn of(hypothesis: &[String], references: &[Vec<String>]) -> Self {
+        let mut counts = BleuCounts { hypothesis_tokens: hypothesis.len() as u64, ..BleuCounts::default() };
+        let lengths = references.iter().map(|reference| reference.len());
+        let closest = lengths.min_by_key(|&n| (n.abs_diff(hypothesis.len()), n));
+        counts.reference_tokens = closest.unwrap_or(0) as u64;
+        for n in 1..=ORDER {
+            let ours = count(hypothesis, n);
+            // An n-gram may match as often as the reference that has it most often has it.
+            let mut most: HashMap<&[String], u64> = HashMap::new();
+            for reference in references {
+                for (run, times) in count(reference, n) {
+                    let seen = most.entry(run).or_insert(0);
+                    *seen = times.max(*seen);
+                }
+            }
+            counts.correct[n - 1] = shared(&ours, &most);
+            counts.total[n - 1] = (hypothesis.len() + 1).saturating_sub(n) as u64;
+        }
+        counts
+    }
+
+    /// exp(1 - reference / hypothesis) if the hypotheses are the shorter, else 1.
+    fn brevity_penalty(&self) -> f64 {
+        let (ours, theirs) = (self.hypothesis_tokens as f64, self.reference_tokens as f64);
+        if ours >= theirs {
+            1.0
+        } else if ours > 0.0 {
+            (1.0 - theirs / ours).exp()
+        } else {
+            0.0
+        }
+    }
+
+    /// BLEU of these counts, exponential smoothing of orders without a match (Chen & Cherry 2014, method 3). With
+    /// `effective_order`, orders longer than the hypothesis do not count.
+    pub fn score(&self, effective_order: bool) -> BleuScore {
+        let mut precisions = [0.0; ORDER];
+        let brevity_penalty = self.brevity_penalty();
+        let score = |bleu, precisions| BleuScore { bleu, precisions, brevity_penalty, counts: *self };
+        if self.correct.iter().all(|&n| n == 0) {
+            return score(0.0, precisions);
+        }
+        let (mut order, mut smooth) = (ORDER, 1.0);
+        for n in 0..ORDER {
+            if self.total[n] == 0 {
+                break;
+            }
+            if effective_order {
+                order = n + 1;
+            }
+            precisions[n] = if self.correct[n] == 0 {
+                smooth *= 2.0;
+                100.0 / (smooth * self.total[n] as f64)
+            } else {
+                100.0 * self.correct[n] as f64 / self.total[n] as f64
+            };
+        }
+        if precisions[..order].contains(&0.0) {
+            return score(0.0, precisions);
+        }
+        let logs: f64 = precisions[..order].iter().map(|p| p.ln()).sum();
+        score(brevity_penalty * (logs / order as f64).exp(), precisions)
+    }
+
+    /// BLEU-1 to BLEU-4 without smoothing, 0 to 100: the geometric mean of the first 1 to 4 precisions.
+    fn cumulative(&self) -> [f64; ORDER] {
+        let mut logs = 0.0;
+        std::array::from_fn(|n| {
+            logs += (self.correct[n] as f64 / self.total[n].max(1) as f64).ln();
+            100.0 * self.brevity_penalty() * (logs / (n + 1) as f64).exp()
+        })
+    }
+}
+
+impl std::ops::AddAssign for BleuCounts {
+    fn add_assign(&mut self, other: BleuCounts) {
+        for n in 0..ORDER {
+            self.correct[n] += other.correct[n];
+            self.total[n] += other.total[n];
+        }
+        self.hypothesis_tokens += other.hypothesis_tokens;
+        self.reference_tokens += other.reference_tokens;
+    }
+}
+
+impl std::iter::Sum for BleuCounts {
+    fn sum<I: Iterator<Item = BleuCounts>>(parts: I) -> BleuCounts {
+        parts.fold(BleuCounts::default(), |mut sum, part| {
+            sum += part;
+            sum
+        })
+    }
+}
+
+/// A BLEU score and what it is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BleuScore {
+    /// BLEU, 0 to 100.
+    pub bleu: f64,
+    /// Precisions of n-grams of 1 to 4, in percent, smoothed.
+    pub precisions: [f64; ORDER],
+    /// The brevity penalty, 0 to 1.
+    pub brevity_penalty: f64,
+    /// The counts.
+    pub counts: BleuCounts,
+}
+
+impl fmt::Display for BleuScore {
+    /// sacreBLEU's line: `BLEU = 34.06 66.7/42.9/30.8/18.2 (BP = 0.942 ratio = 0.944 hyp_len = 17 ref_len = 18)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ours, theirs) = (self.counts.hypothesis_tokens, self.counts.reference_tokens);
+        let ratio = if theirs == 0 { 0.0 } else { ours as f64 / theirs as f64 };
+        let [one, two, three, four] = self.precisions;
+        write!(f, "BLEU = {:.2} {one:.1}/{two:.1}/{three:.1}/{four:.1} ", self.bleu)?;
+        write!(f, "(BP = {:.3} ratio = {ratio:.3} hyp_len = {ours} ref_len = {theirs})", self.brevity_penalty)
+    }
+}
+
+/// BLEU with its settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bleu {
+    /// How lines become tokens.
+    pub tokenizer: Tokenizer,
+    /// Whether lines are lower-cased first.
+    pub lowercase: bool,
+}
+
+impl Bleu {
+    fn tokens(self, line: &str) -> Vec<String> {
+        if self.lowercase { self.tokenizer.tokens(&line.to_lowercase()) } else { self.tokenizer.tokens(line) }
+    }
+
+    /// The counts of one segment with its references.
+    pub fn counts<S: AsRef<str>>(self, hypothesis: &str, references: &[S]) -> BleuCounts {
+        let references: Vec<_> = references.iter().map(|line| self.tokens(line.as_ref())).collect();
+        BleuCounts::of(&self.tokens(hypothesis), &references)
+    }
+
+    /// The counts of each segment of a corpus, `references[i]` those of `hypotheses[i]`.
+    ///
+    /// # Errors
+    /// If the lists differ in length, are empty, or a segment has no reference.
+    pub fn segments<S: AsRef<str>, R: AsRef<str>>(
+        self,
+        hypotheses: &[S],
+        references: &[Vec<R>],
+    ) -> Result<Vec<BleuCounts>> {
+        check(hypotheses.len(), references)?;
+        let pairs = hypotheses.iter().zip(references);
+        Ok(pairs.map(|(hypothesis, references)| self.counts(hypothesis.as_ref(), references)).collect())
+    }
+
+    /// BLEU of a corpus.
+    ///
+    /// # Errors
+    /// As for [`Bleu::segments`].
+    pub fn corpus<S: AsRef<str>, R: AsRef<str>>(self, hypotheses: &[S], references: &[Vec<R>]) -> Result<BleuScore> {
+        Ok(self.segments(hypotheses, references)?.into_iter().sum::<BleuCounts>().score(false))
+    }
+
+    /// BLEU of one sentence: its effective order, so that a short one may score.
+    pub fn sentence<S: AsRef<str>>(self, hypothesis: &str, references: &[S]) -> BleuScore {
+        self.counts(hypothesis, references).score(true)
+    }
+
+    /// The line that says how the score was made, in sacreBLEU's words; the version is this library's.
+    pub fn signature<R>(self, references: &[Vec<R>]) -> String {
+        let tokenizer = match self.tokenizer {
+            Tokenizer::V13a => "13a",
+            Tokenizer::None => "none",
+        };
+        let case = if self.lowercase { "lc" } else { "mixed" };
+        format!("nrefs:{}|case:{case}|eff:no|tok:{tokenizer}|smooth:exp|{}", reference_count(references), VERSION)
+    }
+}
+
+/// The end of every signature.
+pub(super) const VERSION: &str = concat!("version:elman-", env!("CARGO_PKG_VERSION"));
+
+/// References of each segment, or `var` if they differ.
+pub(super) fn reference_count<R>(references: &[Vec<R>]) -> String {
+    let first = references.first().map_or(0, Vec::len);
+    if references.iter().all(|r| r.len() == first) { first.to_string() } else { "var".to_string() }
+}
+
+pub(super) fn check<R>(hypotheses: usize, references: &[Vec<R>]) -> Result<()> {
+    if hypotheses != references.len() {
+        let counts = (hypotheses, references.len());
+        let reason = format!("{} hypotheses, but references for {}: each line needs its own", counts.0, counts.1);
+        return Err(Error::Usage(reason));
+    }
+    if hypotheses == 0 {
+        return Err(Error::Usage("no hypotheses to score".to_string()));
+    }
+    match references.iter().position(Vec::is_empty) {
+        Some(i) => Err(Error::Usage(format!("hypothesis {} has no reference", i + 1))),
+        None => Ok(()),
+    }
+}
+
+/// A caption's tokens as the COCO evaluation has them: lower case, without punctuation.
+pub fn caption_tokens(caption: &str) -> Vec<String> {
+    let clean = |c: char| if c.is_alphanumeric() || c == '\'' || c == '-' { c } else { ' ' };
+    let text: String = caption.to_lowercase().chars().map(clean).collect();
+    words(&text).map(|word| word.trim_matches(['\'', '-'])).filter(|w| !w.is_empty()).map(str::to_string).collect()
+}
+
+/// BLEU-1 to BLEU-4 of captions, 0 to 100: over the corpus, against several references each, of the closest length,
+/// without smoothing (Chen et al. 2015, "Microsoft COCO captions").
+///
+/// # Errors
+/// As for [`Bleu::segments`].
+pub fn caption_bleu<S: AsRef<str>, R: AsRef<str>>(captions: &[S], references: &[Vec<R>]) -> Result<[f64; ORDER]> {
+    check(captions.len(), references)?;
+    let segment = |(caption, references): (&S, &Vec<R>)| {
+        let references: Vec<_> = references.iter().map(|line| caption_tokens(line.as_ref())).collect();
+        BleuCounts::of(&caption_tokens(caption.as_ref()), &references)
+    };
+    Ok(captions.iter().zip(references).map(segment).sum::<BleuCounts>().cumulative())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_as_mteval_does() {
+        let cut = |line| Tokenizer::V13a.tokens(line).join(" ");
+        assert_eq!(cut("Hello, world! It's 3,000.5 km/h."), "Hello , world ! It's 3,000.5 km / h .");
+        assert_eq!(cut("a 1990-91 well-known,,, \"&quot;x&quot;\""), "a 1990 - 91 well-known , , , \" \" x \" \"");
+        assert_eq!(cut("<skipped>end-\nof line\nnext"), "endof line next");
+        assert_eq!(cut("  L'été… (1.)  "), "L'été… ( 1 . )");
+        assert_eq!(Tokenizer::None.tokens(" a, b\u{1f}c\u{a0}d "), ["a,", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_perfect_answer_has_100_and_none_has_0() {
+        let same = Bleu::default().corpus(&["the cat sat on the mat"], &[vec!["the cat sat on the mat"]]).unwrap();
+        assert!((same.bleu - 100.0).abs() < 1e-9);
+        let none = Bleu::default().corpus(&[""], &[vec!["the cat"]]).unwrap();
+        assert_eq!((none.bleu, none.brevity_penalty), (0.0, 0.0));
+    }
+
+    #[test]
+    fn lists_that_do_not_fit_are_refused() {
+        let bleu = Bleu::default();
+        assert!(bleu.corpus(&["a"], &[vec!["a"], vec!["b"]]).unwrap_err().to_string().contains("references for 2"));
+        assert!(bleu.corpus::<&str, &str>(&[], &[]).is_err());
+        let error = bleu.corpus::<_, &str>(&["a", "b"], &[vec!["a"], vec![]]).unwrap_err();
+        assert!(error.to_string().contains("hypothesis 2"), "{error}");
+        assert!(caption_bleu::<_, &str>(&["a"], &[vec![]]).is_err());
+    }
+
+    #[test]
+    fn signatures_say_what_was_done() {
+        let bleu = Bleu { lowercase: true, tokenizer: Tokenizer::None };
+        assert_eq!(
+            bleu.signature(&[vec![1, 2], vec![3]]),
+            format!("nrefs:var|case:lc|eff:no|tok:none|smooth:exp|{VERSION}")
+        );
+        assert!(Bleu::default().signature(&[vec![1, 2]]).starts_with("nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|"));
+    }
+
+    #[test]
+    fn captions_are_scored_without_case_and_punctuation_and_by_the_closest_length() {
+        assert_eq!(caption_tokens("A man's dog, - \"running\"."), ["a", "man's", "dog", "running"]);
+        let scores = caption_bleu(&["A dog runs."], &[vec!["a dog runs", "a dog runs very fast"]]).unwrap();
+        assert!(scores[..3].iter().all(|s| (s - 100.0).abs() < 1e-9), "{scores:?}");
+        assert_eq!(scores[3], 0.0, "no 4-gram, no smoothing");
+        // 2 of 3 words; of the pairs 1 of 2; as long as the closest reference.
+        let scores = caption_bleu(&["a dog sleeps"], &[vec!["a dog runs", "the small dog is there"]]).unwrap();
+        assert!((scores[0] - 200.0 / 3.0).abs() < 1e-9);
+        assert!((scores[1] - 100.0 * (2.0 / 3.0 * 0.5f64).sqrt()).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,130 @@
+//! How well a score separates two classes, whatever the threshold.
+
+/// A point of the receiver operating characteristic: all scores of at least `threshold` are called positive.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RocPoint {
+    /// Share of the negatives called positive.
+    pub false_positive_rate: f64,
+    /// Share of the positives called positive.
+    pub true_positive_rate: f64,
+    /// The threshold; infinite for the first point.
+    pub threshold: f64,
+}
+
+/// Positives and negatives at each distinct score, from the highest down; `None` without both classes, with a score that
+/// is no number, or with lists of different length: then nothing is ranked.
+fn steps(scores: &[f64], truths: &[bool]) -> Option<Vec<(f64, u64, u64)>> {
+    let both = truths.contains(&true) && truths.contains(&false);
+    if !both || scores.len() != truths.len() || scores.iter().any(|s| s.is_nan()) {
+        return None;
+    }
+    let mut order: Vec<(f64, bool)> = scores.iter().copied().zip(truths.iter().copied()).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut steps: Vec<(f64, u64, u64)> = Vec::new();
+    for (score, truth) in order {
+        match steps.last_mut() {
+            // 0 and -0 are one score.
+            Some(last) if last.0 == score => (last.1, last.2) = (last.1 + u64::from(truth), last.2 + u64::from(!truth)),
+            _ => steps.push((score, u64::from(truth), u64::from(!truth))),
+        }
+    }
+    Some(steps)
+}
+
+/// The area under the receiver operating characteristic: the chance that a positive scores higher than a negative, equal
+/// scores counted half (Hanley & McNeil 1982). `None` where it is not defined: without both classes, or with a NaN.
+pub fn roc_auc(scores: &[f64], truths: &[bool]) -> Option<f64> {
+    let steps = steps(scores, truths)?;
+    let (mut positives, mut negatives, mut twice_area) = (0u64, 0u64, 0u128);
+    for (_, p, n) in steps {
+        twice_area += u128::from(n) * u128::from(2 * positives + p);
+        (positives, negatives) = (positives + p, negatives + n);
+    }
+    Some(twice_area as f64 / 2.0 / (positives as f64 * negatives as f64))
+}
+
+/// Average precision: the precision at each threshold, weighted by the recall it adds (no interpolation). `None` where it
+/// is not defined, as for [`roc_auc`].
+pub fn average_precision(scores: &[f64], truths: &[bool]) -> Option<f64> {
+    let steps = steps(scores, truths)?;
+    let total: u64 = steps.iter().map(|step| step.1).sum();
+    let (mut positives, mut called, mut sum) = (0u64, 0u64, 0.0);
+    for (_, p, n) in steps {
+        (positives, called) = (positives + p, called + p + n);
+        sum += p as f64 * (positives as f64 / called as f64);
+    }
+    Some(sum / total as f64)
+}
+
+/// The points of the receiver operating characteristic, from (0, 0) to (1, 1), one for each distinct score. `None` where
+/// it is not defined, as for [`roc_auc`].
+pub fn roc(scores: &[f64], truths: &[bool]) -> Option<Vec<RocPoint>> {
+    let steps = steps(scores, truths)?;
+    let total = steps.iter().fold((0, 0), |(p, n), step| (p + step.1, n + step.2));
+    let mut seen = (0, 0);
+    let first = RocPoint { false_positive_rate: 0.0, true_positive_rate: 0.0, threshold: f64::INFINITY };
+    let points = steps.iter().map(|&(threshold, p, n)| {
+        seen = (seen.0 + p, seen.1 + n);
+        let (true_positive_rate, false_positive_rate) =
+            (seen.0 as f64 / total.0 as f64, seen.1 as f64 / total.1 as f64);
+        RocPoint { false_positive_rate, true_positive_rate, threshold }
+    });
+    Some(std::iter::once(first).chain(points).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn the_area_is_the_share_of_pairs_in_order_and_that_under_the_points() {
+        let mut rng = Rng::new(1, "test");
+        let truths: Vec<bool> = (0..200).map(|_| rng.uniform() < 0.3).collect();
+        // Coarse scores: many ties.
+        let scores: Vec<f64> = truths.iter().map(|&t| (rng.normal() + f64::from(u8::from(t))).round()).collect();
+        let (mut pairs, mut ordered) = (0.0, 0.0);
+        for i in (0..200).filter(|&i| truths[i]) {
+            for j in (0..200).filter(|&j| !truths[j]) {
+                pairs += 1.0;
+                ordered += if scores[i] > scores[j] {
+                    1.0
+                } else if scores[i] == scores[j] {
+                    0.5
+                } else {
+                    0.0
+                };
+            }
+        }
+        let area = roc_auc(&scores, &truths).unwrap();
+        assert!((area - ordered / pairs).abs() < 1e-12, "{area}");
+        let points = roc(&scores, &truths).unwrap();
+        let trapezia = points.windows(2).map(|p| {
+            let width = p[1].false_positive_rate - p[0].false_positive_rate;
+            width * (p[0].true_positive_rate + p[1].true_positive_rate) / 2.0
+        });
+        assert!((trapezia.sum::<f64>() - area).abs() < 1e-12);
+        let last = points[points.len() - 1];
+        assert_eq!((last.false_positive_rate, last.true_positive_rate), (1.0, 1.0));
+    }
+
+    #[test]
+    fn a_perfect_order_has_1_a_reversed_one_0_and_one_score_for_all_a_half() {
+        let truths = [false, false, true, true];
+        assert_eq!(roc_auc(&[0.1, 0.2, 0.3, 0.4], &truths), Some(1.0));
+        assert_eq!(roc_auc(&[0.4, 0.3, 0.2, 0.1], &truths), Some(0.0));
+        assert_eq!(roc_auc(&[0.0, -0.0, 0.0, -0.0], &truths), Some(0.5));
+        assert_eq!(average_precision(&[0.1, 0.2, 0.3, 0.4], &truths), Some(1.0));
+        assert_eq!(average_precision(&[7.0; 4], &truths), Some(0.5));
+    }
+
+    #[test]
+    fn what_cannot_be_ranked_has_no_area() {
+        assert_eq!(roc_auc(&[], &[]), None);
+        assert_eq!(roc_auc(&[1.0, 2.0], &[true, true]), None);
+        assert_eq!(roc_auc(&[1.0, f64::NAN], &[true, false]), None);
+        assert_eq!(roc_auc(&[1.0], &[true, false]), None);
+        assert_eq!((roc(&[], &[]), average_precision(&[], &[])), (None, None));
+        assert!(roc_auc(&[f64::INFINITY, f64::NEG_INFINITY], &[true, false]) == Some(1.0));
+    }
+}

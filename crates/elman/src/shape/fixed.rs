@@ -1,0 +1,248 @@
+//! Fixed input to fixed output, without recurrence (one to one): a picture or a row of numbers to a class, or to numbers.
+//!
+//! Convolutions → dense layers → linear → softmax with cross-entropy, or squared error.
+
+use std::sync::Arc;
+
+use elman_kernels::{Scalar, Scratch, softmax};
+use serde::{Deserialize, Serialize};
+
+use super::{Answers, Shape};
+use crate::error::{Error, Result};
+use crate::layer::{Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss};
+use crate::param::{Grads, Init, Layout, Params};
+use crate::rng::Rng;
+
+/// Sizes of a [`Fixed`] network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixedConfig {
+    /// All before the output.
+    pub front: FrontConfig,
+    /// `V`: classes, or numbers of a regression.
+    pub outputs: usize,
+    /// How classes are judged.
+    pub loss: Loss,
+}
+
+/// A network without recurrence.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    config: FixedConfig,
+    layout: Arc<Layout>,
+    front: Front,
+    output: Linear,
+}
+
+/// What a block is compared with.
+#[derive(Clone, Debug)]
+pub enum Targets<F> {
+    /// A class for each row `[N]`; the loss is cross-entropy.
+    Classes(Vec<u32>),
+    /// Numbers for each row `[N, V]`; the loss is half the squared error summed over them.
+    Values(Vec<F>),
+}
+
+/// One block of examples.
+#[derive(Clone, Debug)]
+pub struct FixedBatch<F> {
+    /// `[N, height, width, channels]`.
+    pub inputs: Vec<F>,
+    /// What the outputs are to be.
+    pub targets: Targets<F>,
+}
+
+/// The weights as the kernels want them.
+#[derive(Clone, Default)]
+pub struct FixedPrepared<F> {
+    front: FrontPrepared<F>,
+    output: LinearPrepared<F>,
+}
+
+/// Working memory of one block.
+#[derive(Clone, Default)]
+pub struct FixedTape<F> {
+    front: FrontTape<F>,
+    outputs: Vec<F>,
+    dy: Vec<F>,
+    scratch: Scratch<F>,
+}
+
+impl<F> FixedTape<F> {
+    /// The outputs `[N, V]` of the last forward pass: logits, or numbers.
+    pub fn outputs(&self) -> &[F] {
+        &self.outputs
+    }
+}
+
+impl Fixed {
+    /// Lays the network out.
+    ///
+    /// # Errors
+    /// If a size is 0 or a probability none.
+    pub fn new(config: FixedConfig) -> Result<Self> {
+        if config.outputs == 0 {
+            return Err(Error::Usage("there is nothing to predict".into()));
+        }
+        let mut layout = Layout::new();
+        let front = Front::add(&mut layout, "", config.front.clone())?;
+        let output = Linear::add(&mut layout, "output.", front.output_width(), config.outputs, None);
+        Ok(Fixed { config, layout: Arc::new(layout), front, output })
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &FixedConfig {
+        &self.config
+    }
+
+    /// Draws the weights before training.
+    pub fn init<F: Scalar>(&self, rng: &mut Rng) -> Params<F> {
+        let mut params = Params::zeros(&self.layout);
+        self.front.init(&mut params, rng);
+        self.output.init(Init::Fan, &mut params, rng);
+        params
+    }
+
+    /// Outputs `[N, V]` into the tape. With a random stream, dropout is on.
+    pub fn forward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &FixedPrepared<F>,
+        inputs: &[F],
+        tape: &mut FixedTape<F>,
+        dropout: Option<&mut Rng>,
+    ) {
+        self.front.forward(params, &prepared.front, inputs, &mut tape.front, dropout);
+        let n = inputs.len() / self.config.front.input_len();
+        tape.outputs.resize(n * self.config.outputs, F::ZERO);
+        self.output.forward(&prepared.output, tape.front.output(), &mut tape.outputs);
+    }
+}
+
+/// Half the squared error summed over all values; `scale` times its gradient replaces the outputs.
+fn squared_error<F: Scalar>(outputs: &mut [F], targets: &[F], scale: F) -> f64 {
+    let mut sum = 0.0;
+    for (y, &target) in outputs.iter_mut().zip(targets) {
+        let d = *y - target;
+        sum += 0.5 * d.to_f64() * d.to_f64();
+        *y = scale * d;
+    }
+    sum
+}
+
+impl<F: Scalar> Shape<F> for Fixed {
+    type Batch = FixedBatch<F>;
+    type State = ();
+    type Prepared = FixedPrepared<F>;
+    type Tape = FixedTape<F>;
+
+    fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn prepare(&self, params: &Params<F>, prepared: &mut FixedPrepared<F>) {
+        self.front.prepare(params, &mut prepared.front);
+        self.output.prepare(params, &mut prepared.output);
+    }
+
+    fn targets(&self, batch: &FixedBatch<F>) -> usize {
+        match &batch.targets {
+            Targets::Classes(classes) => classes.len(),
+            Targets::Values(values) => values.len() / self.config.outputs,
+        }
+    }
+
+    fn loss_and_grad(
+        &self,
+        params: &Params<F>,
+        prepared: &FixedPrepared<F>,
+        batch: &FixedBatch<F>,
+        scale: F,
+        dropout: Option<&mut Rng>,
+        (): &mut (),
+        tape: &mut FixedTape<F>,
+        grads: &mut Grads<F>,
+    ) -> f64 {
+        self.forward(params, prepared, &batch.inputs, tape, dropout);
+        // The outputs become their gradient.
+        let loss = match &batch.targets {
+            Targets::Classes(classes) => self.config.loss.backward(&mut tape.outputs, classes, scale),
+            Targets::Values(values) => squared_error(&mut tape.outputs, values, scale),
+        };
+        let y = tape.front.output();
+        tape.dy.resize(y.len(), F::ZERO);
+        self.output.backward(&prepared.output, y, &tape.outputs, grads, &mut tape.dy, &mut tape.scratch);
+        self.front.backward(params, &prepared.front, &batch.inputs, &mut tape.front, &tape.dy, grads);
+        loss
+    }
+
+    fn loss(
+        &self,
+        params: &Params<F>,
+        prepared: &FixedPrepared<F>,
+        batch: &FixedBatch<F>,
+        (): &mut (),
+        tape: &mut FixedTape<F>,
+    ) -> f64 {
+        self.forward(params, prepared, &batch.inputs, tape, None);
+        match &batch.targets {
+            Targets::Classes(classes) => softmax::cross_entropy(&tape.outputs, classes),
+            Targets::Values(values) => squared_error(&mut tape.outputs, values, F::ONE),
+        }
+    }
+}
+
+impl Answers for Fixed {
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &FixedPrepared<f32>,
+        batch: &FixedBatch<f32>,
+        tape: &mut FixedTape<f32>,
+    ) -> Vec<Vec<f32>> {
+        self.forward(params, prepared, &batch.inputs, tape, None);
+        tape.outputs.chunks_exact(self.config.outputs).map(<[f32]>::to_vec).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::check_gradient;
+
+    fn network(outputs: usize) -> Fixed {
+        let front = FrontConfig { input: [5, 6, 2], convs: vec![3, 4], dense: vec![7, 5], dropout: 0.3 };
+        Fixed::new(FixedConfig { front, outputs, loss: Loss { smoothing: 0.1, class_weights: Vec::new() } }).unwrap()
+    }
+
+    #[test]
+    fn gradients_are_those_of_central_differences_for_classes_and_for_numbers() {
+        let mut rng = Rng::new(1, "test");
+        let inputs: Vec<f64> = (0..4 * 60).map(|_| rng.range(-1.0, 1.0)).collect();
+        let network = network(3);
+        for targets in
+            [Targets::Classes(vec![0, 2, 1, 1]), Targets::Values((0..12).map(|_| rng.range(-1.0, 1.0)).collect())]
+        {
+            let batch = FixedBatch { inputs: inputs.clone(), targets };
+            let params = network.init(&mut Rng::new(2, "weights"));
+            check_gradient(&network, &params, &batch, &());
+        }
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused() {
+        let front = FrontConfig { input: [1, 1, 4], convs: vec![], dense: vec![], dropout: 0.0 };
+        let config = FixedConfig { front, outputs: 2, loss: Loss::default() };
+        assert!(Fixed::new(config.clone()).is_err());
+        let with = |change: fn(&mut FixedConfig)| {
+            let mut config = config.clone();
+            config.front.dense = vec![3];
+            change(&mut config);
+            Fixed::new(config).is_ok()
+        };
+        assert!(with(|_| ()));
+        assert!(!with(|c| c.outputs = 0));
+        assert!(!with(|c| c.front.dropout = 1.0));
+        assert!(!with(|c| c.front.input[2] = 0));
+    }
+}

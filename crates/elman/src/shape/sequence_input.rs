@@ -1,0 +1,347 @@
+//! Sequence input (many to one): all of a sequence is read, then one answer is given. The sentiment of a sentence; the
+//! kind of movement in a series of measurements.
+//!
+//! Tokens through an embedding, or vectors → recurrent stack → pooling over the steps → linear → softmax with
+//! cross-entropy.
+
+use std::sync::Arc;
+
+use elman_kernels::{Scalar, Scratch, softmax};
+use serde::{Deserialize, Serialize};
+
+use super::{Answers, Feed, Inputs, Shape};
+use crate::cell::{CellKind, Input, Source, Steps};
+use crate::error::{Error, Result};
+use crate::layer::{
+    Dropout, Embedding, EmbeddingTape, Linear, LinearPrepared, Loss, Pool, PoolTape, Pooling, Stack, StackConfig,
+    StackPrepared, StackState, StackTape,
+};
+use crate::param::{Grads, Init, Layout, Params};
+use crate::rng::Rng;
+
+/// Sizes of a [`SequenceInput`] network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SequenceInputConfig {
+    /// The cell of every layer.
+    pub cell: CellKind,
+    /// `L`.
+    pub layers: usize,
+    /// `H`, of each layer and direction.
+    pub hidden: usize,
+    /// Whether each sequence is also read from its end.
+    pub bidirectional: bool,
+    /// What stands at the input.
+    pub feed: Feed,
+    /// `E`, width of the embedding of tokens.
+    pub embedding: usize,
+    /// Probability of dropping a value of an embedded token, in training.
+    pub embedding_dropout: f64,
+    /// Whether such a value is dropped in all steps of its sequence.
+    pub locked: bool,
+    /// How the steps become one vector.
+    pub pooling: Pooling,
+    /// `V`.
+    pub classes: usize,
+    /// Probability of dropping a value between layers and before the output, in training.
+    pub dropout: f64,
+    /// How classes are judged.
+    pub loss: Loss,
+}
+
+/// A network that answers once, after the last step.
+#[derive(Clone, Debug)]
+pub struct SequenceInput {
+    config: SequenceInputConfig,
+    layout: Arc<Layout>,
+    embedding: Option<Embedding>,
+    stack: Stack,
+    pool: Pool,
+    output: Linear,
+}
+
+/// One block of sequences.
+#[derive(Clone, Debug)]
+pub struct SequenceInputBatch<F> {
+    /// Which rows belong to which step.
+    pub steps: Steps,
+    /// What is read, `N` rows.
+    pub inputs: Inputs<F>,
+    /// The class of each sequence `[B]`.
+    pub targets: Vec<u32>,
+}
+
+/// The weights as the kernels want them.
+#[derive(Clone, Default)]
+pub struct SequenceInputPrepared<F> {
+    stack: StackPrepared<F>,
+    output: LinearPrepared<F>,
+}
+
+/// Working memory of one block.
+#[derive(Clone, Default)]
+pub struct SequenceInputTape<F> {
+    embedding: EmbeddingTape<F>,
+    stack: StackTape<F>,
+    state: StackState<F>,
+    dstate: StackState<F>,
+    pool: PoolTape<F>,
+    y: Vec<F>,
+    mask: Dropout<F>,
+    dropped: bool,
+    logits: Vec<F>,
+    dpooled: Vec<F>,
+    dy: Vec<F>,
+    dx: Vec<F>,
+    scratch: Scratch<F>,
+}
+
+impl<F> SequenceInputTape<F> {
+    /// The logits `[B, V]` of the last forward pass.
+    pub fn logits(&self) -> &[F] {
+        &self.logits
+    }
+}
+
+impl SequenceInput {
+    /// Lays the network out.
+    ///
+    /// # Errors
+    /// If a size is 0 or a probability none.
+    pub fn new(config: SequenceInputConfig) -> Result<Self> {
+        if config.classes == 0 {
+            return Err(Error::Usage("there are no classes to predict".into()));
+        }
+        let mut layout = Layout::new();
+        let (embedding, width) = match config.feed {
+            Feed::Dense(width) => (None, width),
+            Feed::Tokens(_) if config.embedding == 0 => {
+                return Err(Error::Usage("--embedding must be at least 1: tokens are read as vectors".into()));
+            }
+            Feed::Tokens(vocab) => {
+                let (width, dropout) = (config.embedding, config.embedding_dropout);
+                if !(0.0..1.0).contains(&dropout) {
+                    return Err(Error::Usage(format!("--embedding-dropout {dropout} is no probability below 1")));
+                }
+                (Some(Embedding::add(&mut layout, "embedding.", vocab, width, dropout, config.locked)), width)
+            }
+        };
+        let stack = StackConfig {
+            cell: config.cell,
+            source: Source::Dense(width),
+            hidden: config.hidden,
+            layers: config.layers,
+            bidirectional: config.bidirectional,
+            dropout: config.dropout,
+        };
+        let stack = Stack::add(&mut layout, "rnn.", stack)?;
+        let pool = Pool::add(&mut layout, "pool.", config.pooling, stack.output_width(), config.bidirectional);
+        let output = Linear::add(&mut layout, "output.", pool.output_width(), config.classes, None);
+        Ok(SequenceInput { config, layout: Arc::new(layout), embedding, stack, pool, output })
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &SequenceInputConfig {
+        &self.config
+    }
+
+    /// The embedding of tokens, if it reads tokens.
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.embedding.as_ref()
+    }
+
+    /// Draws the weights before training.
+    pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
+        // Small vectors leave the first steps to the recurrent layers: the deviation that the reference recipes use.
+        const DEVIATION: f64 = 0.25;
+        let mut params = Params::zeros(&self.layout);
+        if let Some(embedding) = &self.embedding {
+            embedding.init(DEVIATION, &mut params, rng);
+        }
+        self.stack.init(init, &mut params, rng);
+        self.pool.init(&mut params, rng);
+        self.output.init(init, &mut params, rng);
+        params
+    }
+
+    /// Logits `[B, V]` into the tape. With a random stream, dropout is on.
+    pub fn forward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &SequenceInputPrepared<F>,
+        batch: &SequenceInputBatch<F>,
+        tape: &mut SequenceInputTape<F>,
+        mut dropout: Option<&mut Rng>,
+    ) {
+        let steps = &batch.steps;
+        if let (Some(embedding), Inputs::Tokens(tokens)) = (&self.embedding, &batch.inputs) {
+            embedding.forward(params, tokens, steps, &mut tape.embedding, dropout.as_deref_mut());
+        }
+        self.stack.zero_state_into(steps.batch(), &mut tape.state);
+        let x = input(batch, &tape.embedding);
+        self.stack.forward(&prepared.stack, x, steps, &mut tape.state, &mut tape.stack, dropout.as_deref_mut());
+        self.pool.forward(params, tape.stack.output(), steps, &mut tape.pool);
+        tape.y.clear();
+        tape.y.extend_from_slice(&tape.pool.y);
+        tape.dropped = false;
+        if let Some(rng) = dropout.filter(|_| self.config.dropout > 0.0) {
+            tape.mask.forward(self.config.dropout, rng, &mut tape.y);
+            tape.dropped = true;
+        }
+        tape.logits.resize(steps.batch() * self.config.classes, F::ZERO);
+        self.output.forward(&prepared.output, &tape.y, &mut tape.logits);
+    }
+}
+
+/// The vectors that the stack reads.
+fn input<'a, F: Scalar>(batch: &'a SequenceInputBatch<F>, embedding: &'a EmbeddingTape<F>) -> Input<'a, F> {
+    match &batch.inputs {
+        Inputs::Dense(x) => Input::Dense(x),
+        Inputs::Tokens(_) => Input::Dense(&embedding.x),
+    }
+}
+
+impl<F: Scalar> Shape<F> for SequenceInput {
+    type Batch = SequenceInputBatch<F>;
+    type State = ();
+    type Prepared = SequenceInputPrepared<F>;
+    type Tape = SequenceInputTape<F>;
+
+    fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn prepare(&self, params: &Params<F>, prepared: &mut SequenceInputPrepared<F>) {
+        self.stack.prepare(params, &mut prepared.stack);
+        self.output.prepare(params, &mut prepared.output);
+    }
+
+    fn targets(&self, batch: &SequenceInputBatch<F>) -> usize {
+        batch.targets.len()
+    }
+
+    fn loss_and_grad(
+        &self,
+        params: &Params<F>,
+        prepared: &SequenceInputPrepared<F>,
+        batch: &SequenceInputBatch<F>,
+        scale: F,
+        dropout: Option<&mut Rng>,
+        (): &mut (),
+        tape: &mut SequenceInputTape<F>,
+        grads: &mut Grads<F>,
+    ) -> f64 {
+        self.forward(params, prepared, batch, tape, dropout);
+        // The logits become their gradient.
+        let loss_nats = self.config.loss.backward(&mut tape.logits, &batch.targets, scale);
+        tape.dpooled.resize(tape.y.len(), F::ZERO);
+        self.output.backward(&prepared.output, &tape.y, &tape.logits, grads, &mut tape.dpooled, &mut tape.scratch);
+        if tape.dropped {
+            tape.mask.backward(&mut tape.dpooled);
+        }
+        let steps = &batch.steps;
+        tape.dy.resize(tape.stack.output().len(), F::ZERO);
+        self.pool.backward(params, tape.stack.output(), steps, &tape.pool, &tape.dpooled, grads, &mut tape.dy);
+        tape.dstate.zero_like(&tape.state);
+        let dx = self.embedding.as_ref().map(|_| {
+            tape.dx.clear();
+            tape.dx.resize(tape.embedding.x.len(), F::ZERO);
+            &mut tape.dx[..]
+        });
+        let x = input(batch, &tape.embedding);
+        let (stack, dstate) = (&mut tape.stack, &mut tape.dstate);
+        self.stack.backward(params, &prepared.stack, x, steps, stack, &tape.dy, dstate, grads, dx);
+        if let (Some(embedding), Inputs::Tokens(tokens)) = (&self.embedding, &batch.inputs) {
+            embedding.backward(tokens, &tape.embedding, &mut tape.dx, grads);
+        }
+        loss_nats
+    }
+
+    fn loss(
+        &self,
+        params: &Params<F>,
+        prepared: &SequenceInputPrepared<F>,
+        batch: &SequenceInputBatch<F>,
+        (): &mut (),
+        tape: &mut SequenceInputTape<F>,
+    ) -> f64 {
+        self.forward(params, prepared, batch, tape, None);
+        softmax::cross_entropy(&tape.logits, &batch.targets)
+    }
+}
+
+impl Answers for SequenceInput {
+    fn answers(
+        &self,
+        params: &Params<f32>,
+        prepared: &SequenceInputPrepared<f32>,
+        batch: &SequenceInputBatch<f32>,
+        tape: &mut SequenceInputTape<f32>,
+    ) -> Vec<Vec<f32>> {
+        self.forward(params, prepared, batch, tape, None);
+        tape.logits.chunks_exact(self.config.classes).map(<[f32]>::to_vec).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::check_gradient;
+
+    fn network(feed: Feed, pooling: Pooling, bidirectional: bool) -> SequenceInput {
+        SequenceInput::new(SequenceInputConfig {
+            cell: CellKind::Lstm,
+            layers: 2,
+            hidden: 4,
+            bidirectional,
+            feed,
+            embedding: 3,
+            embedding_dropout: 0.2,
+            locked: true,
+            pooling,
+            classes: 3,
+            dropout: 0.3,
+            loss: Loss { smoothing: 0.05, class_weights: vec![1.0, 0.5, 2.0] },
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn gradients_are_those_of_central_differences_for_every_pooling_and_ragged_sequences() {
+        let mut rng = Rng::new(1, "test");
+        let steps = Steps::ragged(&[5, 3, 3, 1]).unwrap();
+        let kinds = [Pooling::Last, Pooling::Mean, Pooling::Max, Pooling::MaxMean, Pooling::Attention];
+        for (i, pooling) in kinds.into_iter().enumerate() {
+            for bidirectional in [false, true] {
+                let inputs = if (i + usize::from(bidirectional)).is_multiple_of(2) {
+                    Inputs::Tokens((0..12).map(|_| rng.below(6) as u32).collect())
+                } else {
+                    Inputs::Dense((0..24).map(|_| rng.range(-1.0, 1.0)).collect())
+                };
+                let feed = if let Inputs::Tokens(_) = inputs { Feed::Tokens(6) } else { Feed::Dense(2) };
+                let network = network(feed, pooling, bidirectional);
+                let batch = SequenceInputBatch { steps: steps.clone(), inputs, targets: vec![0, 2, 1, 2] };
+                let params = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
+                check_gradient(&network, &params, &batch, &());
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_does_not_depend_on_the_other_sequences_of_its_batch() {
+        let network = network(Feed::Tokens(6), Pooling::MaxMean, true);
+        let params: Params<f32> = network.init(Init::Fan, &mut Rng::new(2, "weights"));
+        let (mut prepared, mut tape) = (SequenceInputPrepared::default(), SequenceInputTape::default());
+        network.prepare(&params, &mut prepared);
+        let mut logits = |lengths: &[usize], tokens: Vec<u32>| {
+            let steps = Steps::ragged(lengths).unwrap();
+            let targets = vec![0; lengths.len()];
+            let batch = SequenceInputBatch { steps, inputs: Inputs::Tokens(tokens), targets };
+            network.forward(&params, &prepared, &batch, &mut tape, None);
+            tape.logits().to_vec()
+        };
+        // The second sequence, 4 5, alone and beside a longer one.
+        let both = logits(&[3, 2], vec![1, 4, 2, 5, 3]);
+        assert_eq!(both[3..], logits(&[2], vec![4, 5])[..]);
+    }
+}

@@ -1,0 +1,193 @@
+//! The [`Task`] of every shape that is told the right answer to each example: shuffled batches of like length, and a
+//! judgement of the held-out examples.
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::judge::{Answer, Judge, Judgement, Truth};
+use super::settings::Settings;
+use crate::data::Buckets;
+use crate::error::{Error, Result};
+use crate::metric::calibration;
+use crate::param::Params;
+use crate::rng::Rng;
+use crate::shape::Answers;
+use crate::train::{Engine, Scores, Task, blocks};
+
+/// Examples of a batch when they are judged.
+const SIDE_BY_SIDE: usize = 32;
+
+/// Inputs with their right answers, as a shape reads them.
+pub trait Examples<S: Answers>: Sync {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Steps of an example.
+    fn steps(&self, example: usize) -> usize;
+
+    /// The right answer.
+    fn truth(&self, example: usize) -> Truth<'_>;
+
+    /// A batch of these examples, the longest first. With a random stream, they are varied for training.
+    fn batch(&self, examples: &[usize], vary: Option<&mut Rng>) -> S::Batch;
+
+    /// The network's outputs for an example as they belong to its truth: where an answer comes late, the delay is undone.
+    fn undelayed(&self, outputs: Vec<f32>) -> Vec<f32> {
+        outputs
+    }
+
+    /// A number that changes with the content.
+    fn checksum(&self) -> u32;
+}
+
+/// What the network says to each of these examples, in their order. Runs on the current thread pool; an answer does not
+/// depend on what else is asked.
+pub fn answers<S, E>(shape: &S, params: &Params<f32>, examples: &E, which: &[usize]) -> Vec<Vec<f32>>
+where
+    S: Answers,
+    E: Examples<S> + ?Sized,
+{
+    let mut prepared = S::Prepared::default();
+    shape.prepare(params, &mut prepared);
+    let mut order: Vec<usize> = (0..which.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(examples.steps(which[i])));
+    let parts: Vec<Vec<Vec<f32>>> = order
+        .par_chunks(SIDE_BY_SIDE)
+        .map_init(S::Tape::default, |tape, part| {
+            let part: Vec<usize> = part.iter().map(|&i| which[i]).collect();
+            shape.answers(params, &prepared, &examples.batch(&part, None), tape)
+        })
+        .collect();
+    let mut answers = vec![Vec::new(); which.len()];
+    for (answer, &i) in parts.into_iter().flatten().zip(&order) {
+        answers[i] = examples.undelayed(answer);
+    }
+    answers
+}
+
+/// Answers and truths of all examples, judged.
+pub fn judgement<S, E>(shape: &S, params: &Params<f32>, examples: &E, judge: &Judge) -> (Judgement, Vec<Vec<f32>>)
+where
+    S: Answers,
+    E: Examples<S> + ?Sized,
+{
+    let which: Vec<usize> = (0..examples.len()).collect();
+    let outputs = answers(shape, params, examples, &which);
+    let pairs = outputs.iter().zip(&which).map(|(outputs, &i)| Answer { outputs, truth: examples.truth(i) });
+    (judge.judge(pairs), outputs)
+}
+
+/// Training on examples.
+pub struct Supervised<'d, S: Answers, E: Examples<S>> {
+    train: &'d E,
+    val: &'d E,
+    judge: &'d Judge,
+    settings: Settings,
+    buckets: Buckets,
+    /// The state each block begins a batch in.
+    initial: Vec<S::State>,
+    /// All of a model file but its network and weights.
+    config: Value,
+    temperature: f64,
+    shape_config: fn(&S) -> Value,
+}
+
+impl<'d, S: Answers, E: Examples<S>> Supervised<'d, S, E> {
+    /// Training on `train`, judged on `val`. `state` makes the initial state of a number of sequences, `config` and
+    /// `shape_config` what a model file says of reader and network.
+    ///
+    /// # Errors
+    /// If there are no examples.
+    pub fn new(
+        train: &'d E,
+        val: &'d E,
+        judge: &'d Judge,
+        settings: &Settings,
+        state: impl Fn(usize) -> S::State,
+        config: Value,
+        shape_config: fn(&S) -> Value,
+    ) -> Result<Self> {
+        let lengths = (0..train.len()).map(|i| train.steps(i)).collect();
+        let buckets = Buckets::new(lengths, settings.batch, settings.seed)?;
+        let count = blocks(buckets.batch()).len();
+        let initial = (0..count).map(|block| state(dealt(buckets.batch(), count, block).count())).collect();
+        let settings = settings.clone();
+        Ok(Supervised { train, val, judge, settings, buckets, initial, config, temperature: 1.0, shape_config })
+    }
+}
+
+/// The places in a sorted batch of the examples of a block: dealt like cards, so that blocks take like times.
+fn dealt(batch: usize, blocks: usize, block: usize) -> impl Iterator<Item = usize> {
+    (block..batch).step_by(blocks)
+}
+
+impl<S: Answers, E: Examples<S>> Task<S> for Supervised<'_, S, E>
+where
+    S::State: Sync,
+{
+    fn initial_states(&self) -> Vec<S::State> {
+        self.initial.clone()
+    }
+
+    fn next_batch(&mut self, index: u64, batches: &mut Vec<S::Batch>, states: &mut dyn Iterator<Item = &mut S::State>) {
+        let examples = self.buckets.next_batch();
+        let (train, seed, count) = (self.train, self.settings.seed, self.initial.len());
+        let block = |block: usize| {
+            let part: Vec<usize> = dealt(examples.len(), count, block).map(|i| examples[i]).collect();
+            train.batch(&part, Some(&mut Rng::for_step(seed, "vary", index, block as u64)))
+        };
+        (0..count).into_par_iter().map(block).collect_into_vec(batches);
+        for (state, initial) in states.zip(&self.initial) {
+            *state = initial.clone();
+        }
+    }
+
+    fn epochs(&self) -> f64 {
+        self.buckets.epochs()
+    }
+
+    fn batches_per_epoch(&self) -> f64 {
+        self.buckets.batches_per_epoch() as f64
+    }
+
+    fn position(&self) -> Value {
+        json!(self.buckets.position())
+    }
+
+    fn seek(&mut self, position: &Value) -> Result<()> {
+        let position = serde_json::from_value(position.clone())
+            .map_err(|error| Error::Usage(format!("the position in the data cannot be used: {error}")))?;
+        self.buckets.seek(position)
+    }
+
+    fn fingerprint(&self) -> Value {
+        json!({
+            "examples": [self.train.len(), self.val.len()],
+            "crc32": [self.train.checksum(), self.val.checksum()],
+        })
+    }
+
+    fn validate(&mut self, shape: &S, params: &Params<f32>, engine: &Engine<f32, S>) -> Result<Scores> {
+        let (judgement, outputs) = engine.install(|| judgement(shape, params, self.val, self.judge));
+        if self.settings.calibrate {
+            let logits: Vec<f64> = outputs.iter().flatten().map(|&z| f64::from(z)).collect();
+            let truths = (0..self.val.len()).map(|i| self.val.truth(i));
+            let targets: Vec<u32> = truths.flat_map(|truth| truth.classes().to_vec()).collect();
+            if !targets.is_empty() && logits.iter().all(|z| z.is_finite()) {
+                self.temperature = calibration::fit_temperature(&logits, logits.len() / targets.len(), &targets)?;
+            }
+        }
+        Ok(judgement.scores())
+    }
+
+    fn sample(&mut self, _: &S, _: &Params<f32>, _: u64) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn model_config(&self, shape: &S) -> Value {
+        let mut config = self.config.clone();
+        config["network"] = (self.shape_config)(shape);
+        config["temperature"] = self.temperature.into();
+        config
+    }
+}

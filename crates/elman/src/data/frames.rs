@@ -2,6 +2,10 @@
 
 mod ffmpeg;
 #[cfg(feature = "media")]
+mod labelled;
+#[cfg(feature = "media")]
+mod labels;
+#[cfg(feature = "media")]
 mod pictures;
 mod stream;
 mod y4m;
@@ -9,6 +13,8 @@ mod y4m;
 use std::io::Read;
 use std::path::Path;
 
+#[cfg(feature = "media")]
+pub use labelled::{LabelledClip, LabelledClips};
 pub use stream::FrameReader;
 
 use super::file::{self, fault};

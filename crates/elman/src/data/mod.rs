@@ -12,6 +12,7 @@ pub mod images;
 mod labels;
 mod natural;
 mod pixels;
+pub mod sequences;
 mod split;
 pub mod table;
 mod text;

@@ -13,7 +13,7 @@ use super::settings::{ClassWeights, Settings};
 use super::supervised::{Examples, Supervised};
 use crate::cell::Steps;
 use crate::data::features::Features;
-use crate::data::sequences::{self, Sequence};
+use crate::data::sequences::{Scale, SequenceTable};
 use crate::data::table::Table;
 use crate::data::{Labels, Pixels, Vary, builtin, held_out};
 use crate::error::{Error, Result};
@@ -35,13 +35,8 @@ pub enum Reader {
     PictureRows(Pixels),
     /// A row of a table at a step.
     Features(Features),
-    /// One number at a step, `(value - mean) / deviation`; a series stands in one row of a table.
-    Series {
-        /// Mean in training.
-        mean: f64,
-        /// Deviation in training.
-        deviation: f64,
-    },
+    /// One number at a step; a series stands in one row of a table.
+    Series(Scale),
 }
 
 impl Reader {
@@ -50,7 +45,7 @@ impl Reader {
         match self {
             Reader::PictureRows(pixels) => pixels.width * pixels.channels,
             Reader::Features(features) => features.width(),
-            Reader::Series { .. } => 1,
+            Reader::Series(_) => 1,
         }
     }
 }
@@ -163,7 +158,6 @@ enum Source {
     Steps(Table),
     /// A row of the table is a series.
     Rows(Table),
-    Made(Vec<Sequence>),
 }
 
 impl Source {
@@ -193,22 +187,16 @@ impl Source {
                 Reader::Features(Features::fit(table, &[label, sequence])?)
             }
             Source::Rows(table) => {
-                let rows = sequences::rows(table, super::classify::label_column(table, settings)?)?;
-                scale(&rows)
+                let label = super::classify::label_column(table, settings)?;
+                let all: Vec<usize> = (0..table.rows.len()).collect();
+                Reader::Series(Scale::fit(table, &all, Some(label), &[])?)
             }
-            Source::Made(rows) => scale(rows),
         })
     }
 
     /// The part of the data that `split` names, as numbers.
     fn data(self, reader: &Reader, settings: &Settings, split: &str) -> Result<Data> {
-        let path = PathBuf::from(&settings.file);
-        let numbers = |path: PathBuf, sequences: Vec<Sequence>, mean: f64, deviation: f64| {
-            let scaled = |x: &f32| ((f64::from(*x) - mean) / deviation) as f32;
-            let one = |s: Sequence| (Raw::Numbers(s.values.iter().map(scaled).collect()), s.label, s.line);
-            Data { series: sequences.into_iter().map(one).collect(), path }
-        };
-        Ok(match (self, reader) {
+        let (path, table) = match (self, reader) {
             (Source::Pictures(data), Reader::PictureRows(pixels)) => {
                 let (path, size) = (data.path.clone(), data.size);
                 if size != Some([pixels.height, pixels.width, pixels.channels]) {
@@ -220,37 +208,33 @@ impl Source {
                     let picture = raw.picture().unwrap_or_default().to_vec();
                     (Raw::Picture(picture), raw.label().to_string(), raw.line())
                 };
-                Data { series: part.map(one).collect(), path }
+                return Ok(Data { series: part.map(one).collect(), path });
             }
             (Source::Steps(table), Reader::Features(features)) => {
                 let label = super::classify::label_column(&table, settings)?;
                 let sequence = table.column(&settings.sequence_column)?;
                 let features = features.bind(&table)?;
-                let path = table.path.clone();
-                numbers(path, sequences::grouped(&table, sequence, label, &features)?, 0.0, 1.0)
+                let sequences = SequenceTable::read_whole(&table, sequence, label, &features)?;
+                (table.path, sequences)
             }
-            (Source::Rows(table), &Reader::Series { mean, deviation }) => {
+            (Source::Rows(table), Reader::Series(scale)) => {
                 let label = super::classify::label_column(&table, settings)?;
-                numbers(table.path.clone(), sequences::rows(&table, label)?, mean, deviation)
-            }
-            (Source::Made(rows), &Reader::Series { mean, deviation }) => {
-                numbers(PathBuf::from("the built-in series"), rows, mean, deviation)
+                let sequences = SequenceTable::read_rows(&table, Some(label), &[], scale)?;
+                (table.path, sequences)
             }
             _ => {
+                let path = PathBuf::from(&settings.file);
                 let reason = "it is not laid out as the data the model was trained on".into();
                 return Err(Error::Data { path, reason });
             }
-        })
+        };
+        let SequenceTable { classes, sequences, .. } = table;
+        let label = |labels: &[usize]| labels.first().map_or_else(String::new, |&label| classes[label].clone());
+        let one = |sequence: crate::data::sequences::Sequence| {
+            (Raw::Numbers(sequence.inputs), label(&sequence.labels), sequence.line)
+        };
+        Ok(Data { series: sequences.into_iter().map(one).collect(), path })
     }
-}
-
-/// Mean and deviation of all numbers.
-fn scale(rows: &[Sequence]) -> Reader {
-    let values = || rows.iter().flat_map(|row| &row.values).map(|&x| f64::from(x));
-    let n = values().count().max(1) as f64;
-    let mean = values().sum::<f64>() / n;
-    let deviation = (values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
-    Reader::Series { mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } }
 }
 
 /// A run before its first update.
@@ -271,7 +255,7 @@ impl Plan {
     /// What the readers meet; a network that cannot be.
     pub fn new(settings: Settings) -> Result<Plan> {
         let source = if settings.file.is_empty() {
-            Source::Made(builtin::series(settings.seed))
+            Source::Rows(builtin::series(settings.seed)?)
         } else {
             Source::read(Path::new(&settings.file), &settings)?
         };

@@ -1,0 +1,327 @@
+//! Tables of sequences: a row per step, or a row per sequence.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::features::{Features, is_missing, number};
+use super::file::fault;
+use super::natural;
+use super::table::Table;
+use crate::error::Result;
+
+/// The rows of one sequence in a table with a row per step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What its rows have in common.
+    pub id: String,
+    /// Their places in [`Table::rows`].
+    pub rows: Range<usize>,
+}
+
+/// The sequences of a table with a row per step: neighbouring rows of the same id, in file order.
+///
+/// # Errors
+/// An empty id; rows of a sequence that do not stand together.
+pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut begun: HashMap<&str, usize> = HashMap::new();
+    for (i, row) in table.rows.iter().enumerate() {
+        let id = row.cells[sequence_column].trim();
+        let at = |reason: String| fault(&table.path, format!("line {}: {reason}", row.line));
+        if id.is_empty() {
+            let name = table.name(sequence_column);
+            return Err(at(format!("column {name}, which says what sequence a step belongs to, is empty")));
+        }
+        match groups.last_mut().filter(|group| group.id == id) {
+            Some(group) => group.rows.end = i + 1,
+            None => {
+                if let Some(line) = begun.insert(id, row.line) {
+                    let reason = format!(
+                        "the sequence \"{id}\" began in line {line} and goes on here, after another; put its rows \
+                         together, in the order of its steps"
+                    );
+                    return Err(at(reason));
+                }
+                groups.push(Group { id: id.into(), rows: i..i + 1 });
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// A sequence of numbers, with its labels if it has any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sequence {
+    /// Its id; where there is none, the number of its row from 1.
+    pub id: String,
+    /// The line on which it begins, from 1.
+    pub line: usize,
+    /// `[T, I]`.
+    pub inputs: Vec<f32>,
+    /// Places in [`SequenceTable::classes`]: `[T]`, one per step; `[1]`, one for the whole; or none.
+    pub labels: Vec<usize>,
+}
+
+/// The sequences of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SequenceTable {
+    /// `I`, inputs per step.
+    pub width: usize,
+    /// The labels that occur, in natural order.
+    pub classes: Vec<String>,
+    /// In file order; each has at least one step.
+    pub sequences: Vec<Sequence>,
+}
+
+impl SequenceTable {
+    /// A table with a row per step: each step's inputs and, with a label column, its label.
+    ///
+    /// # Errors
+    /// As [`groups`]; a row that `features` cannot read, a step without a label.
+    pub fn read(
+        table: &Table,
+        sequence_column: usize,
+        label_column: Option<usize>,
+        features: &Features,
+    ) -> Result<SequenceTable> {
+        let classes = classes(table, label_column)?;
+        let mut sequences = Vec::new();
+        for Group { id, rows } in groups(table, sequence_column)? {
+            let line = table.rows[rows.start].line;
+            let mut sequence = Sequence { id, line, inputs: Vec::new(), labels: Vec::new() };
+            for row in &table.rows[rows] {
+                features.row(&row.cells, row.line, &table.path, &mut sequence.inputs)?;
+                sequence.labels.extend(label_column.map(|column| place(&classes, &row.cells[column])));
+            }
+            sequences.push(sequence);
+        }
+        Ok(SequenceTable { width: features.width(), classes, sequences })
+    }
+
+    /// As [`SequenceTable::read`], with one label for each whole sequence, which all its rows give.
+    ///
+    /// # Errors
+    /// As [`SequenceTable::read`]; rows of a sequence that disagree.
+    pub fn read_whole(
+        table: &Table,
+        sequence_column: usize,
+        label_column: usize,
+        features: &Features,
+    ) -> Result<SequenceTable> {
+        for Group { id, rows } in groups(table, sequence_column)? {
+            let first = &table.rows[rows.start];
+            let want = first.cells[label_column].trim();
+            if let Some(row) = table.rows[rows.clone()].iter().find(|row| row.cells[label_column].trim() != want) {
+                let reason = format!(
+                    "line {}: the sequence \"{id}\" has the label \"{}\" here, but \"{want}\" in line {}; a whole \
+                     sequence needs one label, labels per step are another task",
+                    row.line,
+                    row.cells[label_column].trim(),
+                    first.line
+                );
+                return Err(fault(&table.path, reason));
+            }
+        }
+        let mut all = Self::read(table, sequence_column, Some(label_column), features)?;
+        all.sequences.iter_mut().for_each(|sequence| sequence.labels.truncate(1));
+        Ok(all)
+    }
+
+    /// A table with a row per sequence: a label, if there is a column of them, and the values of its steps one after
+    /// another, `I = 1`. Shorter sequences have empty cells at their ends. `exclude` lists columns that are no values.
+    ///
+    /// # Errors
+    /// A cell that is no finite number, a gap within a sequence, a sequence without values, an empty label.
+    pub fn read_rows(
+        table: &Table,
+        label_column: Option<usize>,
+        exclude: &[usize],
+        scale: &Scale,
+    ) -> Result<SequenceTable> {
+        let classes = classes(table, label_column)?;
+        let columns = value_columns(table, label_column, exclude);
+        let mut sequences = Vec::with_capacity(table.rows.len());
+        for (i, row) in table.rows.iter().enumerate() {
+            let mut inputs = Vec::with_capacity(columns.len());
+            values(table, i, &columns, |value| inputs.push(scale.apply(value)))?;
+            let labels = label_column.map(|column| place(&classes, &row.cells[column])).into_iter().collect();
+            sequences.push(Sequence { id: (i + 1).to_string(), line: row.line, inputs, labels });
+        }
+        Ok(SequenceTable { width: 1, classes, sequences })
+    }
+}
+
+/// Mean and deviation of the values of a training table with a row per sequence; saved in the model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Mean of all values of all steps.
+    pub mean: f64,
+    /// Their standard deviation; 1 where they are all equal.
+    pub deviation: f64,
+}
+
+impl Scale {
+    /// Fits the rows listed, those of the training; columns as in [`SequenceTable::read_rows`].
+    ///
+    /// # Errors
+    /// As [`SequenceTable::read_rows`].
+    pub fn fit(table: &Table, rows: &[usize], label_column: Option<usize>, exclude: &[usize]) -> Result<Scale> {
+        let columns = value_columns(table, label_column, exclude);
+        let mut all = Vec::new();
+        for &row in rows {
+            values(table, row, &columns, |value| all.push(value))?;
+        }
+        let Some(&first) = all.first() else {
+            return Err(fault(&table.path, "there are no rows to learn from"));
+        };
+        if all.iter().all(|&value| value == first) {
+            return Ok(Scale { mean: first, deviation: 1.0 });
+        }
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        let variance = all.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / all.len() as f64;
+        let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+        Ok(Scale { mean, deviation })
+    }
+
+    /// `(value - mean) / deviation`, within the finite numbers.
+    fn apply(&self, value: f64) -> f32 {
+        let scaled = ((value - self.mean) / self.deviation) as f32;
+        scaled.clamp(f32::MIN, f32::MAX)
+    }
+}
+
+/// The labels that occur, in natural order.
+fn classes(table: &Table, label_column: Option<usize>) -> Result<Vec<String>> {
+    let Some(column) = label_column else { return Ok(Vec::new()) };
+    let mut seen: HashMap<&str, ()> = HashMap::new();
+    for row in &table.rows {
+        let label = row.cells[column].trim();
+        if label.is_empty() {
+            let reason = format!("line {}: the label (column {}) is empty", row.line, table.name(column));
+            return Err(fault(&table.path, reason));
+        }
+        seen.insert(label, ());
+    }
+    let mut classes: Vec<String> = seen.into_keys().map(String::from).collect();
+    classes.sort_by(|a, b| natural::compare(a, b));
+    Ok(classes)
+}
+
+/// The class of a label that is among them.
+fn place(classes: &[String], label: &str) -> usize {
+    classes.binary_search_by(|class| natural::compare(class, label.trim())).unwrap_or_default()
+}
+
+fn value_columns(table: &Table, label_column: Option<usize>, exclude: &[usize]) -> Vec<usize> {
+    let is_value = |column: &usize| Some(*column) != label_column && !exclude.contains(column);
+    (0..table.width()).filter(is_value).collect()
+}
+
+/// The values of a sequence that has a row of its own.
+fn values(table: &Table, row: usize, columns: &[usize], mut take: impl FnMut(f64)) -> Result<()> {
+    let (path, row): (&Path, _) = (&table.path, &table.rows[row]);
+    let at = |column: usize, reason: String| {
+        fault(path, format!("line {}, column {}: {reason}", row.line, table.name(column)))
+    };
+    let len = columns.iter().rposition(|&column| !is_missing(&row.cells[column])).map_or(0, |last| last + 1);
+    if len == 0 {
+        return Err(fault(path, format!("line {}: the sequence has no values", row.line)));
+    }
+    for &column in &columns[..len] {
+        let cell = &row.cells[column];
+        match number(cell) {
+            Some(value) if (value as f32).is_finite() => take(value),
+            _ if is_missing(cell) => {
+                let reason = "a value is missing within the sequence; only its end may be empty";
+                return Err(at(column, reason.into()));
+            }
+            _ => {
+                let short: String = cell.chars().take(40).collect();
+                return Err(at(column, format!("{short:?} is no finite number, as the steps of a sequence are")));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn csv(text: &str) -> Table {
+        Table::parse(text.as_bytes(), Path::new("t.csv"), None).unwrap()
+    }
+
+    const STEPS: &str = "seq,x,colour,label\na,1,red,up\na,3,blue,down\nb,1,red,up\nc,3,red,up\nc,3,red,up\n";
+
+    #[test]
+    fn rows_of_one_id_are_the_steps_of_a_sequence() {
+        let table = csv(STEPS);
+        let found = groups(&table, 0).unwrap();
+        assert_eq!(found.iter().map(|group| group.rows.clone()).collect::<Vec<_>>(), [0..2, 2..3, 3..5]);
+        // Fitted on the first sequence: mean 2, deviation 1.
+        let features = Features::fit_rows(&table, &[0, 1], &[0, 3]).unwrap();
+        let all = SequenceTable::read(&table, 0, Some(3), &features).unwrap();
+        assert_eq!((all.width, all.sequences.len()), (3, 3));
+        assert_eq!(all.classes, ["down", "up"]);
+        let Sequence { id, line, inputs, labels } = &all.sequences[0];
+        assert_eq!((id.as_str(), *line, &labels[..]), ("a", 2, &[1, 0][..]));
+        // Categories that are as frequent stand in the order of the alphabet: blue, red.
+        assert_eq!(inputs[..], [-1.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
+        assert_eq!((all.sequences[2].line, all.sequences[2].inputs.len()), (5, 6));
+        let unlabelled = SequenceTable::read(&table, 0, None, &features).unwrap();
+        assert!(unlabelled.classes.is_empty() && unlabelled.sequences[0].labels.is_empty());
+    }
+
+    #[test]
+    fn a_sequence_in_pieces_is_refused_with_the_line() {
+        let error = groups(&csv("seq,x\na,1\nb,2\na,3\n"), 0).unwrap_err().to_string();
+        assert!(error.starts_with("t.csv: line 4: the sequence \"a\" began in line 2"), "{error}");
+        let error = groups(&csv("seq,x\na,1\n,2\n"), 0).unwrap_err().to_string();
+        assert!(error.contains("line 3: column \"seq\""), "{error}");
+    }
+
+    #[test]
+    fn a_whole_sequence_has_the_one_label_of_its_rows() {
+        let table = csv(STEPS);
+        let features = Features::fit(&table, &[0, 3]).unwrap();
+        let error = SequenceTable::read_whole(&table, 0, 3, &features).unwrap_err().to_string();
+        assert!(
+            error.contains("line 3: the sequence \"a\" has the label \"down\" here, but \"up\" in line 2"),
+            "{error}"
+        );
+        let table = csv(&STEPS.replace("down", "up").replace("b,1,red,up", "b,1,red,down"));
+        let all = SequenceTable::read_whole(&table, 0, 3, &features).unwrap();
+        let labels: Vec<&[usize]> = all.sequences.iter().map(|sequence| &sequence.labels[..]).collect();
+        assert_eq!(labels, [[1], [0], [1]]);
+        let error = SequenceTable::read(&csv(&STEPS.replace("down", " ")), 0, Some(3), &features).unwrap_err();
+        assert!(error.to_string().contains("line 3: the label (column \"label\") is empty"), "{error}");
+    }
+
+    #[test]
+    fn a_row_per_sequence_may_be_shorter_than_the_longest() {
+        let table = csv("c10,1,2,3\nc2,5,,\nc10,3,4,NA\n");
+        let scale = Scale::fit(&table, &[0], Some(0), &[]).unwrap();
+        assert_eq!(scale.mean, 2.0);
+        let all = SequenceTable::read_rows(&table, Some(0), &[], &Scale { mean: 1.0, deviation: 2.0 }).unwrap();
+        assert_eq!(all.classes, ["c2", "c10"]);
+        let inputs: Vec<&[f32]> = all.sequences.iter().map(|sequence| &sequence.inputs[..]).collect();
+        assert_eq!(inputs, [&[0.0, 0.5, 1.0][..], &[2.0], &[1.0, 1.5]]);
+        assert_eq!((all.sequences[1].line, &all.sequences[1].labels[..]), (2, &[0][..]));
+        let fewer = SequenceTable::read_rows(&table, Some(0), &[3], &scale).unwrap();
+        assert_eq!(fewer.sequences[0].inputs.len(), 2);
+        for (text, want) in [
+            ("a,1,,3\n", "line 1, column 3: a value is missing within"),
+            ("a,1,2\nb,x,3\n", "line 2, column 2: \"x\" is no finite number"),
+            ("a,1,2\nb,inf,3\n", "line 2, column 2: \"inf\" is no finite number"),
+            ("a,1,2\nb,,\n", "line 2: the sequence has no values"),
+        ] {
+            let error = SequenceTable::read_rows(&csv(text), Some(0), &[], &scale).unwrap_err().to_string();
+            assert!(error.contains(want), "{text:?}: {error}");
+        }
+    }
+}

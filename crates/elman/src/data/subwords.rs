@@ -11,6 +11,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::normalizers::unicode::NFC;
+use tokenizers::normalizers::utils::{Lowercase, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::punctuation::Punctuation;
@@ -36,6 +37,19 @@ pub enum Units {
     Word,
     /// Characters.
     Char,
+}
+
+/// Which symbols are learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubwordsConfig {
+    /// What a symbol is.
+    pub units: Units,
+    /// Symbols at most, of subwords or words; all characters are known always.
+    pub size: usize,
+    /// A subword or word rarer than this is none.
+    pub least: u64,
+    /// Whether texts are lower-cased first.
+    pub lowercase: bool,
 }
 
 /// A vocabulary of subwords. The symbols of texts come first; begin and end are the last two.
@@ -80,17 +94,12 @@ fn failed(error: tokenizers::Error) -> Error {
 }
 
 impl Subwords {
-    /// Learns the symbols of texts: at most `size` subwords or words, each seen at least `least` times; or all their
-    /// characters. The same texts give the same symbols.
+    /// Learns the symbols of texts. The same texts give the same symbols.
     ///
     /// # Errors
     /// If there is no text.
-    pub fn train<'a>(
-        texts: impl Iterator<Item = &'a str> + Send,
-        units: Units,
-        size: usize,
-        least: u64,
-    ) -> Result<Self> {
+    pub fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, config: &SubwordsConfig) -> Result<Self> {
+        let SubwordsConfig { units, size, least, lowercase } = *config;
         let unknown = vec![AddedToken::from(UNKNOWN, true)];
         let (model, mut trainer): (ModelWrapper, TrainerWrapper) = match units {
             Units::Word => {
@@ -112,7 +121,8 @@ impl Subwords {
         let blanks = Metaspace::new(BLANK, PrependScheme::Always, true);
         let marks = Punctuation::new(SplitDelimiterBehavior::Isolated);
         let cut: Vec<PreTokenizerWrapper> = vec![blanks.clone().into(), marks.into()];
-        tokenizer.with_normalizer(Some(NFC));
+        let normal = if lowercase { vec![NFC.into(), Lowercase.into()] } else { vec![NFC.into()] };
+        tokenizer.with_normalizer(Some(Normalizers::new(normal)));
         tokenizer.with_pre_tokenizer(Some(Sequence::new(cut)));
         tokenizer.with_decoder(Some(blanks));
         let texts = texts.map(one_blank);
@@ -198,11 +208,15 @@ mod tests {
 
     const TEXTS: [&str; 4] = ["A dog runs.", "The dog, a big dog, runs!", "Un chien court.", "Le chien, c'est grand."];
 
+    fn config(units: Units, size: usize, least: u64) -> SubwordsConfig {
+        SubwordsConfig { units, size, least, lowercase: false }
+    }
+
     #[test]
     fn texts_come_back_as_they_were_and_the_same_texts_give_the_same_symbols() {
         for units in [Units::Subword, Units::Word, Units::Char] {
-            let subwords = Subwords::train(TEXTS.into_iter(), units, 60, 1).unwrap();
-            let again = Subwords::train(TEXTS.into_iter(), units, 60, 1).unwrap();
+            let subwords = Subwords::train(TEXTS.into_iter(), &config(units, 60, 1)).unwrap();
+            let again = Subwords::train(TEXTS.into_iter(), &config(units, 60, 1)).unwrap();
             for text in TEXTS {
                 let symbols = subwords.encode(text).unwrap();
                 assert_eq!(subwords.decode(&symbols).unwrap(), text, "{units:?}");
@@ -219,22 +233,25 @@ mod tests {
 
     #[test]
     fn what_was_never_seen_is_unknown_and_names_of_symbols_in_a_text_are_text() {
-        let subwords = Subwords::train(TEXTS.into_iter(), Units::Subword, 60, 1).unwrap();
+        let subwords = Subwords::train(TEXTS.into_iter(), &config(Units::Subword, 60, 1)).unwrap();
         assert!(subwords.encode("dog 犬").unwrap().contains(&subwords.unknown()));
-        let marked = Subwords::train(["a < b > unk <unk>"].into_iter(), Units::Char, 0, 1).unwrap();
+        let marked = Subwords::train(["a < b > unk <unk>"].into_iter(), &config(Units::Char, 0, 1)).unwrap();
         let symbols = marked.encode("<unk>").unwrap();
         assert!(!symbols.contains(&marked.unknown()), "{symbols:?}");
         assert_eq!(marked.decode(&symbols).unwrap(), "<unk>");
         assert_eq!(subwords.encode("  A \t dog ").unwrap(), subwords.encode("A dog").unwrap());
         assert!(subwords.encode("").unwrap().is_empty());
+        let config = SubwordsConfig { lowercase: true, ..config(Units::Word, 60, 1) };
+        let lower = Subwords::train(TEXTS.into_iter(), &config).unwrap();
+        assert_eq!(lower.decode(&lower.encode("The DOG runs.").unwrap()).unwrap(), "the dog runs.");
         assert_eq!(subwords.decode(&[subwords.begin(), subwords.end()]).unwrap(), "");
         assert_eq!((subwords.name(subwords.end()), subwords.len()), ("</s>".into(), subwords.end() as usize + 1));
     }
 
     #[test]
     fn texts_without_a_symbol_and_damaged_vocabularies_are_refused() {
-        assert!(Subwords::train(["", "  "].into_iter(), Units::Subword, 60, 1).is_err());
-        let subwords = Subwords::train(TEXTS.into_iter(), Units::Subword, 60, 1).unwrap();
+        assert!(Subwords::train(["", "  "].into_iter(), &config(Units::Subword, 60, 1)).is_err());
+        let subwords = Subwords::train(TEXTS.into_iter(), &config(Units::Subword, 60, 1)).unwrap();
         let stored = serde_json::to_string(&subwords).unwrap();
         for damage in ["\"merges\":[", "\"type\":\"BPE\"", "\"vocab\":{"] {
             let damaged = stored.replacen(damage, "\"x\":[", 1);
@@ -247,7 +264,7 @@ mod tests {
         let Some(folder) = real_data("multi30k") else { return };
         let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         let (en, fr, val) = (text("train.en"), text("train.fr"), text("val.fr"));
-        let subwords = Subwords::train(en.lines().chain(fr.lines()), Units::Subword, 6000, 2).unwrap();
+        let subwords = Subwords::train(en.lines().chain(fr.lines()), &config(Units::Subword, 6000, 2)).unwrap();
         assert_eq!(subwords.len(), 6002);
         let mut same = 0;
         for line in val.lines() {

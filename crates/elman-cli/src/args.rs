@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::settings_args::SettingArgs;
@@ -28,11 +29,14 @@ pub(crate) enum Command {
     Train(Box<Train>),
     /// Write text with a trained language model.
     Sample(Sample),
-    /// Measure a trained language model on a text.
+    /// Measure a trained model on data.
     ///
-    /// Three numbers, in nats per symbol: windowed (windows of 256 symbols from the zero state), streaming (the state is
+    /// A classifier: accuracy, F1, loss, of frames also the measures of segments; with the confusion matrix and the worst
+    /// mistakes. A language model: three numbers, in nats per symbol: windowed (windows of 256 symbols from the zero state), streaming (the state is
     /// carried through the text) and, with --dynamic, dynamic (the weights adapt to what has been read).
     Eval(Eval),
+    /// Answer with a trained classifier: texts, pictures, rows, series, clips; from arguments, files or standard input.
+    Predict(Predict),
     /// Show what a model file holds, and what its neurons follow in a text.
     Inspect(Inspect),
     /// Make one page of one or several runs: curves, samples, settings.
@@ -58,7 +62,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Train {
-    /// The text to learn from, or a config.toml.
+    /// The data to learn from (a text, a table, a folder), or a config.toml.
     #[arg(value_name = "FILE", conflicts_with = "resume")]
     pub(crate) file: Option<PathBuf>,
     /// Folder of the run: settings, metrics, samples, models. [default: runs/NAME-N]
@@ -131,9 +135,17 @@ pub(crate) struct Eval {
     /// The model.
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// The text.
+    /// The data: a text, a table, a folder.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// The part to measure on, of data that come in parts: train, dev, test, all. [default: test]
+    #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
+    pub(crate) split: String,
+    #[command(flatten)]
+    pub(crate) columns: Columns,
+    /// The worst mistakes to show.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) mistakes: usize,
     /// Begin at this share of the text: 0.9 measures its last tenth.
     #[arg(long, value_name = "FRAC", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) from: f64,
@@ -155,6 +167,51 @@ pub(crate) struct Eval {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Columns of a table. [default: those the model was trained on]
+#[derive(Debug, clap::Args)]
+pub(crate) struct Columns {
+    /// The column with the text, by name or by number from 1.
+    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
+    pub(crate) text_column: String,
+    /// The column with the label, by name or by number from 1.
+    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
+    pub(crate) label_column: String,
+    /// The column that says which rows are the steps of one sequence, by name or by number from 1.
+    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
+    pub(crate) sequence_column: String,
+    /// Whether the first row names the columns: auto, yes or no.
+    #[arg(long, value_name = "WORD", default_value = "auto")]
+    pub(crate) header: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Predict {
+    /// The model.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Texts, pictures, tables or clips, as the model reads; `-`, or none, for standard input: a text or a row a line,
+    /// or frames as YUV4MPEG2 (y4m) or raw grey bytes.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) columns: Columns,
+    /// Say which words moved the decision, and by how much.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Print a line for every frame, not only for runs of the same label.
+    #[arg(long)]
+    pub(crate) frames: bool,
+    /// Standard input is raw grey frames of the model's size, not y4m.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Print a JSON object on a line for each answer.
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Print comma-separated values with a header.
+    #[arg(long)]
+    pub(crate) csv: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -205,15 +262,9 @@ pub(crate) struct Report {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Init {
     /// What is to be learnt.
-    #[arg(value_name = "TASK", default_value = "language-model")]
-    pub(crate) task: TaskName,
-    /// Settings to begin from: default, quick, min-char-rnn, char-rnn.
+    #[arg(value_name = "TASK", default_value = "language-model", value_parser = PossibleValuesParser::new(elman::task::NAMES))]
+    pub(crate) task: String,
+    /// Settings of a language model to begin from: default, quick, min-char-rnn, char-rnn.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) preset: String,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum TaskName {
-    /// The next character of a text.
-    LanguageModel,
 }

@@ -9,13 +9,14 @@ mod words;
 use std::f64::consts::LN_2;
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use elman::Error;
-use elman::task::language_model::{METRIC, Plan, threads};
+use elman::task::language_model::{METRIC, threads};
+use elman::task::{Facts, Settings};
 use elman::train::{Ending, Event, Progress, Record};
 use serde_json::json;
 
@@ -115,6 +116,10 @@ fn draw(shared: &Shared) {
 pub(crate) struct Watcher {
     show: Show,
     path: PathBuf,
+    /// What a target is.
+    unit: &'static str,
+    /// The command that uses the model.
+    command: &'static str,
     /// Updates seen.
     updates: u64,
     /// The display of a terminal, and the thread that draws it.
@@ -130,15 +135,17 @@ impl Watcher {
     /// If the dashboard cannot be opened.
     pub(crate) fn new(
         show: Show,
-        plan: &Plan,
+        settings: &Settings,
+        facts: &Facts,
         path: &Path,
         progress: &Progress,
         records: &[Record],
         stop: &Arc<AtomicBool>,
     ) -> Result<Watcher, Failure> {
         let is_terminal = stderr().is_terminal();
-        let mut watcher = Watcher { show, path: path.into(), updates: 0, display: None, is_terminal };
-        let begin = watcher.begin(plan);
+        let (unit, command) = (facts.unit, facts.command);
+        let mut watcher = Watcher { show, path: path.into(), unit, command, updates: 0, display: None, is_terminal };
+        let begin = watcher.begin(settings, facts);
         let view = || RunView::new(begin.join("; "), progress, records);
         match show {
             Show::Dashboard => watcher.start(view(), Some(stop.clone()))?,
@@ -166,44 +173,33 @@ impl Watcher {
     }
 
     /// Prints what is about to be trained, and returns it.
-    fn begin(&self, plan: &Plan) -> Vec<String> {
-        let s = &plan.settings;
-        let params = plan.network.layout().len();
-        let symbols = plan.corpus.train.len();
+    fn begin(&self, s: &Settings, facts: &Facts) -> Vec<String> {
         let threads = threads(s.threads);
-        let memory = plan.memory_estimate();
         if self.show == Show::Json {
-            println!(
-                "{}",
-                json!({
-                    "event": "start", "parameters": params, "vocabulary": plan.corpus.vocab.len(), "symbols": symbols,
-                    "held_out": plan.corpus.val.len(), "memory_bytes": memory, "threads": threads, "seed": s.seed,
-                    "folder": self.path,
-                })
-            );
+            let mut line = facts.json.clone();
+            line["event"] = "start".into();
+            line["task"] = s.task.as_str().into();
+            line["parameters"] = facts.parameters.into();
+            line["memory_bytes"] = facts.memory.into();
+            line["threads"] = threads.into();
+            line["seed"] = s.seed.into();
+            line["folder"] = json!(self.path);
+            println!("{line}");
         }
-        let file = if s.file.is_empty() { "the built-in text" } else { &s.file };
-        let lines = vec![
+        let file = if s.file.is_empty() { "built-in data" } else { &s.file };
+        let mut lines = vec![
             format!(
-                "{} {}x{}: {} parameters, vocabulary {}, {:.2} symbols per parameter, about {} MB, {threads} \
-                 threads, seed {}",
-                s.cell.name(),
-                s.layers,
-                s.hidden,
-                grouped(params as u64),
-                plan.corpus.vocab.len(),
-                symbols as f64 / params as f64,
-                memory.div_ceil(1 << 20),
+                "{}: {} parameters, {:.2} {}s per parameter, about {} MB, {threads} threads, seed {}",
+                facts.network,
+                grouped(facts.parameters as u64),
+                facts.targets as f64 / facts.parameters as f64,
+                facts.unit.trim_end_matches('s'),
+                facts.memory.div_ceil(1 << 20),
                 s.seed
             ),
-            format!(
-                "{file}: {} {}s to learn from, {} held out; the run is in {}",
-                grouped(symbols as u64),
-                plan.corpus.vocab.unit(),
-                grouped(plan.corpus.val.len() as u64),
-                self.path.display()
-            ),
+            format!("{file}: {}; the run is in {}", facts.data, self.path.display()),
         ];
+        lines.extend(facts.notes.iter().cloned());
         if self.show == Show::Lines {
             lines.iter().for_each(|line| self.line(line));
         }
@@ -245,10 +241,10 @@ impl Watcher {
     fn see_as_lines(&self, event: &Event) {
         match event {
             Event::Step { .. } | Event::Saved { .. } => {}
-            Event::Record(record) if self.display.is_none() => self.line(&describe(record)),
+            Event::Record(record) if self.display.is_none() => self.line(&describe(record, self.unit)),
             // The display has the rest.
             Event::Record(record) if record.val.is_empty() => {}
-            Event::Record(record) => self.line(&describe_briefly(record, live::size().0.saturating_sub(1))),
+            Event::Record(record) => self.line(&describe_briefly(record, self.unit, live::size().0.saturating_sub(1))),
             Event::Sample { .. } if self.display.is_some() => {}
             Event::Sample { text, .. } => {
                 let lines = text.trim_end().split('\n');
@@ -274,7 +270,14 @@ impl Watcher {
     }
 
     /// Says how it ended, and how much of the time went into saving.
-    pub(crate) fn end(&mut self, ending: Ending, progress: &Progress, elapsed_s: f64, saving_s: f64) {
+    pub(crate) fn end(
+        &mut self,
+        ending: Ending,
+        progress: &Progress,
+        records: &[Record],
+        elapsed_s: f64,
+        saving_s: f64,
+    ) {
         self.close();
         let path = self.path.display().to_string().replace(' ', &TIE.to_string());
         match self.show {
@@ -283,7 +286,7 @@ impl Watcher {
                 "{}",
                 json!({
                     "event": "end", "ending": format!("{ending:?}").to_lowercase(), "step": progress.step,
-                    "best": progress.best.map(|b| b.0), "best_step": progress.best.map(|b| b.1), "elapsed_s": elapsed_s,
+                    "best": progress.best.map(|b| b.0.abs()), "best_step": progress.best.map(|b| b.1), "elapsed_s": elapsed_s,
                     "saving_s": saving_s,
                 })
             ),
@@ -300,14 +303,13 @@ impl Watcher {
                 if self.updates == 0 {
                     self.line(&format!("the run was complete already, after {} updates", progress.step));
                 }
-                if let Some((nats, step)) = progress.best {
-                    self.line(&format!(
-                        "best: {nats:.4} nats, {:.4} bits per symbol on held-out text, at update {step} of {}; {time}",
-                        nats / LN_2,
-                        progress.step
-                    ));
+                if let Some((_, step)) = progress.best {
+                    let best = records.iter().rfind(|record| record.step == step && !record.val.is_empty());
+                    let best = best.map_or_else(String::new, |record| held_out(record, self.unit));
+                    self.line(&format!("best: {best} on held-out data, at update {step} of {}; {time}", progress.step));
                 }
-                self.line(&format!("write with it: elman{TIE}sample{TIE}{path}/best.safetensors"));
+                let command = self.command.replace(' ', &TIE.to_string());
+                self.line(&format!("use it: {command}{TIE}{path}/best.safetensors"));
             }
         }
     }
@@ -330,24 +332,44 @@ impl Drop for Watcher {
 }
 
 /// A record as a line.
-fn describe(r: &Record) -> String {
+fn describe(r: &Record, unit: &str) -> String {
     let mut text = format!("step {:>6}  epoch {:>6.2}", r.step, r.epoch);
     if let Some(nats) = r.train_nats {
-        text.push_str(&format!("  train {nats:.4} nats {:.4} bits", nats / LN_2));
+        text.push_str(&format!("  train {nats:.4} nats"));
+        if unit == "symbol" {
+            text.push_str(&format!(" {:.4} bits", nats / LN_2));
+        }
     }
-    if let Some(nats) = r.val(METRIC) {
+    if !r.val.is_empty() {
         let mark = if r.best { " (best)" } else { "" };
-        text.push_str(&format!("  held out {nats:.4} nats {:.4} bits{mark}", nats / LN_2));
+        text.push_str(&format!("  held out {}{mark}", held_out(r, unit)));
     }
-    text.push_str(&format!("  {} symbols/s", grouped(r.targets_per_s as u64)));
+    let plural = if unit.ends_with('s') { "" } else { "s" };
+    text.push_str(&format!("  {} {unit}{plural}/s", grouped(r.targets_per_s as u64)));
     text
 }
 
+/// What was measured on held-out data, the measure that chooses first.
+fn held_out(r: &Record, unit: &str) -> String {
+    let nats = r.val(METRIC).map(|nats| match unit {
+        "symbol" => format!("{nats:.4} nats, {:.4} bits per symbol", nats / LN_2),
+        _ => format!("{nats:.4} nats"),
+    });
+    let first = r.val.first().filter(|(name, _)| name != METRIC).map(|(name, value)| {
+        let name = name.strip_prefix("val_").unwrap_or(name);
+        if name == "accuracy" { format!("{:.2} % right", 100.0 * value) } else { format!("{name} {value:.4}") }
+    });
+    first.into_iter().chain(nats).collect::<Vec<_>>().join(", ")
+}
+
 /// A validation as one line of a terminal: what there is room for, the most important first.
-fn describe_briefly(r: &Record, columns: usize) -> String {
+fn describe_briefly(r: &Record, unit: &str, columns: usize) -> String {
     let mark = if r.best { " (best)" } else { "" };
     let mut parts = vec![format!("step {:>7}", grouped(r.step))];
-    parts.extend(r.val(METRIC).map(|nats| format!("held out {nats:.4} nats{mark:7}")));
+    parts.push(match r.val.first().is_some_and(|(name, _)| name == METRIC) {
+        true => r.val(METRIC).map_or_else(String::new, |nats| format!("held out {nats:.4} nats{mark:7}")),
+        false => format!("held out {}{mark:7}", held_out(r, unit)),
+    });
     parts.extend(r.train_nats.map(|nats| format!("training {nats:.4}")));
     parts.push(format!("epoch {:.2}", r.epoch));
     parts.push(format!("{} elapsed", time(r.elapsed_s)));

@@ -13,8 +13,10 @@ use crate::exit_code::{Failure, stdout};
 
 /// `elman init`
 pub(crate) fn init(args: &Init) -> Outcome {
-    let crate::args::TaskName::LanguageModel = args.task;
-    let settings = Settings::preset(&args.preset)?;
+    let settings = match args.preset.as_str() {
+        "default" => Settings::for_task(&args.task)?,
+        preset => Settings::preset(preset)?,
+    };
     stdout(io::stdout().write_all(settings.to_toml().as_bytes()))?;
     Ok(0)
 }

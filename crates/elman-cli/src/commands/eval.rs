@@ -5,6 +5,7 @@ use std::f64::consts::LN_2;
 use elman::Error;
 use elman::task::language_model::{self, Model};
 use elman::task::score::{self, Dynamic, Score};
+use elman::task::{Classifier, Settings};
 use serde_json::json;
 
 use super::{Outcome, load};
@@ -20,7 +21,14 @@ pub(crate) fn run(args: Eval) -> Outcome {
         let message = "--dynamic-lr must be above 0 and --dynamic-decay from 0 to 1".to_string();
         return Err(Error::Usage(message).into());
     }
-    let model = Model::from_file(&load(&args.model)?)?;
+    let loaded = load(&args.model)?;
+    if let Some(classifier) = Classifier::from_file(&loaded)? {
+        return classify(&args, &classifier);
+    }
+    if !args.split.is_empty() {
+        return Err(Error::Usage("--split is for data in parts; of a text, --from measures the end".into()).into());
+    }
+    let model = Model::from_file(&loaded)?;
     let data = |reason: String| Error::Data { path: args.file.clone(), reason };
     let text = language_model::read_text(&args.file)?;
     let (tokens, skipped) = model
@@ -31,9 +39,7 @@ pub(crate) fn run(args: Eval) -> Outcome {
     if tokens.len() < 2 {
         return Err(data(format!("{} symbols to measure on; it takes at least 2", tokens.len())).into());
     }
-    let threads = language_model::threads(args.threads);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|e| Failure::Other(format!("cannot start {threads} threads: {e}")))?;
+    let pool = pool(args.threads)?;
     let (network, params) = (&model.network, &model.params);
     let (windowed, streaming, dynamic) = pool.install(|| {
         let streaming = |dynamic| score::streaming(network, params, tokens, dynamic);
@@ -41,6 +47,59 @@ pub(crate) fn run(args: Eval) -> Outcome {
         (score::windowed(network, params, tokens), streaming(None).mean_nats(), dynamic)
     });
     print(&args, windowed, streaming, dynamic, skipped);
+    Ok(0)
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
+    let threads = language_model::threads(threads);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|e| Failure::Other(format!("cannot start {threads} threads: {e}")))
+}
+
+/// The measures of a classifier or a regression.
+fn classify(args: &Eval, classifier: &Classifier) -> Outcome {
+    /// Classes whose confusion fits a terminal.
+    const CLASSES: usize = 12;
+    let settings = Settings {
+        text_column: args.columns.text_column.clone(),
+        label_column: args.columns.label_column.clone(),
+        sequence_column: args.columns.sequence_column.clone(),
+        header: args.columns.header.clone(),
+        ..Settings::default()
+    };
+    let found =
+        pool(args.threads)?.install(|| classifier.evaluate(&args.file, &settings, &args.split, args.mistakes))?;
+    if args.json {
+        let mut object = found.judgement.as_json();
+        object["examples"] = found.examples.into();
+        if let Some(confusion) = &found.judgement.confusion {
+            object["confusion"] = confusion.to_json(&found.labels);
+        }
+        let mistakes = found
+            .mistakes
+            .iter()
+            .map(|m| json!({"example": m.example, "truth": m.truth, "answer": m.answer, "degree": m.degree}));
+        object["mistakes"] = mistakes.collect();
+        println!("{object}");
+        return Ok(0);
+    }
+    for (name, value) in &found.judgement.values {
+        let is_share = name.contains("accuracy");
+        match is_share {
+            true => println!("{name:<20} {:.2} %", 100.0 * value),
+            false => println!("{name:<20} {value:.4}"),
+        }
+    }
+    println!("{:<20} {}", "examples", found.examples);
+    if let Some(confusion) = found.judgement.confusion.as_ref().filter(|_| found.labels.len() <= CLASSES) {
+        println!("\n{}", confusion.table(&found.labels).trim_end());
+    }
+    if !found.mistakes.is_empty() {
+        println!("\nthe worst mistakes:");
+    }
+    for m in &found.mistakes {
+        println!("  {} is {}, answered {} ({:.1} %)", m.example, m.truth, m.answer, 100.0 * m.degree);
+    }
     Ok(0)
 }
 

@@ -5,6 +5,7 @@ mod describe;
 mod doctor;
 mod eval;
 mod inspect;
+mod predict;
 mod report;
 mod sample;
 mod train;
@@ -31,6 +32,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Completions { shell } => describe::completions(shell),
         Command::Man { out } => describe::man(out.as_deref()),
         Command::Sample(args) => sample::run(args),
+        Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(args),
     }
 }

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use elman::Error;
 use elman::task::Settings;
-use elman::task::language_model::{self, METRIC, Plan};
+use elman::task::language_model::{self, METRIC};
+use elman::task::{NAMES, Plan};
 use elman::train::{Ending, RunFolder, advice, run_folder};
+use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -19,32 +21,76 @@ use crate::progress::{Show, Watcher};
 pub(crate) fn run(args: Train) -> Outcome {
     let show = show(&args).possible()?;
     let settings = settings(&args)?;
-    let plan = Plan::new(settings)?;
     // Before there is a run: from its first file on, a signal leaves it saved.
     let signals = Signals::listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {e}")))?;
+    if settings.folds > 0 && settings.fold == 0 {
+        return folds(&args, settings, show, &signals);
+    }
+    Ok(train(&args, settings, args.out.clone(), show, &signals)?.0)
+}
+
+/// One run; returns the exit code and the best objective.
+fn train(
+    args: &Train,
+    settings: Settings,
+    out: Option<PathBuf>,
+    show: Show,
+    signals: &Signals,
+) -> Result<(u8, Option<f64>), Failure> {
+    let plan = elman::task::plan(settings)?;
+    let plan: &dyn Plan = &*plan;
     let (path, folder) = match &args.resume {
         Some(path) => (path.clone(), RunFolder::open(path)?),
         None => {
-            let path = args.out.clone().unwrap_or_else(|| new_folder(&plan.settings.file));
-            let folder = RunFolder::create(&path, &plan.settings.to_toml())?;
+            let path = out.unwrap_or_else(|| new_folder(plan.settings()));
+            let folder = RunFolder::create(&path, &plan.settings().to_toml())?;
             (path, folder)
         }
     };
-    let mut trainer = plan.trainer(Some(folder), args.resume.is_some())?;
-    let (progress, records) = (trainer.progress(), trainer.records());
-    let mut watcher = Watcher::new(show, &plan, &path, progress, records, &signals.stop)?;
-    let ending = trainer.run(&signals.stop, &mut |event| watcher.see(event))?;
-    watcher.end(ending, trainer.progress(), trainer.elapsed_s(), trainer.saving_s());
+    let facts = plan.facts();
+    let mut session = plan.session(Some(folder), args.resume.is_some())?;
+    let (progress, records) = (session.progress(), session.records());
+    let mut watcher = Watcher::new(show, plan.settings(), &facts, &path, progress, records, &signals.stop)?;
+    let ending = session.run(&signals.stop, &mut |event| watcher.see(event))?;
+    watcher.end(ending, session.progress(), session.records(), session.elapsed_s(), session.saving_s());
+    let best = session.progress().best.map(|(best, _)| best);
     if ending != Ending::Stopped {
-        let (parameters, symbols) = (plan.network.layout().len(), plan.corpus.train.len());
-        let rollbacks = trainer.progress().rollbacks;
-        watcher.advise(&advice(trainer.records(), METRIC, parameters, symbols, rollbacks));
+        let rollbacks = session.progress().rollbacks;
+        if plan.settings().task == language_model::NAME {
+            watcher.advise(&advice(session.records(), METRIC, facts.parameters, facts.targets, rollbacks));
+        }
         report::write(std::slice::from_ref(&path), &path.join(report::NAME))?;
     }
-    Ok(match ending {
+    let code = match ending {
         Ending::Stopped => signals.exit_code(),
         Ending::Complete | Ending::NoProgress => 0,
-    })
+    };
+    Ok((code, best))
+}
+
+/// A run for each fold, in folders beside each other, and their mean.
+fn folds(args: &Train, settings: Settings, show: Show, signals: &Signals) -> Outcome {
+    let path = args.out.clone().unwrap_or_else(|| new_folder(&settings));
+    let mut bests = Vec::new();
+    for fold in 1..=settings.folds {
+        let settings = Settings { fold, ..settings.clone() };
+        let (code, best) = train(args, settings, Some(path.join(format!("fold-{fold}"))), show, signals)?;
+        if code != 0 {
+            return Ok(code);
+        }
+        bests.extend(best.map(f64::abs));
+    }
+    let n = bests.len() as f64;
+    let mean = bests.iter().sum::<f64>() / n;
+    let deviation = (bests.iter().map(|best| (best - mean) * (best - mean)).sum::<f64>() / (n - 1.0)).sqrt();
+    match show {
+        Show::Json => println!("{}", json!({"event": "folds", "best": bests, "mean": mean, "deviation": deviation})),
+        Show::Nothing => {}
+        Show::Lines | Show::Dashboard => {
+            eprintln!("{} folds: the best of each is {mean:.4} on average, with deviation {deviation:.4}", bests.len());
+        }
+    }
+    Ok(0)
 }
 
 fn show(args: &Train) -> Show {
@@ -87,7 +133,10 @@ fn settings(args: &Train) -> Result<Settings, Failure> {
             return Err(Error::Usage(message).into());
         }
         (None, Some(name)) => Settings::preset(name)?,
-        (None, None) => Settings::preset(if args.file.is_none() { "quick" } else { "default" })?,
+        (None, None) => match task(args) {
+            Some(task) if task != language_model::NAME => Settings::for_task(task)?,
+            _ => Settings::preset(if args.file.is_none() { "quick" } else { "default" })?,
+        },
     };
     if let (Some(file), None) = (&args.file, config) {
         // Whole, so that the run can be resumed from any folder.
@@ -103,11 +152,20 @@ fn settings(args: &Train) -> Result<Settings, Failure> {
         };
         settings.set(key.trim(), text.trim())?;
     }
-    if !settings.val.is_empty() {
-        let val = PathBuf::from(&settings.val);
-        settings.val = text_of(std::path::absolute(&val).unwrap_or(val))?;
+    for file in [&mut settings.val, &mut settings.embeddings] {
+        if !file.is_empty() {
+            let path = PathBuf::from(&*file);
+            *file = text_of(std::path::absolute(&path).unwrap_or(path))?;
+        }
     }
     Ok(settings)
+}
+
+/// The task that was asked for, on the command line or in the environment.
+fn task(args: &Train) -> Option<&str> {
+    let set = args.set.iter().rev().find_map(|pair| pair.split_once('=').filter(|(key, _)| key.trim() == "task"));
+    let given = args.settings.0.iter().find(|(key, _)| *key == "task").map(|(_, text)| text.as_str());
+    set.map(|(_, task)| task.trim()).or(given).filter(|task| NAMES.contains(task))
 }
 
 fn text_of(path: PathBuf) -> Result<String, Failure> {
@@ -118,8 +176,9 @@ fn text_of(path: PathBuf) -> Result<String, Failure> {
 }
 
 /// The first free `runs/NAME-N`.
-fn new_folder(file: &str) -> PathBuf {
-    let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or("builtin");
+fn new_folder(settings: &Settings) -> PathBuf {
+    let stem = Path::new(&settings.file).file_stem().and_then(|stem| stem.to_str());
+    let stem = stem.unwrap_or(if settings.task == language_model::NAME { "builtin" } else { &settings.task });
     let mut n = 1;
     loop {
         let path = PathBuf::from(format!("runs/{stem}-{n}"));

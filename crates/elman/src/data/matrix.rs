@@ -149,7 +149,8 @@ fn npy(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
     let shape = value("shape").and_then(|shape| shape.strip_prefix('(')?.split(')').next());
     let shape = shape.ok_or_else(|| missing("shape"))?;
     let dims = shape.split(',').map(str::trim).filter(|dim| !dim.is_empty()).map(str::parse);
-    let dims: Vec<usize> = dims.collect::<std::result::Result<_, _>>().map_err(|_| format!("its header's shape is ({shape})"))?;
+    let dims: Vec<usize> =
+        dims.collect::<std::result::Result<_, _>>().map_err(|_| format!("its header's shape is ({shape})"))?;
     Ok((number, dims, &bytes[from + len..]))
 }
 

@@ -95,6 +95,11 @@ impl Fixed {
         &self.config
     }
 
+    /// The names and places of the weights.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
     /// Draws the weights before training.
     pub fn init<F: Scalar>(&self, rng: &mut Rng) -> Params<F> {
         let mut params = Params::zeros(&self.layout);

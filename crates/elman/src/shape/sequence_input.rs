@@ -150,6 +150,11 @@ impl SequenceInput {
         self.embedding.as_ref()
     }
 
+    /// The names and places of the weights.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
     /// Draws the weights before training.
     pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
         // Small vectors leave the first steps to the recurrent layers: the deviation that the reference recipes use.

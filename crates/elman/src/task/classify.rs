@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::judge::{Judge, Truth};
-use super::plan::{self, Facts, memory};
+use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings, Sizes};
 use super::supervised::{Examples, Supervised};
 use crate::data::features::Features;
@@ -267,7 +267,7 @@ impl Examples<Fixed> for Inputs {
                 inputs.resize(examples.len() * pixels.len(), 0.0);
                 for (&i, out) in examples.iter().zip(inputs.chunks_exact_mut(pixels.len())) {
                     let variation = vary.as_deref_mut().filter(|_| !self.vary.is_nothing());
-                    let variation = variation.map(|rng| (self.vary.draw(rng), rng));
+                    let mut variation = variation.map(|rng| (self.vary.draw(rng), rng));
                     let variation = variation.as_mut().map(|(variation, rng)| (&*variation, &mut **rng));
                     pixels.numbers(&self.pictures[i], variation, out);
                 }
@@ -515,7 +515,11 @@ impl super::Plan for Plan {
         Facts {
             network: sizes.collect::<Vec<_>>().join(", "),
             parameters: weights,
-            data: format!("{} {what} to learn from, {} held out; {goal}", self.train.len(), self.val.len()),
+            data: format!(
+                "{} {what} to learn from, {} held out; {goal}",
+                grouped(self.train.len()),
+                grouped(self.val.len())
+            ),
             targets: self.train.len(),
             unit: "example",
             notes: Vec::new(),
@@ -605,5 +609,72 @@ impl Model {
     /// How its answers are judged.
     pub fn judge(&self) -> Judge {
         self.goal.judge(self.temperature)
+    }
+}
+
+/// An answer for one input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The probability of each class.
+    Classes(Vec<f64>),
+    /// A number.
+    Value(f64),
+}
+
+impl Model {
+    /// Answers about pictures, read from their files.
+    ///
+    /// # Errors
+    /// A file that is no picture, or of another size; a model that reads tables.
+    #[cfg(feature = "media")]
+    pub fn predict_pictures(&self, paths: &[PathBuf]) -> Result<Vec<Answer>> {
+        let Reader::Pixels(pixels) = &self.reader else {
+            return Err(Error::Usage("the model reads rows of a table, not pictures".into()));
+        };
+        let mut inputs = vec![0.0; paths.len() * pixels.len()];
+        for (path, out) in paths.iter().zip(inputs.chunks_exact_mut(pixels.len())) {
+            let picture = crate::data::images::read(path, pixels.channels == 1)?;
+            if (picture.height, picture.width) != (pixels.height, pixels.width) {
+                let reason = format!(
+                    "it is {} x {}, but the model reads pictures {} wide and {} high",
+                    picture.width, picture.height, pixels.width, pixels.height
+                );
+                return Err(Error::Data { path: path.clone(), reason });
+            }
+            pixels.numbers(&picture.pixels, None, out);
+        }
+        Ok(self.answer(&inputs))
+    }
+
+    /// Answers about the rows of a table, with or without the column of the label.
+    ///
+    /// # Errors
+    /// Rows that the model cannot read; a model that reads pictures.
+    pub fn predict_table(&self, table: &Table) -> Result<Vec<Answer>> {
+        let Reader::Features(features) = &self.reader else {
+            return Err(Error::Usage("the model reads pictures, not rows of a table".into()));
+        };
+        let features = features.bind(table)?;
+        let mut inputs = Vec::new();
+        for row in &table.rows {
+            features.row(&row.cells, row.line, &table.path, &mut inputs)?;
+        }
+        Ok(self.answer(&inputs))
+    }
+
+    fn answer(&self, inputs: &[f32]) -> Vec<Answer> {
+        use crate::shape::{FixedPrepared, FixedTape};
+        let (mut prepared, mut tape) = (FixedPrepared::default(), FixedTape::default());
+        self.network.prepare(&self.params, &mut prepared);
+        self.network.forward(&self.params, &prepared, inputs, &mut tape, None);
+        let one = |outputs: &[f32]| match &self.goal {
+            Goal::Classes(_) => {
+                let mut p = Vec::new();
+                super::judge::probabilities(outputs, self.temperature, &mut p);
+                Answer::Classes(p)
+            }
+            Goal::Value { mean, deviation } => Answer::Value(f64::from(outputs[0]) * deviation + mean),
+        };
+        tape.outputs().chunks_exact(self.goal.outputs()).map(one).collect()
     }
 }

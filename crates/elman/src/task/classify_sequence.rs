@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::classify::Dataset;
 use super::judge::{Judge, Truth};
-use super::plan::{self, Facts, memory};
+use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings};
 use super::supervised::{Examples, Supervised};
 use crate::cell::Steps;
@@ -21,7 +21,7 @@ use crate::format::model::Loaded;
 use crate::layer::Loss;
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig, Shape};
+use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
 use crate::train::{RunFolder, Session, Trainer};
 
 /// The name in files and on the command line.
@@ -322,8 +322,8 @@ impl super::Plan for Plan {
             parameters: weights,
             data: format!(
                 "{} series to learn from, {} held out, {} steps each on average of {} numbers; {} classes",
-                self.train.len(),
-                self.val.len(),
+                grouped(self.train.len()),
+                grouped(self.val.len()),
                 steps / self.train.len().max(1),
                 self.reader.width(),
                 self.labels.len()
@@ -411,5 +411,63 @@ impl Model {
         let has_test = matches!(&source, Source::Pictures(data) if data.test.is_some());
         let split = if split.is_empty() && has_test { "test" } else { split };
         Series::new(source.data(&self.reader, &settings, split)?, &self.reader, &self.labels, Vary::default())
+    }
+}
+
+impl Model {
+    /// The name of each series of a table, and the probability of each class `[V]`. Columns left empty are those of the
+    /// training; a label is not needed.
+    ///
+    /// # Errors
+    /// What the model's reader cannot read.
+    pub fn predict_table(
+        &self,
+        table: &Table,
+        sequence_column: &str,
+        label_column: &str,
+    ) -> Result<Vec<(String, Vec<f64>)>> {
+        let or_trained = |asked: &str, key: &str| {
+            if asked.is_empty() {
+                self.columns[key].as_str().unwrap_or_default().to_string()
+            } else {
+                asked.to_string()
+            }
+        };
+        let read = match &self.reader {
+            Reader::Features(features) => {
+                let column = table.column(&or_trained(sequence_column, "sequence"))?;
+                SequenceTable::read(table, column, None, &features.bind(table)?)?
+            }
+            Reader::Series(scale) => {
+                // The label's column may be there; it is no value.
+                let name = or_trained(label_column, "label");
+                let named = if name.is_empty() { "label" } else { &name };
+                let header = table.header.as_deref().unwrap_or_default();
+                let label = match header.iter().position(|column| column == named) {
+                    None if !name.is_empty() && header.is_empty() => table.column(&name).ok(),
+                    found => found,
+                };
+                let exclude: Vec<usize> = label.into_iter().collect();
+                SequenceTable::read_rows(table, None, &exclude, scale)?
+            }
+            Reader::PictureRows(_) => {
+                return Err(Error::Usage("the model reads pictures, not rows of a table".into()));
+            }
+        };
+        let ids: Vec<String> = read.sequences.iter().map(|s| s.id.clone()).collect();
+        let series = Series {
+            reader: self.reader.clone(),
+            labels: vec![[0]; ids.len()],
+            series: read.sequences.into_iter().map(|s| Raw::Numbers(s.inputs)).collect(),
+            vary: Vary::default(),
+        };
+        let which: Vec<usize> = (0..ids.len()).collect();
+        let logits = super::supervised::answers(&self.network, &self.params, &series, &which);
+        let one = |logits: Vec<f32>| {
+            let mut p = Vec::new();
+            super::judge::probabilities(&logits, self.temperature, &mut p);
+            p
+        };
+        Ok(ids.into_iter().zip(logits.into_iter().map(one)).collect())
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::judge::{Judge, Truth};
-use super::plan::{self, Facts, memory};
+use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings};
 use super::supervised::{Examples, Supervised};
 use crate::cell::Steps;
@@ -17,7 +17,7 @@ use crate::format::model::Loaded;
 use crate::layer::Loss;
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig, Shape};
+use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
 use crate::train::{RunFolder, Session, Trainer};
 
 /// The name in files and on the command line.
@@ -246,8 +246,8 @@ impl super::Plan for Plan {
             parameters: weights,
             data: format!(
                 "{} texts to learn from, {} held out, {} words each on average; {} known words, {} classes",
-                self.train.len(),
-                self.val.len(),
+                grouped(self.train.len()),
+                grouped(self.val.len()),
                 tokens / self.train.len().max(1),
                 self.words.len() - 1,
                 self.labels.len()

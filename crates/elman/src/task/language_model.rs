@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::path::Path;
 
-use elman_step::model::ModelError;
 use serde_json::{Value, json};
 
 use super::generate::Writer;
+use super::plan::{Facts, grouped};
 use super::score;
 use super::settings::Settings;
 use crate::cell::Steps;
@@ -18,7 +18,7 @@ use crate::layer::{Loss, StackState};
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
-use crate::train::{Engine, RunFolder, Scores, Task, Trainer, blocks, read_weights, weights};
+use crate::train::{Engine, RunFolder, Scores, Session, Task, Trainer, blocks, weights};
 
 /// The name in files and on the command line.
 pub const NAME: &str = "language-model";
@@ -173,19 +173,7 @@ impl Model {
             return Err(wrong(format!("a size of its network is above {MAX_SIZE}")));
         }
         let network = Synced::new(network).map_err(|error| wrong(error.to_string()))?;
-        // Before memory is taken for sizes that a damaged file may claim.
-        for tensor in network.layout().tensors() {
-            match loaded.document.tensor(&tensor.name) {
-                Some(found) if found.dims == tensor.dims => {}
-                Some(found) => {
-                    let (tensor, got, want) = (tensor.name.clone(), found.dims.to_vec(), tensor.dims.clone());
-                    return Err(loaded.error(ModelError::Dimensions { tensor, got, want }));
-                }
-                None => return Err(loaded.error(ModelError::Missing { tensor: tensor.name.clone() })),
-            }
-        }
-        let mut params = Params::zeros(network.layout());
-        read_weights(&loaded.document, &mut params).map_err(|error| loaded.error(error))?;
+        let params = super::plan::params(loaded, network.layout())?;
         Ok(Model { network, params, vocab })
     }
 }
@@ -235,6 +223,38 @@ impl Plan {
             trainer.resume()?;
         }
         Ok(trainer)
+    }
+}
+
+impl super::Plan for Plan {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn facts(&self) -> Facts {
+        let (s, vocab) = (&self.settings, &self.corpus.vocab);
+        let (train, val) = (self.corpus.train.len(), self.corpus.val.len());
+        Facts {
+            network: format!("{} {}x{}", s.cell.name(), s.layers, s.hidden),
+            parameters: self.network.layout().len(),
+            data: format!(
+                "{} {}s to learn from, {} held out; vocabulary {}",
+                grouped(train),
+                vocab.unit(),
+                grouped(val),
+                vocab.len()
+            ),
+            targets: train,
+            unit: "symbol",
+            notes: Vec::new(),
+            memory: self.memory_estimate(),
+            json: json!({"vocabulary": vocab.len(), "symbols": train, "held_out": val}),
+            command: "elman sample",
+        }
+    }
+
+    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
+        Ok(Box::new(self.trainer(folder, resume)?))
     }
 }
 

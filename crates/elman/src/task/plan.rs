@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use super::settings::Settings;
-use super::{classify, classify_frames, classify_sequence, classify_text, language_model};
+use super::{caption, classify, classify_frames, classify_sequence, classify_text, language_model, translate};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::param::{Layout, Params};
@@ -64,8 +64,23 @@ pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
         classify_text::NAME => Box::new(classify_text::Plan::new(settings)?),
         classify_sequence::NAME => Box::new(classify_sequence::Plan::new(settings)?),
         classify_frames::NAME => Box::new(classify_frames::Plan::new(settings)?),
+        translate::NAME => Box::new(translate::Plan::new(settings)?),
+        caption::NAME => Box::new(caption::Plan::new(settings)?),
         _ => Box::new(language_model::Plan::new(settings)?),
     })
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Bytes of weights, moments and gradients of a run, roughly, with `activations` values besides.

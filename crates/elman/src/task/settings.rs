@@ -58,7 +58,7 @@ macro_rules! settings {
 
 settings! {
     "Task": {
-        /// What is learnt: language-model, classify, regress, classify-text, classify-sequence, classify-frames, translate.
+        /// What is learnt: language-model, classify, regress, classify-text, classify-sequence, classify-frames, translate, caption.
         task: String = String::from("language-model"),
         /// The data to learn from; without them, data that the program itself contains or makes.
         file: String = String::new(),

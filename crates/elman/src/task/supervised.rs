@@ -42,7 +42,7 @@ pub trait Examples<S: Answers>: Sync {
 
 /// What the network says to each of these examples, in their order. Runs on the current thread pool; an answer does not
 /// depend on what else is asked.
-pub fn answers<S, E>(shape: &S, params: &Params<f32>, examples: &E, which: &[usize]) -> Vec<Vec<f32>>
+pub(super) fn answers<S, E>(shape: &S, params: &Params<f32>, examples: &E, which: &[usize]) -> Vec<Vec<f32>>
 where
     S: Answers,
     E: Examples<S> + ?Sized,
@@ -66,7 +66,12 @@ where
 }
 
 /// Answers and truths of all examples, judged.
-pub fn judgement<S, E>(shape: &S, params: &Params<f32>, examples: &E, judge: &Judge) -> (Judgement, Vec<Vec<f32>>)
+pub(super) fn judgement<S, E>(
+    shape: &S,
+    params: &Params<f32>,
+    examples: &E,
+    judge: &Judge,
+) -> (Judgement, Vec<Vec<f32>>)
 where
     S: Answers,
     E: Examples<S> + ?Sized,
@@ -78,7 +83,7 @@ where
 }
 
 /// Training on examples.
-pub struct Supervised<'d, S: Answers, E: Examples<S>> {
+pub(super) struct Supervised<'d, S: Answers, E: Examples<S>> {
     train: &'d E,
     val: &'d E,
     judge: &'d Judge,
@@ -98,7 +103,7 @@ impl<'d, S: Answers, E: Examples<S>> Supervised<'d, S, E> {
     ///
     /// # Errors
     /// If there are no examples.
-    pub fn new(
+    pub(super) fn new(
         train: &'d E,
         val: &'d E,
         judge: &'d Judge,

@@ -1,0 +1,178 @@
+//! Labels for a stream of frames or rows, each answered as it comes: constant memory for ever, the same bits as when the
+//! whole sequence is evaluated at once.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use super::classify_frames::{Model, Reader};
+use super::judge::{best, probabilities};
+use crate::cell::Steps;
+use crate::data::features::Features;
+use crate::data::table::Table;
+use crate::error::{Error, Result};
+use crate::layer::StackState;
+use crate::shape::{Inputs, Shape, SyncedBatch, SyncedPrepared, SyncedTape};
+
+/// What a step was found to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// The step, from 0.
+    pub step: u64,
+    /// Its class.
+    pub class: usize,
+    /// The probability of the class.
+    pub probability: f64,
+}
+
+/// A model at work on a stream.
+pub struct Live<'m> {
+    model: &'m Model,
+    prepared: SyncedPrepared<f32>,
+    tape: SyncedTape<f32>,
+    state: StackState<f32>,
+    /// One step.
+    batch: SyncedBatch<f32>,
+    /// The last frames in numbers, the newest last.
+    frames: VecDeque<Vec<f32>>,
+    /// Of rows: where the columns stand.
+    features: Option<Features>,
+    steps: u64,
+    p: Vec<f64>,
+}
+
+impl<'m> Live<'m> {
+    /// Ready for the first step.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the model reads sequences from both ends.
+    pub fn new(model: &'m Model) -> Result<Self> {
+        if model.network.config().bidirectional {
+            let message = "this model reads each sequence from both ends, so it cannot answer while it goes on; train one \
+                           without --bidirectional, perhaps with --lookahead";
+            return Err(Error::Usage(message.into()));
+        }
+        let mut prepared = SyncedPrepared::default();
+        model.network.prepare(&model.params, &mut prepared);
+        let inputs = Inputs::Dense(vec![0.0; model.reader.width()]);
+        Ok(Live {
+            model,
+            prepared,
+            tape: SyncedTape::default(),
+            state: model.network.zero_state(1),
+            batch: SyncedBatch { steps: Steps::equal(1, 1), inputs, targets: Vec::new() },
+            frames: VecDeque::new(),
+            features: match &model.reader {
+                Reader::Features(features) => Some(features.clone()),
+                Reader::Frames { .. } => None,
+            },
+            steps: 0,
+            p: Vec::new(),
+        })
+    }
+
+    /// Reads a frame `[height, width, channels]`; returns the answer that is due: that of the frame `lookahead` steps ago.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the frame is of another size, or the model reads rows.
+    pub fn frame(&mut self, frame: &[u8]) -> Result<Option<Found>> {
+        let Reader::Frames { pixels, context, .. } = &self.model.reader else {
+            return Err(Error::Usage("the model reads rows of a table, not frames".into()));
+        };
+        if frame.len() != pixels.len() {
+            let message =
+                format!("a frame of {} values; the model reads {} x {}", frame.len(), pixels.width, pixels.height);
+            return Err(Error::Usage(message));
+        }
+        // The oldest frame's memory is used again.
+        let mut numbers = match self.frames.len() < *context {
+            true => vec![0.0; pixels.len()],
+            false => self.frames.pop_front().unwrap_or_default(),
+        };
+        pixels.numbers(frame, None, &mut numbers);
+        // Before the first frame there was the first frame.
+        while self.frames.len() + 1 < *context {
+            self.frames.push_back(numbers.clone());
+        }
+        self.frames.push_back(numbers);
+        self.see_frames();
+        Ok(self.step())
+    }
+
+    /// Takes the first line of a stream of rows, which says where the columns stand: by their names, if it holds these,
+    /// else by their number. Returns whether it was a line of names.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the model reads frames; [`Error::Data`] if there are more or fewer columns than it reads.
+    pub fn begin(&mut self, first: &Table) -> Result<bool> {
+        let Some(features) = &mut self.features else { return Err(reads_frames()) };
+        let names = first.rows.first().map(|row| row.cells.clone()).unwrap_or_default();
+        let named = Table { header: Some(names), ..first.clone() };
+        let cells = |features: &Features| {
+            let row = named.rows.first().map(|row| &row.cells[..]).unwrap_or_default();
+            features.row(row, 1, &first.path, &mut Vec::new())
+        };
+        if let Ok(bound) = features.bind(&named)
+            && cells(&bound).is_err()
+        {
+            *features = bound;
+            return Ok(true);
+        }
+        *features = features.bind(first)?;
+        Ok(false)
+    }
+
+    /// Reads the cells of a row; `line` and `path` are what messages name.
+    ///
+    /// # Errors
+    /// What the model's reader cannot read.
+    pub fn row(&mut self, cells: &[String], line: usize, path: &Path) -> Result<Option<Found>> {
+        let Some(features) = &self.features else { return Err(reads_frames()) };
+        let Inputs::Dense(inputs) = &mut self.batch.inputs else { return Ok(None) };
+        inputs.clear();
+        features.row(cells, line, path, inputs)?;
+        Ok(self.step())
+    }
+
+    /// The answers that are still due when the stream has ended.
+    pub fn finish(mut self) -> Vec<Found> {
+        if self.steps == 0 {
+            return Vec::new();
+        }
+        let late = self.model.lookahead;
+        (0..late)
+            .filter_map(|_| {
+                if let Reader::Frames { .. } = self.model.reader {
+                    // What follows looks like the last frame.
+                    let mut oldest = self.frames.pop_front().unwrap_or_default();
+                    if let Some(last) = self.frames.back() {
+                        oldest.copy_from_slice(last);
+                    }
+                    self.frames.push_back(oldest);
+                    self.see_frames();
+                }
+                self.step()
+            })
+            .collect()
+    }
+
+    fn see_frames(&mut self) {
+        if let Inputs::Dense(inputs) = &mut self.batch.inputs {
+            self.model.reader.interleave(self.frames.iter().map(Vec::as_slice), inputs);
+        }
+    }
+
+    fn step(&mut self) -> Option<Found> {
+        let Model { network, params, lookahead, temperature, .. } = self.model;
+        network.forward(params, &self.prepared, &self.batch, &mut self.state, &mut self.tape, None);
+        self.steps += 1;
+        let step = self.steps.checked_sub(1 + *lookahead as u64)?;
+        let logits = self.tape.logits();
+        probabilities(logits, *temperature, &mut self.p);
+        let class = best(logits);
+        Some(Found { step, class, probability: self.p[class] })
+    }
+}
+
+fn reads_frames() -> Error {
+    Error::Usage("the model reads frames, not rows of a table".into())
+}

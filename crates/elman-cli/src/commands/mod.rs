@@ -9,6 +9,7 @@ mod predict;
 mod report;
 mod sample;
 mod train;
+mod writing;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::plan::{self, Facts};
 use super::settings::Settings;
-use super::translate::{Language, beam_config, decoder, search_with};
+use super::translate::{Language, Written, beam_config, decoder, search_with};
 use crate::data::table::Table;
 use crate::data::{Buckets, Matrix, held_out};
 use crate::decode::{BeamConfig, Hypothesis};
@@ -517,6 +517,17 @@ impl Model {
         Ok(Model { network, params, language, decoding })
     }
 
+    /// What is written for each row of features, the best first. Runs on the current thread pool.
+    ///
+    /// # Errors
+    /// As [`search`].
+    pub fn write(&self, features: &[&[f32]], config: &BeamConfig) -> Result<Vec<Vec<Written>>> {
+        let mut prepared = SequenceOutputPrepared::default();
+        self.network.prepare(&self.params, &mut prepared);
+        let found = search(&self.network, &prepared, &self.language, features, config)?;
+        found.into_iter().map(|found| self.language.written(found)).collect()
+    }
+
     /// Checks that a matrix has rows of the width the model was trained on.
     ///
     /// # Errors
@@ -531,5 +542,122 @@ impl Model {
             &features.dims[1..]
         );
         Err(Error::Data { path: path.into(), reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::format::document::DocumentWriter;
+    use crate::format::model;
+    use crate::train::weights;
+
+    const COLOURS: [&str; 3] = ["red", "green", "blue"];
+    const FORMS: [&str; 3] = ["circle", "square", "star"];
+
+    /// Pictures of two features each, one for the colour and one for the form, with two captions.
+    fn scenes(rows: usize, seed: u64, places: usize) -> (Matrix, Vec<Described>) {
+        let mut rng = Rng::new(seed, "scenes");
+        let (mut values, mut described) = (Vec::new(), Vec::new());
+        for row in 0..rows {
+            let (colour, form) = (rng.below(3), rng.below(3));
+            for place in 0..places {
+                let mut features = [0.0f32; 6];
+                // In a map, colour and form stand at different places.
+                if place == 0 {
+                    features[colour] = 1.0;
+                }
+                if place == places - 1 {
+                    features[3 + form] = 1.0;
+                }
+                values.extend(features);
+            }
+            let captions = vec![format!("A {} {}.", COLOURS[colour], FORMS[form])];
+            described.push(Described { row, captions });
+        }
+        let dims = if places == 1 { vec![rows, 6] } else { vec![rows, places, 6] };
+        (Matrix { dims, values }, described)
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            hidden: 24,
+            embedding: 16,
+            dropout: 0.0,
+            feature_dropout: 0.0,
+            label_smoothing: 0.0,
+            vocab_min: 1,
+            batch: 16,
+            lr: 0.01,
+            average: 0.0,
+            warmup: 10,
+            epochs: 15.0,
+            sample_every: 0,
+            threads: 1,
+            ..Settings::for_task(NAME).unwrap()
+        }
+    }
+
+    #[test]
+    fn scenes_are_described_from_a_vector_and_from_a_map() {
+        for places in [1, 4] {
+            let settings = settings();
+            let (features, mut described) = scenes(300, 1, places);
+            let val = described.split_off(250);
+            let corpus = Corpus::of(features, &described, val, &settings).unwrap();
+            let network = network(&settings, &corpus.features.dims, corpus.language.subwords.len()).unwrap();
+            let params = network.init(settings.init.0, &mut Rng::new(1, "weights"));
+            let task = Caption::new(&corpus, &settings).unwrap();
+            let mut trainer = Trainer::new(&network, task, settings.train_config(), params, 1, None).unwrap();
+            trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+            let params = trainer.params().clone();
+            let Corpus { language, features, val, .. } = &corpus;
+            let config = beam_config(&settings);
+            let found = evaluate(&network, &params, language, features, val, &config).unwrap();
+            assert!(found.bleu[3] > 99.0 && found.loss_nats < 0.05, "{places}: {:?}", found.bleu);
+            assert_eq!(found.texts[3], val[3].captions[0].to_lowercase());
+
+            let mut config = Caption::new(&corpus, &settings).unwrap().model_config(&network);
+            config["kind"] = "model".into();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("m.safetensors");
+            model::save(&path, &DocumentWriter { config, tensors: weights(&params) }).unwrap();
+            let read = Model::from_file(&model::load(&path).unwrap()).unwrap();
+            let again = evaluate(&read.network, &read.params, &read.language, features, val, &read.decoding).unwrap();
+            assert_eq!(again.texts, found.texts);
+            assert!(read.fits(features, &path).is_ok());
+            let other = Matrix { dims: vec![2, 5], values: vec![0.0; 10] };
+            assert!(read.fits(&other, &path).unwrap_err().to_string().contains("another encoder"));
+        }
+    }
+
+    #[test]
+    fn captions_are_read_by_split_and_wrong_lines_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("captions.tsv");
+        let features = Matrix { dims: vec![4, 1], values: vec![0.0; 4] };
+        let lines = "0\ttrain\ta.jpg\t0\tA dog .\n0\ttrain\ta.jpg\t1\tIt runs .\n1\tdev\tb.jpg\t0\tA cat .\n";
+        fs::write(&path, lines).unwrap();
+        let train = read(&features, &path, "train").unwrap();
+        assert_eq!(train, [Described { row: 0, captions: vec!["A dog .".into(), "It runs .".into()] }]);
+        assert_eq!(read(&features, &path, "dev").unwrap()[0].row, 1);
+        assert!(read(&features, &path, "test").unwrap_err().to_string().contains("split test"));
+        assert!(read(&features, &path, "x").is_err());
+        let message = |line: &str| {
+            fs::write(&path, format!("{lines}{line}\n")).unwrap();
+            read(&features, &path, "train").unwrap_err().to_string()
+        };
+        let error = message("4\ttrain\tc.jpg\t0\tA cow .");
+        assert!(error.contains("line 4: there is no row 4; the features have 4"), "{error}");
+        assert!(message("x\ttrain\tc.jpg\t0\tA cow .").contains("line 4: `x` is no number"));
+        assert!(message("2\tholdout\tc.jpg\t0\tA cow .").contains("`holdout`"));
+        assert!(message("2\ttrain\tc.jpg\t0\t ").contains("empty"));
+        fs::write(&path, "0\ta dog\n1\ta cat\n").unwrap();
+        assert_eq!(read(&features, &path, "test").unwrap().len(), 2);
+        let settings = Settings { features: String::new(), ..settings() };
+        assert!(Corpus::read(&settings).unwrap_err().to_string().contains("--features"));
     }
 }

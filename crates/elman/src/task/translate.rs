@@ -68,6 +68,14 @@ impl Language {
         Ok(symbols)
     }
 
+    /// Hypotheses with their texts.
+    pub(super) fn written(&self, found: Vec<Hypothesis>) -> Result<Vec<Written>> {
+        let written = |hypothesis: Hypothesis| -> Result<Written> {
+            Ok(Written { text: self.subwords.decode(&hypothesis.tokens)?, hypothesis })
+        };
+        found.into_iter().map(written).collect()
+    }
+
     /// The text of the best hypothesis.
     pub(super) fn text(&self, found: &[Hypothesis]) -> Result<String> {
         found.first().map_or(Ok(String::new()), |best| self.subwords.decode(&best.tokens))
@@ -588,19 +596,30 @@ impl Model {
         Ok(Model { network, params, language, decoding })
     }
 
+    /// Prepares the weights, to write many times.
+    pub fn writer(&self) -> Writer<'_> {
+        let mut prepared = SequenceIoPrepared::default();
+        self.network.prepare(&self.params, &mut prepared);
+        Writer { model: self, prepared }
+    }
+}
+
+/// A model whose weights are ready.
+pub struct Writer<'m> {
+    model: &'m Model,
+    prepared: SequenceIoPrepared<f32>,
+}
+
+impl Writer<'_> {
     /// What is written for each text, the best first.
     ///
     /// # Errors
     /// As [`search`].
     pub fn write(&self, texts: &[&str], config: &BeamConfig) -> Result<Vec<Vec<Written>>> {
-        let mut prepared = SequenceIoPrepared::default();
-        self.network.prepare(&self.params, &mut prepared);
-        let sources: Vec<Vec<u32>> = texts.iter().map(|text| self.language.source(text)).collect::<Result<_>>()?;
-        let found = search(&self.network, &prepared, &self.language, &sources, config)?;
-        let written = |hypothesis: Hypothesis| -> Result<Written> {
-            Ok(Written { text: self.language.subwords.decode(&hypothesis.tokens)?, hypothesis })
-        };
-        found.into_iter().map(|found| found.into_iter().map(written).collect()).collect()
+        let Model { network, language, .. } = self.model;
+        let sources: Vec<Vec<u32>> = texts.iter().map(|text| language.source(text)).collect::<Result<_>>()?;
+        let found = search(network, &self.prepared, language, &sources, config)?;
+        found.into_iter().map(|found| language.written(found)).collect()
     }
 }
 
@@ -611,4 +630,128 @@ pub struct Written {
     pub text: String,
     /// Its symbols, log-probability and score.
     pub hypothesis: Hypothesis,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::data::Units;
+    use crate::format::document::DocumentWriter;
+    use crate::format::model;
+    use crate::train::weights;
+
+    /// Digits and their names in another order: `4 7` becomes `seven four`.
+    fn pairs(n: usize, seed: u64) -> Vec<Pair> {
+        const NAMES: [&str; 6] = ["zero", "one", "two", "three", "four", "five"];
+        let mut rng = Rng::new(seed, "pairs");
+        let pair = |_| {
+            let digits: Vec<usize> = (0..1 + rng.below(4)).map(|_| rng.below(6)).collect();
+            let source: Vec<String> = digits.iter().map(usize::to_string).collect();
+            let target: Vec<&str> = digits.iter().rev().map(|&digit| NAMES[digit]).collect();
+            Pair { source: source.join(" "), target: target.join(" ") }
+        };
+        (0..n).map(pair).collect()
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            hidden: 32,
+            encoder_hidden: 16,
+            embedding: 24,
+            dropout: 0.0,
+            label_smoothing: 0.05,
+            units: Units::Word,
+            vocab_min: 1,
+            batch: 32,
+            lr: 0.01,
+            average: 0.0,
+            warmup: 10,
+            epochs: 25.0,
+            sample_every: 0,
+            threads: 1,
+            ..Settings::for_task(NAME).unwrap()
+        }
+    }
+
+    fn trained(settings: &Settings, corpus: &Corpus) -> (SequenceIo, Params<f32>) {
+        let network = network(settings, corpus.language.subwords.len()).unwrap();
+        let params = network.init(settings.init.0, &mut Rng::new(1, "weights"));
+        let task = Translate::new(corpus, settings).unwrap();
+        let mut trainer = Trainer::new(&network, task, settings.train_config(), params, 1, None).unwrap();
+        trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+        let params = trainer.params().clone();
+        drop(trainer);
+        (network, params)
+    }
+
+    #[test]
+    fn a_small_language_is_learnt_and_a_model_file_writes_as_the_network_did() {
+        let settings = settings();
+        let corpus = Corpus::of(&pairs(600, 1), pairs(100, 2), &settings).unwrap();
+        let (network, params) = trained(&settings, &corpus);
+        let Corpus { language, val, val_pairs, .. } = &corpus;
+        let config = beam_config(&settings);
+        let found = evaluate(&network, &params, language, val_pairs, val, &config).unwrap();
+        assert!(found.exact > 0.9 && found.bleu > 90.0, "{} {}", found.exact, found.bleu);
+        assert!(found.loss_nats < 0.3 && found.chrf > 90.0, "{}", found.loss_nats);
+
+        let mut config = Translate::new(&corpus, &settings).unwrap().model_config(&network);
+        config["kind"] = "model".into();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        model::save(&path, &DocumentWriter { config, tensors: weights(&params) }).unwrap();
+        let read = Model::from_file(&model::load(&path).unwrap()).unwrap();
+        assert_eq!(read.decoding, beam_config(&settings));
+        let sources: Vec<&str> = val_pairs.iter().map(|pair| pair.source.as_str()).collect();
+        let writer = read.writer();
+        let written = writer.write(&sources, &read.decoding).unwrap();
+        let texts: Vec<String> = written.iter().map(|best| best[0].text.clone()).collect();
+        assert_eq!(texts, found.texts);
+        // Alone as among others.
+        let alone = writer.write(&sources[7..8], &read.decoding).unwrap();
+        assert_eq!(alone[0], written[7]);
+        // A symbol never seen is read as the unknown one.
+        assert_eq!(writer.write(&["3 犬"], &read.decoding).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn reading_goes_on_from_a_saved_position() {
+        let settings = settings();
+        let corpus = Corpus::of(&pairs(100, 1), pairs(5, 2), &settings).unwrap();
+        let mut whole = Translate::new(&corpus, &settings).unwrap();
+        let mut next = |task: &mut Translate| {
+            let mut batches = Vec::new();
+            task.next_batch(0, &mut batches, &mut std::iter::empty());
+            batches.iter().flat_map(|b: &SequenceIoBatch| b.sources.tokens.clone()).collect::<Vec<_>>()
+        };
+        (0..4).for_each(|_| drop(next(&mut whole)));
+        let mut part = Translate::new(&corpus, &settings).unwrap();
+        part.seek(&whole.position()).unwrap();
+        for _ in 0..5 {
+            assert_eq!(next(&mut part), next(&mut whole));
+        }
+        assert_ne!(
+            whole.fingerprint(),
+            Translate::new(&Corpus::of(&pairs(100, 3), pairs(5, 2), &settings).unwrap(), &settings)
+                .unwrap()
+                .fingerprint()
+        );
+    }
+
+    #[test]
+    fn wrong_input_is_refused_with_the_flag_to_change() {
+        let message = |source: &str, target: &str, table: &str| read(source, target, table).unwrap_err().to_string();
+        assert!(message("a.en", "", "").contains("--source is given without --target"));
+        assert!(message("", "a.fr", "").contains("--target is given without --source"));
+        assert!(message("", "", "").contains("--source and --target"));
+        let long = Settings { max_len: 1, ..settings() };
+        let error = Corpus::of(&pairs(20, 1), pairs(2, 2), &long).unwrap_err().to_string();
+        assert!(error.contains("--max-len 1"), "{error}");
+        let some = Settings { max_len: 4, ..settings() };
+        let corpus = Corpus::of(&pairs(50, 1), pairs(2, 2), &some).unwrap();
+        assert!(corpus.too_long > 0 && corpus.train.len() + corpus.too_long == 50);
+        assert!(Plan::new(Settings { beam: 0, ..settings() }).is_err());
+    }
 }

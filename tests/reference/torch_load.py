@@ -58,6 +58,9 @@ def load(path, dtype):
         cell, layers, hidden, width, tied, bidirectional = config(f.metadata(), tensors)
     # A checkpoint's moments and states are no part of the network.
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("training.")}
+    # Bytes have a scale for each row beside them.
+    scales = {name: tensors.pop(f"{name}.scale") for name in list(tensors) if f"{name}.scale" in tensors}
+    tensors |= {name: tensors[name].float() * scale[:, None] for name, scale in scales.items()}
     embedding = tensors.get("embedding.weight")
     if tied:
         tensors["output.weight"] = embedding

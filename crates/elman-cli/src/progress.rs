@@ -364,11 +364,14 @@ fn held_out(r: &Record, unit: &str) -> String {
 
 /// A validation as one line of a terminal: what there is room for, the most important first.
 fn describe_briefly(r: &Record, unit: &str, columns: usize) -> String {
-    let mark = if r.best { " (best)" } else { "" };
-    let mut parts = vec![format!("step {:>7}", grouped(r.step))];
-    parts.push(match r.val.first().is_some_and(|(name, _)| name == METRIC) {
-        true => r.val(METRIC).map_or_else(String::new, |nats| format!("held out {nats:.4} nats{mark:7}")),
-        false => format!("held out {}{mark:7}", held_out(r, unit)),
+    let (step, mark) = (grouped(r.step), if r.best { ", best" } else { "" });
+    let is_narrow = columns < 60;
+    let mut parts = vec![if is_narrow { format!("step {step}") } else { format!("step {step:>7}") }];
+    let is_text = r.val.first().is_some_and(|(name, _)| name == METRIC);
+    parts.extend(match (r.val(METRIC).filter(|_| is_text), is_narrow) {
+        (Some(nats), true) => Some(format!("held out {nats:.4}{mark}")),
+        (Some(nats), false) => Some(format!("held out {nats:.4} nats{mark:6}")),
+        (None, _) => Some(format!("held out {}{mark:6}", held_out(r, unit))),
     });
     parts.extend(r.train_nats.map(|nats| format!("training {nats:.4}")));
     parts.push(format!("epoch {:.2}", r.epoch));
@@ -406,4 +409,19 @@ pub(crate) fn grouped(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validation_is_one_line_with_its_result_on_any_terminal() {
+        let val = vec![(METRIC.to_string(), 1.8032)];
+        let record = Record { step: 123_456, train_nats: Some(1.7), val, best: true, ..Record::default() };
+        assert_eq!(describe_briefly(&record, "symbol", 39), "step 123,456  held out 1.8032, best");
+        let wide = describe_briefly(&record, "symbol", 79);
+        assert_eq!(wide, "step 123,456  held out 1.8032 nats, best  training 1.7000  epoch 0.00");
+        assert!((1..130).all(|columns| words::width(&describe_briefly(&record, "symbol", columns)) <= columns));
+    }
 }

@@ -11,6 +11,7 @@
 
 mod error;
 mod header;
+mod weights;
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use error::ModelError;
 use header::Header;
 /// The element types of tensors, as safetensors names them.
 pub use safetensors::Dtype;
+pub use weights::{SCALE, scale_name};
 
 /// The format this release writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
@@ -146,12 +148,12 @@ impl<'a> Document<'a> {
         Some(TensorView { dims: &info.shape, dtype: info.dtype, bytes })
     }
 
-    /// The elements of a tensor of any dimensions.
+    /// The elements of a tensor of any dimensions; weights in fewer bits as the numbers they stand for.
     ///
     /// # Errors
-    /// [`ModelError::Missing`] and [`ModelError::Type`].
+    /// [`ModelError::Missing`] and [`ModelError::Type`]; for bytes, whatever is wrong with their scales.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
-        self.elements(name, None, f32::from_le_bytes)
+        self.weights(name, None)
     }
 
     /// As [`Document::f32`].
@@ -183,7 +185,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// [`ModelError::Missing`], [`ModelError::Type`] and [`ModelError::Dimensions`].
     pub fn expect_f32(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>, ModelError> {
-        self.elements(name, Some(dims), f32::from_le_bytes)
+        self.weights(name, Some(dims))
     }
 
     /// As [`Document::expect_f32`].
@@ -218,6 +220,12 @@ impl<'a> Document<'a> {
     /// # Panics
     /// If `out` does not have the product of `dims` elements.
     pub fn copy_f32(&self, name: &str, dims: &[usize], out: &mut [f32]) -> Result<(), ModelError> {
+        if self.tensor(name).is_some_and(|view| view.dtype != Dtype::F32) {
+            let weights = self.weights(name, Some(dims))?;
+            assert_eq!(out.len(), weights.len(), "{name}: the buffer does not have the dimensions {dims:?}");
+            out.copy_from_slice(&weights);
+            return Ok(());
+        }
         let bytes = self.typed(name, Some(dims), Dtype::F32)?;
         let (elements, _) = bytes.as_chunks();
         assert_eq!(out.len(), elements.len(), "{name}: the buffer does not have the dimensions {dims:?}");

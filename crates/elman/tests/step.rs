@@ -2,6 +2,7 @@
 
 use elman::cell::{CellKind, Steps};
 use elman::format::document::{DocumentWriter, Tensor, TensorData};
+use elman::format::quantize::quantize;
 use elman::param::{Init, Params};
 use elman::rng::Rng;
 use elman::shape::{Feed, Inputs, Shape, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
@@ -245,4 +246,29 @@ fn inputs_of_the_wrong_kind_or_size_are_refused_and_leave_the_state() {
     assert!(network.streams(0).is_err());
     let mut streams = network.streams(2).unwrap();
     assert!(streams.step(&[1.0, 2.0]).is_err() && streams.reset_row(2).is_err());
+}
+
+#[test]
+fn a_model_in_fewer_bits_steps_as_the_full_one_does_in_that_precision_bit_for_bit() {
+    for config in cases() {
+        let trained = Trained::new(config.clone());
+        let full = trained.file(trained.config());
+        let full = Document::parse(&full).unwrap();
+        for precision in [Precision::Int8, Precision::Bf16] {
+            let rounded = quantize(&full, precision).unwrap().document().to_bytes().unwrap();
+            let rounded = Document::parse(&rounded).unwrap();
+            assert_eq!(rounded.precision(), precision);
+            let mut want = Network::read(&full, precision).unwrap();
+            let mut got = Network::read(&rounded, precision).unwrap();
+            // The rounded weights with f32 arithmetic: near, not equal.
+            let mut plain = Network::read(&rounded, Precision::F32).unwrap();
+            let inputs = inputs(config.feed, 3);
+            for t in 0..STEPS {
+                let want = step(&mut want, &inputs, t);
+                assert!(step(&mut got, &inputs, t) == want, "{config:?} {precision:?} step {t}");
+                let near = step(&mut plain, &inputs, t);
+                assert!(near.iter().zip(&want).all(|(a, b)| (a - b).abs() < 0.1), "{config:?} {precision:?} step {t}");
+            }
+        }
+    }
 }

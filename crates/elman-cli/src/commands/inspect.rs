@@ -7,8 +7,8 @@ use std::path::Path;
 use elman::data::Vocab;
 use elman::format::model::Loaded;
 use elman::inspect::{Follower, Trace, follow};
+use elman::step::Network;
 use elman::step::model::Kind;
-use elman::step::{Network, Precision};
 use elman::task::language_model;
 use elman::{Error, Result};
 use serde_json::{Value, json};
@@ -69,19 +69,21 @@ fn print(loaded: &Loaded) {
         let tokens: Vec<u32> = (0..vocab.len() as u32).collect();
         println!("vocabulary {} {}s: {:?}", vocab.len(), vocab.unit(), vocab.decode(&tokens));
     }
-    println!("\n{:<32} {:>16} {:>12} {:>10} {:>10}", "tensor", "dimensions", "values", "mean", "deviation");
+    let head = ["dimensions", "type", "values", "mean", "deviation"];
+    println!("\n{:<32} {:>16} {:>5} {:>12} {:>10} {:>10}", "tensor", head[0], head[1], head[2], head[3], head[4]);
     let (mut weights, mut others) = (0, 0);
     for name in loaded.document.names() {
         let Some(tensor) = loaded.document.tensor(name) else { continue };
         let count: usize = tensor.dims.iter().product();
         if name.starts_with("training.") {
             others += count
-        } else {
+        } else if !loaded.document.is_scale(name) {
             weights += count
         }
         let dims: Vec<String> = tensor.dims.iter().map(usize::to_string).collect();
         let (mean, deviation) = loaded.document.f32(name).map_or((f64::NAN, f64::NAN), |values| moments(&values));
-        println!("{name:<32} {:>16} {:>12} {mean:>10.4} {deviation:>10.4}", dims.join(" x "), grouped(count as u64));
+        let (dims, dtype, count) = (dims.join(" x "), tensor.dtype.to_string(), grouped(count as u64));
+        println!("{name:<32} {dims:>16} {dtype:>5} {count:>12} {mean:>10.4} {deviation:>10.4}");
     }
     println!("\n{} parameters", grouped(weights as u64));
     if others > 0 {
@@ -100,7 +102,7 @@ fn print_json(loaded: &Loaded) {
     let mut parameters = 0;
     for name in loaded.document.names() {
         let Some(tensor) = loaded.document.tensor(name) else { continue };
-        if !name.starts_with("training.") {
+        if !name.starts_with("training.") && !loaded.document.is_scale(name) {
             parameters += tensor.dims.iter().product::<usize>();
         }
         tensors.insert(name.into(), json!(tensor.dims));
@@ -119,7 +121,8 @@ struct Neurons {
 impl Neurons {
     fn of(loaded: &Loaded, text: &[u8]) -> Result<Neurons> {
         let vocab = language_model::vocab(loaded)?;
-        let mut network = Network::read(&loaded.document, Precision::F32).map_err(|error| loaded.error(error))?;
+        let mut network =
+            Network::read(&loaded.document, loaded.document.precision()).map_err(|error| loaded.error(error))?;
         // What the model does not know is left out: it looks, it does not judge.
         let (tokens, _) = vocab.encode(text, true).map_err(|unseen| Error::Usage(unseen.to_string()))?;
         if tokens.len() < 2 {

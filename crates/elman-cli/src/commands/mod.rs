@@ -1,11 +1,13 @@
 //! One file for each command.
 
+mod bench;
 mod check_data;
 mod describe;
 mod doctor;
 mod eval;
 mod inspect;
 mod predict;
+mod quantize;
 mod report;
 mod sample;
 mod train;
@@ -35,6 +37,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Sample(args) => sample::run(args),
         Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Quantize(args) => quantize::run(args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use elman::Error;
 use elman::decode::SamplerConfig;
-use elman::step::{Network, Precision};
+use elman::step::Network;
 use elman::task::generate::Writer;
 use elman::task::language_model;
 use elman::train::run_folder::BEST;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: Sample) -> Outcome {
     };
     let loaded = load(&path)?;
     let vocab = language_model::vocab(&loaded)?;
-    let network = Network::read(&loaded.document, Precision::F32).map_err(|error| loaded.error(error))?;
+    let network = Network::read(&loaded.document, loaded.document.precision()).map_err(|error| loaded.error(error))?;
     let seed = args
         .seed
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64));

@@ -122,6 +122,9 @@ pub(crate) fn blocks(points: &Points, width: usize) -> String {
         return String::new();
     };
     let width = width.min(points.len());
+    if width == 0 {
+        return String::new();
+    }
     let block = |y: Option<f64>| y.map_or(' ', |y| BLOCKS[(share(y, range) * 7.0).round() as usize]);
     columns(points, width, (first.0, last.0)).into_iter().map(block).collect()
 }
@@ -162,7 +165,7 @@ mod tests {
 
     #[test]
     fn one_point_none_and_no_number_are_drawn() {
-        assert_eq!(blocks(&[], 10), "");
+        assert_eq!((blocks(&[], 10), blocks(&[(1.0, 2.0)], 0)), (String::new(), String::new()));
         assert_eq!(range(&[&[(1.0, f64::NAN)]]), None);
         assert_eq!(blocks(&[(1.0, 2.0)], 10), "▅");
         let cells = drawing(&[(1.0, 2.0), (2.0, f64::NAN)], &[], 3, 1, (2.0, 2.0));

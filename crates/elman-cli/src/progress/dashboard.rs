@@ -127,8 +127,15 @@ const WHOLE: (u16, u16) = (60, 20);
 fn draw(frame: &mut Frame, view: &RunView, colours: bool) {
     let area = frame.area();
     let is_whole = area.width >= WHOLE.0 && area.height >= WHOLE.1;
+    let titles = wrapped(&shown(&view.title, usize::MAX), area.width.into());
     let rows = if is_whole {
-        [Constraint::Length(1), Constraint::Length(1), Constraint::Fill(3), Constraint::Fill(2), Constraint::Fill(2)]
+        [
+            Constraint::Length(titles.len().min(3) as u16),
+            Constraint::Length(1),
+            Constraint::Fill(3),
+            Constraint::Fill(2),
+            Constraint::Fill(2),
+        ]
     } else {
         [
             Constraint::Length(1),
@@ -141,7 +148,7 @@ fn draw(frame: &mut Frame, view: &RunView, colours: bool) {
     let [title, numbers, loss, small, words] = Layout::vertical(rows).areas(area);
     let colour = |colour: Color| if colours { Style::new().fg(colour) } else { Style::new() };
 
-    frame.render_widget(Line::raw(shown(&view.title, title.width.into())), title);
+    frame.render_widget(Paragraph::new(titles.into_iter().map(Line::raw).collect::<Vec<_>>()), title);
     draw_numbers(frame, view, numbers, colour(Color::Cyan));
     let train = view.train();
     let range = curve::range(&[&train, &view.val]);

@@ -126,6 +126,7 @@ fn losses(
     let mut lines = vec![Line::default()];
     let mut used = 0;
     let mut add = |mark: &str, code: &'static str, text: String| {
+        let mark = if columns > width(mark) { mark } else { "" };
         let needed = width(mark) + 1 + width(&text);
         if used > 0 && used + 2 + needed > columns {
             lines.push(Line::default());
@@ -140,20 +141,22 @@ fn losses(
             used = line.columns;
         }
     };
-    let bits =
-        |nats: f64| if is_wide { format!(" ({:.3} bits)", nats / std::f64::consts::LN_2) } else { String::new() };
+    // Only where everything is in one line with them.
+    let bits = |nats: f64| match columns {
+        0..96 => String::new(),
+        _ => format!(" ({:.3} bits)", nats / std::f64::consts::LN_2),
+    };
+    let is_best = matches!((&view.last_val, view.best), (Some((_, last)), Some((best, _))) if *last == best);
     if let Some(nats) = view.train_nats {
         add(if is_wide { "⠒⠒" } else { "▁▂" }, TRAIN, format!("training {nats:.4} nats{}", bits(nats)));
     }
     if let Some((name, value)) = &view.last_val {
         let nats = name.ends_with("nats");
         let what = if nats { format!("{value:.4} nats{}", bits(*value)) } else { format!("{name} {value:.4}") };
-        add("o", VAL, format!("held out {what}"));
+        add("o", VAL, format!("held out {what}{}", if is_best { ", the best" } else { "" }));
     }
-    if let Some((value, step)) = view.best {
-        let is_now = view.last_val.as_ref().is_some_and(|(_, last)| *last == value);
-        let text = if is_now { "the best so far".into() } else { format!("best {value:.4} at step {}", grouped(step)) };
-        add("*", VAL, text);
+    if let Some((value, step)) = view.best.filter(|_| !is_best) {
+        add("*", VAL, format!("best {value:.4} at step {}", grouped(step)));
     }
     lines.retain(|line| line.columns > 0);
     lines
@@ -276,10 +279,11 @@ mod tests {
         let lines = frame(&view(), (40, 24), false, false);
         let text: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         assert!(text[1..5].concat().contains("training 1.0714 nats"), "{text:#?}");
-        assert!(text.iter().any(|line| line.ends_with("held out 1.2750 nats")), "{text:#?}");
-        assert!(
-            text.iter().any(|line| line.ends_with("best 1.2750 at step 4,000") || line.ends_with("the best so far"))
-        );
+        assert!(text.iter().any(|line| line.ends_with("held out 1.2750 nats, the best")), "{text:#?}");
+        let mut later = view();
+        later.last_val = Some(("val_nats".into(), 1.3));
+        let lines = frame(&later, (40, 24), false, false);
+        assert!(lines.iter().any(|line| line.text == "* best 1.2750 at step 4,000"), "{lines:#?}");
     }
 
     #[test]

@@ -167,8 +167,8 @@ impl Format for Bf16 {
 /// added to them, and a row of scales.
 pub(super) struct Int8;
 
-/// Most products of bytes whose sum cannot leave `i32`.
-pub(super) const INT8_DEPTH: usize = 1 << 16;
+/// Most products of bytes whose sum cannot leave `i32`; a matrix with longer rows is held as [`Precision::Bf16`].
+pub const INT8_DEPTH: usize = 1 << 16;
 
 impl Format for Int8 {
     const HEADER: usize = 2;
@@ -233,7 +233,25 @@ pub(super) fn to_bf16(x: f32) -> u32 {
 /// A row of weights as bytes: their scale, `max |w| / 127`, and a function that rounds one.
 pub(super) fn to_bytes(row: impl Iterator<Item = f32>) -> (f32, impl Fn(f32) -> i8) {
     let max = row.fold(0.0, |max: f32, w| if w.abs() > max { w.abs() } else { max });
-    let (scale, inverse) = if max > 0.0 { (max / 127.0, 127.0 / max) } else { (0.0, 0.0) };
+    let inverse = 127.0 / max;
+    // A row so small that the inverse overflows is as good as zero.
+    let (scale, inverse) = if inverse.is_finite() { (max / 127.0, inverse) } else { (0.0, 0.0) };
     // Half away from zero: the conversion cuts off.
     (scale, move |w: f32| (w * inverse + if w < 0.0 { -0.5 } else { 0.5 }) as i8)
+}
+
+/// The nearest bfloat16, as [`super::Panels`] holds a weight: the upper half of an `f32`'s bits.
+pub fn round_to_bf16(x: f32) -> u16 {
+    to_bf16(x) as u16
+}
+
+/// A row of weights as [`super::Panels`] holds it in bytes; returns their scale, `max |w| / 127`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn round_to_bytes(row: &[f32], bytes: &mut [i8]) -> f32 {
+    assert_eq!(row.len(), bytes.len(), "a byte for each weight");
+    let (scale, round) = to_bytes(row.iter().copied());
+    bytes.iter_mut().zip(row).for_each(|(byte, w)| *byte = round(*w));
+    scale
 }

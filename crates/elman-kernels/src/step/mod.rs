@@ -16,7 +16,7 @@ mod product;
 pub(crate) mod vector;
 
 pub use cells::{gru, linear, lstm, reset, rnn, update};
-pub use format::Precision;
+pub use format::{INT8_DEPTH, Precision, round_to_bf16, round_to_bytes};
 pub use panels::Panels;
 pub use product::Scratch;
 

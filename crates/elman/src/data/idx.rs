@@ -250,6 +250,12 @@ mod tests {
         assert!(refusal(&[0, 0, 8, 0]).contains("0 dimensions"));
         assert!(refusal(&[0, 0, 0x0d, 1, 0, 0, 0, 0]).contains("32-bit floats"));
         assert!(refusal(b"PNG?").contains("no idx file"));
+        for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << bit;
+            let read = Idx::read(&write(folder.path(), "i", flipped));
+            assert_eq!(read.is_ok(), at >= 12, "byte {at}, bit {bit}: every bit of the header counts");
+        }
         let zipped = gzip(&idx(&[1000], &(0..1000).map(|i| (i * i % 251) as u8).collect::<Vec<_>>()));
         assert!(refusal(&zipped[..zipped.len() - 4]).contains("gzip file is cut short"));
     }

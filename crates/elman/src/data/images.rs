@@ -123,8 +123,11 @@ impl Picture {
     pub(crate) fn of(picture: DynamicImage, grey: bool) -> Picture {
         let opaque = if picture.color().has_alpha() { DynamicImage::ImageRgb8(on_white(&picture)) } else { picture };
         let (width, height) = (opaque.width() as usize, opaque.height() as usize);
-        let (channels, pixels) =
-            if grey { (1, opaque.into_luma8().into_raw()) } else { (3, opaque.into_rgb8().into_raw()) };
+        let (channels, pixels) = match (grey, opaque.color().has_color()) {
+            (false, _) => (3, opaque.into_rgb8().into_raw()),
+            (true, false) => (1, opaque.into_luma8().into_raw()),
+            (true, true) => (1, opaque.into_rgb8().pixels().map(luma).collect()),
+        };
         Picture { width, height, channels, pixels }
     }
 
@@ -156,6 +159,13 @@ impl Picture {
         };
         Ok(Picture { width, height, channels: self.channels, pixels })
     }
+}
+
+/// Grey of a colour: the luma of ITU-R BT.601, as in JPEG and in video, so that a clip is the same numbers whichever way
+/// it is kept.
+fn luma(pixel: &image::Rgb<u8>) -> u8 {
+    let [r, g, b] = pixel.0.map(u32::from);
+    ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
 }
 
 fn on_white(picture: &DynamicImage) -> RgbImage {
@@ -279,7 +289,8 @@ mod tests {
             let bytes = encoded(&ramp(), format);
             assert_eq!(decode(&bytes, Path::new("p"), false).unwrap(), want, "{format:?}");
             let grey = decode(&bytes, Path::new("p"), true).unwrap();
-            assert_eq!((grey.channels, grey.pixels.len()), (1, 15));
+            // The pixel of red 50, green 100, blue 7: 0.299, 0.587 and 0.114 of them.
+            assert_eq!((grey.channels, grey.pixels.len(), grey.pixels[6]), (1, 15, 74));
         }
         let jpeg = decode(&encoded(&ramp(), ImageFormat::Jpeg), Path::new("p"), false).unwrap();
         assert_eq!((jpeg.width, jpeg.height, jpeg.pixels.len()), (5, 3, 45));
@@ -337,6 +348,21 @@ mod tests {
         }
         let error = decode(b"hello, world", Path::new("p.png"), true).unwrap_err().to_string();
         assert!(error.contains("no picture"), "{error}");
+    }
+
+    #[test]
+    fn no_flipped_byte_makes_a_decoder_panic() {
+        use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, WebP};
+        for format in [Png, Jpeg, Gif, Bmp, WebP, Pnm] {
+            let bytes = encoded(&ramp(), format);
+            for (at, flip) in (0..bytes.len()).flat_map(|at| [(at, 1), (at, 0x80), (at, 0xff)]) {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                if let Ok(picture) = decode(&damaged, Path::new("p"), true) {
+                    assert_eq!(picture.pixels.len(), picture.width * picture.height, "{format:?}, byte {at}");
+                }
+            }
+        }
     }
 
     #[test]

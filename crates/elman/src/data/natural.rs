@@ -1,9 +1,12 @@
 //! The order in which people number files: `frame2` before `frame10`.
 
 use std::cmp::Ordering;
+#[cfg(feature = "media")]
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "media")]
 use super::file::unreadable;
+#[cfg(feature = "media")]
 use crate::error::Result;
 
 /// Compares names with their runs of digits as numbers; names that are equal so are compared as they are written.
@@ -39,6 +42,7 @@ fn digits(text: &str) -> &str {
 ///
 /// # Errors
 /// If the folder cannot be read.
+#[cfg(feature = "media")]
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| unreadable(folder, error);
     let mut entries = Vec::new();
@@ -54,6 +58,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The last part of a path as text.
+#[cfg(feature = "media")]
 pub(crate) fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

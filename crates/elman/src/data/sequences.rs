@@ -312,6 +312,11 @@ mod tests {
         let inputs: Vec<&[f32]> = all.sequences.iter().map(|sequence| &sequence.inputs[..]).collect();
         assert_eq!(inputs, [&[0.0, 0.5, 1.0][..], &[2.0], &[1.0, 1.5]]);
         assert_eq!((all.sequences[1].line, &all.sequences[1].labels[..]), (2, &[0][..]));
+        let many: String = (0..30).map(|i| format!("{},{i}\n", i * 7 % 30)).collect();
+        let all = SequenceTable::read_rows(&csv(&many), Some(0), &[], &scale).unwrap();
+        for (i, sequence) in all.sequences.iter().enumerate() {
+            assert_eq!(all.classes[sequence.labels[0]], (i * 7 % 30).to_string());
+        }
         let fewer = SequenceTable::read_rows(&table, Some(0), &[3], &scale).unwrap();
         assert_eq!(fewer.sequences[0].inputs.len(), 2);
         for (text, want) in [

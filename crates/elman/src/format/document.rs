@@ -36,6 +36,10 @@ pub struct Tensor<'a> {
 pub enum TensorData<'a> {
     /// Weights.
     F32(&'a [f32]),
+    /// Weights in bfloat16: the upper halves of their bits.
+    Bf16(&'a [u16]),
+    /// Weights in bytes; their scales are a tensor beside them, named by [`elman_step::model::scale_name`].
+    I8(&'a [i8]),
     /// Sums that need more digits than weights.
     F64(&'a [f64]),
     /// Positions and counts.
@@ -48,6 +52,8 @@ impl TensorData<'_> {
     fn dtype(self) -> Dtype {
         match self {
             Self::F32(_) => Dtype::F32,
+            Self::Bf16(_) => Dtype::BF16,
+            Self::I8(_) => Dtype::I8,
             Self::F64(_) => Dtype::F64,
             Self::U64(_) => Dtype::U64,
             Self::Bytes(_) => Dtype::U8,
@@ -57,6 +63,8 @@ impl TensorData<'_> {
     fn byte_length(self) -> usize {
         match self {
             Self::F32(data) => size_of_val(data),
+            Self::Bf16(data) => size_of_val(data),
+            Self::I8(data) => data.len(),
             Self::F64(data) => size_of_val(data),
             Self::U64(data) => size_of_val(data),
             Self::Bytes(data) => data.len(),
@@ -67,6 +75,8 @@ impl TensorData<'_> {
     fn append_to(self, out: &mut Vec<u8>) {
         match self {
             Self::F32(data) => append(out, data, f32::to_le_bytes),
+            Self::Bf16(data) => append(out, data, u16::to_le_bytes),
+            Self::I8(data) => append(out, data, i8::to_le_bytes),
             Self::F64(data) => append(out, data, f64::to_le_bytes),
             Self::U64(data) => append(out, data, u64::to_le_bytes),
             Self::Bytes(data) => out.extend_from_slice(data),
@@ -78,7 +88,11 @@ impl TensorData<'_> {
         match self {
             Self::F32(data) => data.iter().position(|x| !x.is_finite()).map(|i| (i, f64::from(data[i]))),
             Self::F64(data) => data.iter().position(|x| !x.is_finite()).map(|i| (i, data[i])),
-            Self::U64(_) | Self::Bytes(_) => None,
+            Self::Bf16(data) => {
+                let value = |half: &u16| f64::from(f32::from_bits(u32::from(*half) << 16));
+                data.iter().map(value).enumerate().find(|(_, x)| !x.is_finite())
+            }
+            Self::I8(_) | Self::U64(_) | Self::Bytes(_) => None,
         }
     }
 }

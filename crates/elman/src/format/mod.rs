@@ -4,4 +4,5 @@
 pub mod atomic;
 pub mod document;
 pub mod model;
+pub mod quantize;
 pub mod tensorboard;

@@ -260,8 +260,9 @@ impl Examples<Fixed> for Inputs {
         }
     }
 
-    fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>) -> FixedBatch<f32> {
-        let mut inputs = Vec::new();
+    fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>, old: Option<FixedBatch<f32>>) -> FixedBatch<f32> {
+        let mut inputs = old.map_or_else(Vec::new, |batch| batch.inputs);
+        inputs.clear();
         match &self.reader {
             Reader::Pixels(pixels) => {
                 inputs.resize(examples.len() * pixels.len(), 0.0);

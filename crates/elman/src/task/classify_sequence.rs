@@ -123,7 +123,12 @@ impl Examples<SequenceInput> for Series {
         Truth::Classes(&self.labels[example])
     }
 
-    fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>) -> SequenceInputBatch<f32> {
+    fn batch(
+        &self,
+        examples: &[usize],
+        mut vary: Option<&mut Rng>,
+        _: Option<SequenceInputBatch<f32>>,
+    ) -> SequenceInputBatch<f32> {
         let width = self.reader.width();
         let numbers: Vec<Vec<f32>> = examples.iter().map(|&i| self.numbers(i, vary.as_deref_mut())).collect();
         let lengths: Vec<usize> = numbers.iter().map(|numbers| numbers.len() / width).collect();

@@ -125,7 +125,12 @@ impl Examples<SequenceInput> for Texts {
         Truth::Classes(&self.labels[example])
     }
 
-    fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>) -> SequenceInputBatch<f32> {
+    fn batch(
+        &self,
+        examples: &[usize],
+        mut vary: Option<&mut Rng>,
+        _: Option<SequenceInputBatch<f32>>,
+    ) -> SequenceInputBatch<f32> {
         let lengths: Vec<usize> = examples.iter().map(|&i| self.tokens[i].len()).collect();
         let steps = Steps::ragged(&lengths).unwrap_or_else(|_| Steps::equal(0, 0));
         let mut inputs = Vec::with_capacity(steps.rows());
@@ -221,11 +226,44 @@ impl Plan {
     fn init(&self) -> Result<Params<f32>> {
         let s = &self.settings;
         let mut params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
-        if let (false, Some(embedding)) = (s.embeddings.is_empty(), self.network.embedding()) {
-            let table = embedding.slot.of_mut(&mut params);
+        let Some(embedding) = self.network.embedding() else { return Ok(params) };
+        let table = embedding.slot.of_mut(&mut params);
+        if s.word_odds > 0.0 {
+            self.write_odds(embedding.width, table);
+        }
+        if !s.embeddings.is_empty() {
             crate::data::vectors::read(Path::new(&s.embeddings), &self.words, embedding.width, table)?;
         }
         Ok(params)
+    }
+
+    /// Writes into the first values of each word's vector what the word says of each class: the log-odds of naive Bayes,
+    /// from the texts that hold it (Wang & Manning 2012, section 2).
+    fn write_odds(&self, width: usize, table: &mut [f32]) {
+        let (classes, vocab) = (self.labels.len(), self.words.len());
+        // Of two classes the second's odds say all.
+        let shown = if classes == 2 { 1 } else { classes.min(width) };
+        let mut with = vec![[0u32; 2]; shown * vocab];
+        for (tokens, &[label]) in self.train.tokens.iter().zip(&self.train.labels) {
+            let mut tokens = tokens.clone();
+            tokens.sort_unstable();
+            tokens.dedup();
+            for class in 0..shown {
+                let of = if classes == 2 { 1 } else { class };
+                let is_of = usize::from(label as usize == of);
+                tokens.iter().for_each(|&token| with[class * vocab + token as usize][is_of] += 1);
+            }
+        }
+        for class in 0..shown {
+            let with = &with[class * vocab..][..vocab];
+            // One more text than there are, so that no word is impossible.
+            let sum = |is_of: usize| with.iter().map(|n| f64::from(n[is_of]) + 1.0).sum::<f64>();
+            let sums = [sum(0), sum(1)];
+            for (token, n) in with.iter().enumerate().skip(1) {
+                let odds = ((f64::from(n[1]) + 1.0) / sums[1]).ln() - ((f64::from(n[0]) + 1.0) / sums[0]).ln();
+                table[token * width + class] = (self.settings.word_odds * odds) as f32;
+            }
+        }
     }
 }
 

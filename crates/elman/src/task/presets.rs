@@ -120,6 +120,8 @@ impl Settings {
                 dropout: 0.3,
                 batch: 64,
                 lr: 0.003,
+                shift: 2,
+                distort: 8.0,
                 epochs: 12.0,
                 ..base
             },
@@ -131,6 +133,11 @@ impl Settings {
                 batch: 16,
                 lr: 0.002,
                 label_smoothing: 0.05,
+                context: 5,
+                shift: 3,
+                gain: 0.25,
+                noise: 0.05,
+                jitter: 3,
                 epochs: 40.0,
                 ..base
             },

@@ -6,6 +6,7 @@
 //! - dynamic: as streaming, and the weights adapt to what has been read (dynamic evaluation, Mikolov et al. 2010, Krause
 //!   et al. 2018); each symbol is scored before the network learns from it.
 
+use elman_step::{self as step, Network};
 use rayon::prelude::*;
 
 use crate::cell::Steps;
@@ -111,6 +112,27 @@ pub fn streaming(network: &Synced, params: &Params<f32>, text: &[u32], dynamic: 
         network.prepare(&adapted, &mut prepared);
     }
     Score { nats, symbols }
+}
+
+/// The streaming score of tokens through a network that runs a step at a time, from the zero state: what a model in fewer
+/// bits is worth as it runs.
+///
+/// # Errors
+/// If the network does not read tokens, or not one of these.
+pub fn stepped(network: &mut Network, text: &[u32]) -> std::result::Result<Score, step::Error> {
+    network.reset();
+    let mut score = Score::default();
+    for pair in text.windows(2) {
+        let logits = network.step_token(pair[0])?;
+        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = logits.iter().map(|z| f64::from(z - top).exp()).sum();
+        let Some(target) = logits.get(pair[1] as usize) else {
+            return Err(step::Error::Token { token: pair[1], vocab: logits.len() });
+        };
+        score.nats += sum.ln() - f64::from(target - top);
+        score.symbols += 1;
+    }
+    Ok(score)
 }
 
 /// The streaming score of a text so short that all of it can be read at once; for tests against [`streaming`].

@@ -144,6 +144,8 @@ settings! {
         max_len: usize = 400,
         /// Probability of reading a word as the unknown one, in training.
         word_dropout: f64 = 0.0,
+        /// Begin with vectors that hold what single words say of the classes: their log-odds, times this; 0 for none.
+        word_odds: f64 = 0.0,
         /// Word vectors to begin from: a file of lines with a word and its numbers (GloVe, fastText).
         embeddings: String = String::new(),
         /// Read each picture as a sequence of its rows.
@@ -488,7 +490,7 @@ impl Settings {
                 return refuse(flag, &value, "a number from 0 to below 1");
             }
         }
-        for (flag, value) in [("noise", self.noise), ("distort", self.distort)] {
+        for (flag, value) in [("noise", self.noise), ("distort", self.distort), ("word-odds", self.word_odds)] {
             if !(value >= 0.0 && value.is_finite()) {
                 return refuse(flag, &value, "a number from 0 (off) upwards");
             }
@@ -578,7 +580,7 @@ mod tests {
 
     #[test]
     fn a_written_config_reads_back_and_holds_every_key() {
-        for (name, _) in PRESETS {
+        for (name, _) in crate::task::PRESETS {
             let settings = Settings::preset(name).unwrap().resolve().unwrap();
             let text = settings.to_toml();
             assert_eq!(Settings::from_toml(&text, Path::new("config.toml")).unwrap(), settings, "{name}");

@@ -12,10 +12,14 @@ use crate::metric::calibration;
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::Answers;
-use crate::train::{Engine, Scores, Task, blocks};
+use crate::train::{Engine, Scores, Task};
 
 /// Examples of a batch when they are judged.
 const SIDE_BY_SIDE: usize = 32;
+/// Examples of a block in training: as many as fill the kernels' tiles.
+const BLOCK: usize = 12;
+/// Blocks at most: each holds gradients of its own.
+const MAX_BLOCKS: usize = 8;
 
 /// Inputs with their right answers, as a shape reads them.
 pub trait Examples<S: Answers>: Sync {
@@ -28,8 +32,9 @@ pub trait Examples<S: Answers>: Sync {
     /// The right answer.
     fn truth(&self, example: usize) -> Truth<'_>;
 
-    /// A batch of these examples, the longest first. With a random stream, they are varied for training.
-    fn batch(&self, examples: &[usize], vary: Option<&mut Rng>) -> S::Batch;
+    /// A batch of these examples, the longest first, in the memory of an earlier one if there is one. With a random
+    /// stream, they are varied for training.
+    fn batch(&self, examples: &[usize], vary: Option<&mut Rng>, old: Option<S::Batch>) -> S::Batch;
 
     /// The network's outputs for an example as they belong to its truth: where an answer comes late, the delay is undone.
     fn undelayed(&self, outputs: Vec<f32>) -> Vec<f32> {
@@ -55,7 +60,7 @@ where
         .par_chunks(SIDE_BY_SIDE)
         .map_init(S::Tape::default, |tape, part| {
             let part: Vec<usize> = part.iter().map(|&i| which[i]).collect();
-            shape.answers(params, &prepared, &examples.batch(&part, None), tape)
+            shape.answers(params, &prepared, &examples.batch(&part, None, None), tape)
         })
         .collect();
     let mut answers = vec![Vec::new(); which.len()];
@@ -114,11 +119,16 @@ impl<'d, S: Answers, E: Examples<S>> Supervised<'d, S, E> {
     ) -> Result<Self> {
         let lengths = (0..train.len()).map(|i| train.steps(i)).collect();
         let buckets = Buckets::new(lengths, settings.batch, settings.seed)?;
-        let count = blocks(buckets.batch()).len();
+        let count = blocks(buckets.batch());
         let initial = (0..count).map(|block| state(dealt(buckets.batch(), count, block).count())).collect();
         let settings = settings.clone();
         Ok(Supervised { train, val, judge, settings, buckets, initial, config, temperature: 1.0, shape_config })
     }
+}
+
+/// The blocks of a batch: an even number, so that two threads have as much to do.
+fn blocks(batch: usize) -> usize {
+    if batch < BLOCK { 1 } else { batch.div_ceil(BLOCK).next_multiple_of(2).min(MAX_BLOCKS) }
 }
 
 /// The places in a sorted batch of the examples of a block: dealt like cards, so that blocks take like times.
@@ -137,11 +147,13 @@ where
     fn next_batch(&mut self, index: u64, batches: &mut Vec<S::Batch>, states: &mut dyn Iterator<Item = &mut S::State>) {
         let examples = self.buckets.next_batch();
         let (train, seed, count) = (self.train, self.settings.seed, self.initial.len());
-        let block = |block: usize| {
+        let mut old: Vec<Option<S::Batch>> = std::mem::take(batches).into_iter().map(Some).collect();
+        old.resize_with(count, || None);
+        let block = |(block, old): (usize, Option<S::Batch>)| {
             let part: Vec<usize> = dealt(examples.len(), count, block).map(|i| examples[i]).collect();
-            train.batch(&part, Some(&mut Rng::for_step(seed, "vary", index, block as u64)))
+            train.batch(&part, Some(&mut Rng::for_step(seed, "vary", index, block as u64)), old)
         };
-        (0..count).into_par_iter().map(block).collect_into_vec(batches);
+        old.into_par_iter().enumerate().map(block).collect_into_vec(batches);
         for (state, initial) in states.zip(&self.initial) {
             *state = initial.clone();
         }

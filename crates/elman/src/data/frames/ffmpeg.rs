@@ -21,7 +21,8 @@ pub(super) fn read(program: &Path, path: &Path, options: &Options) -> Result<Cli
     // A file name may look like an option or an address.
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
-    let pixels = if options.colour { "yuv444p" } else { "gray" };
+    // Colour as most videos have it, so that it becomes RGB here, as that of Y4M files and live streams does.
+    let pixels = if options.colour { "yuv420p" } else { "gray" };
     let mut command = Command::new(program);
     command.args(["-nostdin", "-v", "error", "-i"]).arg(input);
     command.args(["-map", "0:v:0", "-f", "yuv4mpegpipe", "-pix_fmt", pixels, "-"]);

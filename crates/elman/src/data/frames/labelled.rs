@@ -310,9 +310,20 @@ mod tests {
             write(folder.path(), "clips.tar", bytes);
             with(good)
         };
-        assert!(damaged(&archive[..600]).contains("cut short"), "{}", damaged(&archive[..600]));
+        for cut in [520, 580] {
+            let error = damaged(&archive[..cut]);
+            assert!(error.contains("clips.tar: the archive is cut short within a.png"), "at {cut}: {error}");
+        }
+        assert!(damaged(&archive[..1100]).contains("clips.tar: the archive"), "{}", damaged(&archive[..1100]));
         assert!(damaged(&tar(&[("a.png", png(4, 6, 1)[..60].to_vec()), ("b.png", png(4, 6, 1))])).contains("a.png: "));
         assert!(damaged(&tar(&[("a.png", png(4, 6, 1)), ("q/a.png", png(4, 6, 1))])).contains("twice"));
+        for at in 0..archive.len() {
+            let mut flipped = archive.clone();
+            flipped[at] ^= 0x80;
+            write(folder.path(), "clips.tar", flipped);
+            // Some bytes are padding; no other outcome than clips or a message is allowed.
+            let _ = read(folder.path());
+        }
         assert!(damaged(b"no archive at all").contains("clips.tar: "));
     }
 

@@ -63,7 +63,7 @@ impl Clip {
     /// # Errors
     /// If the picture has another width, or its height is no multiple of the frame's.
     pub fn from_strip(picture: &Picture, width: usize, height: usize, path: &Path, options: &Options) -> Result<Clip> {
-        if picture.width != width || height == 0 || picture.height % height != 0 {
+        if picture.width != width || height == 0 || !picture.height.is_multiple_of(height) {
             let reason = format!(
                 "is {} x {}: no strip of frames of {width} x {height} one under another",
                 picture.width, picture.height
@@ -149,6 +149,19 @@ mod tests {
         let cut = write(folder.path(), "cut.gif", &bytes[..bytes.len() - 10]);
         let error = Clip::read(&cut, &Options::default()).unwrap_err().to_string();
         assert!(error.contains("cut.gif: "), "{error}");
+    }
+
+    #[test]
+    fn no_flipped_byte_of_a_gif_makes_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = gif(&[(0, 40), (255, 40)]);
+        for (at, flip) in (6..bytes.len()).flat_map(|at| [(at, 1), (at, 0x80), (at, 0xff)]) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            if let Ok(clip) = Clip::read(&write(folder.path(), "a.gif", damaged), &Options::default()) {
+                assert_eq!(clip.pixels.len(), clip.frames * clip.frame_len(), "byte {at}");
+            }
+        }
     }
 
     #[test]

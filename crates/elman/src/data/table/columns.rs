@@ -60,12 +60,11 @@ impl Table {
         }
         let likeness = |name: &&String| strsim::jaro_winkler(&asked.to_lowercase(), &name.to_lowercase());
         let near = header.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let suggestion = match near.filter(|name| likeness(name) > LIKENESS) {
+        let end = match near.filter(|name| likeness(name) > LIKENESS) {
             Some(name) => format!("; did you mean \"{name}\"?"),
-            None => String::new(),
+            None => ".".into(),
         };
-        let reason = format!("has no column \"{asked}\"{suggestion} Its columns: {}", self.list_columns());
-        Err(fault(&self.path, reason.replace("\" Its", "\". Its")))
+        Err(fault(&self.path, format!("has no column \"{asked}\"{end} Its columns: {}", self.list_columns())))
     }
 
     /// The columns with an example of each, as they stand in messages.
@@ -199,6 +198,7 @@ mod tests {
         assert_eq!(found("a long text,pos\nanother text,neg\na third one,pos"), Some((0, 1)));
         assert_eq!(found("pos,a long text\nneg,another text\npos,a third one"), Some((1, 0)));
         assert_eq!(found("ab,cd\nef,gh"), None, "alike");
+        assert_eq!(found("one long text,x\none long text,y\n"), None, "a label is shorter than a text");
         let pairs: String = (0..20).map(|i| format!("a house {i},la grande maison {i}\n")).collect();
         assert_eq!(found(&pairs), None, "a column of which every value differs is no label");
     }

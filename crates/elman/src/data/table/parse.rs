@@ -366,6 +366,7 @@ mod tests {
             "x,x\n1,2", // not distinct
             "what a film. really,good\nno,bad",
             "?,good\n1,bad", // a missing value is no name
+            "NA,good\n1,bad\n2,bad\n",
             "a,b",
         ] {
             assert!(read("t.csv", without).unwrap().header.is_none(), "{without}");

@@ -1,0 +1,318 @@
+//! `elman bench`: what this machine does at most, and what a model reaches on it.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use elman::Error;
+use elman::cell::{CellKind, Steps};
+use elman::format::model::Loaded;
+use elman::format::quantize::quantize;
+use elman::optim::{Optimizer, OptimizerConfig, clip};
+use elman::param::{Init, Params};
+use elman::rng::Rng;
+use elman::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
+use elman::step::model::Document;
+use elman::step::{Feed as StepFeed, Network, Precision};
+use elman::task::language_model;
+use elman::train::{Engine, blocks, weights};
+use elman_kernels::{Isa, peak};
+use serde_json::{Value, json};
+
+use super::{Outcome, load};
+use crate::args::Bench;
+use crate::exit_code::Failure;
+
+/// Symbols of the standard sizes: those of a plain English text.
+const VOCAB: usize = 65;
+/// Sequences and steps of a training batch.
+const BATCH: usize = 32;
+const STEPS: usize = 50;
+/// Layers and units whose training is measured without a model.
+const TRAINED: [(usize, usize); 3] = [(1, 128), (2, 256), (2, 512)];
+/// Units of the networks that are stepped without a model.
+const STEPPED: [usize; 5] = [32, 64, 128, 256, 512];
+/// How long one row is measured.
+const STEP_TIME: Duration = Duration::from_millis(120);
+const TRAINING_TIME: Duration = Duration::from_millis(700);
+
+const PRECISIONS: [(&str, Precision); 3] =
+    [("f32", Precision::F32), ("bf16", Precision::Bf16), ("int8", Precision::Int8)];
+
+pub(crate) fn run(args: &Bench) -> Outcome {
+    let threads = language_model::threads(args.threads);
+    let report = match &args.model {
+        Some(path) => of_model(&load(path)?, threads)?,
+        None => of_standard_sizes(threads)?,
+    };
+    if args.json {
+        println!("{}", report.as_json());
+    } else {
+        report.print();
+    }
+    Ok(0)
+}
+
+/// Time per step of one stream, microseconds.
+struct StepRow {
+    name: String,
+    precision: &'static str,
+    median_us: f64,
+    p99_us: f64,
+    worst_us: f64,
+}
+
+/// Time of a training step.
+struct TrainingRow {
+    name: String,
+    ms: f64,
+    symbols_per_s: f64,
+    gflops: f64,
+    share_of_peak: f64,
+}
+
+struct Report {
+    threads: usize,
+    /// GFLOP/s of multiply-adds on registers: of one thread, of all.
+    peaks: [f64; 2],
+    steps: Vec<StepRow>,
+    training: Vec<TrainingRow>,
+}
+
+fn of_model(loaded: &Loaded, threads: usize) -> Result<Report, Failure> {
+    let name = loaded.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    // Weights in fewer bits are the numbers they stand for, so that every precision can be measured.
+    let plain = quantize(&loaded.document, Precision::F32).and_then(|full| full.document().to_bytes());
+    let plain = plain.map_err(|error| loaded.error(error))?;
+    let plain = Document::parse(&plain).map_err(|error| loaded.error(error))?;
+    let mut steps = Vec::new();
+    for (precision_name, precision) in PRECISIONS {
+        let network = Network::read(&plain, precision).map_err(|error| loaded.error(error))?;
+        steps.push(time_steps(&name, precision_name, network)?);
+    }
+    let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
+    let config: SyncedConfig = serde_json::from_value(plain.config()["network"].clone())
+        .map_err(|error| wrong(format!("`network` in its metadata cannot be used: {error}")))?;
+    let mut training = Training::new(config, threads)?;
+    let peaks = [peak_of_one_thread(), training.peak()];
+    Ok(Report { threads, peaks, steps, training: vec![training.row(&name, peaks[1])] })
+}
+
+fn of_standard_sizes(threads: usize) -> Result<Report, Failure> {
+    let (mut steps, mut training) = (Vec::new(), Vec::new());
+    for cell in [CellKind::Lstm, CellKind::Gru] {
+        for hidden in STEPPED {
+            // Vectors as wide as the network, and as many classes: every matrix is read whole.
+            let config = SyncedConfig { feed: Feed::Dense(hidden), ..standard(cell, 1, hidden, 1) };
+            let file = file(&config)?;
+            let model = |error| Failure::Other(format!("the network to measure cannot be built: {error}"));
+            let document = Document::parse(&file).map_err(model)?;
+            for (name, precision) in PRECISIONS {
+                let network = Network::read(&document, precision).map_err(model)?;
+                steps.push(time_steps(&format!("{} {hidden}", cell.name()), name, network)?);
+            }
+        }
+    }
+    let mut peaks = [peak_of_one_thread(), 0.0];
+    for cell in [CellKind::Lstm, CellKind::Gru] {
+        for (layers, hidden) in TRAINED {
+            let mut run = Training::new(standard(cell, layers, hidden, VOCAB), threads)?;
+            if peaks[1] == 0.0 {
+                peaks[1] = run.peak();
+            }
+            training.push(run.row(&format!("{} {layers}x{hidden}", cell.name()), peaks[1]));
+        }
+    }
+    Ok(Report { threads, peaks, steps, training })
+}
+
+fn standard(cell: CellKind, layers: usize, hidden: usize, classes: usize) -> SyncedConfig {
+    SyncedConfig { layers, ..SyncedConfig::language_model(cell, hidden, classes) }
+}
+
+/// A model file of a network that nothing has trained.
+fn file(config: &SyncedConfig) -> Result<Vec<u8>, Failure> {
+    let network = Synced::new(config.clone())?;
+    let params: Params<f32> = network.init(Init::Fan, &mut Rng::new(1, "weights"));
+    let config = json!({"kind": "model", "shape": "synced", "network": config});
+    let document = elman::format::document::DocumentWriter { config, tensors: weights(&params) };
+    document.to_bytes().map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Times blocks of steps for the median, and single steps for the rest; the clock's own time is taken off.
+fn time_steps(name: &str, precision: &'static str, mut network: Network) -> elman::Result<StepRow> {
+    let refused = |error: elman::step::Error| Error::Usage(error.to_string());
+    let feed = network.config().feed;
+    let x: Vec<f32> = match feed {
+        StepFeed::Dense(width) => (0..width).map(|i| (i as f32 * 0.37).sin()).collect(),
+        StepFeed::Tokens(_) => Vec::new(),
+    };
+    let mut at = 0u32;
+    let mut step = || -> elman::Result<()> {
+        at = at.wrapping_add(7);
+        let logits = match feed {
+            StepFeed::Dense(_) => network.step(black_box(&x)),
+            StepFeed::Tokens(vocab) => network.step_token(black_box(at % vocab.max(1) as u32)),
+        };
+        black_box(logits.map_err(refused)?);
+        Ok(())
+    };
+    let mut block = |n: usize| -> elman::Result<f64> {
+        let began = Instant::now();
+        (0..n).try_for_each(|_| step())?;
+        Ok(began.elapsed().as_secs_f64() / n as f64)
+    };
+    block(50)?;
+    let n = (20e-6 / block(50)?.max(1e-9)).clamp(1.0, 2000.0) as usize;
+    let (mut blocks, mut singles) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    while began.elapsed() < STEP_TIME || singles.len() < 100 {
+        blocks.push(block(n)?);
+        for _ in 0..n.min(20) {
+            singles.push(block(1)?);
+        }
+    }
+    let mut clock: Vec<f64> = (0..501).map(|_| Instant::now().elapsed().as_secs_f64()).collect();
+    for times in [&mut blocks, &mut singles, &mut clock] {
+        times.sort_by(f64::total_cmp);
+    }
+    let single = |share: f64| 1e6 * (singles[(share * (singles.len() - 1) as f64) as usize] - clock[250]).max(0.0);
+    let median_us = 1e6 * blocks[blocks.len() / 2];
+    Ok(StepRow { name: name.into(), precision, median_us, p99_us: single(0.99), worst_us: single(1.0) })
+}
+
+/// A network in training on one batch.
+struct Training {
+    shape: Synced,
+    params: Params<f32>,
+    engine: Engine<f32, Synced>,
+    batches: Vec<SyncedBatch<f32>>,
+    optimizer: Optimizer<f32>,
+}
+
+impl Training {
+    fn new(config: SyncedConfig, threads: usize) -> elman::Result<Self> {
+        let shape = Synced::new(config)?;
+        let mut rng = Rng::new(1, "bench");
+        let params = shape.init(Init::Fan, &mut Rng::new(1, "weights"));
+        let classes = shape.config().classes;
+        let batches: Vec<SyncedBatch<f32>> = blocks(BATCH)
+            .into_iter()
+            .map(|block| {
+                let rows = STEPS * block.len();
+                let inputs = match shape.config().feed {
+                    Feed::Dense(width) => Inputs::Dense((0..rows * width).map(|_| rng.normal() as f32).collect()),
+                    Feed::Tokens(vocab) => Inputs::Tokens((0..rows).map(|_| rng.below(vocab) as u32).collect()),
+                };
+                let targets = (0..rows).map(|_| rng.below(classes) as u32).collect();
+                SyncedBatch { steps: Steps::equal(STEPS, block.len()), inputs, targets }
+            })
+            .collect();
+        let states = batches.iter().map(|batch| shape.zero_state(batch.steps.batch())).collect();
+        let engine = Engine::new(&shape, states, threads)?;
+        let optimizer = Optimizer::new(OptimizerConfig::default(), shape.layout());
+        Ok(Training { shape, params, engine, batches, optimizer })
+    }
+
+    /// Forward, backward, clipping, update.
+    fn step(&mut self) {
+        self.engine.loss_and_grad(&self.shape, &self.params, &self.batches, None);
+        let (engine, params, optimizer) = (&self.engine, &mut self.params, &mut self.optimizer);
+        engine.install(|| {
+            let norm = clip::global_norm(engine.grads());
+            optimizer.update(params, engine.grads(), 1e-4, clip::scale_for_norm(norm, 5.0));
+        });
+    }
+
+    /// Operations that a step needs: six for each weight and symbol. A table of tokens is looked up, not multiplied.
+    fn flops(&self) -> f64 {
+        let tokens = matches!(self.shape.config().feed, Feed::Tokens(_));
+        let is_table = |name: &str| tokens && (name.starts_with("rnn.weight_ih_l0") || name.starts_with("embedding"));
+        let tensors = self.shape.layout().tensors().iter();
+        let matrices = tensors.filter(|t| t.dims.len() == 2 && !is_table(&t.name) && !t.name.contains("peephole"));
+        let mut weights: usize = matrices.map(|t| t.dims.iter().product::<usize>()).sum();
+        let config = self.shape.config();
+        if config.tied {
+            weights += config.classes * config.embedding;
+        }
+        6.0 * weights as f64 * (BATCH * STEPS) as f64
+    }
+
+    fn row(&mut self, name: &str, peak_gflops: f64) -> TrainingRow {
+        (0..2).for_each(|_| self.step());
+        let mut times = Vec::new();
+        let began = Instant::now();
+        while began.elapsed() < TRAINING_TIME || times.len() < 3 {
+            let step = Instant::now();
+            self.step();
+            times.push(step.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        let seconds = times[times.len() / 2];
+        let gflops = self.flops() / seconds / 1e9;
+        TrainingRow {
+            name: name.into(),
+            ms: 1e3 * seconds,
+            symbols_per_s: (BATCH * STEPS) as f64 / seconds,
+            gflops,
+            share_of_peak: gflops / peak_gflops.max(1e-9),
+        }
+    }
+
+    /// GFLOP/s of multiply-adds of all threads at once.
+    fn peak(&self) -> f64 {
+        self.engine.install(|| rayon::broadcast(|_| peak_of_one_thread()).into_iter().sum())
+    }
+}
+
+/// The best of short bursts, so that a neighbour's burst does not count.
+fn peak_of_one_thread() -> f64 {
+    let burst = |_| {
+        let began = Instant::now();
+        let done = peak::multiply_adds(Isa::best(), 200_000);
+        done / began.elapsed().as_secs_f64() / 1e9
+    };
+    (0..40).map(burst).fold(0.0, f64::max)
+}
+
+impl Report {
+    fn as_json(&self) -> Value {
+        let steps = self.steps.iter().map(|row| {
+            json!({
+                "network": row.name, "precision": row.precision, "median_us": row.median_us, "p99_us": row.p99_us,
+                "worst_us": row.worst_us,
+            })
+        });
+        let training = self.training.iter().map(|row| {
+            json!({
+                "network": row.name, "batch": BATCH, "steps": STEPS, "ms": row.ms, "symbols_per_s": row.symbols_per_s,
+                "gflops": row.gflops, "share_of_peak": row.share_of_peak,
+            })
+        });
+        json!({
+            "instruction_set": Isa::best().name(), "threads": self.threads,
+            "peak_gflops_one_thread": self.peaks[0], "peak_gflops": self.peaks[1],
+            "steps": steps.collect::<Vec<_>>(), "training": training.collect::<Vec<_>>(),
+        })
+    }
+
+    fn print(&self) {
+        let [one, all] = self.peaks;
+        println!(
+            "{}: {one:.0} GFLOP/s of multiply-adds on one thread, {all:.0} on {}",
+            Isa::best().name(),
+            self.threads
+        );
+        println!("\none step of one stream, one thread");
+        println!("{:<28} {:>9} {:>11} {:>11} {:>11}", "network", "precision", "median us", "p99 us", "worst us");
+        for row in &self.steps {
+            let (name, precision) = (&row.name, row.precision);
+            println!("{name:<28} {precision:>9} {:>11.3} {:>11.3} {:>11.1}", row.median_us, row.p99_us, row.worst_us);
+        }
+        println!("\na training step of {BATCH} sequences of {STEPS}, threads: {}", self.threads);
+        println!("{:<28} {:>9} {:>11} {:>11} {:>11}", "network", "ms", "symbols/s", "GFLOP/s", "of peak");
+        for row in &self.training {
+            let share = format!("{:.0} %", 100.0 * row.share_of_peak);
+            println!("{:<28} {:>9.2} {:>11.0} {:>11.1} {share:>11}", row.name, row.ms, row.symbols_per_s, row.gflops);
+        }
+    }
+}

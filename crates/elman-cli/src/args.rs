@@ -145,8 +145,22 @@ pub(crate) struct Eval {
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// The data: a text, a table, a folder.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", default_value = "", hide_default_value = true)]
     pub(crate) file: PathBuf,
+    /// Of a model that translates: the texts to read, one a line.
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub(crate) source: String,
+    /// Of a model that translates: what they should become, line by line.
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub(crate) target: String,
+    /// Of a model that describes: the features, a row for each picture.
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub(crate) features: String,
+    /// Of a model that describes: the table of row, split and caption.
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub(crate) captions: String,
+    #[command(flatten)]
+    pub(crate) search: Search,
     /// The part to measure on, of data that come in parts: train, dev, test, all. [default: test]
     #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
     pub(crate) split: String,
@@ -178,6 +192,26 @@ pub(crate) struct Eval {
     pub(crate) json: bool,
 }
 
+/// How a model that writes searches. [default: as it was trained to]
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// Hypotheses kept of each sequence; 1 always takes the most likely symbol.
+    #[arg(long, value_name = "N")]
+    pub(crate) beam: Option<usize>,
+    /// Hypotheses are compared by log-probability / length^this.
+    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    pub(crate) length_penalty: Option<f64>,
+    /// Weight of a penalty on what was not looked at.
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    pub(crate) coverage_penalty: Option<f64>,
+    /// No run of so many symbols twice in a sequence; 0 allows all.
+    #[arg(long, value_name = "N")]
+    pub(crate) no_repeat_ngram: Option<usize>,
+    /// Symbols a sequence has at least.
+    #[arg(long, value_name = "N")]
+    pub(crate) min_length: Option<usize>,
+}
+
 /// Columns of a table. [default: those the model was trained on]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Columns {
@@ -206,6 +240,14 @@ pub(crate) struct Predict {
     pub(crate) inputs: Vec<String>,
     #[command(flatten)]
     pub(crate) columns: Columns,
+    #[command(flatten)]
+    pub(crate) search: Search,
+    /// Of a model that writes: the best so many texts of each input.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) nbest: usize,
+    /// Of a model that writes: score and log-probability before each text.
+    #[arg(long)]
+    pub(crate) scores: bool,
     /// Say which words moved the decision, and by how much.
     #[arg(long)]
     pub(crate) explain: bool,

@@ -14,6 +14,7 @@ extern crate alloc;
 
 pub mod activation;
 mod arch;
+pub mod attention;
 mod buffer;
 pub mod gates;
 mod gemm;

@@ -27,11 +27,56 @@ pub(crate) fn cross_entropy_backward_on<F: Scalar>(isa: Isa, logits: &mut [F], t
             continue;
         }
         let logit = row[target as usize].to_f64();
-        let (max, sum) = F::run(isa, Softmax { row, scale });
+        let (max, sum) = F::run(isa, Softmax { row, scale, shift: F::ZERO });
         loss_nats += sum.to_f64().ln() + max.to_f64() - logit;
         row[target as usize] -= scale;
     }
     loss_nats
+}
+
+/// [`cross_entropy_backward`] with label smoothing (Szegedy et al. 2016): the target distribution is
+/// `(1 - smoothing) onehot(target) + smoothing / V`, and the logits become `scale (softmax - that)`. Returns two sums in
+/// nats: the smoothed cross-entropy, which the gradient is of, and the plain one.
+///
+/// # Panics
+/// If `logits` is not `targets.len()` rows, or a target is not below `V`.
+#[cfg(feature = "std")]
+pub fn smoothed_cross_entropy_backward<F: Scalar>(
+    logits: &mut [F],
+    targets: &[u32],
+    smoothing: f64,
+    scale: F,
+) -> (f64, f64) {
+    smoothed_cross_entropy_backward_on(Isa::best(), logits, targets, smoothing, scale)
+}
+
+#[cfg(feature = "std")]
+pub(crate) fn smoothed_cross_entropy_backward_on<F: Scalar>(
+    isa: Isa,
+    logits: &mut [F],
+    targets: &[u32],
+    smoothing: f64,
+    scale: F,
+) -> (f64, f64) {
+    let classes = classes(logits, targets);
+    let (mut smoothed_nats, mut nats) = (0.0, 0.0);
+    let share = smoothing / classes.max(1) as f64;
+    let shift = scale * F::from_f64(share);
+    let at_target = scale * F::from_f64(1.0 - smoothing);
+    for (row, &target) in logits.chunks_exact_mut(classes.max(1)).zip(targets) {
+        if target == IGNORE {
+            row.fill(F::ZERO);
+            continue;
+        }
+        let logit = row[target as usize].to_f64();
+        let sum_of_logits = F::run(isa, RowSum { row }).to_f64();
+        let (max, sum) = F::run(isa, Softmax { row, scale, shift });
+        let log_sum = sum.to_f64().ln() + max.to_f64();
+        nats += log_sum - logit;
+        smoothed_nats += log_sum - (1.0 - smoothing) * logit - share * sum_of_logits;
+        row[target as usize] -= at_target;
+    }
+    (smoothed_nats, nats)
 }
 
 /// Cross-entropy in nats, summed over the rows of `logits` `[N, V]` whose target is not [`IGNORE`].
@@ -65,7 +110,7 @@ fn classes<F>(logits: &[F], targets: &[u32]) -> usize {
 
 /// `x = softmax(x)` for one row.
 pub fn softmax<F: Scalar>(row: &mut [F]) {
-    F::run(Isa::best(), Softmax { row, scale: F::ONE });
+    F::run(Isa::best(), Softmax { row, scale: F::ONE, shift: F::ZERO });
 }
 
 #[inline(always)]
@@ -79,10 +124,19 @@ fn max_of<V: Vector>(row: &[V::Scalar]) -> V::Scalar {
     chunks.remainder().iter().fold(max.max_lane(), |m, &x| if x > m { x } else { m })
 }
 
-/// `row = e^(row - max) `; returns `(max, sum)`.
+/// `x = log softmax(x)` for one row.
+#[cfg(feature = "std")]
+pub fn log_softmax<F: Scalar>(row: &mut [F]) {
+    let (max, sum) = F::run(Isa::best(), MaxAndSum { row });
+    let log_sum = F::from_f64(sum.to_f64().ln() + max.to_f64());
+    row.iter_mut().for_each(|x| *x -= log_sum);
+}
+
+/// `row = scale softmax(row) - shift`; returns `(max, sum of e^(row - max))`.
 struct Softmax<'a, F> {
     row: &'a mut [F],
     scale: F,
+    shift: F,
 }
 
 impl<F: Scalar> Kernel<F> for Softmax<'_, F> {
@@ -113,11 +167,11 @@ impl<F: Scalar> Kernel<F> for Softmax<'_, F> {
                 total += *x;
             }
         }
-        let factor = V::splat(self.scale / total);
+        let (factor, shift) = (V::splat(self.scale / total), V::splat(self.shift));
         for i in (0..n).step_by(V::LANES) {
             let m = V::LANES.min(n - i);
             // SAFETY: i + m <= n.
-            unsafe { V::load_n(p.add(i), m).mul(factor).store_n(p.add(i), m) };
+            unsafe { V::load_n(p.add(i), m).mul(factor).sub(shift).store_n(p.add(i), m) };
         }
         (max, total)
     }
@@ -156,6 +210,29 @@ impl<F: Scalar> Kernel<F> for MaxAndSum<'_, F> {
     }
 }
 
+/// The sum of a row.
+#[cfg(feature = "std")]
+struct RowSum<'a, F> {
+    row: &'a [F],
+}
+
+#[cfg(feature = "std")]
+impl<F: Scalar> Kernel<F> for RowSum<'_, F> {
+    type Output = F;
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) -> F {
+        let mut sum = V::splat(F::ZERO);
+        let mut chunks = self.row.chunks_exact(V::LANES);
+        for chunk in &mut chunks {
+            // SAFETY: a chunk has LANES elements.
+            sum = sum.add(unsafe { V::load(chunk.as_ptr()) });
+        }
+        let mut total = sum.sum();
+        chunks.remainder().iter().for_each(|&x| total += x);
+        total
+    }
+}
+
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
@@ -180,6 +257,48 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn smoothed_loss_and_gradient_equal_the_plain_formula() {
+        for classes in [1, 2, 8, 9, 100] {
+            let n = 4;
+            let logits: Vec<f32> = (0..n * classes).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.1).collect();
+            let targets: Vec<u32> = (0..n).map(|i| if i == 2 { IGNORE } else { (i * 5 % classes) as u32 }).collect();
+            for isa in Isa::available() {
+                let mut grad = logits.clone();
+                let (got, plain) = smoothed_cross_entropy_backward_on(isa, &mut grad, &targets, 0.1, 0.25);
+                let mut want = 0.0;
+                for (r, &target) in targets.iter().enumerate() {
+                    let row: Vec<f64> = logits[r * classes..(r + 1) * classes].iter().map(|&x| f64::from(x)).collect();
+                    let log_sum = row.iter().map(|x| x.exp()).sum::<f64>().ln();
+                    for (j, x) in row.iter().enumerate() {
+                        let hot = if j as u32 == target { 0.9 } else { 0.0 };
+                        let q = if target == IGNORE { 0.0 } else { hot + 0.1 / classes as f64 };
+                        let p = if target == IGNORE { 0.0 } else { (x - log_sum).exp() };
+                        want -= q * (x - log_sum);
+                        let g = f64::from(grad[r * classes + j]);
+                        assert!((g - 0.25 * (p - q)).abs() < 1e-6, "{isa:?} {classes}: {g}");
+                    }
+                }
+                assert!((got - want).abs() < 1e-4, "{isa:?} {classes}: {got} {want}");
+                assert_eq!(plain, cross_entropy_on(isa, &logits, &targets));
+                // Without smoothing it is the plain kernel, bit for bit.
+                let (mut a, mut b) = (logits.clone(), logits.clone());
+                let none = smoothed_cross_entropy_backward_on(isa, &mut a, &targets, 0.0, 0.25);
+                assert!((none.0 - cross_entropy_backward_on(isa, &mut b, &targets, 0.25)).abs() < 1e-9);
+                assert_eq!(a, b);
+            }
+        }
+    }
+
+    #[test]
+    fn log_softmax_is_the_logarithm_of_softmax() {
+        let logits: Vec<f32> = (0..37).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.1).collect();
+        let (mut p, mut log_p) = (logits.clone(), logits);
+        softmax(&mut p);
+        log_softmax(&mut log_p);
+        assert!(p.iter().zip(&log_p).all(|(p, l)| (p.ln() - l).abs() < 1e-5));
     }
 
     #[test]

@@ -22,6 +22,12 @@ pub(crate) fn run(args: Eval) -> Outcome {
         return Err(Error::Usage(message).into());
     }
     let loaded = load(&args.model)?;
+    if let Some(code) = super::writing::eval(&args, &loaded)? {
+        return Ok(code);
+    }
+    if args.file.as_os_str().is_empty() {
+        return Err(Error::Usage("name the data to measure on, behind the model".into()).into());
+    }
     if let Some(classifier) = Classifier::from_file(&loaded)? {
         return classify(&args, &classifier);
     }
@@ -50,7 +56,7 @@ pub(crate) fn run(args: Eval) -> Outcome {
     Ok(0)
 }
 
-fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
+pub(super) fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
     let threads = language_model::threads(threads);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|e| Failure::Other(format!("cannot start {threads} threads: {e}")))

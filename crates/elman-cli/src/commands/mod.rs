@@ -11,6 +11,7 @@ mod quantize;
 mod report;
 mod sample;
 mod train;
+mod writing;
 
 use std::path::Path;
 

@@ -18,6 +18,9 @@ use crate::exit_code::{Failure, stdout};
 
 pub(crate) fn run(args: &Predict) -> Outcome {
     let loaded = load(&args.model)?;
+    if let Some(code) = super::writing::predict(args, &loaded)? {
+        return Ok(code);
+    }
     let Some(classifier) = Classifier::from_file(&loaded)? else {
         let reason = format!("its task is {}; write with it by elman sample", loaded.document.config()["task"]);
         return Err(Failure::Model(Error::Model { path: loaded.path.clone(), reason }));

@@ -1,5 +1,7 @@
-//! From logits to symbols. Knows no network: takes logits, gives tokens.
+//! From logits to symbols. Knows no network: takes logits or log-probabilities, gives tokens.
 
+mod beam;
 mod sample;
 
+pub use beam::{BeamConfig, Ensemble, Hypothesis, Query, StepModel, Symbols, beam_search};
 pub use sample::{Sampler, SamplerConfig, StopString};

@@ -2,6 +2,7 @@
 
 use elman_kernels::{Scalar, rows};
 
+use crate::cell::Steps;
 use crate::rng::Rng;
 
 /// The masks of one layer, kept for backward.
@@ -13,15 +14,21 @@ pub struct Dropout<F> {
 impl<F: Scalar> Dropout<F> {
     /// Draws a mask and applies it to `x`. The probability is rounded to a 65,536th.
     pub fn forward(&mut self, p: f64, rng: &mut Rng, x: &mut [F]) {
-        let threshold = (p * 65536.0) as u32;
-        let scale = F::from_f64(65536.0 / f64::from(65536 - threshold));
         self.mask.resize(x.len(), F::ZERO);
-        let value = |bits: u32| if bits < threshold { F::ZERO } else { scale };
-        for pair in self.mask.chunks_mut(2) {
-            let bits = rng.bits();
-            pair[0] = value(bits & 0xffff);
-            if let Some(second) = pair.get_mut(1) {
-                *second = value(bits >> 16);
+        draw(p, rng, &mut self.mask);
+        rows::multiply(&self.mask, x);
+    }
+
+    /// As [`Self::forward`] with one mask for all steps of a sequence (Gal & Ghahramani 2016); `x` `[N, ..]`.
+    pub fn forward_locked(&mut self, p: f64, rng: &mut Rng, steps: &Steps, x: &mut [F]) {
+        let width = x.len() / steps.rows().max(1);
+        self.mask.resize(x.len(), F::ZERO);
+        for t in 0..steps.len() {
+            let (start, len) = (steps.range(t).start * width, steps.active(t) * width);
+            if t == 0 {
+                draw(p, rng, &mut self.mask[..len]);
+            } else {
+                self.mask.copy_within(..len, start);
             }
         }
         rows::multiply(&self.mask, x);
@@ -33,9 +40,40 @@ impl<F: Scalar> Dropout<F> {
     }
 }
 
+/// Fills a mask.
+fn draw<F: Scalar>(p: f64, rng: &mut Rng, mask: &mut [F]) {
+    let threshold = (p * 65536.0) as u32;
+    let scale = F::from_f64(65536.0 / f64::from(65536 - threshold));
+    let value = |bits: u32| if bits < threshold { F::ZERO } else { scale };
+    for pair in mask.chunks_mut(2) {
+        let bits = rng.bits();
+        pair[0] = value(bits & 0xffff);
+        if let Some(second) = pair.get_mut(1) {
+            *second = value(bits >> 16);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_locked_mask_is_the_same_at_all_steps_of_a_sequence_and_another_for_the_next() {
+        let steps = Steps::ragged(&[3, 2, 2, 0]).unwrap();
+        let width = 40;
+        let (mut dropout, mut x) = (Dropout::default(), vec![1.0f32; 7 * width]);
+        dropout.forward_locked(0.5, &mut Rng::new(1, "dropout"), &steps, &mut x);
+        let row = |t: usize, i: usize| &x[(steps.range(t).start + i) * width..][..width];
+        for i in 0..3 {
+            assert_eq!(row(0, i), row(1, i));
+        }
+        assert_eq!(row(0, 0), row(2, 0));
+        assert_ne!(row(0, 0), row(0, 1));
+        let mut dx = vec![1.0; 7 * width];
+        dropout.backward(&mut dx);
+        assert_eq!(x, dx);
+    }
 
     #[test]
     fn the_mean_stays_and_backward_uses_the_same_mask() {

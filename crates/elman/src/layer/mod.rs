@@ -1,19 +1,23 @@
-//! Layers: recurrent stacks, convolutions, embeddings, pooling, the linear output, dropout.
+//! Layers: recurrent stacks, attention, convolutions, embeddings, pooling, the linear output, dropout.
 
+mod attention;
 mod conv;
 mod dropout;
 mod embedding;
 mod front;
+mod grouping;
 mod linear;
 mod loss;
 mod norm;
 mod pool;
 mod stack;
 
+pub use attention::{Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Memory};
 pub use conv::{Conv, ConvPrepared, ConvScratch};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingTape};
 pub use front::{Front, FrontConfig, FrontPrepared, FrontTape};
+pub use grouping::Grouping;
 pub use linear::{Linear, LinearPrepared};
 pub use loss::Loss;
 pub use norm::{LayerNorm, LayerNormTape};

@@ -1,12 +1,20 @@
 //! The five pictures: how inputs, recurrent layers and outputs are wired, and the loss with its exact gradients.
 
+mod decoder;
 mod fixed;
 mod sequence_input;
+mod sequence_io;
+mod sequence_output;
 mod synced;
 
+pub use decoder::{Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Stepper, TargetSequences};
 pub use fixed::{Fixed, FixedBatch, FixedConfig, FixedPrepared, FixedTape, Targets};
 pub use sequence_input::{
     SequenceInput, SequenceInputBatch, SequenceInputConfig, SequenceInputPrepared, SequenceInputTape,
+};
+pub use sequence_io::{SequenceIo, SequenceIoBatch, SequenceIoConfig, SequenceIoPrepared, SequenceIoTape, Sources};
+pub use sequence_output::{
+    SequenceOutput, SequenceOutputBatch, SequenceOutputConfig, SequenceOutputPrepared, SequenceOutputTape,
 };
 pub use synced::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
 

@@ -1,5 +1,6 @@
 //! What a user names: each task joins a reader, a shape and a metric. A new task of an old shape is one file here.
 
+pub mod caption;
 mod classifier;
 pub mod classify;
 pub mod classify_frames;
@@ -14,6 +15,7 @@ mod presets;
 pub mod score;
 mod settings;
 mod supervised;
+pub mod translate;
 
 pub use classifier::{Classifier, Evaluation, Mistake};
 pub use plan::{Facts, Plan, grouped, plan};
@@ -22,11 +24,13 @@ pub use settings::{ClassWeights, InitWord, KEYS, Key, Settings, Sizes};
 pub use supervised::Examples;
 
 /// The tasks.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 8] = [
     language_model::NAME,
     classify::CLASSIFY,
     classify::REGRESS,
     classify_text::NAME,
     classify_sequence::NAME,
     classify_frames::NAME,
+    translate::NAME,
+    caption::NAME,
 ];

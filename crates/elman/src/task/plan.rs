@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use super::settings::Settings;
-use super::{classify, classify_frames, classify_sequence, classify_text, language_model};
+use super::{caption, classify, classify_frames, classify_sequence, classify_text, language_model, translate};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::param::{Layout, Params};
@@ -64,6 +64,8 @@ pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
         classify_text::NAME => Box::new(classify_text::Plan::new(settings)?),
         classify_sequence::NAME => Box::new(classify_sequence::Plan::new(settings)?),
         classify_frames::NAME => Box::new(classify_frames::Plan::new(settings)?),
+        translate::NAME => Box::new(translate::Plan::new(settings)?),
+        caption::NAME => Box::new(caption::Plan::new(settings)?),
         _ => Box::new(language_model::Plan::new(settings)?),
     })
 }

@@ -2,6 +2,7 @@
 
 use super::settings::{InitWord, Settings};
 use crate::cell::CellKind;
+use crate::data::Units;
 use crate::error::{Error, Result};
 use crate::optim::{OptimizerKind, ScheduleKind};
 use crate::param::Init;
@@ -138,6 +139,48 @@ impl Settings {
                 noise: 0.05,
                 jitter: 3,
                 epochs: 40.0,
+                ..base
+            },
+            super::translate::NAME => Settings {
+                cell: CellKind::Gru,
+                hidden: 384,
+                encoder_hidden: 256,
+                embedding: 256,
+                tied: true,
+                bidirectional: true,
+                dropout: 0.3,
+                label_smoothing: 0.1,
+                vocab_size: 6000,
+                max_len: 100,
+                batch: 64,
+                lr: 0.0015,
+                beta2: 0.98,
+                weight_decay: 0.01,
+                average: 0.999,
+                warmup: 300,
+                sample_every: 1,
+                epochs: 15.0,
+                ..base
+            },
+            super::caption::NAME => Settings {
+                cell: CellKind::Lstm,
+                hidden: 512,
+                embedding: 256,
+                tied: true,
+                dropout: 0.5,
+                label_smoothing: 0.1,
+                units: Units::Word,
+                lowercase: true,
+                vocab_min: 5,
+                max_len: 60,
+                batch: 64,
+                lr: 0.001,
+                weight_decay: 0.01,
+                average: 0.999,
+                warmup: 200,
+                sample_every: 1,
+                epochs: 10.0,
+                length_penalty: 0.7,
                 ..base
             },
             _ => return Err(Error::Usage(format!("--task {task}: give one of {}", super::NAMES.join(", ")))),

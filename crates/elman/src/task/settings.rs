@@ -6,11 +6,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::CellKind;
-use crate::data::HoldOut;
 use crate::data::words::Level;
+use crate::data::{HoldOut, Units};
 use crate::decode::SamplerConfig;
 use crate::error::{Error, Result};
-use crate::layer::Pooling;
+use crate::layer::{AttentionKind, Pooling};
 use crate::optim::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};
 use crate::param::Init;
 use crate::train::{Every, Span, TrainConfig};
@@ -58,10 +58,22 @@ macro_rules! settings {
 
 settings! {
     "Task": {
-        /// What is learnt: language-model, classify, regress, classify-text, classify-sequence, classify-frames.
+        /// What is learnt: language-model, classify, regress, classify-text, classify-sequence, classify-frames, translate, caption.
         task: String = String::from("language-model"),
         /// The data to learn from; without them, data that the program itself contains or makes.
         file: String = String::new(),
+        /// Of pairs of texts: the file to read, a text on each line.
+        source: String = String::new(),
+        /// Of pairs of texts: the file to be written, line by line what the source becomes.
+        target: String = String::new(),
+        /// Of pictures to be described: a matrix of features, a row for each (.npy, .safetensors).
+        features: String = String::new(),
+        /// Of pictures to be described: a table of row, split and caption.
+        captions: String = String::new(),
+        /// The source of pairs to validate on.
+        val_source: String = String::new(),
+        /// The target of pairs to validate on.
+        val_target: String = String::new(),
     }
     "Network": {
         /// Cell of every layer: lstm, lstm-peephole, gru, gru-reset-before, rnn-tanh, rnn-relu.
@@ -78,6 +90,14 @@ settings! {
         dropout: f64 = 0.3,
         /// Read each sequence from its end, too: knows what comes, so it cannot run live.
         bidirectional: bool = false,
+        /// Hidden units of an encoder in each direction; 0 for half of the decoder's.
+        encoder_hidden: usize = 0,
+        /// How a decoder looks at its source: dot, general or additive attention.
+        attention: AttentionKind = AttentionKind::General,
+        /// Probability of dropping a value of the features that a sequence is written from, in training.
+        feature_dropout: f64 = 0.3,
+        /// Layers of a decoder above its attention.
+        upper_layers: usize = 1,
         /// Channels of convolutions (3x3, stride 2) that pictures or frames go through first, such as 16,32,64.
         convs: Sizes = Sizes::default(),
         /// Width of dense layers after these, such as 256,128.
@@ -112,6 +132,10 @@ settings! {
         header: String = String::from("auto"),
         /// Pieces of a text: word or char.
         level: Level = Level::Word,
+        /// What pairs of texts are cut into: subword, word or char.
+        units: Units = Units::Subword,
+        /// Lower-case texts before they are cut, and what is measured.
+        lowercase: bool = false,
         /// Words that are told apart, at most; the others are one unknown word.
         vocab_size: usize = 20_000,
         /// A word rarer than this in training is unknown.
@@ -229,6 +253,18 @@ settings! {
         checkpoint_every: Every = Every::Time(Span::from_secs(60)),
         /// Validations from one sample of text to the next; 0 for none.
         sample_every: u64 = 1,
+    }
+    "Decoding": {
+        /// Hypotheses kept of each sequence that is written; 1 always takes the most likely symbol.
+        beam: usize = 5,
+        /// The same while training, when held-out sources are written for.
+        val_beam: usize = 1,
+        /// Hypotheses are compared by log-probability / length^this.
+        length_penalty: f64 = 1.0,
+        /// Weight of a penalty on what was not looked at.
+        coverage_penalty: f64 = 0.0,
+        /// No run of so many symbols twice in a sequence; 0 allows all.
+        no_repeat_ngram: usize = 0,
     }
     "Samples": {
         /// Symbols of a sample shown while training.

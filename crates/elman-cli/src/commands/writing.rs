@@ -1,0 +1,186 @@
+//! `elman eval` and `elman predict` for models that write: translations and captions.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use elman::Error;
+use elman::data::Matrix;
+use elman::decode::BeamConfig;
+use elman::format::model::Loaded;
+use elman::task::translate::Written;
+use elman::task::{caption, translate};
+use serde_json::json;
+
+use super::Outcome;
+use crate::args::{Eval, Predict, Search};
+use crate::exit_code::{Failure, stdout};
+
+/// The model's way to search, with what was asked for instead.
+fn search(args: &Search, model: &BeamConfig) -> Result<BeamConfig, Failure> {
+    let config = BeamConfig {
+        beam: args.beam.unwrap_or(model.beam),
+        length_penalty: args.length_penalty.unwrap_or(model.length_penalty),
+        coverage_penalty: args.coverage_penalty.unwrap_or(model.coverage_penalty),
+        no_repeat_ngram: args.no_repeat_ngram.unwrap_or(model.no_repeat_ngram),
+        min_length: args.min_length.unwrap_or(model.min_length),
+        ..model.clone()
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+/// Measures a model that writes; nothing where the model is of another task.
+pub(crate) fn eval(args: &Eval, loaded: &Loaded) -> Result<Option<u8>, Failure> {
+    let task = &loaded.document.config()["task"];
+    if task == translate::NAME {
+        return eval_translate(args, loaded).map(Some);
+    }
+    if task == caption::NAME {
+        return eval_caption(args, loaded).map(Some);
+    }
+    Ok(None)
+}
+
+fn eval_translate(args: &Eval, loaded: &Loaded) -> Outcome {
+    let model = translate::Model::from_file(loaded)?;
+    let config = search(&args.search, &model.decoding)?;
+    let pairs = translate::read(&args.source, &args.target, &args.file.to_string_lossy())?;
+    let symbols = translate::PairSymbols::new(&pairs, &model.language)?;
+    let found = super::eval::pool(args.threads)?
+        .install(|| translate::evaluate(&model.network, &model.params, &model.language, &pairs, &symbols, &config))?;
+    if args.json {
+        let line = json!({
+            "bleu": found.bleu, "chrf": found.chrf, "exact": found.exact, "loss_nats": found.loss_nats,
+            "pairs": pairs.len(), "beam": config.beam, "length_penalty": config.length_penalty,
+            "signature": found.signature,
+        });
+        println!("{line}");
+        return Ok(0);
+    }
+    println!("bleu       {:.2}   {}", found.bleu, found.signature);
+    println!("chrf       {:.2}", found.chrf);
+    println!("exact      {:.2} %", 100.0 * found.exact);
+    println!("loss       {:.4} nats per symbol, with teacher forcing", found.loss_nats);
+    println!("pairs      {}, beam {}, length penalty {}", pairs.len(), config.beam, config.length_penalty);
+    Ok(0)
+}
+
+fn eval_caption(args: &Eval, loaded: &Loaded) -> Outcome {
+    let model = caption::Model::from_file(loaded)?;
+    let config = search(&args.search, &model.decoding)?;
+    if args.features.is_empty() || args.captions.is_empty() {
+        return Err(Error::Usage("give --features, a matrix, and --captions, a table".into()).into());
+    }
+    let path = Path::new(&args.features);
+    let features = Matrix::read(path)?;
+    model.fits(&features, path)?;
+    let split = if args.split.is_empty() { "test" } else { &args.split };
+    let described = caption::read(&features, Path::new(&args.captions), split)?;
+    let found = super::eval::pool(args.threads)?.install(|| {
+        caption::evaluate(&model.network, &model.params, &model.language, &features, &described, &config)
+    })?;
+    let [one, two, three, four] = found.bleu;
+    if args.json {
+        let line = json!({
+            "bleu1": one, "bleu2": two, "bleu3": three, "bleu4": four, "loss_nats": found.loss_nats,
+            "rows": described.len(), "length": found.length, "beam": config.beam,
+            "length_penalty": config.length_penalty,
+        });
+        println!("{line}");
+        return Ok(0);
+    }
+    println!("bleu1..4   {one:.2} {two:.2} {three:.2} {four:.2}, tokenised as in the caption papers");
+    println!("loss       {:.4} nats per symbol, with teacher forcing", found.loss_nats);
+    println!("rows       {}, {:.1} symbols written for each", described.len(), found.length);
+    println!("search     beam {}, length penalty {}", config.beam, config.length_penalty);
+    Ok(0)
+}
+
+/// Writes with a model that writes; nothing where the model is of another task.
+pub(crate) fn predict(args: &Predict, loaded: &Loaded) -> Result<Option<u8>, Failure> {
+    let task = &loaded.document.config()["task"];
+    if task == translate::NAME {
+        return predict_translate(args, loaded).map(Some);
+    }
+    if task == caption::NAME {
+        return predict_caption(args, loaded).map(Some);
+    }
+    Ok(None)
+}
+
+fn line(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    stdout(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// The hypotheses for one input in the form that was asked for.
+fn show(args: &Predict, input: &str, found: &[Written]) -> Result<(), Failure> {
+    if args.json {
+        let all = found
+            .iter()
+            .map(|w| json!({"text": w.text, "log_prob": w.hypothesis.log_prob, "score": w.hypothesis.score}));
+        let best = found.first().map(|w| w.text.as_str());
+        return line(&json!({"input": input, "text": best, "nbest": all.collect::<Vec<_>>()}).to_string());
+    }
+    for written in found {
+        let text = &written.text;
+        match args.scores {
+            true => line(&format!("{:.4}\t{:.4}\t{text}", written.hypothesis.score, written.hypothesis.log_prob))?,
+            false => line(text)?,
+        }
+    }
+    Ok(())
+}
+
+fn predict_translate(args: &Predict, loaded: &Loaded) -> Outcome {
+    let model = translate::Model::from_file(loaded)?;
+    let mut config = search(&args.search, &model.decoding)?;
+    config.nbest = args.nbest;
+    config.validate()?;
+    let writer = model.writer();
+    let answer = |text: &str, place: &str| -> Result<(), Failure> {
+        if text.trim().is_empty() {
+            return Err(Error::Usage(format!("{place}: the text is empty")).into());
+        }
+        show(args, text, &writer.write(&[text], &config)?[0])
+    };
+    if !args.inputs.is_empty() && args.inputs != ["-"] {
+        let mut texts = args.inputs.iter().enumerate();
+        texts.try_for_each(|(i, text)| answer(text, &format!("text {}", i + 1)))?;
+        return Ok(0);
+    }
+    if io::stdin().is_terminal() {
+        eprintln!("type a text and press Enter; Ctrl-D ends");
+    }
+    for (i, bytes) in io::stdin().lock().split(b'\n').enumerate() {
+        let bytes = bytes.map_err(|e| Failure::Stream("read from", e))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| Error::Data {
+            path: "standard input".into(),
+            reason: format!("line {}: it is not UTF-8 text", i + 1),
+        })?;
+        answer(text.trim_end_matches('\r'), &format!("line {}", i + 1))?;
+    }
+    Ok(0)
+}
+
+fn predict_caption(args: &Predict, loaded: &Loaded) -> Outcome {
+    let model = caption::Model::from_file(loaded)?;
+    let mut config = search(&args.search, &model.decoding)?;
+    config.nbest = args.nbest;
+    config.validate()?;
+    if args.inputs.is_empty() {
+        return Err(
+            Error::Usage("name the matrix of features (.npy, .safetensors), a row for each picture".into()).into()
+        );
+    }
+    for input in &args.inputs {
+        let path = Path::new(input);
+        let features = Matrix::read(path)?;
+        model.fits(&features, path)?;
+        let rows: Vec<&[f32]> = (0..features.rows()).map(|row| features.row(row)).collect();
+        for (row, found) in model.write(&rows, &config)?.iter().enumerate() {
+            show(args, &format!("{input}:{row}"), found)?;
+        }
+    }
+    Ok(0)
+}

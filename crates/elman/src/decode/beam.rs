@@ -1,0 +1,581 @@
+//! Beam search: the likely sequences under a model that gives log-probabilities one step at a time.
+//!
+//! Knows no network: a [`StepModel`] takes rows of its own last step and a token for each. A beam of 1 is greedy search.
+//! Many sequences are searched side by side; none looks at its neighbours, so that each comes out as it would alone.
+//!
+//! At every step the `2 beam` best extensions of a sequence's hypotheses are looked at. Those among the first `beam` that
+//! end are done; the best that do not end live on. A sequence is finished when `beam` hypotheses are done and none that
+//! lives has a better score so far: with few symbols bad ends are soon among the first, and must not end the search.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What a search asks of a model.
+pub trait StepModel {
+    /// `V`, the symbols there are.
+    fn vocab(&self) -> usize;
+
+    /// Feeds `tokens[i]` to a copy of the state of row `from[i]` of the step before (before the first step: of sequence
+    /// `from[i]`) and writes the log-probabilities of what follows, `[rows, V]`. Rows of a sequence stand together, the
+    /// sequences in their order.
+    fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>);
+
+    /// How much a row of the last step looked at each place of its source; nothing where the model has no attention.
+    fn attention(&self, row: usize) -> &[f32] {
+        let _ = row;
+        &[]
+    }
+}
+
+/// How to search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BeamConfig {
+    /// Hypotheses kept of each sequence; 1 is greedy search.
+    pub beam: usize,
+    /// Hypotheses are compared by log-probability / length^this; 0 compares the log-probabilities.
+    pub length_penalty: f64,
+    /// Weight of `sum_s ln(min(1, attention to s))` (Wu et al. 2016), which punishes what was not looked at.
+    pub coverage_penalty: f64,
+    /// Hypotheses returned of each sequence, at most `beam`.
+    pub nbest: usize,
+    /// No run of this many symbols twice in a sequence; 0 allows all.
+    pub no_repeat_ngram: usize,
+    /// Symbols a sequence has at least.
+    pub min_length: usize,
+    /// Whether each symbol's attention is kept, to be drawn.
+    pub keep_attention: bool,
+}
+
+impl Default for BeamConfig {
+    fn default() -> Self {
+        BeamConfig {
+            beam: 5,
+            length_penalty: 1.0,
+            coverage_penalty: 0.0,
+            nbest: 1,
+            no_repeat_ngram: 0,
+            min_length: 0,
+            keep_attention: false,
+        }
+    }
+}
+
+impl BeamConfig {
+    /// Greedy search: always the most likely symbol.
+    pub fn greedy() -> Self {
+        BeamConfig { beam: 1, ..Self::default() }
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// The first that cannot be, with what could.
+    pub fn validate(&self) -> Result<()> {
+        let problem = if self.beam == 0 || self.beam > MAX_BEAM {
+            format!("--beam {}: give a number from 1 (greedy search) to {MAX_BEAM}", self.beam)
+        } else if self.nbest == 0 || self.nbest > self.beam {
+            format!("--nbest {}: give a number from 1 to the beam's width, {}", self.nbest, self.beam)
+        } else if !self.length_penalty.is_finite() || self.length_penalty < 0.0 {
+            format!("--length-penalty {}: give a number from 0 (none) upwards; 1 is usual", self.length_penalty)
+        } else if !self.coverage_penalty.is_finite() || self.coverage_penalty < 0.0 {
+            format!("--coverage-penalty {}: give a number from 0 (none) upwards; 0.2 is usual", self.coverage_penalty)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Usage(problem))
+    }
+}
+
+/// Widest beam: each hypothesis holds a state.
+const MAX_BEAM: usize = 1024;
+/// What a place never looked at counts as in the coverage.
+const NEVER_SEEN: f64 = 1e-4;
+
+/// The symbols that are no content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbols {
+    /// Fed before the first symbol.
+    pub begin: u32,
+    /// Ends a sequence.
+    pub end: u32,
+    /// Never chosen, such as padding.
+    pub banned: Vec<u32>,
+}
+
+/// One sequence to be found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Symbols it begins with.
+    pub prefix: Vec<u32>,
+    /// Symbols it has at most, the end not counted.
+    pub max_length: usize,
+}
+
+/// One found sequence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hypothesis {
+    /// Its symbols, without begin and end.
+    pub tokens: Vec<u32>,
+    /// Its log-probability in nats, the end included.
+    pub log_prob: f64,
+    /// What hypotheses are compared by: see [`BeamConfig`].
+    pub score: f64,
+    /// Attention of each symbol and of the end over the source, if it was to be kept.
+    pub attention: Vec<Vec<f32>>,
+}
+
+/// A hypothesis that has not ended.
+#[derive(Clone, Default)]
+struct Live {
+    tokens: Vec<u32>,
+    log_prob: f64,
+    /// The row of the last step it comes from.
+    row: usize,
+    coverage: Vec<f32>,
+    attention: Vec<Vec<f32>>,
+}
+
+/// The search for one sequence.
+struct Search {
+    live: Vec<Live>,
+    done: Vec<Hypothesis>,
+}
+
+/// A way to go on.
+#[derive(Clone, Copy)]
+struct Candidate {
+    log_prob: f64,
+    parent: usize,
+    token: u32,
+}
+
+impl Candidate {
+    /// Likely ones first; of equals the one of the better parent, then the lower token.
+    fn order(&self, other: &Self) -> Ordering {
+        let by_place = (self.parent, self.token).cmp(&(other.parent, other.token));
+        other.log_prob.total_cmp(&self.log_prob).then(by_place)
+    }
+}
+
+/// The best sequences for each query, the best first, at least one and at most [`BeamConfig::nbest`].
+///
+/// # Errors
+/// If a setting cannot be, a prefix is longer than its sequence may be or holds unknown symbols, or the model's outputs
+/// are no numbers.
+pub fn beam_search<M: StepModel + ?Sized>(
+    model: &mut M,
+    queries: &[Query],
+    symbols: &Symbols,
+    config: &BeamConfig,
+) -> Result<Vec<Vec<Hypothesis>>> {
+    config.validate()?;
+    let vocab = model.vocab();
+    for query in queries {
+        if query.prefix.len() > query.max_length || config.min_length > query.max_length {
+            return Err(Error::Usage(format!(
+                "a sequence of at most {} symbols cannot begin with {} given ones and have at least {}; give a higher \
+                 maximum length",
+                query.max_length,
+                query.prefix.len(),
+                config.min_length
+            )));
+        }
+        if query.prefix.iter().any(|&token| token as usize >= vocab || token == symbols.end) {
+            return Err(Error::Usage("a forced prefix holds a symbol that cannot stand there".into()));
+        }
+    }
+    let start = |row| Search { live: vec![Live { row, ..Live::default() }], done: Vec::new() };
+    let mut searches: Vec<Search> = (0..queries.len()).map(start).collect();
+    let (mut from, mut tokens, mut log_probs) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        from.clear();
+        tokens.clear();
+        for live in searches.iter().flat_map(|search| &search.live) {
+            from.push(live.row);
+            tokens.push(live.tokens.last().copied().unwrap_or(symbols.begin));
+        }
+        if from.is_empty() {
+            break;
+        }
+        model.step(&from, &tokens, &mut log_probs);
+        if log_probs.len() != from.len() * vocab || log_probs.iter().any(|x| x.is_nan()) {
+            return Err(Error::Usage("the model's outputs are not numbers; was its training diverging?".into()));
+        }
+        let mut row = 0;
+        for (search, query) in searches.iter_mut().zip(queries) {
+            for live in &mut search.live {
+                live.row = row;
+                live.look(model.attention(row), config);
+                row += 1;
+            }
+            search.advance(&log_probs, vocab, query, symbols, config);
+        }
+    }
+    searches.iter_mut().for_each(|search| search.done.truncate(config.nbest));
+    Ok(searches.into_iter().map(|search| search.done).collect())
+}
+
+impl Live {
+    /// Takes note of where the model looked.
+    fn look(&mut self, attention: &[f32], config: &BeamConfig) {
+        if config.coverage_penalty > 0.0 {
+            self.coverage.resize(attention.len(), 0.0);
+            self.coverage.iter_mut().zip(attention).for_each(|(sum, a)| *sum += a);
+        }
+        if config.keep_attention {
+            self.attention.push(attention.to_vec());
+        }
+    }
+
+    /// What it is when it ends here, `symbols` long.
+    fn end(&self, log_prob: f64, symbols: usize, config: &BeamConfig) -> Hypothesis {
+        let score = self.score(log_prob, symbols, config);
+        Hypothesis { tokens: self.tokens.clone(), log_prob, score, attention: self.attention.clone() }
+    }
+
+    /// What hypotheses are compared by, for this log-probability and length.
+    fn score(&self, log_prob: f64, symbols: usize, config: &BeamConfig) -> f64 {
+        let covered = |&sum: &f32| f64::from(sum).clamp(NEVER_SEEN, 1.0).ln();
+        let coverage: f64 = self.coverage.iter().map(covered).sum();
+        log_prob / (symbols.max(1) as f64).powf(config.length_penalty) + config.coverage_penalty * coverage
+    }
+
+    /// Whether `token` would complete a run of `n` symbols that was there before.
+    fn repeats(&self, token: u32, n: usize) -> bool {
+        let Some(start) = (self.tokens.len() + 1).checked_sub(n) else { return false };
+        n > 0 && self.tokens.windows(n).any(|run| run[n - 1] == token && run[..n - 1] == self.tokens[start..])
+    }
+}
+
+impl Search {
+    /// One step of one sequence from the log-probabilities of all rows.
+    fn advance(&mut self, log_probs: &[f32], vocab: usize, query: &Query, symbols: &Symbols, config: &BeamConfig) {
+        if self.live.is_empty() {
+            return;
+        }
+        let wanted = 2 * config.beam;
+        let mut candidates = Vec::new();
+        for (parent, live) in self.live.iter().enumerate() {
+            let row = &log_probs[live.row * vocab..(live.row + 1) * vocab];
+            let at = |token: u32| Candidate { log_prob: live.log_prob + f64::from(row[token as usize]), parent, token };
+            let position = live.tokens.len();
+            if let Some(&token) = query.prefix.get(position) {
+                candidates.push(at(token));
+                continue;
+            }
+            if position == query.max_length {
+                candidates.push(at(symbols.end));
+                continue;
+            }
+            let allowed = |token: u32| {
+                let too_soon = token == symbols.end && position < config.min_length;
+                !too_soon && !symbols.banned.contains(&token) && !live.repeats(token, config.no_repeat_ngram)
+            };
+            best_of_row(row, wanted, allowed, |token| candidates.push(at(token)));
+        }
+        candidates.retain(|c| c.log_prob > f64::NEG_INFINITY);
+        candidates.sort_by(Candidate::order);
+        let mut next = Vec::with_capacity(config.beam);
+        for (rank, c) in candidates.iter().enumerate() {
+            let parent = &self.live[c.parent];
+            if c.token == symbols.end {
+                if rank < config.beam {
+                    self.done.push(parent.end(c.log_prob, parent.tokens.len() + 1, config));
+                }
+            } else if next.len() < config.beam {
+                let mut live = parent.clone();
+                live.tokens.push(c.token);
+                live.log_prob = c.log_prob;
+                next.push(live);
+            }
+        }
+        if next.is_empty() && self.done.is_empty() {
+            // Everything is impossible or forbidden: what there is, is the answer.
+            let best = &self.live[0];
+            self.done.push(best.end(best.log_prob, best.tokens.len(), config));
+        }
+        self.done.sort_by(|a, b| b.score.total_cmp(&a.score));
+        self.done.truncate(config.beam);
+        let worst = self.done.get(config.beam - 1).map_or(f64::NEG_INFINITY, |done| done.score);
+        let hope = next.iter().map(|live| live.score(live.log_prob, live.tokens.len(), config));
+        let best = hope.fold(f64::NEG_INFINITY, f64::max);
+        self.live = if worst >= best { Vec::new() } else { next };
+    }
+}
+
+/// Calls `take` for the `wanted` best allowed tokens of a row, the best first; of equals the lower token.
+fn best_of_row(row: &[f32], wanted: usize, allowed: impl Fn(u32) -> bool, mut take: impl FnMut(u32)) {
+    let mut best: Vec<(f32, u32)> = Vec::with_capacity(wanted + 1);
+    let mut least = f32::NEG_INFINITY;
+    for (&x, token) in row.iter().zip(0..) {
+        if (best.len() < wanted || x > least) && allowed(token) {
+            let at = best.partition_point(|b| b.0 >= x);
+            best.insert(at, (x, token));
+            best.truncate(wanted);
+            if best.len() == wanted {
+                least = best[wanted - 1].0;
+            }
+        }
+    }
+    best.into_iter().for_each(|(_, token)| take(token));
+}
+
+/// Several models that vote: the mean of their probabilities. Attention is the first one's.
+pub struct Ensemble<M> {
+    models: Vec<M>,
+    one: Vec<f32>,
+}
+
+impl<M: StepModel> Ensemble<M> {
+    /// Joins models of one vocabulary.
+    ///
+    /// # Errors
+    /// If there is none, or their vocabularies differ in size.
+    pub fn new(models: Vec<M>) -> Result<Self> {
+        let sizes: Vec<usize> = models.iter().map(StepModel::vocab).collect();
+        if sizes.is_empty() || sizes.iter().any(|&size| size != sizes[0]) {
+            let message = format!("models of an ensemble need one vocabulary; theirs have {sizes:?} symbols");
+            return Err(Error::Usage(message));
+        }
+        Ok(Ensemble { models, one: Vec::new() })
+    }
+}
+
+impl<M: StepModel> StepModel for Ensemble<M> {
+    fn vocab(&self) -> usize {
+        self.models[0].vocab()
+    }
+
+    fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>) {
+        let count = self.models.len();
+        for (i, model) in self.models.iter_mut().enumerate() {
+            if i == 0 {
+                model.step(from, tokens, log_probs);
+                if count > 1 {
+                    log_probs.iter_mut().for_each(|x| *x = x.exp());
+                }
+            } else {
+                model.step(from, tokens, &mut self.one);
+                log_probs.iter_mut().zip(&self.one).for_each(|(sum, x)| *sum += x.exp());
+            }
+        }
+        if count > 1 {
+            log_probs.iter_mut().for_each(|x| *x = (*x / count as f32).ln());
+        }
+    }
+
+    fn attention(&self, row: usize) -> &[f32] {
+        self.models[0].attention(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    const VOCAB: usize = 4;
+    const SYMBOLS: Symbols = Symbols { begin: 0, end: 1, banned: Vec::new() };
+
+    /// The probabilities depend on the sequence and on all that was fed: every history has its own.
+    #[derive(Clone, Default)]
+    struct Toy {
+        seed: u64,
+        rows: Vec<(u64, Vec<u32>)>,
+        attention: Vec<[f32; 2]>,
+    }
+
+    impl Toy {
+        fn log_probs(&self, sequence: u64, history: &[u32]) -> Vec<f32> {
+            let code = history.iter().fold(sequence + 1, |code, &token| code * 7 + u64::from(token) + 1);
+            let mut rng = Rng::new(self.seed ^ (code << 8), "toy");
+            let weights: Vec<f64> = (0..VOCAB).map(|_| (2.0 * rng.normal()).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            weights.iter().map(|w| (w / total).ln() as f32).collect()
+        }
+
+        fn log_prob(&self, sequence: u64, tokens: &[u32]) -> f64 {
+            let fed = [&[SYMBOLS.begin], tokens].concat();
+            let wanted = [tokens, &[SYMBOLS.end]].concat();
+            (0..fed.len()).map(|t| f64::from(self.log_probs(sequence, &fed[..=t])[wanted[t] as usize])).sum()
+        }
+    }
+
+    impl StepModel for Toy {
+        fn vocab(&self) -> usize {
+            VOCAB
+        }
+
+        fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>) {
+            let row = |(&from, &token): (&usize, &u32)| {
+                let (sequence, mut history) = self.rows[from].clone();
+                history.push(token);
+                (sequence, history)
+            };
+            let rows: Vec<(u64, Vec<u32>)> = from.iter().zip(tokens).map(row).collect();
+            assert!(rows.is_sorted_by_key(|row| row.0), "rows of a sequence stand together");
+            log_probs.clear();
+            rows.iter().for_each(|row| log_probs.extend(self.log_probs(row.0, &row.1)));
+            let look = |row: &(u64, Vec<u32>)| if row.1.last() == Some(&2) { [0.9, 0.1] } else { [0.2, 0.8] };
+            self.attention = rows.iter().map(look).collect();
+            self.rows = rows;
+        }
+
+        fn attention(&self, row: usize) -> &[f32] {
+            &self.attention[row]
+        }
+    }
+
+    fn toy(seed: u64, sequences: std::ops::Range<u64>) -> Toy {
+        Toy { seed, rows: sequences.map(|s| (s, Vec::new())).collect(), attention: Vec::new() }
+    }
+
+    fn search(model: &mut Toy, max_length: usize, config: &BeamConfig) -> Vec<Vec<Hypothesis>> {
+        let queries = vec![Query { prefix: Vec::new(), max_length }; model.rows.len()];
+        beam_search(model, &queries, &SYMBOLS, config).unwrap()
+    }
+
+    /// Every sequence of at most `max_length` symbols other than the end.
+    fn all(max_length: usize) -> Vec<Vec<u32>> {
+        let mut sequences = vec![Vec::new()];
+        let mut last = sequences.clone();
+        for _ in 0..max_length {
+            let longer = |s: &Vec<u32>| [0, 2, 3].map(|token| [&s[..], &[token]].concat());
+            last = last.iter().flat_map(longer).collect();
+            sequences.extend(last.clone());
+        }
+        sequences
+    }
+
+    #[test]
+    fn a_beam_of_one_is_greedy() {
+        for seed in 0..50 {
+            let found = search(&mut toy(seed, 0..1), 6, &BeamConfig::greedy()).remove(0).remove(0);
+            let (model, mut tokens, mut log_prob) = (toy(seed, 0..1), Vec::new(), 0.0);
+            loop {
+                let row = model.log_probs(0, &[&[SYMBOLS.begin], &tokens[..]].concat());
+                let best = (0..VOCAB).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+                let best = if tokens.len() == 6 { 1 } else { best };
+                log_prob += f64::from(row[best]);
+                if best == 1 {
+                    break;
+                }
+                tokens.push(best as u32);
+            }
+            assert_eq!((found.tokens, found.log_prob), (tokens, log_prob), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_beam_as_wide_as_all_sequences_finds_the_best_and_narrower_ones_nothing_better() {
+        for seed in 0..30 {
+            for length_penalty in [0.0, 1.0] {
+                let (model, max_length) = (toy(seed, 0..1), 4);
+                let score = |s: &Vec<u32>| model.log_prob(0, s) / ((s.len() + 1) as f64).powf(length_penalty);
+                let best = all(max_length).iter().map(score).fold(f64::NEG_INFINITY, f64::max);
+                let mut found = Vec::new();
+                for beam in [1, 2, 4, 200] {
+                    let config = BeamConfig { beam, length_penalty, ..BeamConfig::default() };
+                    let top = search(&mut toy(seed, 0..1), max_length, &config).remove(0).remove(0);
+                    assert!((top.log_prob - model.log_prob(0, &top.tokens)).abs() < 1e-9);
+                    assert!((top.score - score(&top.tokens)).abs() < 1e-9);
+                    assert!(top.score <= best + 1e-9);
+                    found.push(top.score);
+                }
+                assert!((found[3] - best).abs() < 1e-9, "seed {seed}: {found:?} {best}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_exhaustive_beam_gives_every_sequence_once_in_order() {
+        let config = BeamConfig { beam: 200, nbest: 200, length_penalty: 0.0, ..BeamConfig::default() };
+        let found = search(&mut toy(5, 0..1), 3, &config).remove(0);
+        assert_eq!(found.len(), all(3).len());
+        assert!(found.is_sorted_by(|a, b| a.score >= b.score));
+        let mut tokens: Vec<_> = found.into_iter().map(|h| h.tokens).collect();
+        tokens.sort();
+        tokens.dedup();
+        assert_eq!(tokens.len(), all(3).len());
+    }
+
+    #[test]
+    fn batched_equals_one_by_one() {
+        for beam in [1, 3] {
+            let config = BeamConfig { beam, nbest: beam, coverage_penalty: 0.3, ..BeamConfig::default() };
+            let together = search(&mut toy(9, 0..8), 7, &config);
+            let alone = (0..8).flat_map(|i| search(&mut toy(9, i..i + 1), 7, &config));
+            assert_eq!(together, alone.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn lengths_prefixes_bans_and_repeats_are_obeyed() {
+        for seed in 0..30 {
+            let config = BeamConfig { beam: 3, nbest: 3, min_length: 4, no_repeat_ngram: 2, ..BeamConfig::default() };
+            let symbols = Symbols { banned: vec![0], ..SYMBOLS };
+            let queries = [Query { prefix: vec![3, 2], max_length: 5 }];
+            for found in beam_search(&mut toy(seed, 0..1), &queries, &symbols, &config).unwrap().remove(0) {
+                let tokens = found.tokens;
+                assert!(tokens.starts_with(&[3, 2]) && !tokens.contains(&0), "{tokens:?}");
+                let mut pairs: Vec<&[u32]> = tokens.windows(2).collect();
+                pairs.sort();
+                pairs.dedup();
+                assert_eq!(pairs.len(), tokens.len() - 1, "{tokens:?}");
+                // Two symbols have four pairs: 3 2 2 3 3 is the longest without a repeat.
+                assert!((4..=5).contains(&tokens.len()), "{tokens:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn coverage_prefers_what_looked_everywhere_and_attention_is_kept() {
+        let config = BeamConfig {
+            beam: 200,
+            length_penalty: 0.0,
+            coverage_penalty: 50.0,
+            keep_attention: true,
+            ..BeamConfig::default()
+        };
+        let found = search(&mut toy(2, 0..1), 4, &config).remove(0).remove(0);
+        assert_eq!(found.attention.len(), found.tokens.len() + 1);
+        let seen: f32 = found.attention.iter().map(|a| a[0]).sum();
+        assert!(seen >= 0.999, "{found:?}");
+    }
+
+    #[test]
+    fn an_ensemble_of_twins_is_the_model_and_of_strangers_their_mean() {
+        let queries = vec![Query { prefix: Vec::new(), max_length: 5 }; 2];
+        let mut twins = Ensemble::new(vec![toy(3, 0..2), toy(3, 0..2)]).unwrap();
+        let together = beam_search(&mut twins, &queries, &SYMBOLS, &BeamConfig::default()).unwrap();
+        let alone = search(&mut toy(3, 0..2), 5, &BeamConfig::default());
+        assert_eq!(together[1][0].tokens, alone[1][0].tokens);
+        let mut strangers = Ensemble::new(vec![toy(3, 0..1), toy(4, 0..1)]).unwrap();
+        let mut got = Vec::new();
+        strangers.step(&[0], &[0], &mut got);
+        let (a, b) = (toy(3, 0..1).log_probs(0, &[0]), toy(4, 0..1).log_probs(0, &[0]));
+        assert!((got[2] - ((a[2].exp() + b[2].exp()) / 2.0).ln()).abs() < 1e-6);
+        assert!(Ensemble::<Toy>::new(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_refused() {
+        let config = BeamConfig::default();
+        for bad in [
+            BeamConfig { beam: 0, ..config.clone() },
+            BeamConfig { nbest: 6, ..config.clone() },
+            BeamConfig { length_penalty: f64::NAN, ..config.clone() },
+            BeamConfig { coverage_penalty: -1.0, ..config.clone() },
+        ] {
+            assert!(bad.validate().is_err(), "{bad:?}");
+        }
+        let queries = [Query { prefix: vec![2, 2], max_length: 1 }];
+        assert!(beam_search(&mut toy(1, 0..1), &queries, &SYMBOLS, &config).is_err());
+        let queries = [Query { prefix: vec![99], max_length: 3 }];
+        assert!(beam_search(&mut toy(1, 0..1), &queries, &SYMBOLS, &config).is_err());
+    }
+}

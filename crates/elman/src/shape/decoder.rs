@@ -1,0 +1,665 @@
+//! The decoder that translation and captions share: a recurrent network that writes a sequence from a summary of its
+//! source, and with attention looks at the source's parts.
+//!
+//! ```text
+//! h0 = tanh(W s + b)                       from the summary s, a state for every layer
+//! x_t = embedding(y_{t-1}) [+ feature]     h_t = lower stack (x_t)
+//! c_t = attention(h_t, memory)             g_t = upper stack ([h_t, c_t]), or h_t where there is none
+//! r_t = tanh(W_r [g_t, c_t, x_t] + b_r)    logits = W_o r_t + b_o, W_o tied to the embedding or its own
+//! ```
+//! What attention finds does not go back into the layer that asks (no input feeding, Luong et al. 2015), so that in
+//! training every part runs over all steps at once; the upper stack, above the attention as in Wu et al. 2016, carries it
+//! from step to step.
+
+use elman_kernels::{Scalar, Scratch, activation, rows, softmax};
+use serde::{Deserialize, Serialize};
+
+use crate::cell::{CellKind, Input, Order, Source, Steps};
+use crate::decode::StepModel;
+use crate::error::{Error, Result};
+use crate::layer::{
+    Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Dropout, Grouping, Linear,
+    LinearPrepared, Memory, Stack, StackConfig, StackPrepared, StackState, StackTape,
+};
+use crate::param::{Grads, Init, Layout, Params, Slot};
+use crate::rng::Rng;
+
+/// Sizes of a decoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecoderConfig {
+    /// The cell of every layer.
+    pub cell: CellKind,
+    /// `V`, symbols it reads and writes.
+    pub vocab: usize,
+    /// `E`, width of the embedding and of what the output layer reads.
+    pub embedding: usize,
+    /// `H`, of each layer.
+    pub hidden: usize,
+    /// Layers below the attention.
+    pub layers: usize,
+    /// Layers above the attention; 0 for none.
+    pub upper_layers: usize,
+    /// How the source is looked at, if it is.
+    pub attention: Option<AttentionKind>,
+    /// `A`, hidden units of additive attention.
+    pub attention_hidden: usize,
+    /// Whether the output layer uses the embedding's matrix.
+    pub tied: bool,
+    /// Probability of dropping a value of the input, between layers and before the output, in training.
+    pub dropout: f64,
+    /// Whether input and output dropout is the same at all steps of a sequence.
+    pub locked_dropout: bool,
+    /// Share of the target distribution that is spread over all symbols.
+    pub label_smoothing: f64,
+}
+
+/// The target side of a block: sequences to be written, longest first.
+#[derive(Clone, Debug)]
+pub struct TargetSequences {
+    /// Which rows belong to which step.
+    pub steps: Steps,
+    /// What is fed: the begin symbol and the sequence `[N]`.
+    pub inputs: Vec<u32>,
+    /// What is to be written: the sequence and the end symbol `[N]`.
+    pub targets: Vec<u32>,
+    /// The rows of each sequence.
+    pub groups: Grouping,
+    /// `sorted[i]` is the caller's number of the `i`-th longest sequence.
+    pub sorted: Vec<usize>,
+}
+
+impl TargetSequences {
+    /// Packs sequences of any lengths, in any order.
+    pub fn new<S: AsRef<[u32]>>(sequences: &[S], begin: u32, end: u32) -> Self {
+        let lengths: Vec<usize> = sequences.iter().map(|s| s.as_ref().len() + 1).collect();
+        let Order { steps, sorted } = Order::new(&lengths);
+        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        for t in 0..steps.len() {
+            for sequence in sorted[..steps.active(t)].iter().map(|&i| sequences[i].as_ref()) {
+                inputs.push(if t == 0 { begin } else { sequence[t - 1] });
+                targets.push(sequence.get(t).copied().unwrap_or(end));
+            }
+        }
+        let groups = Grouping::new(&steps, &(0..sequences.len()).collect::<Vec<_>>());
+        TargetSequences { steps, inputs, targets, groups, sorted }
+    }
+}
+
+/// A decoder: places and sizes.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    config: DecoderConfig,
+    embedding: Slot,
+    /// Whether the embedding is another part's.
+    shared: bool,
+    bridge: Linear,
+    lower: Stack,
+    attention: Option<Attention>,
+    upper: Option<Stack>,
+    readout: Linear,
+    output: Linear,
+    /// `M`, width of a memory row; 0 without attention.
+    memory: usize,
+}
+
+/// The weights as the kernels want them.
+#[derive(Clone, Default)]
+pub struct DecoderPrepared<F> {
+    /// `[V, E]`, scaled.
+    embedding: Vec<F>,
+    bridge: LinearPrepared<F>,
+    lower: StackPrepared<F>,
+    attention: AttentionPrepared<F>,
+    upper: StackPrepared<F>,
+    readout: LinearPrepared<F>,
+    output: LinearPrepared<F>,
+}
+
+/// The state of a decoder between two steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct DecoderState<F> {
+    lower: StackState<F>,
+    upper: StackState<F>,
+}
+
+/// Working memory of one block.
+#[derive(Clone, Default)]
+pub struct DecoderTape<F> {
+    state: DecoderState<F>,
+    bridged: Vec<F>,
+    x: Vec<F>,
+    x_mask: Dropout<F>,
+    lower: StackTape<F>,
+    queries: Vec<F>,
+    attention: AttentionTape<F>,
+    joined: Vec<F>,
+    upper: StackTape<F>,
+    read: Vec<F>,
+    r: Vec<F>,
+    r_dropped: Vec<F>,
+    r_mask: Dropout<F>,
+    dropped: bool,
+    logits: Vec<F>,
+    dr: Vec<F>,
+    dread: Vec<F>,
+    dh: Vec<F>,
+    djoined: Vec<F>,
+    dcontext: Vec<F>,
+    dqueries: Vec<F>,
+    dx: Vec<F>,
+    dstate: DecoderState<F>,
+    dbridged: Vec<F>,
+    scratch: Scratch<F>,
+}
+
+impl<F> DecoderTape<F> {
+    /// The logits `[N, V]` of the last forward pass.
+    pub fn logits(&self) -> &[F] {
+        &self.logits
+    }
+}
+
+/// What a decoder reads.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a, F> {
+    pub(super) steps: &'a Steps,
+    /// `[N]`.
+    pub(super) tokens: &'a [u32],
+    /// The rows of each sequence.
+    pub(super) groups: &'a Grouping,
+    /// What is attended to, a group of rows for each sequence; without attention nobody looks.
+    pub(super) memory: &'a Memory<F>,
+    /// Added to the input of every step of a sequence `[B, E]`; empty for nothing.
+    pub(super) feature: &'a [F],
+}
+
+/// Where the gradients of what was read go.
+pub(super) struct ReadingGrad<'a, F> {
+    /// Written `[B, S]`.
+    pub(super) dsummary: &'a mut [F],
+    /// Added to `[R, M]`.
+    pub(super) dmemory: &'a mut [F],
+    /// Added to `[B, E]`; empty where there is no feature.
+    pub(super) dfeature: &'a mut [F],
+}
+
+impl<F: Scalar> DecoderState<F> {
+    /// Each part `[B, H]`, in the order of the bridge's outputs.
+    fn parts(&mut self) -> impl Iterator<Item = &mut Vec<F>> {
+        self.lower.cells.iter_mut().chain(&mut self.upper.cells).flat_map(|cell| [&mut cell.h, &mut cell.c])
+    }
+
+    /// Becomes copies of the rows `from` of another state.
+    fn select(&mut self, other: &mut Self, from: &[usize], batch: usize) {
+        for (to, part) in self.parts().zip(other.parts()) {
+            let width = part.len() / batch.max(1);
+            to.clear();
+            from.iter().for_each(|&row| to.extend_from_slice(&part[row * width..(row + 1) * width]));
+        }
+    }
+
+    /// Rows `[B, all parts]` to the parts.
+    fn split(&mut self, rows: &[F], batch: usize) {
+        let (all, mut at) = (rows.len() / batch.max(1), 0);
+        for part in self.parts() {
+            let width = part.len() / batch.max(1);
+            for b in 0..batch {
+                part[b * width..(b + 1) * width].copy_from_slice(&rows[b * all + at..b * all + at + width]);
+            }
+            at += width;
+        }
+    }
+
+    /// The inverse of [`Self::split`].
+    fn join(&mut self, rows: &mut [F], batch: usize) {
+        let (all, mut at) = (rows.len() / batch.max(1), 0);
+        for part in self.parts() {
+            let width = part.len() / batch.max(1);
+            for b in 0..batch {
+                rows[b * all + at..b * all + at + width].copy_from_slice(&part[b * width..(b + 1) * width]);
+            }
+            at += width;
+        }
+    }
+}
+
+/// Applies dropout if it is on: one mask for each step, or one for each sequence.
+pub(super) fn drop<F: Scalar>(
+    mask: &mut Dropout<F>,
+    p: f64,
+    locked: bool,
+    rng: Option<&mut Rng>,
+    steps: &Steps,
+    x: &mut [F],
+) -> bool {
+    match rng.filter(|_| p > 0.0) {
+        Some(rng) if locked => mask.forward_locked(p, rng, steps, x),
+        Some(rng) => mask.forward(p, rng, x),
+        None => return false,
+    }
+    true
+}
+
+/// `dx *= 1 - y^2`, the gradient through `y = tanh(x)`.
+pub(super) fn tanh_backward<F: Scalar>(y: &[F], dx: &mut [F]) {
+    dx.iter_mut().zip(y).for_each(|(dx, &y)| *dx *= F::ONE - y * y);
+}
+
+/// Sets the length and fills with zeros, in the memory it has.
+pub(super) fn zeros<F: Scalar>(x: &mut Vec<F>, len: usize) {
+    x.clear();
+    x.resize(len, F::ZERO);
+}
+
+/// Copies rows of `width` values, `from_stride` and `to_stride` apart.
+fn copy_columns<F: Copy>(from: &[F], from_stride: usize, to: &mut [F], to_stride: usize, width: usize, n: usize) {
+    for r in 0..n {
+        to[r * to_stride..r * to_stride + width].copy_from_slice(&from[r * from_stride..r * from_stride + width]);
+    }
+}
+
+/// What an embedding's values are multiplied by: a matrix that is also the output's is drawn small, `1 / sqrt(E)`, and is
+/// scaled to unit variance where it is read (Vaswani et al. 2017).
+pub(super) fn embedding_scale<F: Scalar>(tied: bool, width: usize) -> F {
+    if tied { F::from_f64((width as f64).sqrt()) } else { F::ONE }
+}
+
+/// Draws an embedding `[V, E]`.
+pub(super) fn init_embedding<F: Scalar>(
+    slot: Slot,
+    width: usize,
+    tied: bool,
+    init: Init,
+    params: &mut Params<F>,
+    rng: &mut Rng,
+) {
+    let deviation = if tied { 1.0 / (width as f64).sqrt() } else { 1.0 };
+    let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(deviation) };
+    init.fill(slot.of_mut(params), width, false, rng);
+}
+
+impl Decoder {
+    /// Adds the tensors to the layout behind `prefix`; `embedding` is another part's matrix to be shared. `summary` is the
+    /// width of what the initial state is made from, `memory` that of a memory row.
+    ///
+    /// # Errors
+    /// If a size is 0, a probability none, or sizes do not fit each other.
+    pub(super) fn add(
+        layout: &mut Layout,
+        prefix: &str,
+        config: &DecoderConfig,
+        embedding: Option<Slot>,
+        summary: usize,
+        memory: usize,
+    ) -> Result<Self> {
+        let wrong = |message: &str| Err(Error::Usage(message.into()));
+        if config.vocab == 0 {
+            return wrong("there are no symbols to write");
+        }
+        if config.embedding == 0 {
+            return wrong("--embedding must be at least 1");
+        }
+        if !(0.0..1.0).contains(&config.label_smoothing) {
+            return Err(Error::Usage(format!("--label-smoothing {} is no share below 1", config.label_smoothing)));
+        }
+        if config.upper_layers > 0 && config.attention.is_none() {
+            return wrong("layers above the attention need attention");
+        }
+        let shared = embedding.is_some();
+        let embedding = embedding
+            .unwrap_or_else(|| layout.add(format!("{prefix}embedding.weight"), &[config.vocab, config.embedding]));
+        let stack = |width, layers| StackConfig {
+            cell: config.cell,
+            source: Source::Dense(width),
+            hidden: config.hidden,
+            layers,
+            bidirectional: false,
+            dropout: config.dropout,
+        };
+        let lower = Stack::add(layout, &format!("{prefix}rnn."), stack(config.embedding, config.layers))?;
+        let memory = if config.attention.is_some() { memory } else { 0 };
+        let attention = config.attention.map(|kind| {
+            let sizes = AttentionConfig { kind, queries: config.hidden, memory, hidden: config.attention_hidden };
+            Attention::add(layout, &format!("{prefix}attention."), sizes)
+        });
+        let attention = attention.transpose()?;
+        let upper = (config.upper_layers > 0).then(|| {
+            let config = stack(config.hidden + memory, config.upper_layers);
+            Stack::add(layout, &format!("{prefix}upper."), config)
+        });
+        let upper = upper.transpose()?;
+        let states = config.hidden * if config.cell.has_c() { 2 } else { 1 };
+        let states = states * (config.layers + config.upper_layers);
+        let bridge = Linear::add(layout, &format!("{prefix}bridge."), summary, states, None);
+        let read = config.hidden + memory + config.embedding;
+        let readout = Linear::add(layout, &format!("{prefix}readout."), read, config.embedding, None);
+        let tied = config.tied.then_some(embedding);
+        let output = Linear::add(layout, &format!("{prefix}output."), config.embedding, config.vocab, tied);
+        let config = config.clone();
+        Ok(Decoder { config, embedding, shared, bridge, lower, attention, upper, readout, output, memory })
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// Draws the weights before training.
+    pub(super) fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
+        if !self.shared {
+            init_embedding(self.embedding, self.config.embedding, self.config.tied, init, params, rng);
+        }
+        self.bridge.init(init, params, rng);
+        self.lower.init(init, params, rng);
+        if let Some(attention) = &self.attention {
+            attention.init(init, params, rng);
+        }
+        if let Some(upper) = &self.upper {
+            upper.init(init, params, rng);
+        }
+        self.readout.init(init, params, rng);
+        self.output.init(init, params, rng);
+        // The output's bias starts at 0: symbols are told apart by their embeddings.
+        self.output.bias.of_mut(params).fill(F::ZERO);
+    }
+
+    /// Rearranges the weights, once per optimizer step.
+    pub(super) fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut DecoderPrepared<F>) {
+        let scale = embedding_scale(self.config.tied, self.config.embedding);
+        prepared.embedding.clear();
+        prepared.embedding.extend(self.embedding.of(params).iter().map(|&x| x * scale));
+        self.bridge.prepare(params, &mut prepared.bridge);
+        self.lower.prepare(params, &mut prepared.lower);
+        if let Some(attention) = &self.attention {
+            attention.prepare(params, &mut prepared.attention);
+        }
+        if let Some(upper) = &self.upper {
+            upper.prepare(params, &mut prepared.upper);
+        }
+        self.readout.prepare(params, &mut prepared.readout);
+        self.output.prepare(params, &mut prepared.output);
+    }
+
+    /// Makes the keys of a memory whose values and offsets are set.
+    pub(super) fn remember<F: Scalar>(&self, prepared: &DecoderPrepared<F>, memory: &mut Memory<F>) {
+        if let Some(attention) = &self.attention {
+            attention.remember(&prepared.attention, memory);
+        }
+    }
+
+    fn zero_state<F: Scalar>(&self, batch: usize) -> DecoderState<F> {
+        let upper = self.upper.as_ref().map(|upper| upper.zero_state(batch)).unwrap_or_default();
+        DecoderState { lower: self.lower.zero_state(batch), upper }
+    }
+
+    /// The initial states, made from `summary` `[B, S]`, into the tape.
+    pub(super) fn begin<F: Scalar>(&self, prepared: &DecoderPrepared<F>, summary: &[F], tape: &mut DecoderTape<F>) {
+        let batch = summary.len() / self.bridge.inputs;
+        tape.bridged.resize(batch * self.bridge.outputs, F::ZERO);
+        self.bridge.forward(&prepared.bridge, summary, &mut tape.bridged);
+        activation::tanh(&mut tape.bridged);
+        if tape.state.lower.cells.first().is_none_or(|cell| cell.h.len() != batch * self.config.hidden) {
+            tape.state = self.zero_state(batch);
+        }
+        tape.state.split(&tape.bridged, batch);
+    }
+
+    /// From the state in the tape, which becomes the final one, to logits `[N, V]`. With a random stream, dropout is on.
+    pub(super) fn forward<F: Scalar>(
+        &self,
+        prepared: &DecoderPrepared<F>,
+        reading: Reading<F>,
+        tape: &mut DecoderTape<F>,
+        mut dropout: Option<&mut Rng>,
+    ) {
+        let Reading { steps, tokens, groups, memory, feature } = reading;
+        let DecoderConfig { hidden, embedding, dropout: p, locked_dropout: locked, .. } = self.config;
+        let (n, context) = (steps.rows(), self.memory);
+        tape.x.resize(n * embedding, F::ZERO);
+        rows::gather(&prepared.embedding, embedding, tokens, &mut tape.x, embedding);
+        if !feature.is_empty() {
+            for t in 0..steps.len() {
+                let rows_of = steps.range(t);
+                let x = &mut tape.x[rows_of.start * embedding..rows_of.end * embedding];
+                rows::add(&feature[..x.len()], x);
+            }
+        }
+        tape.dropped = drop(&mut tape.x_mask, p, locked, dropout.as_deref_mut(), steps, &mut tape.x);
+        let state = &mut tape.state;
+        let (x, lower) = (Input::Dense(&tape.x), &mut tape.lower);
+        self.lower.forward(&prepared.lower, x, steps, &mut state.lower, lower, dropout.as_deref_mut());
+        let h = tape.lower.output();
+        if let Some(attention) = &self.attention {
+            tape.queries.resize(n * hidden, F::ZERO);
+            rows::gather(h, hidden, &groups.row, &mut tape.queries, hidden);
+            attention.forward(&prepared.attention, memory, &groups.offsets, &tape.queries, &mut tape.attention);
+        }
+        if let Some(upper) = &self.upper {
+            let width = hidden + context;
+            tape.joined.resize(n * width, F::ZERO);
+            copy_columns(h, hidden, &mut tape.joined, width, hidden, n);
+            rows::gather(tape.attention.context(), context, &groups.place, &mut tape.joined[hidden..], width);
+            let (x, state) = (Input::Dense(&tape.joined), &mut state.upper);
+            upper.forward(&prepared.upper, x, steps, state, &mut tape.upper, dropout.as_deref_mut());
+        }
+        let top = if self.upper.is_some() { tape.upper.output() } else { h };
+        let width = self.readout.inputs;
+        tape.read.resize(n * width, F::ZERO);
+        copy_columns(top, hidden, &mut tape.read, width, hidden, n);
+        if self.attention.is_some() {
+            rows::gather(tape.attention.context(), context, &groups.place, &mut tape.read[hidden..], width);
+        }
+        copy_columns(&tape.x, embedding, &mut tape.read[hidden + context..], width, embedding, n);
+        tape.r.resize(n * embedding, F::ZERO);
+        self.readout.forward(&prepared.readout, &tape.read, &mut tape.r);
+        activation::tanh(&mut tape.r);
+        tape.r_dropped.clear();
+        if tape.dropped {
+            tape.r_dropped.extend_from_slice(&tape.r);
+            drop(&mut tape.r_mask, p, locked, dropout, steps, &mut tape.r_dropped);
+        }
+        let r = if tape.dropped { &tape.r_dropped } else { &tape.r };
+        tape.logits.resize(n * self.config.vocab, F::ZERO);
+        self.output.forward(&prepared.output, r, &mut tape.logits);
+    }
+
+    /// Cross-entropy in nats of the logits in the tape, summed over all rows; they become `scale` times its gradient. It
+    /// is the smoothed one, if labels are smoothed.
+    pub(super) fn loss_backward<F: Scalar>(&self, targets: &[u32], scale: F, tape: &mut DecoderTape<F>) -> f64 {
+        match self.config.label_smoothing {
+            0.0 => softmax::cross_entropy_backward(&mut tape.logits, targets, scale),
+            smoothing => softmax::smoothed_cross_entropy_backward(&mut tape.logits, targets, smoothing, scale).0,
+        }
+    }
+
+    /// Plain cross-entropy in nats of the logits in the tape, summed over all rows.
+    pub(super) fn loss<F: Scalar>(&self, targets: &[u32], tape: &DecoderTape<F>) -> f64 {
+        softmax::cross_entropy(&tape.logits, targets)
+    }
+
+    /// From the gradient of the logits, which stands in their place, to all others. `summary` as given to
+    /// [`Self::begin`].
+    pub(super) fn backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &DecoderPrepared<F>,
+        reading: Reading<F>,
+        summary: &[F],
+        tape: &mut DecoderTape<F>,
+        grads: &mut Grads<F>,
+        to: ReadingGrad<F>,
+    ) {
+        let Reading { steps, tokens, groups, memory, feature } = reading;
+        let DecoderConfig { hidden, embedding, .. } = self.config;
+        let (n, context, batch) = (steps.rows(), self.memory, steps.batch());
+        let r = if tape.dropped { &tape.r_dropped } else { &tape.r };
+        tape.dr.resize(n * embedding, F::ZERO);
+        self.output.backward(&prepared.output, r, &tape.logits, grads, &mut tape.dr, &mut tape.scratch);
+        if tape.dropped {
+            tape.r_mask.backward(&mut tape.dr);
+        }
+        tanh_backward(&tape.r, &mut tape.dr);
+        let width = self.readout.inputs;
+        tape.dread.resize(n * width, F::ZERO);
+        self.readout.backward(&prepared.readout, &tape.read, &tape.dr, grads, &mut tape.dread, &mut tape.scratch);
+        tape.dh.resize(n * hidden, F::ZERO);
+        copy_columns(&tape.dread, width, &mut tape.dh, hidden, hidden, n);
+        tape.dx.resize(n * embedding, F::ZERO);
+        copy_columns(&tape.dread[hidden + context..], width, &mut tape.dx, embedding, embedding, n);
+        tape.dcontext.resize(n * context, F::ZERO);
+        if self.attention.is_some() {
+            let rows_of = groups.row.iter().map(|&row| row as usize * width + hidden);
+            for (to, from) in tape.dcontext.chunks_exact_mut(context).zip(rows_of) {
+                to.copy_from_slice(&tape.dread[from..from + context]);
+            }
+        }
+        // Nothing comes back from after the last step.
+        tape.dstate.lower.zero_like(&tape.state.lower);
+        tape.dstate.upper.zero_like(&tape.state.upper);
+        if let Some(upper) = &self.upper {
+            let width = hidden + context;
+            zeros(&mut tape.djoined, n * width);
+            let (x, dstate, dx) = (Input::Dense(&tape.joined), &mut tape.dstate.upper, Some(&mut tape.djoined[..]));
+            upper.backward(params, &prepared.upper, x, steps, &mut tape.upper, &tape.dh, dstate, grads, dx);
+            copy_columns(&tape.djoined, width, &mut tape.dh, hidden, hidden, n);
+            rows::scatter_add(&tape.djoined[hidden..], width, &groups.place, &mut tape.dcontext, context);
+        }
+        if let Some(attention) = &self.attention {
+            tape.dqueries.resize(n * hidden, F::ZERO);
+            attention.backward(
+                &prepared.attention,
+                memory,
+                &groups.offsets,
+                &tape.queries,
+                &tape.dcontext,
+                &mut tape.attention,
+                grads,
+                &mut tape.dqueries,
+                to.dmemory,
+            );
+            rows::scatter_add(&tape.dqueries, hidden, &groups.row, &mut tape.dh, hidden);
+        }
+        let (x, dstate, dx) = (Input::Dense(&tape.x), &mut tape.dstate.lower, Some(&mut tape.dx[..]));
+        self.lower.backward(params, &prepared.lower, x, steps, &mut tape.lower, &tape.dh, dstate, grads, dx);
+        if tape.dropped {
+            tape.x_mask.backward(&mut tape.dx);
+        }
+        if !feature.is_empty() {
+            for t in 0..steps.len() {
+                let rows_of = steps.range(t);
+                let dx = &tape.dx[rows_of.start * embedding..rows_of.end * embedding];
+                rows::add(dx, &mut to.dfeature[..dx.len()]);
+            }
+        }
+        let scale = embedding_scale(self.config.tied, embedding);
+        tape.dx.iter_mut().for_each(|dx| *dx *= scale);
+        rows::scatter_add(&tape.dx, embedding, tokens, self.embedding.of_mut(grads), embedding);
+        tape.dbridged.resize(batch * self.bridge.outputs, F::ZERO);
+        tape.dstate.join(&mut tape.dbridged, batch);
+        tanh_backward(&tape.bridged, &mut tape.dbridged);
+        self.bridge.backward(&prepared.bridge, summary, &tape.dbridged, grads, to.dsummary, &mut tape.scratch);
+    }
+}
+
+/// A decoder that writes a step at a time, for a search over what to write.
+pub struct Stepper<'a, F> {
+    decoder: &'a Decoder,
+    prepared: &'a DecoderPrepared<F>,
+    memory: Memory<F>,
+    /// `[B, E]` of each sequence, or empty.
+    feature: Vec<F>,
+    /// The sequence each row writes.
+    sequence: Vec<usize>,
+    before: DecoderState<F>,
+    tape: DecoderTape<F>,
+    groups: Grouping,
+    rows_feature: Vec<F>,
+    next_sequence: Vec<usize>,
+}
+
+impl<'a, F: Scalar> Stepper<'a, F> {
+    /// Starts sequences from their summaries `[B, S]`, memories with keys, and features `[B, E]` or none.
+    pub(super) fn new(
+        decoder: &'a Decoder,
+        prepared: &'a DecoderPrepared<F>,
+        summary: &[F],
+        memory: Memory<F>,
+        feature: Vec<F>,
+    ) -> Self {
+        let batch = summary.len() / decoder.bridge.inputs;
+        let mut tape = DecoderTape::default();
+        decoder.begin(prepared, summary, &mut tape);
+        Stepper {
+            decoder,
+            prepared,
+            memory,
+            feature,
+            sequence: (0..batch).collect(),
+            before: decoder.zero_state(0),
+            tape,
+            groups: Grouping::default(),
+            rows_feature: Vec::new(),
+            next_sequence: Vec::new(),
+        }
+    }
+
+    /// Feeds `tokens[i]` to a copy of row `from[i]` of the step before; returns the logits `[rows, V]`.
+    ///
+    /// # Panics
+    /// If a row or a token does not exist.
+    pub fn logits(&mut self, from: &[usize], tokens: &[u32]) -> &[F] {
+        let Stepper { before, tape, sequence, next_sequence, feature, rows_feature, .. } = self;
+        std::mem::swap(before, &mut tape.state);
+        tape.state.select(before, from, sequence.len());
+        next_sequence.clear();
+        next_sequence.extend(from.iter().map(|&row| sequence[row]));
+        std::mem::swap(sequence, next_sequence);
+        rows_feature.clear();
+        if !feature.is_empty() {
+            let width = self.decoder.config.embedding;
+            sequence.iter().for_each(|&s| rows_feature.extend_from_slice(&feature[s * width..(s + 1) * width]));
+        }
+        let sequences = self.memory.offsets.len().saturating_sub(1);
+        let mut rest = &sequence[..];
+        self.groups.set_one_step((0..sequences).map(|s| {
+            let count = rest.iter().take_while(|&&of| of == s).count();
+            rest = &rest[count..];
+            count
+        }));
+        let steps = Steps::equal(1, from.len());
+        let (groups, memory, feature) = (&self.groups, &self.memory, &rows_feature[..]);
+        let reading = Reading { steps: &steps, tokens, groups, memory, feature };
+        self.decoder.forward(self.prepared, reading, tape, None);
+        &tape.logits
+    }
+}
+
+impl StepModel for Stepper<'_, f32> {
+    fn vocab(&self) -> usize {
+        self.decoder.config.vocab
+    }
+
+    fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>) {
+        let vocab = self.decoder.config.vocab;
+        log_probs.clear();
+        log_probs.extend_from_slice(self.logits(from, tokens));
+        log_probs.chunks_exact_mut(vocab).for_each(softmax::log_softmax);
+    }
+
+    fn attention(&self, row: usize) -> &[f32] {
+        if self.decoder.attention.is_none() {
+            return &[];
+        }
+        let mut at = 0;
+        for (queries, memory) in self.groups.offsets.windows(2).zip(self.memory.offsets.windows(2)) {
+            let width = memory[1] - memory[0];
+            if row < queries[1] {
+                let from = at + (row - queries[0]) * width;
+                return &self.tape.attention.weights()[from..from + width];
+            }
+            at += (queries[1] - queries[0]) * width;
+        }
+        &[]
+    }
+}

@@ -721,7 +721,7 @@ mod tests {
         let settings = settings();
         let corpus = Corpus::of(&pairs(100, 1), pairs(5, 2), &settings).unwrap();
         let mut whole = Translate::new(&corpus, &settings).unwrap();
-        let mut next = |task: &mut Translate| {
+        let next = |task: &mut Translate| {
             let mut batches = Vec::new();
             task.next_batch(0, &mut batches, &mut std::iter::empty());
             batches.iter().flat_map(|b: &SequenceIoBatch| b.sources.tokens.clone()).collect::<Vec<_>>()

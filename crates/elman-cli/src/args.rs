@@ -145,8 +145,8 @@ pub(crate) struct Eval {
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// The data: a text, a table, a folder.
-    #[arg(value_name = "FILE", default_value = "", hide_default_value = true)]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
     /// Of a model that translates: the texts to read, one a line.
     #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
     pub(crate) source: String,

@@ -1,6 +1,7 @@
 //! `elman eval`: three numbers for a language model, named, never mixed.
 
 use std::f64::consts::LN_2;
+use std::path::Path;
 
 use elman::Error;
 use elman::task::language_model::{self, Model};
@@ -25,18 +26,18 @@ pub(crate) fn run(args: Eval) -> Outcome {
     if let Some(code) = super::writing::eval(&args, &loaded)? {
         return Ok(code);
     }
-    if args.file.as_os_str().is_empty() {
+    let Some(file) = &args.file else {
         return Err(Error::Usage("name the data to measure on, behind the model".into()).into());
-    }
+    };
     if let Some(classifier) = Classifier::from_file(&loaded)? {
-        return classify(&args, &classifier);
+        return classify(&args, file, &classifier);
     }
     if !args.split.is_empty() {
         return Err(Error::Usage("--split is for data in parts; of a text, --from measures the end".into()).into());
     }
     let model = Model::from_file(&loaded)?;
-    let data = |reason: String| Error::Data { path: args.file.clone(), reason };
-    let text = language_model::read_text(&args.file)?;
+    let data = |reason: String| Error::Data { path: file.clone(), reason };
+    let text = language_model::read_text(file)?;
     let (tokens, skipped) = model
         .vocab
         .encode(&text, args.skip_unseen)
@@ -63,7 +64,7 @@ pub(super) fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
 }
 
 /// The measures of a classifier or a regression.
-fn classify(args: &Eval, classifier: &Classifier) -> Outcome {
+fn classify(args: &Eval, file: &Path, classifier: &Classifier) -> Outcome {
     /// Classes whose confusion fits a terminal.
     const CLASSES: usize = 12;
     let settings = Settings {
@@ -73,8 +74,7 @@ fn classify(args: &Eval, classifier: &Classifier) -> Outcome {
         header: args.columns.header.clone(),
         ..Settings::default()
     };
-    let found =
-        pool(args.threads)?.install(|| classifier.evaluate(&args.file, &settings, &args.split, args.mistakes))?;
+    let found = pool(args.threads)?.install(|| classifier.evaluate(file, &settings, &args.split, args.mistakes))?;
     if args.json {
         let mut object = found.judgement.as_json();
         object["examples"] = found.examples.into();

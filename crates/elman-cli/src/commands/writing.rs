@@ -44,7 +44,8 @@ pub(crate) fn eval(args: &Eval, loaded: &Loaded) -> Result<Option<u8>, Failure> 
 fn eval_translate(args: &Eval, loaded: &Loaded) -> Outcome {
     let model = translate::Model::from_file(loaded)?;
     let config = search(&args.search, &model.decoding)?;
-    let pairs = translate::read(&args.source, &args.target, &args.file.to_string_lossy())?;
+    let table = args.file.as_deref().map_or_else(String::new, |path| path.to_string_lossy().into_owned());
+    let pairs = translate::read(&args.source, &args.target, &table)?;
     let symbols = translate::PairSymbols::new(&pairs, &model.language)?;
     let found = super::eval::pool(args.threads)?
         .install(|| translate::evaluate(&model.network, &model.params, &model.language, &pairs, &symbols, &config))?;

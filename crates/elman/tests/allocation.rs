@@ -46,7 +46,7 @@ fn allocations(settings: &Settings) -> Vec<u64> {
     let text: String = (0..400).map(|i| format!("The {i} quick foxes jump over {} lazy dogs.\n", i * 7)).collect();
     let corpus = Corpus::of(text.as_bytes(), None, Path::new("text"), settings).unwrap();
     let network = network(settings, corpus.vocab.len()).unwrap();
-    let plan = Plan { corpus, network, settings: settings.clone() };
+    let plan = Plan { corpus, network, settings: settings.clone(), segment: None };
     let mut counts = Vec::with_capacity(settings.max_steps as usize);
     let mut watch = |event: Event| {
         if matches!(event, Event::Step { .. }) {

@@ -61,6 +61,15 @@ impl<F: Scalar> StackState<F> {
         }
     }
 
+    /// Becomes a copy of `other`, in the memory it has.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.cells.resize_with(other.cells.len(), State::default);
+        for (state, other) in self.cells.iter_mut().zip(&other.cells) {
+            state.h.clone_from(&other.h);
+            state.c.clone_from(&other.c);
+        }
+    }
+
     /// Becomes zeros of the dimensions of `other`, in the memory it has.
     pub fn zero_like(&mut self, other: &Self) {
         self.cells.resize_with(other.cells.len(), State::default);

@@ -4,6 +4,8 @@
 //! Tokens or vectors → (convolutions and dense layers) → recurrent stack → linear → softmax with cross-entropy at each
 //! step.
 
+mod segments;
+
 use std::sync::Arc;
 
 use elman_kernels::{Scalar, Scratch, softmax};
@@ -92,6 +94,8 @@ pub struct Synced {
     front: Option<Front>,
     stack: Stack,
     output: Linear,
+    /// Steps whose tape is kept at a time; all where there is none.
+    segment: Option<usize>,
 }
 
 /// The inputs of a block, `N` rows.
@@ -134,6 +138,7 @@ pub struct SyncedTape<F> {
     dy: Vec<F>,
     dstate: StackState<F>,
     scratch: Scratch<F>,
+    kept: segments::Kept<F>,
 }
 
 impl<F> SyncedTape<F> {
@@ -206,7 +211,7 @@ impl Synced {
             _ => None,
         };
         let output = Linear::add(&mut layout, "output.", width, config.classes, tied);
-        Ok(Synced { config, layout: Arc::new(layout), embedding, front, stack, output })
+        Ok(Synced { config, layout: Arc::new(layout), embedding, front, stack, output, segment: None })
     }
 
     /// Its sizes.
@@ -335,6 +340,44 @@ impl<F: Scalar> SyncedBatch<F> {
     }
 }
 
+impl Synced {
+    /// The loss and its gradient, where `tape.dstate` holds dL/d(final state); leaves there dL/d(initial state).
+    fn loss_and_grad_before<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &SyncedPrepared<F>,
+        batch: &SyncedBatch<F>,
+        scale: F,
+        dropout: Option<&mut Rng>,
+        state: &mut StackState<F>,
+        tape: &mut SyncedTape<F>,
+        grads: &mut Grads<F>,
+    ) -> f64 {
+        self.forward(params, prepared, batch, state, tape, dropout);
+        // The logits become their gradient.
+        let loss_nats = self.config.loss.backward(&mut tape.logits, &batch.targets, scale);
+        let masked = !tape.y.is_empty();
+        let y = if masked { &tape.y } else { tape.stack.output() };
+        tape.dy.resize(y.len(), F::ZERO);
+        self.output.backward(&prepared.output, y, &tape.logits, grads, &mut tape.dy, &mut tape.scratch);
+        if masked {
+            tape.mask.backward(&mut tape.dy);
+        }
+        let (steps, dstate) = (&batch.steps, &mut tape.dstate);
+        let dx = self.front.as_ref().map(|_| {
+            tape.dfeatures.clear();
+            tape.dfeatures.resize(tape.front.output().len(), F::ZERO);
+            &mut tape.dfeatures[..]
+        });
+        let x = self.stack_input(batch, &tape.front);
+        self.stack.backward(params, &prepared.stack, x, steps, &mut tape.stack, &tape.dy, dstate, grads, dx);
+        if let (Some(front), Inputs::Dense(x)) = (&self.front, &batch.inputs) {
+            front.backward(params, &prepared.front, x, &mut tape.front, &tape.dfeatures, grads);
+        }
+        loss_nats
+    }
+}
+
 impl<F: Scalar> Shape<F> for Synced {
     type Batch = SyncedBatch<F>;
     type State = StackState<F>;
@@ -368,30 +411,13 @@ impl<F: Scalar> Shape<F> for Synced {
         tape: &mut SyncedTape<F>,
         grads: &mut Grads<F>,
     ) -> f64 {
-        self.forward(params, prepared, batch, state, tape, dropout);
-        // The logits become their gradient.
-        let loss_nats = self.config.loss.backward(&mut tape.logits, &batch.targets, scale);
-        let masked = !tape.y.is_empty();
-        let y = if masked { &tape.y } else { tape.stack.output() };
-        tape.dy.resize(y.len(), F::ZERO);
-        self.output.backward(&prepared.output, y, &tape.logits, grads, &mut tape.dy, &mut tape.scratch);
-        if masked {
-            tape.mask.backward(&mut tape.dy);
+        if let Some(segment) = self.segment_of(batch) {
+            return self
+                .loss_and_grad_in_segments(segment, params, prepared, batch, scale, dropout, state, tape, grads);
         }
         // Truncated: nothing comes back from after the last step.
-        tape.dstate.zero_like(state);
-        let (steps, dstate) = (&batch.steps, &mut tape.dstate);
-        let dx = self.front.as_ref().map(|_| {
-            tape.dfeatures.clear();
-            tape.dfeatures.resize(tape.front.output().len(), F::ZERO);
-            &mut tape.dfeatures[..]
-        });
-        let x = self.stack_input(batch, &tape.front);
-        self.stack.backward(params, &prepared.stack, x, steps, &mut tape.stack, &tape.dy, dstate, grads, dx);
-        if let (Some(front), Inputs::Dense(x)) = (&self.front, &batch.inputs) {
-            front.backward(params, &prepared.front, x, &mut tape.front, &tape.dfeatures, grads);
-        }
-        loss_nats
+        self.stack.zero_state_into(batch.steps.batch(), &mut tape.dstate);
+        self.loss_and_grad_before(params, prepared, batch, scale, dropout, state, tape, grads)
     }
 
     fn loss(

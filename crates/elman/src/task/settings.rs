@@ -245,6 +245,9 @@ settings! {
         seed: u64 = 1,
         /// Threads; 0 for all cores. They change the time, not the result.
         threads: usize = 0,
+        /// Memory that training may take, such as 1GiB or 500MB: long sequences are kept in parts and run forward twice;
+        /// empty for no limit.
+        memory_limit: String = String::new(),
         /// Updates from one line of metrics to the next.
         log_every: u64 = 20,
         /// Updates from one validation to the next; 0 for once an epoch, and at least ten times in a run.
@@ -504,6 +507,7 @@ impl Settings {
         if !super::NAMES.contains(&self.task.as_str()) {
             return refuse("task", &self.task, &format!("one of {}", super::NAMES.join(", ")));
         }
+        self.memory_limit()?;
         self.optimizer_config().validate()?;
         self.schedule_config().validate()?;
         self.sampler().validate()?;
@@ -511,6 +515,34 @@ impl Settings {
             self.epochs = EPOCHS;
         }
         Ok(self)
+    }
+
+    /// The memory limit in bytes, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is no amount.
+    pub fn memory_limit(&self) -> Result<Option<usize>> {
+        let word = self.memory_limit.trim();
+        if word.is_empty() {
+            return Ok(None);
+        }
+        let at = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
+        let (number, unit) = word.split_at(at);
+        let unit: Option<f64> = match unit.to_lowercase().as_str() {
+            "" | "b" => Some(1.0),
+            "kb" => Some(1e3),
+            "mb" => Some(1e6),
+            "gb" => Some(1e9),
+            "kib" => Some(1024.0),
+            "mib" => Some(1024.0 * 1024.0),
+            "gib" => Some(1024.0 * 1024.0 * 1024.0),
+            _ => None,
+        };
+        let number = number.trim().parse::<f64>().ok().filter(|n| *n > 0.0 && n.is_finite());
+        match number.zip(unit) {
+            Some((number, unit)) => Ok(Some((number * unit) as usize)),
+            None => Err(Error::Usage(format!("--memory-limit {word}: give an amount such as 1GiB or 500MB"))),
+        }
     }
 
     /// What is held out.

@@ -95,22 +95,30 @@ impl Settings {
         };
         Ok(match task {
             super::language_model::NAME => Settings::default(),
-            super::classify::CLASSIFY | super::classify::REGRESS => {
-                Settings { batch: 64, lr: 0.003, dropout: 0.3, warmup: 100, epochs: 15.0, ..base }
-            }
+            super::classify::CLASSIFY | super::classify::REGRESS => Settings {
+                batch: 64,
+                lr: 0.003,
+                dropout: 0.3,
+                warmup: 100,
+                shift: 2,
+                distort: 10.0,
+                epochs: 12.0,
+                ..base
+            },
             super::classify_text::NAME => Settings {
-                cell: CellKind::Lstm,
+                cell: CellKind::Gru,
                 hidden: 128,
-                embedding: 128,
+                embedding: 256,
+                word_odds: 0.5,
                 bidirectional: true,
                 embedding_dropout: 0.5,
                 word_dropout: 0.15,
                 dropout: 0.5,
                 label_smoothing: 0.05,
-                batch: 48,
-                lr: 0.002,
+                batch: 24,
+                lr: 0.001,
                 weight_decay: 0.01,
-                epochs: 8.0,
+                epochs: 6.0,
                 ..base
             },
             super::classify_sequence::NAME => Settings {

@@ -103,7 +103,7 @@ impl Subwords {
         let unknown = vec![AddedToken::from(UNKNOWN, true)];
         let (model, mut trainer): (ModelWrapper, TrainerWrapper) = match units {
             Units::Word => {
-                let model = WordLevel::builder().unk_token(UNKNOWN.into()).build().map_err(|e| failed(e.into()))?;
+                let model = WordLevel::builder().unk_token(UNKNOWN.into()).build().map_err(failed)?;
                 let mut trainer = WordLevelTrainer::builder();
                 trainer.vocab_size(size).min_frequency(least).show_progress(false).special_tokens(unknown);
                 let trainer = trainer.build().map_err(|e| failed(e.into()))?;

@@ -575,7 +575,7 @@ mod tests {
                 }
                 values.extend(features);
             }
-            let captions = vec![format!("A {} {}.", COLOURS[colour], FORMS[form])];
+            let captions = vec![format!("There is a {} {}.", COLOURS[colour], FORMS[form])];
             described.push(Described { row, captions });
         }
         let dims = if places == 1 { vec![rows, 6] } else { vec![rows, places, 6] };

@@ -184,7 +184,7 @@ impl Corpus {
         let path = if s.source.is_empty() { &s.file } else { &s.source };
         let (train, val) = if given {
             let val = read(&s.val_source, &s.val_target, &s.val);
-            (train, val.map_err(|error| name_the_held_out(error))?)
+            (train, val.map_err(name_the_held_out)?)
         } else {
             held_out(train, &s.hold_out(), Path::new(path))?
         };

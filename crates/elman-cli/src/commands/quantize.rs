@@ -3,6 +3,7 @@
 use std::f64::consts::LN_2;
 use std::path::Path;
 
+use elman::Error;
 use elman::data::{Vocab, builtin};
 use elman::format::model::{self, Loaded};
 use elman::format::quantize::quantize;
@@ -10,7 +11,6 @@ use elman::step::model::Document;
 use elman::step::{Network, Precision};
 use elman::task::language_model;
 use elman::task::score::{self, Score};
-use elman::Error;
 use serde_json::json;
 
 use super::{Outcome, load};

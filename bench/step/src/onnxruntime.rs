@@ -1,6 +1,5 @@
 //! ONNX Runtime through its C interface: one thread, inputs and outputs bound to fixed memory.
 
-use ort::environment::Environment;
 use ort::memory::Allocator;
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
@@ -22,12 +21,8 @@ const NAMES: [[&str; 2]; 2] = [["h0", "h1"], ["c0", "c1"]];
 impl OnnxRuntime {
     pub fn new(case: &Case, path: &str, library: &str) -> Outcome<Self> {
         let environment = ort::init_from(library)?.build()?;
-        Self::on(&environment, case, path)
-    }
-
-    fn on(environment: &std::sync::Arc<Environment>, case: &Case, path: &str) -> Outcome<Self> {
-        let builder = Session::builder(environment)?.with_intra_threads(1)?.with_inter_threads(1)?;
-        let session = { builder }.commit_from_file(path)?;
+        let builder = Session::builder(&environment)?;
+        let session = builder.with_intra_threads(1)?.with_inter_threads(1)?.commit_from_file(path)?;
         let mut binding = session.create_binding()?;
         let zeros = || Tensor::<f32>::from_array(([1usize, 1, case.hidden], vec![0.0; case.hidden]));
         let x = zeros()?;

@@ -63,7 +63,7 @@ impl LayerNorm {
                 *d += dy * normal;
             }
             self.bias.of_mut(grads).iter_mut().zip(&*dy).for_each(|(d, &dy)| *d += dy);
-            dy.iter_mut().zip(self.gain.of(params)).for_each(|(dy, &gain)| *dy = *dy * gain);
+            dy.iter_mut().zip(self.gain.of(params)).for_each(|(dy, &gain)| *dy *= gain);
             let mean = sum(dy.iter().copied()) * share;
             let along = sum(dy.iter().zip(normal).map(|(&dy, &normal)| dy * normal)) * share;
             for (dy, &normal) in dy.iter_mut().zip(normal) {

@@ -243,7 +243,7 @@ fn softmax_over_time<F: Scalar>(logits: &mut [F], steps: &Steps) {
     }
     for t in 0..steps.len() {
         for (b, row) in steps.range(t).enumerate() {
-            logits[row] = logits[row] / sums[b];
+            logits[row] /= sums[b];
         }
     }
 }

@@ -128,7 +128,7 @@ impl Examples<SequenceInput> for Texts {
     fn batch(
         &self,
         examples: &[usize],
-        mut vary: Option<&mut Rng>,
+        vary: Option<&mut Rng>,
         _: Option<SequenceInputBatch<f32>>,
     ) -> SequenceInputBatch<f32> {
         let lengths: Vec<usize> = examples.iter().map(|&i| self.tokens[i].len()).collect();
@@ -137,7 +137,7 @@ impl Examples<SequenceInput> for Texts {
         for t in 0..steps.len() {
             inputs.extend(examples[..steps.active(t)].iter().map(|&i| self.tokens[i][t]));
         }
-        if let Some(rng) = vary.as_deref_mut().filter(|_| self.word_dropout > 0.0) {
+        if let Some(rng) = vary.filter(|_| self.word_dropout > 0.0) {
             for token in &mut inputs {
                 if rng.uniform() < self.word_dropout {
                     *token = UNKNOWN;

@@ -26,6 +26,11 @@ pub trait Examples<S: Answers>: Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Steps of an example.
     fn steps(&self, example: usize) -> usize;
 

@@ -462,7 +462,7 @@ impl super::Plan for Plan {
             notes,
             memory: plan::memory(weights, s.batch, activations) + 4 * features.values.len(),
             json: json!({"captions": train.len(), "held_out": val.len(), "symbols": vocab, "too_long": too_long}),
-            command: "predict",
+            command: "elman predict",
         }
     }
 

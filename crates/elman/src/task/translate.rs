@@ -541,7 +541,7 @@ impl super::Plan for Plan {
             notes,
             memory: plan::memory(weights, s.batch, activations),
             json: json!({"pairs": [train.len(), val.len()], "symbols": vocab, "too_long": too_long}),
-            command: "predict",
+            command: "elman predict",
         }
     }
 

@@ -70,7 +70,7 @@ fn an_unknown_option_is_answered_with_the_nearest_one() {
     let place = Place::new();
     place.run("train book.txt --hiden 3").fails(2, &["--hiden", "'--hidden'"]);
     place.run("trian book.txt").fails(2, &["'trian'", "'train'"]);
-    place.run("eval").fails(2, &["MODEL", "FILE"]);
+    place.run("eval").fails(2, &["MODEL"]);
     place.run("sample --length many").fails(2, &["many", "--length"]);
 }
 

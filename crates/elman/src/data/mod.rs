@@ -11,6 +11,7 @@ pub mod idx;
 pub mod images;
 mod labels;
 mod matrix;
+pub mod naive_bayes;
 mod natural;
 pub mod pairs;
 mod pixels;

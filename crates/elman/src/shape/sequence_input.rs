@@ -41,6 +41,8 @@ pub struct SequenceInputConfig {
     pub locked: bool,
     /// How the steps become one vector.
     pub pooling: Pooling,
+    /// `X`, values known of each sequence as a whole, which the output sees beside that vector.
+    pub extra: usize,
     /// `V`.
     pub classes: usize,
     /// Probability of dropping a value between layers and before the output, in training.
@@ -67,6 +69,8 @@ pub struct SequenceInputBatch<F> {
     pub steps: Steps,
     /// What is read, `N` rows.
     pub inputs: Inputs<F>,
+    /// What is known of each sequence as a whole `[B, X]`.
+    pub extra: Vec<F>,
     /// The class of each sequence `[B]`.
     pub targets: Vec<u32>,
 }
@@ -86,10 +90,12 @@ pub struct SequenceInputTape<F> {
     state: StackState<F>,
     dstate: StackState<F>,
     pool: PoolTape<F>,
-    y: Vec<F>,
+    pooled: Vec<F>,
     mask: Dropout<F>,
     dropped: bool,
+    y: Vec<F>,
     logits: Vec<F>,
+    dseen: Vec<F>,
     dpooled: Vec<F>,
     dy: Vec<F>,
     dx: Vec<F>,
@@ -136,7 +142,7 @@ impl SequenceInput {
         };
         let stack = Stack::add(&mut layout, "rnn.", stack)?;
         let pool = Pool::add(&mut layout, "pool.", config.pooling, stack.output_width(), config.bidirectional);
-        let output = Linear::add(&mut layout, "output.", pool.output_width(), config.classes, None);
+        let output = Linear::add(&mut layout, "output.", pool.output_width() + config.extra, config.classes, None);
         Ok(SequenceInput { config, layout: Arc::new(layout), embedding, stack, pool, output })
     }
 
@@ -148,6 +154,11 @@ impl SequenceInput {
     /// The embedding of tokens, if it reads tokens.
     pub fn embedding(&self) -> Option<&Embedding> {
         self.embedding.as_ref()
+    }
+
+    /// The output: its inputs are the pooled vector, then the extra values.
+    pub fn output(&self) -> &Linear {
+        &self.output
     }
 
     /// The names and places of the weights.
@@ -186,12 +197,18 @@ impl SequenceInput {
         let x = input(batch, &tape.embedding);
         self.stack.forward(&prepared.stack, x, steps, &mut tape.state, &mut tape.stack, dropout.as_deref_mut());
         self.pool.forward(params, tape.stack.output(), steps, &mut tape.pool);
-        tape.y.clear();
-        tape.y.extend_from_slice(&tape.pool.y);
+        tape.pooled.clear();
+        tape.pooled.extend_from_slice(&tape.pool.y);
         tape.dropped = false;
         if let Some(rng) = dropout.filter(|_| self.config.dropout > 0.0) {
-            tape.mask.forward(self.config.dropout, rng, &mut tape.y);
+            tape.mask.forward(self.config.dropout, rng, &mut tape.pooled);
             tape.dropped = true;
+        }
+        let (width, extra) = (self.pool.output_width(), self.config.extra);
+        tape.y.clear();
+        for (b, pooled) in tape.pooled.chunks_exact(width).enumerate() {
+            tape.y.extend_from_slice(pooled);
+            tape.y.extend_from_slice(&batch.extra[b * extra..(b + 1) * extra]);
         }
         tape.logits.resize(steps.batch() * self.config.classes, F::ZERO);
         self.output.forward(&prepared.output, &tape.y, &mut tape.logits);
@@ -239,8 +256,12 @@ impl<F: Scalar> Shape<F> for SequenceInput {
         self.forward(params, prepared, batch, tape, dropout);
         // The logits become their gradient.
         let loss_nats = self.config.loss.backward(&mut tape.logits, &batch.targets, scale);
-        tape.dpooled.resize(tape.y.len(), F::ZERO);
-        self.output.backward(&prepared.output, &tape.y, &tape.logits, grads, &mut tape.dpooled, &mut tape.scratch);
+        tape.dseen.resize(tape.y.len(), F::ZERO);
+        self.output.backward(&prepared.output, &tape.y, &tape.logits, grads, &mut tape.dseen, &mut tape.scratch);
+        tape.dpooled.clear();
+        for dseen in tape.dseen.chunks_exact(self.output.inputs) {
+            tape.dpooled.extend_from_slice(&dseen[..self.pool.output_width()]);
+        }
         if tape.dropped {
             tape.mask.backward(&mut tape.dpooled);
         }
@@ -304,6 +325,7 @@ mod tests {
             embedding_dropout: 0.2,
             locked: true,
             pooling,
+            extra: 2,
             classes: 3,
             dropout: 0.3,
             loss: Loss { smoothing: 0.05, class_weights: vec![1.0, 0.5, 2.0] },
@@ -325,7 +347,8 @@ mod tests {
                 };
                 let feed = if let Inputs::Tokens(_) = inputs { Feed::Tokens(6) } else { Feed::Dense(2) };
                 let network = network(feed, pooling, bidirectional);
-                let batch = SequenceInputBatch { steps: steps.clone(), inputs, targets: vec![0, 2, 1, 2] };
+                let extra = (0..8).map(|_| rng.range(-1.0, 1.0)).collect();
+                let batch = SequenceInputBatch { steps: steps.clone(), inputs, extra, targets: vec![0, 2, 1, 2] };
                 let params = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
                 check_gradient(&network, &params, &batch, &());
             }
@@ -340,8 +363,8 @@ mod tests {
         network.prepare(&params, &mut prepared);
         let mut logits = |lengths: &[usize], tokens: Vec<u32>| {
             let steps = Steps::ragged(lengths).unwrap();
-            let targets = vec![0; lengths.len()];
-            let batch = SequenceInputBatch { steps, inputs: Inputs::Tokens(tokens), targets };
+            let (extra, targets) = (vec![0.5; 2 * lengths.len()], vec![0; lengths.len()]);
+            let batch = SequenceInputBatch { steps, inputs: Inputs::Tokens(tokens), extra, targets };
             network.forward(&params, &prepared, &batch, &mut tape, None);
             tape.logits().to_vec()
         };

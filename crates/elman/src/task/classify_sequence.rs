@@ -140,7 +140,7 @@ impl Examples<SequenceInput> for Series {
             }
         }
         let targets = examples.iter().map(|&i| self.labels[i][0]).collect();
-        SequenceInputBatch { steps, inputs: Inputs::Dense(inputs), targets }
+        SequenceInputBatch { steps, inputs: Inputs::Dense(inputs), extra: Vec::new(), targets }
     }
 
     fn checksum(&self) -> u32 {
@@ -300,6 +300,7 @@ impl Plan {
             embedding: 0,
             embedding_dropout: 0.0,
             locked: false,
+            extra: 0,
             pooling: settings.pooling,
             classes: labels.len(),
             dropout: settings.dropout,

@@ -9,6 +9,7 @@ use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings};
 use super::supervised::{Examples, Supervised};
 use crate::cell::Steps;
+use crate::data::naive_bayes::NaiveBayes;
 use crate::data::table::Table;
 use crate::data::words::{UNKNOWN, Words};
 use crate::data::{Labels, builtin, held_out};
@@ -77,6 +78,8 @@ pub(super) fn header(settings: &Settings) -> Option<bool> {
 pub struct Texts {
     tokens: Vec<Vec<u32>>,
     labels: Vec<[u32; 1]>,
+    /// What naive Bayes makes of each text `[texts, X]`.
+    evidence: Vec<f32>,
     word_dropout: f64,
 }
 
@@ -94,15 +97,19 @@ impl Texts {
         Ok(texts)
     }
 
-    /// Texts without labels, to be answered.
-    pub fn unlabelled(texts: &[&str], words: &Words) -> Texts {
-        let tokens: Vec<Vec<u32>> = texts.iter().map(|text| encode(words, text)).collect();
-        Texts { labels: vec![[0]; tokens.len()], tokens, word_dropout: 0.0 }
+    /// Token sequences without labels, to be answered.
+    pub fn of_tokens(tokens: Vec<Vec<u32>>) -> Texts {
+        Texts { labels: vec![[0]; tokens.len()], tokens, ..Texts::default() }
     }
 
-    /// Token sequences, to be answered.
-    pub fn of_tokens(tokens: Vec<Vec<u32>>) -> Texts {
-        Texts { labels: vec![[0]; tokens.len()], tokens, word_dropout: 0.0 }
+    /// Adds what naive Bayes makes of each text; of the texts it has `counted`, by the others.
+    fn judged_by(mut self, bayes: Option<&NaiveBayes>, counted: bool) -> Texts {
+        if let Some(bayes) = bayes {
+            let texts = self.tokens.iter().zip(&self.labels);
+            self.evidence =
+                texts.flat_map(|(tokens, &[label])| bayes.evidence(tokens, counted.then_some(label))).collect();
+        }
+        self
     }
 }
 
@@ -144,8 +151,10 @@ impl Examples<SequenceInput> for Texts {
                 }
             }
         }
+        let width = self.evidence.len() / self.len().max(1);
+        let extra = examples.iter().flat_map(|&i| &self.evidence[i * width..(i + 1) * width]).copied().collect();
         let targets = examples.iter().map(|&i| self.labels[i][0]).collect();
-        SequenceInputBatch { steps, inputs: Inputs::Tokens(inputs), targets }
+        SequenceInputBatch { steps, inputs: Inputs::Tokens(inputs), extra, targets }
     }
 
     fn checksum(&self) -> u32 {
@@ -163,6 +172,7 @@ pub struct Plan {
     network: SequenceInput,
     words: Words,
     labels: Labels,
+    bayes: Option<NaiveBayes>,
     train: Texts,
     val: Texts,
     judge: Judge,
@@ -200,6 +210,9 @@ impl Plan {
         }
         let train = Texts::new(&train, &words, &labels, settings.word_dropout, &path)?;
         let val = Texts::new(&val, &words, &labels, 0.0, &val_path)?;
+        let bayes = (settings.naive_bayes > 0.0)
+            .then(|| NaiveBayes::fit(&train.tokens, &train.labels, words.len(), labels.len()));
+        let (train, val) = (train.judged_by(bayes.as_ref(), true), val.judged_by(bayes.as_ref(), false));
         let class_weights = match settings.class_weights {
             ClassWeights::Equal => Vec::new(),
             ClassWeights::Balanced => labels.balanced(train.labels.iter().map(|label| label[0])),
@@ -214,18 +227,37 @@ impl Plan {
             embedding_dropout: settings.embedding_dropout,
             locked: settings.locked_dropout,
             pooling: settings.pooling,
+            extra: bayes.as_ref().map_or(0, NaiveBayes::width),
             classes: labels.len(),
             dropout: settings.dropout,
             loss: Loss { smoothing: settings.label_smoothing, class_weights },
         })?;
         let judge = Judge::Classes { classes: labels.len(), temperature: 1.0 };
-        Ok(Plan { settings, network, words, labels, train, val, judge, taken })
+        Ok(Plan { settings, network, words, labels, bayes, train, val, judge, taken })
     }
 
     /// The weights before training, with the user's word vectors where there are some.
     fn init(&self) -> Result<Params<f32>> {
         let s = &self.settings;
         let mut params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
+        if let Some(bayes) = &self.bayes {
+            let output = self.network.output();
+            let weight = output.weight.of_mut(&mut params);
+            for (class, weight) in weight.chunks_exact_mut(output.inputs).enumerate() {
+                let (_, seen) = weight.split_at_mut(output.inputs - bayes.width());
+                for (evidence, of) in seen.chunks_exact_mut(2).zip(bayes.shown()) {
+                    // Of two classes the first has only what speaks against the second.
+                    let speaks = if class == of {
+                        1.0
+                    } else if bayes.shown().len() == 1 {
+                        -1.0
+                    } else {
+                        0.0
+                    };
+                    evidence.fill((s.naive_bayes * speaks) as f32);
+                }
+            }
+        }
         let Some(embedding) = self.network.embedding() else { return Ok(params) };
         let table = embedding.slot.of_mut(&mut params);
         if s.word_odds > 0.0 {
@@ -305,7 +337,7 @@ impl super::Plan for Plan {
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
         let s = &self.settings;
         let config = json!({
-            "task": NAME, "shape": "sequence-input", "words": self.words, "labels": self.labels,
+            "task": NAME, "shape": "sequence-input", "words": self.words, "labels": self.labels, "naive_bayes": self.bayes,
             "columns": {"text": s.text_column, "label": s.label_column, "header": s.header},
         });
         let network = |network: &SequenceInput| json!(network.config());
@@ -330,6 +362,8 @@ pub struct Model {
     pub words: Words,
     /// Its classes.
     pub labels: Labels,
+    /// The counts it judges words by, if it does.
+    pub bayes: Option<NaiveBayes>,
     /// What its logits are divided by.
     pub temperature: f64,
     /// The columns it was trained on.
@@ -346,14 +380,18 @@ impl Model {
         let config: SequenceInputConfig = plan::part(loaded, "network")?;
         let words: Words = plan::part(loaded, "words")?;
         let labels: Labels = plan::part(loaded, "labels")?;
-        if config.feed != Feed::Tokens(words.len()) || config.classes != labels.len() {
-            return Err(wrong("its vocabulary or its labels do not fit its network".into()));
+        let bayes: Option<NaiveBayes> = plan::part(loaded, "naive_bayes")?;
+        let counts_fit = bayes.as_ref().is_none_or(|bayes| bayes.fits(words.len(), labels.len()));
+        let extra = bayes.as_ref().map_or(0, NaiveBayes::width);
+        let fits = config.feed == Feed::Tokens(words.len()) && config.classes == labels.len() && config.extra == extra;
+        if !fits || !counts_fit {
+            return Err(wrong("its vocabulary, its labels or its counts do not fit its network".into()));
         }
         let network = SequenceInput::new(config).map_err(|error| wrong(error.to_string()))?;
         let params = plan::params(loaded, network.layout())?;
         let temperature: f64 = plan::part(loaded, "temperature")?;
         let columns = plan::part(loaded, "columns")?;
-        Ok(Model { network, params, words, labels, temperature, columns })
+        Ok(Model { network, params, words, labels, bayes, temperature, columns })
     }
 
     /// Reads texts to be measured on.
@@ -363,17 +401,18 @@ impl Model {
     pub fn read(&self, path: &Path, settings: &Settings) -> Result<(Vec<Labelled>, Texts)> {
         let (rows, _) = read(path, settings)?;
         let texts = Texts::new(&rows, &self.words, &self.labels, 0.0, path)?;
-        Ok((rows, texts))
+        Ok((rows, texts.judged_by(self.bayes.as_ref(), false)))
     }
 
     /// The probability of each class `[V]` for each text.
     pub fn predict(&self, texts: &[&str]) -> Vec<Vec<f64>> {
-        self.probabilities(&Texts::unlabelled(texts, &self.words))
+        self.probabilities(texts.iter().map(|text| encode(&self.words, text)).collect())
     }
 
-    fn probabilities(&self, texts: &Texts) -> Vec<Vec<f64>> {
+    fn probabilities(&self, texts: Vec<Vec<u32>>) -> Vec<Vec<f64>> {
+        let texts = Texts::of_tokens(texts).judged_by(self.bayes.as_ref(), false);
         let which: Vec<usize> = (0..texts.len()).collect();
-        let logits = super::supervised::answers(&self.network, &self.params, texts, &which);
+        let logits = super::supervised::answers(&self.network, &self.params, &texts, &which);
         let one = |logits: &Vec<f32>| {
             let mut p = Vec::new();
             super::judge::probabilities(logits, self.temperature, &mut p);
@@ -396,7 +435,7 @@ impl Model {
             variant[i] = UNKNOWN;
             variant
         }));
-        let p = self.probabilities(&Texts::of_tokens(variants));
+        let p = self.probabilities(variants);
         let log_p = |p: &[f64]| p[class].max(f64::MIN_POSITIVE).ln();
         pieces.into_iter().zip(&p[1..]).map(|(piece, without)| (piece, log_p(&p[0]) - log_p(without))).collect()
     }

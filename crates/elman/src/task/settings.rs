@@ -146,6 +146,9 @@ settings! {
         word_dropout: f64 = 0.0,
         /// Begin with vectors that hold what single words say of the classes: their log-odds, times this; 0 for none.
         word_odds: f64 = 0.0,
+        /// Show the output what naive Bayes makes of a text's words and pairs of words, trusted so much at the start; 0 for
+        /// none.
+        naive_bayes: f64 = 0.0,
         /// Word vectors to begin from: a file of lines with a word and its numbers (GloVe, fastText).
         embeddings: String = String::new(),
         /// Read each picture as a sequence of its rows.
@@ -493,7 +496,12 @@ impl Settings {
                 return refuse(flag, &value, "a number from 0 to below 1");
             }
         }
-        for (flag, value) in [("noise", self.noise), ("distort", self.distort), ("word-odds", self.word_odds)] {
+        for (flag, value) in [
+            ("noise", self.noise),
+            ("distort", self.distort),
+            ("word-odds", self.word_odds),
+            ("naive-bayes", self.naive_bayes),
+        ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return refuse(flag, &value, "a number from 0 (off) upwards");
             }

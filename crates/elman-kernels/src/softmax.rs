@@ -124,12 +124,11 @@ fn max_of<V: Vector>(row: &[V::Scalar]) -> V::Scalar {
     chunks.remainder().iter().fold(max.max_lane(), |m, &x| if x > m { x } else { m })
 }
 
-/// `x = log softmax(x)` for one row.
+/// `ln sum e^x` of one row: a logit less this is its log-probability. Not a number, if one of the row is none.
 #[cfg(feature = "std")]
-pub fn log_softmax<F: Scalar>(row: &mut [F]) {
+pub fn log_sum_exp<F: Scalar>(row: &[F]) -> F {
     let (max, sum) = F::run(Isa::best(), MaxAndSum { row });
-    let log_sum = F::from_f64(sum.to_f64().ln() + max.to_f64());
-    row.iter_mut().for_each(|x| *x -= log_sum);
+    F::from_f64(sum.to_f64().ln() + max.to_f64())
 }
 
 /// `row = scale softmax(row) - shift`; returns `(max, sum of e^(row - max))`.
@@ -293,12 +292,16 @@ mod tests {
     }
 
     #[test]
-    fn log_softmax_is_the_logarithm_of_softmax() {
+    fn a_logit_less_the_log_sum_is_the_logarithm_of_softmax() {
         let logits: Vec<f32> = (0..37).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.1).collect();
-        let (mut p, mut log_p) = (logits.clone(), logits);
+        let (mut p, log_sum) = (logits.clone(), log_sum_exp(&logits));
         softmax(&mut p);
-        log_softmax(&mut log_p);
-        assert!(p.iter().zip(&log_p).all(|(p, l)| (p.ln() - l).abs() < 1e-5));
+        assert!(p.iter().zip(&logits).all(|(p, l)| (p.ln() - (l - log_sum)).abs() < 1e-5));
+        for at in [0, 20, 36] {
+            let mut spoilt = logits.clone();
+            spoilt[at] = f32::NAN;
+            assert!(log_sum_exp(&spoilt).is_nan(), "{at}");
+        }
     }
 
     #[test]

@@ -9,26 +9,11 @@
 
 use std::cmp::Ordering;
 
+use elman_kernels::rows;
 use serde::{Deserialize, Serialize};
 
+use super::{Likely, StepModel};
 use crate::error::{Error, Result};
-
-/// What a search asks of a model.
-pub trait StepModel {
-    /// `V`, the symbols there are.
-    fn vocab(&self) -> usize;
-
-    /// Feeds `tokens[i]` to a copy of the state of row `from[i]` of the step before (before the first step: of sequence
-    /// `from[i]`) and writes the log-probabilities of what follows, `[rows, V]`. Rows of a sequence stand together, the
-    /// sequences in their order.
-    fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>);
-
-    /// How much a row of the last step looked at each place of its source; nothing where the model has no attention.
-    fn attention(&self, row: usize) -> &[f32] {
-        let _ = row;
-        &[]
-    }
-}
 
 /// How to search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -190,7 +175,7 @@ pub fn beam_search<M: StepModel + ?Sized>(
     }
     let start = |row| Search { live: vec![Live { row, ..Live::default() }], done: Vec::new() };
     let mut searches: Vec<Search> = (0..queries.len()).map(start).collect();
-    let (mut from, mut tokens, mut log_probs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut from, mut tokens, mut likely) = (Vec::new(), Vec::new(), Likely::default());
     loop {
         from.clear();
         tokens.clear();
@@ -201,8 +186,8 @@ pub fn beam_search<M: StepModel + ?Sized>(
         if from.is_empty() {
             break;
         }
-        model.step(&from, &tokens, &mut log_probs);
-        if log_probs.len() != from.len() * vocab || log_probs.iter().any(|x| x.is_nan()) {
+        model.step(&from, &tokens, &mut likely);
+        if !likely.are_numbers(from.len(), vocab) {
             return Err(Error::Usage("the model's outputs are not numbers; was its training diverging?".into()));
         }
         let mut row = 0;
@@ -212,7 +197,7 @@ pub fn beam_search<M: StepModel + ?Sized>(
                 live.look(model.attention(row), config);
                 row += 1;
             }
-            search.advance(&log_probs, vocab, query, symbols, config);
+            search.advance(&likely, vocab, query, symbols, config);
         }
     }
     searches.iter_mut().for_each(|search| search.done.truncate(config.nbest));
@@ -252,16 +237,19 @@ impl Live {
 }
 
 impl Search {
-    /// One step of one sequence from the log-probabilities of all rows.
-    fn advance(&mut self, log_probs: &[f32], vocab: usize, query: &Query, symbols: &Symbols, config: &BeamConfig) {
+    /// One step of one sequence from how likely symbols follow all rows.
+    fn advance(&mut self, likely: &Likely, vocab: usize, query: &Query, symbols: &Symbols, config: &BeamConfig) {
         if self.live.is_empty() {
             return;
         }
         let wanted = 2 * config.beam;
         let mut candidates = Vec::new();
         for (parent, live) in self.live.iter().enumerate() {
-            let row = &log_probs[live.row * vocab..(live.row + 1) * vocab];
-            let at = |token: u32| Candidate { log_prob: live.log_prob + f64::from(row[token as usize]), parent, token };
+            let row = likely.row(live.row, vocab);
+            let at = |token: u32| {
+                let log_prob = live.log_prob + likely.log_prob(live.row, row[token as usize]);
+                Candidate { log_prob, parent, token }
+            };
             let position = live.tokens.len();
             if let Some(&token) = query.prefix.get(position) {
                 candidates.push(at(token));
@@ -309,15 +297,22 @@ impl Search {
 
 /// Calls `take` for the `wanted` best allowed tokens of a row, the best first; of equals the lower token.
 fn best_of_row(row: &[f32], wanted: usize, allowed: impl Fn(u32) -> bool, mut take: impl FnMut(u32)) {
+    /// Values that are looked at together: most of a row is nowhere near.
+    const TOGETHER: usize = 64;
     let mut best: Vec<(f32, u32)> = Vec::with_capacity(wanted + 1);
     let mut least = f32::NEG_INFINITY;
-    for (&x, token) in row.iter().zip(0..) {
-        if (best.len() < wanted || x > least) && allowed(token) {
-            let at = best.partition_point(|b| b.0 >= x);
-            best.insert(at, (x, token));
-            best.truncate(wanted);
-            if best.len() == wanted {
-                least = best[wanted - 1].0;
+    for (part, first) in row.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
+        if best.len() == wanted && !part.iter().fold(false, |any, &x| any | (x > least)) {
+            continue;
+        }
+        for (&x, token) in part.iter().zip(first..) {
+            if (best.len() < wanted || x > least) && allowed(token) {
+                let at = best.partition_point(|b| b.0 >= x);
+                best.insert(at, (x, token));
+                best.truncate(wanted);
+                if best.len() == wanted {
+                    least = best[wanted - 1].0;
+                }
             }
         }
     }
@@ -327,7 +322,7 @@ fn best_of_row(row: &[f32], wanted: usize, allowed: impl Fn(u32) -> bool, mut ta
 /// Several models that vote: the mean of their probabilities. Attention is the first one's.
 pub struct Ensemble<M> {
     models: Vec<M>,
-    one: Vec<f32>,
+    one: Likely,
 }
 
 impl<M: StepModel> Ensemble<M> {
@@ -341,7 +336,7 @@ impl<M: StepModel> Ensemble<M> {
             let message = format!("models of an ensemble need one vocabulary; theirs have {sizes:?} symbols");
             return Err(Error::Usage(message));
         }
-        Ok(Ensemble { models, one: Vec::new() })
+        Ok(Ensemble { models, one: Likely::default() })
     }
 }
 
@@ -350,22 +345,23 @@ impl<M: StepModel> StepModel for Ensemble<M> {
         self.models[0].vocab()
     }
 
-    fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>) {
-        let count = self.models.len();
-        for (i, model) in self.models.iter_mut().enumerate() {
-            if i == 0 {
-                model.step(from, tokens, log_probs);
-                if count > 1 {
-                    log_probs.iter_mut().for_each(|x| *x = x.exp());
-                }
-            } else {
-                model.step(from, tokens, &mut self.one);
-                log_probs.iter_mut().zip(&self.one).for_each(|(sum, x)| *sum += x.exp());
-            }
+    fn step(&mut self, from: &[usize], tokens: &[u32], likely: &mut Likely) {
+        let vocab = self.vocab();
+        let [first, others @ ..] = &mut self.models[..] else { return };
+        first.step(from, tokens, likely);
+        if others.is_empty() {
+            return;
         }
-        if count > 1 {
-            log_probs.iter_mut().for_each(|x| *x = (*x / count as f32).ln());
+        let share = 1.0 / (others.len() + 1) as f32;
+        let mut sum = std::mem::take(likely).probabilities(vocab);
+        for model in others {
+            model.step(from, tokens, &mut self.one);
+            let p = std::mem::take(&mut self.one).probabilities(vocab);
+            rows::add(&p, &mut sum);
+            self.one = Likely::Logits(p, Vec::new());
         }
+        sum.iter_mut().for_each(|p| *p *= share);
+        *likely = Likely::Probabilities(sum);
     }
 
     fn attention(&self, row: usize) -> &[f32] {
@@ -410,7 +406,7 @@ mod tests {
             VOCAB
         }
 
-        fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>) {
+        fn step(&mut self, from: &[usize], tokens: &[u32], likely: &mut Likely) {
             let row = |(&from, &token): (&usize, &u32)| {
                 let (sequence, mut history) = self.rows[from].clone();
                 history.push(token);
@@ -418,8 +414,8 @@ mod tests {
             };
             let rows: Vec<(u64, Vec<u32>)> = from.iter().zip(tokens).map(row).collect();
             assert!(rows.is_sorted_by_key(|row| row.0), "rows of a sequence stand together");
-            log_probs.clear();
-            rows.iter().for_each(|row| log_probs.extend(self.log_probs(row.0, &row.1)));
+            let logits = rows.iter().flat_map(|row| self.log_probs(row.0, &row.1)).collect();
+            *likely = Likely::Logits(logits, vec![0.0; rows.len()]);
             let look = |row: &(u64, Vec<u32>)| if row.1.last() == Some(&2) { [0.9, 0.1] } else { [0.2, 0.8] };
             self.attention = rows.iter().map(look).collect();
             self.rows = rows;
@@ -555,10 +551,11 @@ mod tests {
         let alone = search(&mut toy(3, 0..2), 5, &BeamConfig::default());
         assert_eq!(together[1][0].tokens, alone[1][0].tokens);
         let mut strangers = Ensemble::new(vec![toy(3, 0..1), toy(4, 0..1)]).unwrap();
-        let mut got = Vec::new();
+        let mut got = Likely::default();
         strangers.step(&[0], &[0], &mut got);
         let (a, b) = (toy(3, 0..1).log_probs(0, &[0]), toy(4, 0..1).log_probs(0, &[0]));
-        assert!((got[2] - ((a[2].exp() + b[2].exp()) / 2.0).ln()).abs() < 1e-6);
+        let got = got.log_prob(0, got.row(0, VOCAB)[2]);
+        assert!((got - f64::from((a[2].exp() + b[2].exp()) / 2.0).ln()).abs() < 1e-6);
         assert!(Ensemble::<Toy>::new(Vec::new()).is_err());
     }
 

@@ -2,6 +2,8 @@
 
 mod beam;
 mod sample;
+mod step_model;
 
-pub use beam::{BeamConfig, Ensemble, Hypothesis, Query, StepModel, Symbols, beam_search};
+pub use beam::{BeamConfig, Ensemble, Hypothesis, Query, Symbols, beam_search};
 pub use sample::{Sampler, SamplerConfig, StopString};
+pub use step_model::{Likely, StepModel};

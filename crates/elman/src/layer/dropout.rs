@@ -34,6 +34,17 @@ impl<F: Scalar> Dropout<F> {
         rows::multiply(&self.mask, x);
     }
 
+    /// Draws and applies, where dropout is on: with a random stream and `p` above 0. Says whether it did; `locked` is
+    /// [`Self::forward_locked`].
+    pub fn forward_if(&mut self, p: f64, locked: bool, rng: Option<&mut Rng>, steps: &Steps, x: &mut [F]) -> bool {
+        match rng.filter(|_| p > 0.0) {
+            Some(rng) if locked => self.forward_locked(p, rng, steps, x),
+            Some(rng) => self.forward(p, rng, x),
+            None => return false,
+        }
+        true
+    }
+
     /// The gradient of the values before the mask, in place.
     pub fn backward(&self, dx: &mut [F]) {
         rows::multiply(&self.mask[..dx.len()], dx);

@@ -11,18 +11,28 @@
 //! training every part runs over all steps at once; the upper stack, above the attention as in Wu et al. 2016, carries it
 //! from step to step.
 
+mod feed;
+mod state;
+mod stepper;
+mod target;
+
 use elman_kernels::{Scalar, Scratch, activation, rows, softmax};
 use serde::{Deserialize, Serialize};
 
-use crate::cell::{CellKind, Input, Order, Source, Steps};
-use crate::decode::StepModel;
+use self::feed::Ahead;
+use self::state::DecoderState;
+use super::embedding::Embedding;
+use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
     Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Dropout, Grouping, Linear,
-    LinearPrepared, Memory, Stack, StackConfig, StackPrepared, StackState, StackTape,
+    LinearPrepared, Memory, Stack, StackConfig, StackPrepared, StackTape,
 };
-use crate::param::{Grads, Init, Layout, Params, Slot};
+use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
+
+pub use self::stepper::Stepper;
+pub use self::target::TargetSequences;
 
 /// Sizes of a decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,43 +64,11 @@ pub struct DecoderConfig {
     pub label_smoothing: f64,
 }
 
-/// The target side of a block: sequences to be written, longest first.
-#[derive(Clone, Debug)]
-pub struct TargetSequences {
-    /// Which rows belong to which step.
-    pub steps: Steps,
-    /// What is fed: the begin symbol and the sequence `[N]`.
-    pub inputs: Vec<u32>,
-    /// What is to be written: the sequence and the end symbol `[N]`.
-    pub targets: Vec<u32>,
-    /// The rows of each sequence.
-    pub groups: Grouping,
-    /// `sorted[i]` is the caller's number of the `i`-th longest sequence.
-    pub sorted: Vec<usize>,
-}
-
-impl TargetSequences {
-    /// Packs sequences of any lengths, in any order.
-    pub fn new<S: AsRef<[u32]>>(sequences: &[S], begin: u32, end: u32) -> Self {
-        let lengths: Vec<usize> = sequences.iter().map(|s| s.as_ref().len() + 1).collect();
-        let Order { steps, sorted } = Order::new(&lengths);
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for t in 0..steps.len() {
-            for sequence in sorted[..steps.active(t)].iter().map(|&i| sequences[i].as_ref()) {
-                inputs.push(if t == 0 { begin } else { sequence[t - 1] });
-                targets.push(sequence.get(t).copied().unwrap_or(end));
-            }
-        }
-        let groups = Grouping::new(&steps, &(0..sequences.len()).collect::<Vec<_>>());
-        TargetSequences { steps, inputs, targets, groups, sorted }
-    }
-}
-
 /// A decoder: places and sizes.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     config: DecoderConfig,
-    embedding: Slot,
+    embedding: Embedding,
     /// Whether the embedding is another part's.
     shared: bool,
     bridge: Linear,
@@ -114,13 +92,6 @@ pub struct DecoderPrepared<F> {
     upper: StackPrepared<F>,
     readout: LinearPrepared<F>,
     output: LinearPrepared<F>,
-}
-
-/// The state of a decoder between two steps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct DecoderState<F> {
-    lower: StackState<F>,
-    upper: StackState<F>,
 }
 
 /// Working memory of one block.
@@ -151,6 +122,7 @@ pub struct DecoderTape<F> {
     dstate: DecoderState<F>,
     dbridged: Vec<F>,
     scratch: Scratch<F>,
+    ahead: Option<Box<Ahead<F>>>,
 }
 
 impl<F> DecoderTape<F> {
@@ -184,63 +156,6 @@ pub(super) struct ReadingGrad<'a, F> {
     pub(super) dfeature: &'a mut [F],
 }
 
-impl<F: Scalar> DecoderState<F> {
-    /// Each part `[B, H]`, in the order of the bridge's outputs.
-    fn parts(&mut self) -> impl Iterator<Item = &mut Vec<F>> {
-        self.lower.cells.iter_mut().chain(&mut self.upper.cells).flat_map(|cell| [&mut cell.h, &mut cell.c])
-    }
-
-    /// Becomes copies of the rows `from` of another state.
-    fn select(&mut self, other: &mut Self, from: &[usize], batch: usize) {
-        for (to, part) in self.parts().zip(other.parts()) {
-            let width = part.len() / batch.max(1);
-            to.clear();
-            from.iter().for_each(|&row| to.extend_from_slice(&part[row * width..(row + 1) * width]));
-        }
-    }
-
-    /// Rows `[B, all parts]` to the parts.
-    fn split(&mut self, rows: &[F], batch: usize) {
-        let (all, mut at) = (rows.len() / batch.max(1), 0);
-        for part in self.parts() {
-            let width = part.len() / batch.max(1);
-            for b in 0..batch {
-                part[b * width..(b + 1) * width].copy_from_slice(&rows[b * all + at..b * all + at + width]);
-            }
-            at += width;
-        }
-    }
-
-    /// The inverse of [`Self::split`].
-    fn join(&mut self, rows: &mut [F], batch: usize) {
-        let (all, mut at) = (rows.len() / batch.max(1), 0);
-        for part in self.parts() {
-            let width = part.len() / batch.max(1);
-            for b in 0..batch {
-                rows[b * all + at..b * all + at + width].copy_from_slice(&part[b * width..(b + 1) * width]);
-            }
-            at += width;
-        }
-    }
-}
-
-/// Applies dropout if it is on: one mask for each step, or one for each sequence.
-pub(super) fn drop<F: Scalar>(
-    mask: &mut Dropout<F>,
-    p: f64,
-    locked: bool,
-    rng: Option<&mut Rng>,
-    steps: &Steps,
-    x: &mut [F],
-) -> bool {
-    match rng.filter(|_| p > 0.0) {
-        Some(rng) if locked => mask.forward_locked(p, rng, steps, x),
-        Some(rng) => mask.forward(p, rng, x),
-        None => return false,
-    }
-    true
-}
-
 /// `dx *= 1 - y^2`, the gradient through `y = tanh(x)`.
 pub(super) fn tanh_backward<F: Scalar>(y: &[F], dx: &mut [F]) {
     dx.iter_mut().zip(y).for_each(|(dx, &y)| *dx *= F::ONE - y * y);
@@ -259,26 +174,6 @@ fn copy_columns<F: Copy>(from: &[F], from_stride: usize, to: &mut [F], to_stride
     }
 }
 
-/// What an embedding's values are multiplied by: a matrix that is also the output's is drawn small, `1 / sqrt(E)`, and is
-/// scaled to unit variance where it is read (Vaswani et al. 2017).
-pub(super) fn embedding_scale<F: Scalar>(tied: bool, width: usize) -> F {
-    if tied { F::from_f64((width as f64).sqrt()) } else { F::ONE }
-}
-
-/// Draws an embedding `[V, E]`.
-pub(super) fn init_embedding<F: Scalar>(
-    slot: Slot,
-    width: usize,
-    tied: bool,
-    init: Init,
-    params: &mut Params<F>,
-    rng: &mut Rng,
-) {
-    let deviation = if tied { 1.0 / (width as f64).sqrt() } else { 1.0 };
-    let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(deviation) };
-    init.fill(slot.of_mut(params), width, false, rng);
-}
-
 impl Decoder {
     /// Adds the tensors to the layout behind `prefix`; `embedding` is another part's matrix to be shared. `summary` is the
     /// width of what the initial state is made from, `memory` that of a memory row.
@@ -289,7 +184,7 @@ impl Decoder {
         layout: &mut Layout,
         prefix: &str,
         config: &DecoderConfig,
-        embedding: Option<Slot>,
+        embedding: Option<Embedding>,
         summary: usize,
         memory: usize,
     ) -> Result<Self> {
@@ -307,8 +202,10 @@ impl Decoder {
             return wrong("layers above the attention need attention");
         }
         let shared = embedding.is_some();
-        let embedding = embedding
-            .unwrap_or_else(|| layout.add(format!("{prefix}embedding.weight"), &[config.vocab, config.embedding]));
+        let embedding = embedding.unwrap_or_else(|| {
+            let name = format!("{prefix}embedding.weight");
+            Embedding::add(layout, &name, config.vocab, config.embedding, config.tied)
+        });
         let stack = |width, layers| StackConfig {
             cell: config.cell,
             source: Source::Dense(width),
@@ -334,7 +231,7 @@ impl Decoder {
         let bridge = Linear::add(layout, &format!("{prefix}bridge."), summary, states, None);
         let read = config.hidden + memory + config.embedding;
         let readout = Linear::add(layout, &format!("{prefix}readout."), read, config.embedding, None);
-        let tied = config.tied.then_some(embedding);
+        let tied = config.tied.then_some(embedding.slot);
         let output = Linear::add(layout, &format!("{prefix}output."), config.embedding, config.vocab, tied);
         let config = config.clone();
         Ok(Decoder { config, embedding, shared, bridge, lower, attention, upper, readout, output, memory })
@@ -348,7 +245,7 @@ impl Decoder {
     /// Draws the weights before training.
     pub(super) fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         if !self.shared {
-            init_embedding(self.embedding, self.config.embedding, self.config.tied, init, params, rng);
+            self.embedding.init(init, params, rng);
         }
         self.bridge.init(init, params, rng);
         self.lower.init(init, params, rng);
@@ -366,9 +263,7 @@ impl Decoder {
 
     /// Rearranges the weights, once per optimizer step.
     pub(super) fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut DecoderPrepared<F>) {
-        let scale = embedding_scale(self.config.tied, self.config.embedding);
-        prepared.embedding.clear();
-        prepared.embedding.extend(self.embedding.of(params).iter().map(|&x| x * scale));
+        self.embedding.prepare(params, &mut prepared.embedding);
         self.bridge.prepare(params, &mut prepared.bridge);
         self.lower.prepare(params, &mut prepared.lower);
         if let Some(attention) = &self.attention {
@@ -416,8 +311,7 @@ impl Decoder {
         let Reading { steps, tokens, groups, memory, feature } = reading;
         let DecoderConfig { hidden, embedding, dropout: p, locked_dropout: locked, .. } = self.config;
         let (n, context) = (steps.rows(), self.memory);
-        tape.x.resize(n * embedding, F::ZERO);
-        rows::gather(&prepared.embedding, embedding, tokens, &mut tape.x, embedding);
+        self.embedding.forward(&prepared.embedding, tokens, &mut tape.x);
         if !feature.is_empty() {
             for t in 0..steps.len() {
                 let rows_of = steps.range(t);
@@ -425,7 +319,7 @@ impl Decoder {
                 rows::add(&feature[..x.len()], x);
             }
         }
-        tape.dropped = drop(&mut tape.x_mask, p, locked, dropout.as_deref_mut(), steps, &mut tape.x);
+        tape.dropped = tape.x_mask.forward_if(p, locked, dropout.as_deref_mut(), steps, &mut tape.x);
         let state = &mut tape.state;
         let (x, lower) = (Input::Dense(&tape.x), &mut tape.lower);
         self.lower.forward(&prepared.lower, x, steps, &mut state.lower, lower, dropout.as_deref_mut());
@@ -457,7 +351,7 @@ impl Decoder {
         tape.r_dropped.clear();
         if tape.dropped {
             tape.r_dropped.extend_from_slice(&tape.r);
-            drop(&mut tape.r_mask, p, locked, dropout, steps, &mut tape.r_dropped);
+            tape.r_mask.forward_if(p, locked, dropout, steps, &mut tape.r_dropped);
         }
         let r = if tape.dropped { &tape.r_dropped } else { &tape.r };
         tape.logits.resize(n * self.config.vocab, F::ZERO);
@@ -476,6 +370,12 @@ impl Decoder {
     /// Plain cross-entropy in nats of the logits in the tape, summed over all rows.
     pub(super) fn loss<F: Scalar>(&self, targets: &[u32], tape: &DecoderTape<F>) -> f64 {
         softmax::cross_entropy(&tape.logits, targets)
+    }
+
+    /// The log-probabilities of targets `[N]` by the logits in the tape.
+    pub(super) fn target_log_probs<F: Scalar>(&self, targets: &[u32], tape: &DecoderTape<F>) -> Vec<F> {
+        let rows = tape.logits.chunks_exact(self.config.vocab).zip(targets);
+        rows.map(|(row, &target)| row[target as usize] - softmax::log_sum_exp(row)).collect()
     }
 
     /// From the gradient of the logits, which stands in their place, to all others. `summary` as given to
@@ -552,114 +452,10 @@ impl Decoder {
                 rows::add(dx, &mut to.dfeature[..dx.len()]);
             }
         }
-        let scale = embedding_scale(self.config.tied, embedding);
-        tape.dx.iter_mut().for_each(|dx| *dx *= scale);
-        rows::scatter_add(&tape.dx, embedding, tokens, self.embedding.of_mut(grads), embedding);
+        self.embedding.backward(tokens, &mut tape.dx, grads);
         tape.dbridged.resize(batch * self.bridge.outputs, F::ZERO);
         tape.dstate.join(&mut tape.dbridged, batch);
         tanh_backward(&tape.bridged, &mut tape.dbridged);
         self.bridge.backward(&prepared.bridge, summary, &tape.dbridged, grads, to.dsummary, &mut tape.scratch);
-    }
-}
-
-/// A decoder that writes a step at a time, for a search over what to write.
-pub struct Stepper<'a, F> {
-    decoder: &'a Decoder,
-    prepared: &'a DecoderPrepared<F>,
-    memory: Memory<F>,
-    /// `[B, E]` of each sequence, or empty.
-    feature: Vec<F>,
-    /// The sequence each row writes.
-    sequence: Vec<usize>,
-    before: DecoderState<F>,
-    tape: DecoderTape<F>,
-    groups: Grouping,
-    rows_feature: Vec<F>,
-    next_sequence: Vec<usize>,
-}
-
-impl<'a, F: Scalar> Stepper<'a, F> {
-    /// Starts sequences from their summaries `[B, S]`, memories with keys, and features `[B, E]` or none.
-    pub(super) fn new(
-        decoder: &'a Decoder,
-        prepared: &'a DecoderPrepared<F>,
-        summary: &[F],
-        memory: Memory<F>,
-        feature: Vec<F>,
-    ) -> Self {
-        let batch = summary.len() / decoder.bridge.inputs;
-        let mut tape = DecoderTape::default();
-        decoder.begin(prepared, summary, &mut tape);
-        Stepper {
-            decoder,
-            prepared,
-            memory,
-            feature,
-            sequence: (0..batch).collect(),
-            before: decoder.zero_state(0),
-            tape,
-            groups: Grouping::default(),
-            rows_feature: Vec::new(),
-            next_sequence: Vec::new(),
-        }
-    }
-
-    /// Feeds `tokens[i]` to a copy of row `from[i]` of the step before; returns the logits `[rows, V]`.
-    ///
-    /// # Panics
-    /// If a row or a token does not exist.
-    pub fn logits(&mut self, from: &[usize], tokens: &[u32]) -> &[F] {
-        let Stepper { before, tape, sequence, next_sequence, feature, rows_feature, .. } = self;
-        std::mem::swap(before, &mut tape.state);
-        tape.state.select(before, from, sequence.len());
-        next_sequence.clear();
-        next_sequence.extend(from.iter().map(|&row| sequence[row]));
-        std::mem::swap(sequence, next_sequence);
-        rows_feature.clear();
-        if !feature.is_empty() {
-            let width = self.decoder.config.embedding;
-            sequence.iter().for_each(|&s| rows_feature.extend_from_slice(&feature[s * width..(s + 1) * width]));
-        }
-        let sequences = self.memory.offsets.len().saturating_sub(1);
-        let mut rest = &sequence[..];
-        self.groups.set_one_step((0..sequences).map(|s| {
-            let count = rest.iter().take_while(|&&of| of == s).count();
-            rest = &rest[count..];
-            count
-        }));
-        let steps = Steps::equal(1, from.len());
-        let (groups, memory, feature) = (&self.groups, &self.memory, &rows_feature[..]);
-        let reading = Reading { steps: &steps, tokens, groups, memory, feature };
-        self.decoder.forward(self.prepared, reading, tape, None);
-        &tape.logits
-    }
-}
-
-impl StepModel for Stepper<'_, f32> {
-    fn vocab(&self) -> usize {
-        self.decoder.config.vocab
-    }
-
-    fn step(&mut self, from: &[usize], tokens: &[u32], log_probs: &mut Vec<f32>) {
-        let vocab = self.decoder.config.vocab;
-        log_probs.clear();
-        log_probs.extend_from_slice(self.logits(from, tokens));
-        log_probs.chunks_exact_mut(vocab).for_each(softmax::log_softmax);
-    }
-
-    fn attention(&self, row: usize) -> &[f32] {
-        if self.decoder.attention.is_none() {
-            return &[];
-        }
-        let mut at = 0;
-        for (queries, memory) in self.groups.offsets.windows(2).zip(self.memory.offsets.windows(2)) {
-            let width = memory[1] - memory[0];
-            if row < queries[1] {
-                let from = at + (row - queries[0]) * width;
-                return &self.tape.attention.weights()[from..from + width];
-            }
-            at += (queries[1] - queries[0]) * width;
-        }
-        &[]
     }
 }

@@ -1,6 +1,7 @@
 //! The five pictures: how inputs, recurrent layers and outputs are wired, and the loss with its exact gradients.
 
 mod decoder;
+mod embedding;
 mod fixed;
 mod sequence_input;
 mod sequence_io;

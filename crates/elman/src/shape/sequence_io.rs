@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Shape;
 use super::decoder::{
-    Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Reading, ReadingGrad, Stepper, TargetSequences, drop,
-    embedding_scale, init_embedding, zeros,
+    Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Reading, ReadingGrad, Stepper, TargetSequences, zeros,
 };
+use super::embedding::Embedding;
 use crate::cell::{CellKind, Input, Order, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{Dropout, Grouping, Memory, Stack, StackConfig, StackPrepared, StackState, StackTape};
-use crate::param::{Grads, Init, Layout, Params, Slot};
+use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
 /// Sizes of a [`SequenceIo`] network.
@@ -44,7 +44,7 @@ pub struct SequenceIoConfig {
 pub struct SequenceIo {
     config: SequenceIoConfig,
     layout: Arc<Layout>,
-    embedding: Slot,
+    embedding: Embedding,
     encoder: Stack,
     decoder: Decoder,
 }
@@ -126,6 +126,8 @@ pub struct SequenceIoTape<F> {
     /// `[B, S]`, in the decoder's order.
     summary: Vec<F>,
     decoder: DecoderTape<F>,
+    /// What the decoder is fed `[N]`.
+    fed: Vec<u32>,
     dsummary: Vec<F>,
     dmemory: Vec<F>,
     dy: Vec<F>,
@@ -151,7 +153,9 @@ impl SequenceIo {
         let width = config.decoder.embedding;
         let mut layout = Layout::new();
         let name = if config.shared_embedding { "embedding.weight" } else { "encoder.embedding.weight" };
-        let embedding = layout.add(name, &[config.source_vocab, width]);
+        // Whether it is also the output's matrix.
+        let tied = config.shared_embedding && config.decoder.tied;
+        let embedding = Embedding::add(&mut layout, name, config.source_vocab, width, tied);
         let stack = StackConfig {
             cell: config.cell,
             source: Source::Dense(width),
@@ -172,15 +176,10 @@ impl SequenceIo {
         &self.config
     }
 
-    /// Whether the source's embedding is also the output's matrix.
-    fn tied(&self) -> bool {
-        self.config.shared_embedding && self.config.decoder.tied
-    }
-
     /// Draws the weights before training.
     pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
         let mut params = Params::zeros(&self.layout);
-        init_embedding(self.embedding, self.config.decoder.embedding, self.tied(), init, &mut params, rng);
+        self.embedding.init(init, &mut params, rng);
         self.encoder.init(init, &mut params, rng);
         self.decoder.init(init, &mut params, rng);
         params
@@ -194,12 +193,11 @@ impl SequenceIo {
         tape: &mut SequenceIoTape<F>,
         mut dropout: Option<&mut Rng>,
     ) {
-        let DecoderConfig { embedding, dropout: p, locked_dropout: locked, .. } = self.config.decoder;
+        let DecoderConfig { dropout: p, locked_dropout: locked, .. } = self.config.decoder;
         let Sources { steps, tokens, groups, place } = sources;
         let (n, batch, width) = (steps.rows(), steps.batch(), self.encoder.output_width());
-        tape.x.resize(n * embedding, F::ZERO);
-        rows::gather(&prepared.embedding, embedding, tokens, &mut tape.x, embedding);
-        tape.dropped = drop(&mut tape.x_mask, p, locked, dropout.as_deref_mut(), steps, &mut tape.x);
+        self.embedding.forward(&prepared.embedding, tokens, &mut tape.x);
+        tape.dropped = tape.x_mask.forward_if(p, locked, dropout.as_deref_mut(), steps, &mut tape.x);
         if tape.state.cells.first().is_none_or(|cell| cell.h.len() != batch * self.config.hidden) {
             tape.state = self.encoder.zero_state(batch);
         }
@@ -208,7 +206,7 @@ impl SequenceIo {
         self.encoder.forward(&prepared.encoder, x, steps, &mut tape.state, encoder, dropout.as_deref_mut());
         tape.y.clear();
         tape.y.extend_from_slice(tape.encoder.output());
-        drop(&mut tape.y_mask, p, locked, dropout, steps, &mut tape.y);
+        tape.y_mask.forward_if(p, locked, dropout, steps, &mut tape.y);
         tape.memory.offsets.clone_from(&groups.offsets);
         tape.memory.values.resize(n * width, F::ZERO);
         rows::gather(&tape.y, width, &groups.row, &mut tape.memory.values, width);
@@ -238,8 +236,24 @@ impl SequenceIo {
     ) {
         self.encode(prepared, &batch.sources, tape, dropout.as_deref_mut());
         self.decoder.begin(&prepared.decoder, &tape.summary, &mut tape.decoder);
-        let reading = reading(&batch.targets, &tape.memory);
+        let reading = reading(&batch.targets, &batch.targets.inputs, &tape.memory);
+        self.decoder.feed(&prepared.decoder, reading, &batch.targets.own, &mut tape.decoder, &mut tape.fed);
+        let reading = Reading { tokens: &tape.fed, ..reading };
         self.decoder.forward(&prepared.decoder, reading, &mut tape.decoder, dropout);
+    }
+
+    /// The log-probability of each target `[N]`, with teacher forcing.
+    pub fn target_log_probs<F: Scalar>(
+        &self,
+        prepared: &SequenceIoPrepared<F>,
+        batch: &SequenceIoBatch,
+        tape: &mut SequenceIoTape<F>,
+    ) -> Vec<F> {
+        if batch.sources.place.is_empty() {
+            return Vec::new();
+        }
+        self.forward(prepared, batch, tape, None);
+        self.decoder.target_log_probs(&batch.targets.targets, &tape.decoder)
     }
 
     /// Reads sources, to write what follows from them a step at a time.
@@ -255,8 +269,8 @@ impl SequenceIo {
     }
 }
 
-fn reading<'a, F>(targets: &'a TargetSequences, memory: &'a Memory<F>) -> Reading<'a, F> {
-    let TargetSequences { steps, inputs: tokens, groups, .. } = targets;
+fn reading<'a, F>(targets: &'a TargetSequences, tokens: &'a [u32], memory: &'a Memory<F>) -> Reading<'a, F> {
+    let TargetSequences { steps, groups, .. } = targets;
     Reading { steps, tokens, groups, memory, feature: &[] }
 }
 
@@ -271,9 +285,7 @@ impl<F: Scalar> Shape<F> for SequenceIo {
     }
 
     fn prepare(&self, params: &Params<F>, prepared: &mut SequenceIoPrepared<F>) {
-        let scale = embedding_scale(self.tied(), self.config.decoder.embedding);
-        prepared.embedding.clear();
-        prepared.embedding.extend(self.embedding.of(params).iter().map(|&x| x * scale));
+        self.embedding.prepare(params, &mut prepared.embedding);
         self.encoder.prepare(params, &mut prepared.encoder);
         self.decoder.prepare(params, &mut prepared.decoder);
     }
@@ -302,7 +314,7 @@ impl<F: Scalar> Shape<F> for SequenceIo {
         let (n, width, hidden) = (steps.rows(), self.encoder.output_width(), self.config.hidden);
         tape.dsummary.resize(tape.summary.len(), F::ZERO);
         zeros(&mut tape.dmemory, n * width);
-        let reading = reading(&batch.targets, &tape.memory);
+        let reading = reading(&batch.targets, &tape.fed, &tape.memory);
         let to = ReadingGrad { dsummary: &mut tape.dsummary, dmemory: &mut tape.dmemory, dfeature: &mut [] };
         let (summary, decoder) = (&tape.summary, &mut tape.decoder);
         self.decoder.backward(params, &prepared.decoder, reading, summary, decoder, grads, to);
@@ -325,9 +337,7 @@ impl<F: Scalar> Shape<F> for SequenceIo {
         if tape.dropped {
             tape.x_mask.backward(&mut tape.dx);
         }
-        let scale = embedding_scale(self.tied(), embedding);
-        tape.dx.iter_mut().for_each(|dx| *dx *= scale);
-        rows::scatter_add(&tape.dx, embedding, tokens, self.embedding.of_mut(grads), embedding);
+        self.embedding.backward(tokens, &mut tape.dx, grads);
         loss_nats
     }
 
@@ -427,6 +437,55 @@ mod tests {
                 let near = (analytic - numeric).abs() <= 1e-7 + 1e-5 * numeric.abs();
                 let name = || network.layout.tensors().iter().find(|t| t.slot.range().contains(&i)).unwrap();
                 assert!(near, "{kind:?} {}: backward says {analytic}, differences {numeric}", name().name);
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_what_is_fed_where_the_decoder_reads_its_own_symbols() {
+        let network = SequenceIo::new(config(AttentionKind::General, 1, true)).unwrap();
+        let mut params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
+        let (sources, targets) = pairs();
+        let mut batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
+        batch.targets.read_own(0.7, &mut Rng::new(2, "test"));
+        assert!(!batch.targets.own[0] && batch.targets.own.iter().any(|&own| own));
+        let mut grads = Params::zeros(&network.layout);
+        loss(&network, &params, &batch, &mut grads);
+        let mut unused = Params::zeros(&network.layout);
+        for i in (0..params.values.len()).step_by(3) {
+            let value = params.values[i];
+            let mut at = |x: f64| {
+                params.values[i] = x;
+                loss(&network, &params, &batch, &mut unused)
+            };
+            let numeric = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
+            params.values[i] = value;
+            let analytic = grads.values[i];
+            assert!((analytic - numeric).abs() <= 1e-7 + 1e-5 * numeric.abs(), "{i}: {analytic} {numeric}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_of_its_own_is_what_a_search_would_have_written() {
+        let network = SequenceIo::new(config(AttentionKind::General, 1, true)).unwrap();
+        let params: Params<f32> = network.init(Init::Uniform(1.0), &mut Rng::new(1, "test"));
+        let mut prepared = SequenceIoPrepared::default();
+        network.prepare(&params, &mut prepared);
+        let sources = vec![vec![2, 3], vec![4, 2, 3, 1], vec![5]];
+        let targets = vec![vec![3; 5], vec![3; 2], vec![3; 4]];
+        let mut batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
+        batch.targets.read_own(1.0, &mut Rng::new(2, "test"));
+        let mut tape = SequenceIoTape::default();
+        network.forward(&prepared, &batch, &mut tape, None);
+        for (place, &i) in batch.targets.sorted.iter().enumerate() {
+            let mut stepper = network.stepper(&prepared, &sources[i..=i]);
+            let mut token = BEGIN;
+            for t in 0..=targets[i].len() {
+                let row = batch.targets.steps.range(t).start + place;
+                assert_eq!(tape.fed[row], token, "{i} {t}");
+                let logits = stepper.logits(&[0], &[token]);
+                let best = (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+                token = best as u32;
             }
         }
     }

@@ -91,6 +91,8 @@ pub struct SequenceOutputTape<F> {
     feature: Vec<F>,
     memory: Memory<F>,
     decoder: DecoderTape<F>,
+    /// What the decoder is fed `[N]`.
+    fed: Vec<u32>,
     dsummary: Vec<F>,
     dfeature: Vec<F>,
     dmemory: Vec<F>,
@@ -189,8 +191,24 @@ impl SequenceOutput {
     ) {
         self.encode(prepared, &batch.features, tape, dropout.as_deref_mut());
         self.decoder.begin(&prepared.decoder, &tape.summary, &mut tape.decoder);
-        let reading = reading(&batch.targets, &tape.memory, &tape.feature);
+        let reading = reading(&batch.targets, &batch.targets.inputs, &tape.memory, &tape.feature);
+        self.decoder.feed(&prepared.decoder, reading, &batch.targets.own, &mut tape.decoder, &mut tape.fed);
+        let reading = Reading { tokens: &tape.fed, ..reading };
         self.decoder.forward(&prepared.decoder, reading, &mut tape.decoder, dropout);
+    }
+
+    /// The log-probability of each target `[N]`, with teacher forcing.
+    pub fn target_log_probs<F: Scalar>(
+        &self,
+        prepared: &SequenceOutputPrepared<F>,
+        batch: &SequenceOutputBatch<F>,
+        tape: &mut SequenceOutputTape<F>,
+    ) -> Vec<F> {
+        if batch.targets.sorted.is_empty() {
+            return Vec::new();
+        }
+        self.forward(prepared, batch, tape, None);
+        self.decoder.target_log_probs(&batch.targets.targets, &tape.decoder)
     }
 
     /// Takes sources `[B, P, I]`, to write what follows from them a step at a time.
@@ -201,8 +219,13 @@ impl SequenceOutput {
     }
 }
 
-fn reading<'a, F>(targets: &'a TargetSequences, memory: &'a Memory<F>, feature: &'a [F]) -> Reading<'a, F> {
-    let TargetSequences { steps, inputs: tokens, groups, .. } = targets;
+fn reading<'a, F>(
+    targets: &'a TargetSequences,
+    tokens: &'a [u32],
+    memory: &'a Memory<F>,
+    feature: &'a [F],
+) -> Reading<'a, F> {
+    let TargetSequences { steps, groups, .. } = targets;
     Reading { steps, tokens, groups, memory, feature }
 }
 
@@ -247,7 +270,7 @@ impl<F: Scalar> Shape<F> for SequenceOutput {
         tape.dsummary.resize(tape.summary.len(), F::ZERO);
         zeros(&mut tape.dmemory, tape.memory.values.len());
         zeros(&mut tape.dfeature, tape.feature.len());
-        let reading = reading(&batch.targets, &tape.memory, &tape.feature);
+        let reading = reading(&batch.targets, &tape.fed, &tape.memory, &tape.feature);
         let (dsummary, dmemory, dfeature) = (&mut tape.dsummary[..], &mut tape.dmemory[..], &mut tape.dfeature[..]);
         let to = ReadingGrad { dsummary, dmemory, dfeature };
         let (summary, decoder) = (&tape.summary, &mut tape.decoder);

@@ -1,0 +1,82 @@
+//! What a search asks of a model, and what a model answers.
+
+use elman_kernels::softmax;
+
+/// What a search asks of a model.
+pub trait StepModel {
+    /// `V`, the symbols there are.
+    fn vocab(&self) -> usize;
+
+    /// Feeds `tokens[i]` to a copy of the state of row `from[i]` of the step before (before the first step: of sequence
+    /// `from[i]`) and says how likely each symbol follows. Rows of a sequence stand together, the sequences in their order.
+    fn step(&mut self, from: &[usize], tokens: &[u32], likely: &mut Likely);
+
+    /// How much a row of the last step looked at each place of its source; nothing where the model has no attention.
+    fn attention(&self, row: usize) -> &[f32] {
+        let _ = row;
+        &[]
+    }
+}
+
+/// How likely each symbol follows each row. A search looks at few symbols of a row, so logarithms are taken of these alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Likely {
+    /// Logits `[rows, V]`, and `ln sum e^logit` of each row.
+    Logits(Vec<f32>, Vec<f32>),
+    /// Probabilities `[rows, V]`.
+    Probabilities(Vec<f32>),
+}
+
+impl Default for Likely {
+    fn default() -> Self {
+        Likely::Logits(Vec::new(), Vec::new())
+    }
+}
+
+impl Likely {
+    /// Its memory, for the next step's logits and logarithms of sums.
+    pub fn into_buffers(self) -> (Vec<f32>, Vec<f32>) {
+        match self {
+            Likely::Logits(logits, log_sums) => (logits, log_sums),
+            Likely::Probabilities(values) => (values, Vec::new()),
+        }
+    }
+
+    /// As probabilities `[rows, V]`, in the same memory.
+    pub(super) fn probabilities(self, vocab: usize) -> Vec<f32> {
+        match self {
+            Likely::Logits(mut values, _) => {
+                values.chunks_exact_mut(vocab.max(1)).for_each(softmax::softmax);
+                values
+            }
+            Likely::Probabilities(values) => values,
+        }
+    }
+
+    /// What orders the symbols of a row.
+    pub(super) fn row(&self, row: usize, vocab: usize) -> &[f32] {
+        let (Likely::Logits(values, _) | Likely::Probabilities(values)) = self;
+        &values[row * vocab..(row + 1) * vocab]
+    }
+
+    /// The log-probability of a symbol, from its value in a row.
+    pub(super) fn log_prob(&self, row: usize, value: f32) -> f64 {
+        f64::from(match self {
+            Likely::Logits(_, log_sums) => value - log_sums[row],
+            Likely::Probabilities(_) => value.ln(),
+        })
+    }
+
+    /// Whether these are the numbers of so many rows.
+    pub(super) fn are_numbers(&self, rows: usize, vocab: usize) -> bool {
+        match self {
+            // A sum is a number only if all its terms are.
+            Likely::Logits(logits, log_sums) => {
+                (logits.len(), log_sums.len()) == (rows * vocab, rows) && !log_sums.iter().any(|x| x.is_nan())
+            }
+            Likely::Probabilities(p) => {
+                p.len() == rows * vocab && p.chunks_exact(vocab.max(1)).all(|p| !p.iter().sum::<f32>().is_nan())
+            }
+        }
+    }
+}

@@ -1,11 +1,17 @@
 //! Data the program contains or makes, so that every task can be tried without a download. What is made depends on a seed
 //! alone.
 
+mod numerals;
+mod scenes;
+
 use std::path::PathBuf;
 
 use super::table::{Row, Table};
 use crate::error::Result;
 use crate::rng::Rng;
+
+pub use numerals::numerals;
+pub use scenes::scenes;
 
 /// The project's own sources and documents, gathered when it was built; printable ASCII.
 pub fn project_text() -> &'static str {

@@ -186,6 +186,16 @@ impl Subwords {
         Ok(self.tokenizer.decode(&known, true).map_err(failed)?.trim().to_string())
     }
 
+    /// What a symbol is, in a word.
+    pub fn unit(&self) -> &'static str {
+        let is_character = |id| id == self.unknown() || self.name(id).chars().count() <= 1;
+        match self.tokenizer.get_model() {
+            ModelWrapper::WordLevel(_) => "word",
+            _ if (0..self.symbols).all(is_character) => "character",
+            _ => "subword",
+        }
+    }
+
     /// A symbol for people: `▁dog`.
     pub fn name(&self, symbol: u32) -> String {
         match symbol.checked_sub(self.symbols) {
@@ -217,6 +227,7 @@ mod tests {
         for units in [Units::Subword, Units::Word, Units::Char] {
             let subwords = Subwords::train(TEXTS.into_iter(), &config(units, 60, 1)).unwrap();
             let again = Subwords::train(TEXTS.into_iter(), &config(units, 60, 1)).unwrap();
+            assert_eq!(subwords.unit(), format!("{units:?}").to_lowercase().replace("char", "character"));
             for text in TEXTS {
                 let symbols = subwords.encode(text).unwrap();
                 assert_eq!(subwords.decode(&symbols).unwrap(), text, "{units:?}");

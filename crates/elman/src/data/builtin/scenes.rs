@@ -1,0 +1,168 @@
+//! Small pictures of coloured shapes, and what they show in a sentence.
+
+use crate::data::Matrix;
+use crate::rng::Rng;
+
+/// Rows and columns of the grid of patches a picture is cut into; a thing stands in one of them.
+const GRID: usize = 4;
+/// Rows and columns of a patch.
+const PATCH: usize = 8;
+/// Rows and columns of a picture.
+const SIDE: usize = GRID * PATCH;
+
+const COLOURS: [(&str, [f64; 3]); 5] = [
+    ("red", [0.9, 0.1, 0.1]),
+    ("green", [0.1, 0.8, 0.2]),
+    ("blue", [0.1, 0.2, 0.9]),
+    ("yellow", [0.9, 0.9, 0.1]),
+    ("white", [0.95, 0.95, 0.95]),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Circle,
+    Square,
+    Triangle,
+    Cross,
+}
+
+const FORMS: [(&str, Form); 4] =
+    [("circle", Form::Circle), ("square", Form::Square), ("triangle", Form::Triangle), ("cross", Form::Cross)];
+
+impl Form {
+    /// Whether a place is in the form of this radius around 0; `y` goes down.
+    fn holds(self, x: f64, y: f64, radius: f64) -> bool {
+        match self {
+            Form::Circle => x.hypot(y) <= radius,
+            Form::Square => x.abs().max(y.abs()) <= 0.85 * radius,
+            Form::Triangle => y <= 0.8 * radius && x.abs() <= (y + radius) / 1.8,
+            Form::Cross => x.abs().max(y.abs()) <= radius && x.abs().min(y.abs()) <= 0.4 * radius,
+        }
+    }
+}
+
+/// A coloured form somewhere.
+struct Thing {
+    colour: usize,
+    form: usize,
+    x: f64,
+    y: f64,
+    radius: f64,
+}
+
+impl Thing {
+    fn draw(&self, pixels: &mut [f64]) {
+        for (i, pixel) in pixels.chunks_exact_mut(3).enumerate() {
+            let (x, y) = ((i % SIDE) as f64 - self.x, (i / SIDE) as f64 - self.y);
+            if FORMS[self.form].1.holds(x, y, self.radius) {
+                pixel.copy_from_slice(&COLOURS[self.colour].1);
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("a {} {}", COLOURS[self.colour].0, FORMS[self.form].0)
+    }
+}
+
+/// A thing around the middle of a patch.
+fn thing(row: usize, col: usize, rng: &mut Rng) -> Thing {
+    let mut middle = |at: usize| (at * PATCH) as f64 + (PATCH as f64 - 1.0) / 2.0 + rng.range(-0.7, 0.7);
+    let (x, y) = (middle(col), middle(row));
+    Thing { colour: rng.below(COLOURS.len()), form: rng.below(FORMS.len()), x, y, radius: rng.range(2.8, 3.6) }
+}
+
+/// What is shown: one thing alone, or two of different kinds and how they stand.
+fn scene(rng: &mut Rng) -> (Vec<f64>, String) {
+    let (across, first) = (rng.below(GRID), rng.below(GRID - 1));
+    let second = first + 1 + rng.below(GRID - 1 - first);
+    let which = rng.below(5);
+    let is_upright = which <= 2;
+    let mut at = |along: usize| if is_upright { thing(along, across, rng) } else { thing(across, along, rng) };
+    let (one, mut other) = (at(first), at(second));
+    if (one.colour, one.form) == (other.colour, other.form) {
+        other.colour = (other.colour + 1) % COLOURS.len();
+    }
+    // Said from either of the two, so that the order of the words has to be looked for.
+    let (caption, things) = match which {
+        0 => (one.name(), vec![one]),
+        1 => (format!("{} above {}", one.name(), other.name()), vec![one, other]),
+        2 => (format!("{} below {}", other.name(), one.name()), vec![one, other]),
+        3 => (format!("{} to the left of {}", one.name(), other.name()), vec![one, other]),
+        _ => (format!("{} to the right of {}", other.name(), one.name()), vec![one, other]),
+    };
+    let mut pixels = vec![0.0; SIDE * SIDE * 3];
+    things.iter().for_each(|thing| thing.draw(&mut pixels));
+    (pixels, caption)
+}
+
+/// A picture's patches `[GRID GRID, features]`: the pixels of each, and where it is.
+fn patches(pixels: &[f64], rng: &mut Rng, features: &mut Vec<f32>) {
+    for patch in 0..GRID * GRID {
+        let (row, col) = (patch / GRID, patch % GRID);
+        for i in 0..PATCH * PATCH {
+            let at = (row * PATCH + i / PATCH) * SIDE + col * PATCH + i % PATCH;
+            features.extend(pixels[at * 3..at * 3 + 3].iter().map(|&x| (x + 0.05 * rng.normal()) as f32));
+        }
+        for k in 0..GRID {
+            features.push(if k == row { 1.0 } else { 0.0 });
+        }
+        for k in 0..GRID {
+            features.push(if k == col { 1.0 } else { 0.0 });
+        }
+    }
+}
+
+/// `count` pictures as grids of patches `[count, 16, 200]`, each with a sentence that says what it shows: `a red circle above
+/// a blue square`.
+pub fn scenes(seed: u64, count: usize) -> (Matrix, Vec<String>) {
+    let mut rng = Rng::new(seed, "scenes");
+    let (mut values, mut captions) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let (pixels, caption) = scene(&mut rng);
+        patches(&pixels, &mut rng, &mut values);
+        captions.push(caption);
+    }
+    let width = PATCH * PATCH * 3 + 2 * GRID;
+    (Matrix { dims: vec![count, GRID * GRID, width], values }, captions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scene_shows_what_its_sentence_says() {
+        let (features, captions) = scenes(1, 500);
+        assert_eq!(features.values.len(), features.dims.iter().product::<usize>());
+        // Where the colour of a word is seen, by the patches' positions.
+        let place = |row: usize, colour: &str| {
+            let (_, rgb) = COLOURS.iter().find(|(name, _)| *name == colour).unwrap();
+            let (mut x, mut y, mut n) = (0.0, 0.0, 0.0);
+            for (i, patch) in features.row(row).chunks_exact(features.dims[2]).enumerate() {
+                for pixel in patch[..PATCH * PATCH * 3].chunks_exact(3) {
+                    if pixel.iter().zip(rgb).all(|(&p, &c)| (f64::from(p) - c).abs() < 0.3) {
+                        (x, y, n) = (x + (i % GRID) as f64, y + (i / GRID) as f64, n + 1.0);
+                    }
+                }
+            }
+            (x / n, y / n, n)
+        };
+        let mut seen = [0; 4];
+        for (row, caption) in captions.iter().enumerate() {
+            let words: Vec<&str> = caption.split(' ').collect();
+            let (one, other) = (words[1], words[words.len() - 2]);
+            assert!(place(row, one).2 >= 10.0, "{caption}");
+            if words.len() == 3 || one == other {
+                continue;
+            }
+            let ((x, y, _), (u, v, _)) = (place(row, one), place(row, other));
+            let relations = ["above", "below", "left", "right"];
+            let which = relations.iter().position(|word| words.contains(word)).unwrap();
+            assert!([y < v, y > v, x < u, x > u][which], "{caption}: {x} {y}, {u} {v}");
+            seen[which] += 1;
+        }
+        assert!(seen.iter().all(|&n| n > 20), "{seen:?}");
+        assert!(scenes(1, 20) == scenes(1, 20) && scenes(1, 20) != scenes(2, 20));
+    }
+}

@@ -195,6 +195,10 @@ pub(crate) struct Eval {
 /// How a model that writes searches. [default: as it was trained to]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Search {
+    /// Another model of the same symbols, that writes together with the first: the mean of their probabilities counts;
+    /// may be repeated.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) ensemble: Vec<PathBuf>,
     /// Hypotheses kept of each sequence; 1 always takes the most likely symbol.
     #[arg(long, value_name = "N")]
     pub(crate) beam: Option<usize>,
@@ -245,6 +249,9 @@ pub(crate) struct Predict {
     /// Of a model that writes: the best so many texts of each input.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) nbest: usize,
+    /// Of a model that translates: a file of texts to read, one a line.
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    pub(crate) source: Option<PathBuf>,
     /// Of a model that writes: score and log-probability before each text.
     #[arg(long)]
     pub(crate) scores: bool,

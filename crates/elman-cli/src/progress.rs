@@ -186,7 +186,8 @@ impl Watcher {
             line["folder"] = json!(self.path);
             println!("{line}");
         }
-        let file = if s.file.is_empty() { "built-in data" } else { &s.file };
+        let file = [&s.file, &s.source, &s.features].into_iter().find(|name| !name.is_empty());
+        let file = file.map_or("built-in data", String::as_str);
         let mut lines = vec![
             format!(
                 "{}: {} parameters, {:.2} {}s per parameter, about {} MB, {threads} threads, seed {}",
@@ -353,11 +354,19 @@ fn describe(r: &Record, unit: &str) -> String {
 fn held_out(r: &Record, unit: &str) -> String {
     let nats = r.val(METRIC).map(|nats| match unit {
         "symbol" => format!("{nats:.4} nats, {:.4} bits per symbol", nats / LN_2),
+        "word" | "subword" | "character" => {
+            format!("perplexity {:.2} per {unit} ({nats:.4} nats, teacher-forced)", nats.exp())
+        }
         _ => format!("{nats:.4} nats"),
     });
     let first = r.val.first().filter(|(name, _)| name != METRIC).map(|(name, value)| {
         let name = name.strip_prefix("val_").unwrap_or(name);
-        if name == "accuracy" { format!("{:.2} % right", 100.0 * value) } else { format!("{name} {value:.4}") }
+        match name {
+            "accuracy" => format!("{:.2} % right", 100.0 * value),
+            "bleu" => format!("BLEU {value:.2}"),
+            "bleu4" => format!("BLEU-4 {value:.2}"),
+            _ => format!("{name} {value:.4}"),
+        }
     });
     first.into_iter().chain(nats).collect::<Vec<_>>().join(", ")
 }
@@ -414,6 +423,13 @@ pub(crate) fn grouped(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_is_judged_by_bleu_and_perplexity() {
+        let val = vec![("val_bleu".to_string(), 31.416), (METRIC.to_string(), 1.5)];
+        let record = Record { val, ..Record::default() };
+        assert_eq!(held_out(&record, "word"), "BLEU 31.42, perplexity 4.48 per word (1.5000 nats, teacher-forced)");
+    }
 
     #[test]
     fn a_validation_is_one_line_with_its_result_on_any_terminal() {

@@ -134,7 +134,8 @@ fn settings(args: &Train) -> Result<Settings, Failure> {
         }
         (None, Some(name)) => Settings::preset(name)?,
         (None, None) => match task(args) {
-            Some(task) if task != language_model::NAME => Settings::for_task(task)?,
+            Some(task) if task != language_model::NAME && names_data(args) => Settings::for_task(task)?,
+            Some(task) if task != language_model::NAME => Settings::for_made_data(task)?,
             _ => Settings::preset(if args.file.is_none() { "quick" } else { "default" })?,
         },
     };
@@ -152,13 +153,21 @@ fn settings(args: &Train) -> Result<Settings, Failure> {
         };
         settings.set(key.trim(), text.trim())?;
     }
-    for file in [&mut settings.val, &mut settings.embeddings] {
+    let Settings { val, embeddings, features, captions, source, target, val_source, val_target, .. } = &mut settings;
+    for file in [val, embeddings, features, captions, source, target, val_source, val_target] {
         if !file.is_empty() {
             let path = PathBuf::from(&*file);
             *file = text_of(std::path::absolute(&path).unwrap_or(path))?;
         }
     }
     Ok(settings)
+}
+
+/// Whether data were named, on the command line or in the environment; without, the program makes its own.
+fn names_data(args: &Train) -> bool {
+    let is_data = |key: &str| matches!(key, "source" | "target" | "features" | "captions");
+    let set = args.set.iter().filter_map(|pair| pair.split_once('=')).map(|(key, _)| key.trim());
+    args.file.is_some() || args.settings.0.iter().map(|(key, _)| &key[..]).chain(set).any(is_data)
 }
 
 /// The task that was asked for, on the command line or in the environment.

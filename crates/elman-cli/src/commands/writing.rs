@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use elman::Error;
-use elman::data::Matrix;
+use elman::data::{Matrix, pairs};
 use elman::decode::BeamConfig;
 use elman::format::model::Loaded;
 use elman::task::translate::Written;
@@ -14,6 +14,9 @@ use serde_json::json;
 use super::Outcome;
 use crate::args::{Eval, Predict, Search};
 use crate::exit_code::{Failure, stdout};
+
+/// Lines of a file that are written for together.
+const AT_ONCE: usize = 1024;
 
 /// The model's way to search, with what was asked for instead.
 fn search(args: &Search, model: &BeamConfig) -> Result<BeamConfig, Failure> {
@@ -29,6 +32,41 @@ fn search(args: &Search, model: &BeamConfig) -> Result<BeamConfig, Failure> {
     Ok(config)
 }
 
+/// The models that write together with the first.
+fn others<T>(args: &Search, read: impl Fn(&Loaded) -> elman::Result<T>) -> Result<Vec<T>, Failure> {
+    args.ensemble.iter().map(|path| Ok(read(&super::load(path)?)?)).collect()
+}
+
+/// Refuses what is said of a search to a model that does not search.
+fn refuse(args: &Search) -> Result<(), Failure> {
+    let given = [
+        ("ensemble", !args.ensemble.is_empty()),
+        ("beam", args.beam.is_some()),
+        ("length-penalty", args.length_penalty.is_some()),
+        ("coverage-penalty", args.coverage_penalty.is_some()),
+        ("no-repeat-ngram", args.no_repeat_ngram.is_some()),
+        ("min-length", args.min_length.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => {
+            let message = format!("--{flag} is for models that write (translate, caption); this one does not");
+            Err(Error::Usage(message).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Why two models cannot write together.
+fn not_together(first: &Path, other: &Path, error: Error) -> Failure {
+    Error::Usage(format!("--ensemble {}: with {}: {error}", other.display(), first.display())).into()
+}
+
+/// The loss with teacher forcing, as people compare it.
+fn perplexity(language: &translate::Language, loss_nats: f64) -> String {
+    let (perplexity, unit) = (loss_nats.exp(), language.subwords.unit());
+    format!("perplexity {perplexity:.3} per {unit} ({loss_nats:.4} nats), with teacher forcing")
+}
+
 /// Measures a model that writes; nothing where the model is of another task.
 pub(crate) fn eval(args: &Eval, loaded: &Loaded) -> Result<Option<u8>, Failure> {
     let task = &loaded.document.config()["task"];
@@ -38,7 +76,22 @@ pub(crate) fn eval(args: &Eval, loaded: &Loaded) -> Result<Option<u8>, Failure> 
     if task == caption::NAME {
         return eval_caption(args, loaded).map(Some);
     }
+    refuse(&args.search)?;
     Ok(None)
+}
+
+/// The model and those that write together with it.
+fn together<'m>(
+    model: &'m translate::Model,
+    others: &'m [translate::Model],
+    path: &Path,
+    args: &Search,
+) -> Result<translate::Writer<'m>, Failure> {
+    let mut writer = model.writer();
+    for (other, of) in others.iter().zip(&args.ensemble) {
+        writer.join(other).map_err(|error| not_together(path, of, error))?;
+    }
+    Ok(writer)
 }
 
 fn eval_translate(args: &Eval, loaded: &Loaded) -> Outcome {
@@ -47,13 +100,14 @@ fn eval_translate(args: &Eval, loaded: &Loaded) -> Outcome {
     let table = args.file.as_deref().map_or_else(String::new, |path| path.to_string_lossy().into_owned());
     let pairs = translate::read(&args.source, &args.target, &table)?;
     let symbols = translate::PairSymbols::new(&pairs, &model.language)?;
-    let found = super::eval::pool(args.threads)?
-        .install(|| translate::evaluate(&model.network, &model.params, &model.language, &pairs, &symbols, &config))?;
+    let others = others(&args.search, translate::Model::from_file)?;
+    let writer = together(&model, &others, &args.model, &args.search)?;
+    let found = super::eval::pool(args.threads)?.install(|| writer.evaluate(&pairs, &symbols, &config))?;
     if args.json {
         let line = json!({
             "bleu": found.bleu, "chrf": found.chrf, "exact": found.exact, "loss_nats": found.loss_nats,
             "pairs": pairs.len(), "beam": config.beam, "length_penalty": config.length_penalty,
-            "signature": found.signature,
+            "models": 1 + others.len(), "signature": found.signature,
         });
         println!("{line}");
         return Ok(0);
@@ -61,9 +115,17 @@ fn eval_translate(args: &Eval, loaded: &Loaded) -> Outcome {
     println!("bleu       {:.2}   {}", found.bleu, found.signature);
     println!("chrf       {:.2}", found.chrf);
     println!("exact      {:.2} %", 100.0 * found.exact);
-    println!("loss       {:.4} nats per symbol, with teacher forcing", found.loss_nats);
+    println!("{}", perplexity(&model.language, found.loss_nats));
     println!("pairs      {}, beam {}, length penalty {}", pairs.len(), config.beam, config.length_penalty);
     Ok(0)
+}
+
+/// Checks that each of these models can write together with the first.
+fn fit_together(model: &caption::Model, others: &[caption::Model], path: &Path, args: &Search) -> Result<(), Failure> {
+    for (other, of) in others.iter().zip(&args.ensemble) {
+        model.weighted(std::slice::from_ref(other)).map_err(|error| not_together(path, of, error))?;
+    }
+    Ok(())
 }
 
 fn eval_caption(args: &Eval, loaded: &Loaded) -> Outcome {
@@ -77,21 +139,23 @@ fn eval_caption(args: &Eval, loaded: &Loaded) -> Outcome {
     model.fits(&features, path)?;
     let split = if args.split.is_empty() { "test" } else { &args.split };
     let described = caption::read(&features, Path::new(&args.captions), split)?;
-    let found = super::eval::pool(args.threads)?.install(|| {
-        caption::evaluate(&model.network, &model.params, &model.language, &features, &described, &config)
-    })?;
+    let others = others(&args.search, caption::Model::from_file)?;
+    fit_together(&model, &others, &args.model, &args.search)?;
+    let networks = model.weighted(&others)?;
+    let found = super::eval::pool(args.threads)?
+        .install(|| caption::evaluate(&networks, &model.language, &features, &described, &config))?;
     let [one, two, three, four] = found.bleu;
     if args.json {
         let line = json!({
             "bleu1": one, "bleu2": two, "bleu3": three, "bleu4": four, "loss_nats": found.loss_nats,
             "rows": described.len(), "length": found.length, "beam": config.beam,
-            "length_penalty": config.length_penalty,
+            "length_penalty": config.length_penalty, "models": 1 + others.len(),
         });
         println!("{line}");
         return Ok(0);
     }
     println!("bleu1..4   {one:.2} {two:.2} {three:.2} {four:.2}, tokenised as in the caption papers");
-    println!("loss       {:.4} nats per symbol, with teacher forcing", found.loss_nats);
+    println!("{}", perplexity(&model.language, found.loss_nats));
     println!("rows       {}, {:.1} symbols written for each", described.len(), found.length);
     println!("search     beam {}, length penalty {}", config.beam, config.length_penalty);
     Ok(0)
@@ -105,6 +169,12 @@ pub(crate) fn predict(args: &Predict, loaded: &Loaded) -> Result<Option<u8>, Fai
     }
     if task == caption::NAME {
         return predict_caption(args, loaded).map(Some);
+    }
+    refuse(&args.search)?;
+    if args.source.is_some() || args.scores || args.nbest != 1 {
+        let message =
+            "--source, --scores and --nbest are for models that write (translate, caption); this one does not";
+        return Err(Error::Usage(message.into()).into());
     }
     Ok(None)
 }
@@ -138,16 +208,39 @@ fn predict_translate(args: &Predict, loaded: &Loaded) -> Outcome {
     let mut config = search(&args.search, &model.decoding)?;
     config.nbest = args.nbest;
     config.validate()?;
-    let writer = model.writer();
-    let answer = |text: &str, place: &str| -> Result<(), Failure> {
-        if text.trim().is_empty() {
-            return Err(Error::Usage(format!("{place}: the text is empty")).into());
+    let others = others(&args.search, translate::Model::from_file)?;
+    let writer = together(&model, &others, &args.model, &args.search)?;
+    let warn = |text: &str, place: &str| -> Result<(), Failure> {
+        if let Some(symbols) = model.language.excess(text)? {
+            eprintln!("{place} has {symbols} symbols; the first {} are read", translate::MAX_SOURCE);
         }
+        Ok(())
+    };
+    if let Some(path) = &args.source {
+        let texts = pairs::read_lines(path)?;
+        for (i, part) in texts.chunks(AT_ONCE).enumerate() {
+            for (j, text) in part.iter().enumerate() {
+                warn(text, &format!("{}: line {}", path.display(), i * AT_ONCE + j + 1))?;
+            }
+            let part: Vec<&str> = part.iter().map(String::as_str).collect();
+            for (text, found) in part.iter().zip(writer.write(&part, &config)?) {
+                show(args, text, &found)?;
+            }
+        }
+        return Ok(0);
+    }
+    let answer = |text: &str, place: &str| -> Result<(), Failure> {
+        warn(text, place)?;
         show(args, text, &writer.write(&[text], &config)?[0])
     };
     if !args.inputs.is_empty() && args.inputs != ["-"] {
-        let mut texts = args.inputs.iter().enumerate();
-        texts.try_for_each(|(i, text)| answer(text, &format!("text {}", i + 1)))?;
+        for (i, text) in args.inputs.iter().enumerate() {
+            let place = format!("text {}", i + 1);
+            if text.trim().is_empty() {
+                return Err(Error::Usage(format!("{place}: the text is empty")).into());
+            }
+            answer(text, &place)?;
+        }
         return Ok(0);
     }
     if io::stdin().is_terminal() {
@@ -155,16 +248,23 @@ fn predict_translate(args: &Predict, loaded: &Loaded) -> Outcome {
     }
     for (i, bytes) in io::stdin().lock().split(b'\n').enumerate() {
         let bytes = bytes.map_err(|e| Failure::Stream("read from", e))?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| Error::Data {
-            path: "standard input".into(),
-            reason: format!("line {}: it is not UTF-8 text", i + 1),
-        })?;
-        answer(text.trim_end_matches('\r'), &format!("line {}", i + 1))?;
+        let place = format!("line {}", i + 1);
+        let wrong = |what: &str| Error::Data { path: "standard input".into(), reason: format!("{place}: {what}") };
+        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8 text"))?.trim_end_matches('\r');
+        if text.trim().is_empty() {
+            return Err(wrong("the text is empty").into());
+        }
+        answer(text, &place)?;
     }
     Ok(0)
 }
 
 fn predict_caption(args: &Predict, loaded: &Loaded) -> Outcome {
+    if args.source.is_some() {
+        return Err(
+            Error::Usage("--source is for models that translate; name the features behind the model".into()).into()
+        );
+    }
     let model = caption::Model::from_file(loaded)?;
     let mut config = search(&args.search, &model.decoding)?;
     config.nbest = args.nbest;
@@ -174,12 +274,14 @@ fn predict_caption(args: &Predict, loaded: &Loaded) -> Outcome {
             Error::Usage("name the matrix of features (.npy, .safetensors), a row for each picture".into()).into()
         );
     }
+    let others = others(&args.search, caption::Model::from_file)?;
+    fit_together(&model, &others, &args.model, &args.search)?;
     for input in &args.inputs {
         let path = Path::new(input);
         let features = Matrix::read(path)?;
         model.fits(&features, path)?;
         let rows: Vec<&[f32]> = (0..features.rows()).map(|row| features.row(row)).collect();
-        for (row, found) in model.write(&rows, &config)?.iter().enumerate() {
+        for (row, found) in model.write_with(&others, &rows, &config)?.iter().enumerate() {
             show(args, &format!("{input}:{row}"), found)?;
         }
     }

@@ -141,8 +141,10 @@ fn losses(
             used = line.columns;
         }
     };
-    // Only where everything is in one line with them.
+    // Only of a text's symbols, and where everything is in one line with them.
+    let is_text = view.last_val.as_ref().is_some_and(|(name, _)| name.ends_with("nats"));
     let bits = |nats: f64| match columns {
+        _ if !is_text => String::new(),
         0..96 => String::new(),
         _ => format!(" ({:.3} bits)", nats / std::f64::consts::LN_2),
     };

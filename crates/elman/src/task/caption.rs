@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::plan::{self, Facts};
 use super::settings::Settings;
-use super::translate::{Language, Written, beam_config, decoder, search_with};
+use super::writing::{self, Language, Written, beam_config, decoder, own_probability, spread, val_beam_config};
 use crate::data::table::Table;
-use crate::data::{Buckets, Matrix, held_out};
+use crate::data::{Buckets, Matrix, builtin, held_out};
 use crate::decode::{BeamConfig, Hypothesis};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
@@ -147,11 +147,14 @@ pub fn read(features: &Matrix, captions: &Path, part: &str) -> Result<Vec<Descri
 }
 
 impl Corpus {
-    /// Reads what the settings name and learns the symbols.
+    /// Reads what the settings name and learns the symbols; where they name nothing, scenes that the program makes.
     ///
     /// # Errors
     /// As the readers; without features or captions; if no caption is left of at most `--max-len` symbols.
     pub fn read(settings: &Settings) -> Result<Corpus> {
+        if settings.features.is_empty() && settings.captions.is_empty() {
+            return Self::made(settings);
+        }
         if settings.features.is_empty() || settings.captions.is_empty() {
             let message = "give --features, a matrix with a row for each picture, and --captions, a table of row, split \
                            and caption";
@@ -165,6 +168,17 @@ impl Corpus {
             (train, dev) = held_out(train, &settings.hold_out(), path)?;
         }
         Self::of(features, &train, dev, settings)
+    }
+
+    /// Scenes that the program makes.
+    fn made(settings: &Settings) -> Result<Corpus> {
+        /// How many.
+        const MADE: usize = 6000;
+        let (features, captions) = builtin::scenes(settings.seed, MADE);
+        let described = |(row, caption)| Described { row, captions: vec![caption] };
+        let described = captions.into_iter().enumerate().map(described).collect();
+        let (train, val) = held_out(described, &settings.hold_out(), Path::new("the built-in scenes"))?;
+        Self::of(features, &train, val, settings)
     }
 
     /// Learns the symbols of the training captions and encodes them.
@@ -206,34 +220,39 @@ pub fn network(settings: &Settings, dims: &[usize], vocab: usize) -> Result<Sequ
     SequenceOutput::new(SequenceOutputConfig { features, places, memory, feature_dropout, decoder })
 }
 
-/// The best that follows from each of these rows of features, in their order. Runs on the current thread pool.
-///
-/// # Errors
-/// As [`beam_search`](crate::decode::beam_search).
-pub fn search(
-    network: &SequenceOutput,
-    prepared: &SequenceOutputPrepared<f32>,
+/// A network with its weights.
+pub type Weighted<'m> = (&'m SequenceOutput, &'m Params<f32>);
+
+/// A network with its weights as the kernels want them.
+type Ready<'m> = (&'m SequenceOutput, SequenceOutputPrepared<f32>);
+
+fn ready<'m>(networks: &[Weighted<'m>]) -> Vec<Ready<'m>> {
+    let one = |&(network, params): &Weighted<'m>| {
+        let mut prepared = SequenceOutputPrepared::default();
+        network.prepare(params, &mut prepared);
+        (network, prepared)
+    };
+    networks.iter().map(one).collect()
+}
+
+/// The best that follows from each of these rows of features, in their order; several networks vote. Runs on the current
+/// thread pool.
+fn search(
+    networks: &[Ready],
     language: &Language,
     features: &[&[f32]],
     config: &BeamConfig,
 ) -> Result<Vec<Vec<Hypothesis>>> {
-    let stepper = |part: &[usize]| {
+    let steppers = |part: &[usize]| {
         let values: Vec<f32> = part.iter().flat_map(|&i| features[i].iter().copied()).collect();
-        network.stepper(prepared, &values)
+        networks.iter().map(|(network, prepared)| network.stepper(prepared, &values)).collect()
     };
     // A vector counts as a source of one symbol.
-    search_with(stepper, language, &vec![1; features.len()], config)
+    writing::search(steppers, language, &vec![1; features.len()], config)
 }
 
 /// The mean loss of captions in nats per symbol with teacher forcing, the ends counted.
-fn loss_nats(
-    network: &SequenceOutput,
-    params: &Params<f32>,
-    prepared: &SequenceOutputPrepared<f32>,
-    language: &Language,
-    features: &Matrix,
-    described: &[Described],
-) -> Result<f64> {
+fn loss_nats(networks: &[Ready], language: &Language, features: &Matrix, described: &[Described]) -> Result<f64> {
     let mut captions = Vec::new();
     for described in described {
         for caption in &described.captions {
@@ -245,7 +264,9 @@ fn loss_nats(
         .par_chunks(SIDE_BY_SIDE)
         .map_init(SequenceOutputTape::default, |tape, part| {
             let batch = batch(part.iter(), features, language);
-            (network.loss(params, prepared, &batch, &mut (), tape), batch.targets.targets.len())
+            let of = |(network, prepared): &Ready| network.target_log_probs(prepared, &batch, tape);
+            let log_probs: Vec<Vec<f32>> = networks.iter().map(of).collect();
+            (writing::nats(&log_probs), batch.targets.targets.len())
         })
         .collect();
     let (nats, symbols) = parts.iter().fold((0.0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
@@ -275,24 +296,22 @@ pub struct Evaluation {
     pub texts: Vec<String>,
 }
 
-/// Writes for every row and compares with its captions. Runs on the current thread pool.
+/// Writes for every row and compares with its captions; several networks vote. Runs on the current thread pool.
 ///
 /// # Errors
-/// As [`search`].
+/// As [`beam_search`](crate::decode::beam_search).
 pub fn evaluate(
-    network: &SequenceOutput,
-    params: &Params<f32>,
+    networks: &[Weighted],
     language: &Language,
     features: &Matrix,
     described: &[Described],
     config: &BeamConfig,
 ) -> Result<Evaluation> {
-    let mut prepared = SequenceOutputPrepared::default();
-    network.prepare(params, &mut prepared);
-    let loss_nats = loss_nats(network, params, &prepared, language, features, described)?;
+    let networks = &ready(networks)[..];
+    let loss_nats = loss_nats(networks, language, features, described)?;
     let rows: Vec<&[f32]> = described.iter().map(|described| features.row(described.row)).collect();
     let config = BeamConfig { nbest: 1, ..config.clone() };
-    let found = search(network, &prepared, language, &rows, &config)?;
+    let found = search(networks, language, &rows, &config)?;
     let symbols: usize = found.iter().filter_map(|found| found.first()).map(|best| best.tokens.len()).sum();
     let texts: Vec<String> = found.iter().map(|found| language.text(found)).collect::<Result<_>>()?;
     let references: Vec<Vec<&str>> =
@@ -330,16 +349,22 @@ impl Task<SequenceOutput> for Caption<'_> {
 
     fn next_batch(
         &mut self,
-        _: u64,
+        index: u64,
         batches: &mut Vec<SequenceOutputBatch<f32>>,
         _: &mut dyn Iterator<Item = &mut ()>,
     ) {
+        let own = own_probability(&self.settings, self.buckets.epochs(), index);
         let (examples, Corpus { features, language, train, .. }) = (self.buckets.next_batch(), self.corpus);
         batches.clear();
         // Dealt like cards, so that blocks take like times.
         batches.extend((0..self.blocks).map(|block| {
             let part = examples.iter().skip(block).step_by(self.blocks);
-            batch(part.map(|&i| &train[i]), features, language)
+            let mut batch = batch(part.map(|&i| &train[i]), features, language);
+            if own > 0.0 {
+                let mut rng = Rng::for_step(self.settings.seed, "scheduled sampling", index, block as u64);
+                batch.targets.read_own(own, &mut rng);
+            }
+            batch
         }));
     }
 
@@ -379,8 +404,9 @@ impl Task<SequenceOutput> for Caption<'_> {
         engine: &Engine<f32, SequenceOutput>,
     ) -> Result<Scores> {
         let Corpus { language, features, val, .. } = self.corpus;
-        let config = BeamConfig { beam: self.settings.val_beam, ..beam_config(&self.settings) };
-        let result = engine.install(|| evaluate(network, params, language, features, val, &config))?;
+        let config = val_beam_config(&self.settings);
+        let judged: Vec<Described> = spread(val.len(), self.settings.val_limit).map(|i| val[i].clone()).collect();
+        let result = engine.install(|| evaluate(&[(network, params)], language, features, &judged, &config))?;
         let values = [("val_bleu4", result.bleu[3]), ("val_bleu1", result.bleu[0]), ("val_nats", result.loss_nats)];
         let values = values.map(|(name, value)| (name.to_string(), value)).to_vec();
         Ok(Scores { values, higher_is_better: true })
@@ -390,10 +416,8 @@ impl Task<SequenceOutput> for Caption<'_> {
         let Corpus { language, features, val, .. } = self.corpus;
         let Some(i) = val.len().checked_sub(1) else { return Ok(None) };
         let described = &val[Rng::for_step(self.settings.seed, "sample", step, 0).below(i + 1)];
-        let mut prepared = SequenceOutputPrepared::default();
-        network.prepare(params, &mut prepared);
         let row = [features.row(described.row)];
-        let found = search(network, &prepared, language, &row, &BeamConfig::greedy())?;
+        let found = search(&ready(&[(network, params)]), language, &row, &BeamConfig::greedy())?;
         let (text, right) = (language.text(&found[0])?, &described.captions[0]);
         Ok(Some(format!("row {}: {text}\nright: {right}", described.row)))
     }
@@ -422,7 +446,7 @@ impl Plan {
     /// # Errors
     /// As [`Corpus::read`] and [`network`].
     pub fn new(settings: Settings) -> Result<Plan> {
-        BeamConfig { beam: settings.val_beam, ..beam_config(&settings) }.validate()?;
+        val_beam_config(&settings).validate()?;
         beam_config(&settings).validate()?;
         let corpus = Corpus::read(&settings)?;
         let network = network(&settings, &corpus.features.dims, corpus.language.subwords.len())?;
@@ -458,7 +482,7 @@ impl super::Plan for Plan {
                 symbols / train.len().max(1)
             ),
             targets: symbols,
-            unit: "symbol",
+            unit: language.subwords.unit(),
             notes,
             memory: plan::memory(weights, s.batch, activations) + 4 * features.values.len(),
             json: json!({"captions": train.len(), "held_out": val.len(), "symbols": vocab, "too_long": too_long}),
@@ -520,12 +544,37 @@ impl Model {
     /// What is written for each row of features, the best first. Runs on the current thread pool.
     ///
     /// # Errors
-    /// As [`search`].
+    /// As [`beam_search`](crate::decode::beam_search).
     pub fn write(&self, features: &[&[f32]], config: &BeamConfig) -> Result<Vec<Vec<Written>>> {
-        let mut prepared = SequenceOutputPrepared::default();
-        self.network.prepare(&self.params, &mut prepared);
-        let found = search(&self.network, &prepared, &self.language, features, config)?;
+        self.write_with(&[], features, config)
+    }
+
+    /// As [`Self::write`], with the votes of other models.
+    ///
+    /// # Errors
+    /// As [`beam_search`](crate::decode::beam_search) and [`Self::weighted`].
+    pub fn write_with(&self, others: &[Model], features: &[&[f32]], config: &BeamConfig) -> Result<Vec<Vec<Written>>> {
+        let found = search(&ready(&self.weighted(others)?), &self.language, features, config)?;
         found.into_iter().map(|found| self.language.written(found)).collect()
+    }
+
+    /// This network and those of other models that are to vote with it.
+    ///
+    /// # Errors
+    /// If one has other symbols, or is made for other features.
+    pub fn weighted<'m>(&'m self, others: &'m [Model]) -> Result<Vec<Weighted<'m>>> {
+        let mut networks: Vec<Weighted> = vec![(&self.network, &self.params)];
+        for other in others {
+            self.language.shares_symbols(&other.language)?;
+            let sizes = |model: &Model| (model.network.config().places, model.network.config().features);
+            if sizes(self) != sizes(other) {
+                let ((a, b), (c, d)) = (sizes(self), sizes(other));
+                let message = format!("models that write together need the same features: {a} x {b} and {c} x {d}");
+                return Err(Error::Usage(message));
+            }
+            networks.push((&other.network, &other.params));
+        }
+        Ok(networks)
     }
 
     /// Checks that a matrix has rows of the width the model was trained on.
@@ -616,7 +665,7 @@ mod tests {
             let params = trainer.params().clone();
             let Corpus { language, features, val, .. } = &corpus;
             let config = beam_config(&settings);
-            let found = evaluate(&network, &params, language, features, val, &config).unwrap();
+            let found = evaluate(&[(&network, &params)], language, features, val, &config).unwrap();
             assert!(found.bleu[3] > 99.0 && found.loss_nats < 0.05, "{places}: {:?}", found.bleu);
             assert_eq!(found.texts[3], val[3].captions[0].to_lowercase());
 
@@ -626,7 +675,7 @@ mod tests {
             let path = folder.path().join("m.safetensors");
             model::save(&path, &DocumentWriter { config, tensors: weights(&params) }).unwrap();
             let read = Model::from_file(&model::load(&path).unwrap()).unwrap();
-            let again = evaluate(&read.network, &read.params, &read.language, features, val, &read.decoding).unwrap();
+            let again = evaluate(&read.weighted(&[]).unwrap(), &read.language, features, val, &read.decoding).unwrap();
             assert_eq!(again.texts, found.texts);
             assert!(read.fits(features, &path).is_ok());
             let other = Matrix { dims: vec![2, 5], values: vec![0.0; 10] };
@@ -657,7 +706,7 @@ mod tests {
         assert!(message("2\ttrain\tc.jpg\t0\t ").contains("empty"));
         fs::write(&path, "0\ta dog\n1\ta cat\n").unwrap();
         assert_eq!(read(&features, &path, "test").unwrap().len(), 2);
-        let settings = Settings { features: String::new(), ..settings() };
+        let settings = Settings { captions: "captions.tsv".into(), ..settings() };
         assert!(Corpus::read(&settings).unwrap_err().to_string().contains("--features"));
     }
 }

@@ -16,6 +16,7 @@ pub mod score;
 mod settings;
 mod supervised;
 pub mod translate;
+mod writing;
 
 pub use classifier::{Classifier, Evaluation, Mistake};
 pub use plan::{Facts, Plan, grouped, plan};

@@ -110,6 +110,9 @@ settings! {
         locked_dropout: bool = false,
         /// Share of a target's probability that is spread over all classes, in training.
         label_smoothing: f64 = 0.0,
+        /// Probability that a decoder reads its own last symbol instead of the right one, in training; grows from 0 to this
+        /// over the epochs or max_steps of the run.
+        scheduled_sampling: f64 = 0.0,
         /// What each class counts: equal for each example alike, balanced for each class alike.
         class_weights: ClassWeights = ClassWeights::Equal,
         /// How weights begin: fan, orthogonal, uniform:BOUND or normal:DEVIATION.
@@ -265,6 +268,8 @@ settings! {
         beam: usize = 5,
         /// The same while training, when held-out sources are written for.
         val_beam: usize = 1,
+        /// Held-out examples that are measured while training, at most, of those that are written for; 0 for all.
+        val_limit: usize = 1000,
         /// Hypotheses are compared by log-probability / length^this.
         length_penalty: f64 = 1.0,
         /// Weight of a penalty on what was not looked at.
@@ -490,6 +495,7 @@ impl Settings {
             ("embedding-dropout", self.embedding_dropout),
             ("label-smoothing", self.label_smoothing),
             ("word-dropout", self.word_dropout),
+            ("scheduled-sampling", self.scheduled_sampling),
             ("gain", self.gain),
         ] {
             if !(0.0..1.0).contains(&value) {
@@ -514,6 +520,18 @@ impl Settings {
         }
         if !super::NAMES.contains(&self.task.as_str()) {
             return refuse("task", &self.task, &format!("one of {}", super::NAMES.join(", ")));
+        }
+        let writes = [super::translate::NAME, super::caption::NAME].contains(&self.task.as_str());
+        if !writes && self.scheduled_sampling > 0.0 {
+            return refuse("scheduled-sampling", &self.scheduled_sampling, "it only to --task translate and caption");
+        }
+        if !writes && self.val_limit != Settings::default().val_limit {
+            return refuse("val-limit", &self.val_limit, "it only to --task translate and caption");
+        }
+        if self.scheduled_sampling > 0.0 && self.epochs == 0.0 && self.max_steps == 0 {
+            let want =
+                "--epochs or --max-steps too, over which it grows; a share of --max-time would differ from run to run";
+            return refuse("scheduled-sampling", &self.scheduled_sampling, want);
         }
         self.memory_limit()?;
         self.optimizer_config().validate()?;

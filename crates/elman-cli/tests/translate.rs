@@ -4,6 +4,7 @@ mod elman;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use elman::{Place, Run};
 use serde_json::Value;
@@ -46,7 +47,7 @@ fn train(place: &Place, name: &str, more: &str) -> Run {
 #[test]
 fn a_small_language_is_learnt_measured_and_written() {
     let place = place();
-    let run = train(&place, "run", "--epochs 12");
+    let run = train(&place, "run", "--epochs 25");
     for part in ["train.en: 400 pairs", "BLEU", "perplexity", "per word", "teacher-forced", "words/s", "elman predict"]
     {
         assert!(run.stderr.contains(part), "`{part}` is not in {run:?}");
@@ -126,12 +127,25 @@ fn models_of_the_same_symbols_write_together_and_others_are_named() {
 #[test]
 fn scheduled_sampling_changes_training_and_repeats_and_resumes_bit_for_bit() {
     let place = place();
-    let more = "--scheduled-sampling 0.5 --quiet --batch 32 --max-steps 30 --epochs 0 --checkpoint-every 10";
+    let more = "--scheduled-sampling 0.5 --quiet --batch 32 --max-steps 30 --epochs 0 --val-every 30";
     train(&place, "a", more);
     place.ok(&format!("train --task translate {DATA} --out b {SMALL} {more} --threads 3"));
-    train(&place, "none", "--quiet --batch 32 --max-steps 30 --epochs 0 --checkpoint-every 10");
+    train(&place, "none", "--quiet --batch 32 --max-steps 30 --epochs 0 --val-every 30");
     let best = |name: &str| place.read(&format!("{name}/best.safetensors"));
     assert!(best("a") == best("b") && best("a") != best("none"));
+
+    let words = format!("train --task translate {DATA} --out killed {SMALL} {more} --checkpoint-every 1");
+    let mut child = place.command(&words).spawn().unwrap();
+    while !place.path("killed/last.safetensors").exists() {
+        assert!(child.try_wait().unwrap().is_none_or(|status| status.success()));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    // Too late is well too: it has ended by itself.
+    let _ = child.kill();
+    child.wait().unwrap();
+    place.ok("train --resume killed --quiet");
+    assert!(best("killed") == best("a"));
     let run = place.run(&format!(
         "train --task translate {DATA} --out c {SMALL} --epochs 0 --max-time 1s --scheduled-sampling 0.5"
     ));

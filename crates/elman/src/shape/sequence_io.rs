@@ -525,10 +525,16 @@ mod tests {
             let mut prepared = SequenceIoPrepared::default();
             network.prepare(&params, &mut prepared);
             let queries = vec![Query { prefix: Vec::new(), max_length: 10 }; 2];
-            let mut stepper = network.stepper(&prepared, &sources);
-            let found = beam_search(&mut stepper, &queries, &symbols(), &BeamConfig::default()).unwrap();
-            for (found, target) in found.iter().zip(&targets) {
-                assert_eq!(&found[0].tokens, target, "{kind:?}");
+            let mut scores = vec![f64::NEG_INFINITY; 2];
+            for beam in [1, 2, 5, 20] {
+                let mut stepper = network.stepper(&prepared, &sources);
+                let config = BeamConfig { beam, ..BeamConfig::default() };
+                let found = beam_search(&mut stepper, &queries, &symbols(), &config).unwrap();
+                for ((found, target), score) in found.iter().zip(&targets).zip(&mut scores) {
+                    assert_eq!(&found[0].tokens, target, "{kind:?}");
+                    assert!(found[0].score >= *score, "{kind:?}: a beam of {beam} finds less");
+                    *score = found[0].score;
+                }
             }
         }
     }

@@ -97,7 +97,7 @@ impl Settings {
                 lr: 0.004,
                 average: 0.99,
                 warmup: 50,
-                epochs: 12.0,
+                epochs: 6.0,
                 ..usual
             },
             super::caption::NAME => Settings {

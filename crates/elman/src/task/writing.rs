@@ -9,8 +9,10 @@ use crate::decode::{BeamConfig, Ensemble, Hypothesis, Query, StepModel, Symbols,
 use crate::error::{Error, Result};
 use crate::shape::DecoderConfig;
 
-/// Sequences searched side by side.
-const SIDE_BY_SIDE: usize = 64;
+/// Hypotheses of sequences that are searched side by side: enough rows that reading the weights costs little.
+const ROWS: usize = 320;
+/// Sequences side by side at most: the threads share them out.
+const SIDE_BY_SIDE: usize = 128;
 /// Symbols beyond those that training would lead to expect, before a search gives up.
 const SPARE: usize = 10;
 /// Symbols of a source that are read when something is to be written for it: a sentence has far fewer, and time and memory
@@ -202,7 +204,8 @@ pub(super) fn search<M: StepModel>(
         let queries: Vec<Query> = part.iter().map(query).collect();
         beam_search(&mut Ensemble::new(steppers(part))?, &queries, &symbols, config)
     };
-    let parts: Vec<_> = order.par_chunks(SIDE_BY_SIDE).map(part).collect::<Result<_>>()?;
+    let side_by_side = (ROWS / config.beam).clamp(1, SIDE_BY_SIDE);
+    let parts: Vec<_> = order.par_chunks(side_by_side).map(part).collect::<Result<_>>()?;
     let mut found = vec![Vec::new(); lengths.len()];
     for (hypotheses, &i) in parts.into_iter().flatten().zip(&order) {
         found[i] = hypotheses;

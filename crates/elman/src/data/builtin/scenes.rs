@@ -83,33 +83,32 @@ fn scene(rng: &mut Rng) -> (Vec<f64>, String) {
     if (one.colour, one.form) == (other.colour, other.form) {
         other.colour = (other.colour + 1) % COLOURS.len();
     }
-    // Said from either of the two, so that the order of the words has to be looked for.
+    // There is one way to say it: from the top, or from the left.
     let (caption, things) = match which {
         0 => (one.name(), vec![one]),
-        1 => (format!("{} above {}", one.name(), other.name()), vec![one, other]),
-        2 => (format!("{} below {}", other.name(), one.name()), vec![one, other]),
-        3 => (format!("{} to the left of {}", one.name(), other.name()), vec![one, other]),
-        _ => (format!("{} to the right of {}", other.name(), one.name()), vec![one, other]),
+        1 | 2 => (format!("{} above {}", one.name(), other.name()), vec![one, other]),
+        _ => (format!("{} to the left of {}", one.name(), other.name()), vec![one, other]),
     };
     let mut pixels = vec![0.0; SIDE * SIDE * 3];
     things.iter().for_each(|thing| thing.draw(&mut pixels));
     (pixels, caption)
 }
 
-/// A picture's patches `[GRID GRID, features]`: the pixels of each, and where it is.
+/// A picture's patches `[GRID GRID, features]`: the pixels of each, and its row and column if there is something to see.
 fn patches(pixels: &[f64], rng: &mut Rng, features: &mut Vec<f32>) {
     for patch in 0..GRID * GRID {
         let (row, col) = (patch / GRID, patch % GRID);
+        let mut lit = 0.0;
         for i in 0..PATCH * PATCH {
             let at = (row * PATCH + i / PATCH) * SIDE + col * PATCH + i % PATCH;
-            features.extend(pixels[at * 3..at * 3 + 3].iter().map(|&x| (x + 0.05 * rng.normal()) as f32));
+            let pixel = &pixels[at * 3..at * 3 + 3];
+            if pixel.iter().any(|&x| x > 0.0) {
+                lit = 1.0;
+            }
+            features.extend(pixel.iter().map(|&x| (x + 0.05 * rng.normal()) as f32));
         }
-        for k in 0..GRID {
-            features.push(if k == row { 1.0 } else { 0.0 });
-        }
-        for k in 0..GRID {
-            features.push(if k == col { 1.0 } else { 0.0 });
-        }
+        let position = [row, col].into_iter().flat_map(|at| (0..GRID).map(move |k| if k == at { lit } else { 0.0 }));
+        features.extend(position);
     }
 }
 
@@ -148,7 +147,7 @@ mod tests {
             }
             (x / n, y / n, n)
         };
-        let mut seen = [0; 4];
+        let mut seen = [0; 2];
         for (row, caption) in captions.iter().enumerate() {
             let words: Vec<&str> = caption.split(' ').collect();
             let (one, other) = (words[1], words[words.len() - 2]);
@@ -157,12 +156,11 @@ mod tests {
                 continue;
             }
             let ((x, y, _), (u, v, _)) = (place(row, one), place(row, other));
-            let relations = ["above", "below", "left", "right"];
-            let which = relations.iter().position(|word| words.contains(word)).unwrap();
-            assert!([y < v, y > v, x < u, x > u][which], "{caption}: {x} {y}, {u} {v}");
+            let which = ["above", "left"].iter().position(|word| words.contains(word)).unwrap();
+            assert!([y < v, x < u][which], "{caption}: {x} {y}, {u} {v}");
             seen[which] += 1;
         }
-        assert!(seen.iter().all(|&n| n > 20), "{seen:?}");
+        assert!(seen.iter().all(|&n| n > 50), "{seen:?}");
         assert!(scenes(1, 20) == scenes(1, 20) && scenes(1, 20) != scenes(2, 20));
     }
 }

@@ -2,6 +2,7 @@
 
 mod buckets;
 pub mod builtin;
+pub mod encoder;
 pub mod features;
 pub mod file;
 pub mod frames;

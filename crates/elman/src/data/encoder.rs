@@ -11,7 +11,12 @@
 //! | `image.crop` | share of the shorter side whose square in the middle is seen; `none`: all, squashed | `none` |
 //! | `image.interpolation` | `bilinear` or `bicubic` | `bilinear` |
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use super::file;
+use crate::error::Result;
 
 #[cfg(not(feature = "encoder"))]
 mod absent;
@@ -38,6 +43,19 @@ pub struct EncoderId {
 }
 
 impl EncoderId {
+    /// Of a file, without an output.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of_file(path: &Path) -> Result<EncoderId> {
+        Ok(Self::of(path, &file::read(path)?))
+    }
+
+    fn of(path: &Path, bytes: &[u8]) -> EncoderId {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        EncoderId { file, bytes: bytes.len() as u64, crc32: crc32fast::hash(bytes), output: String::new() }
+    }
+
     /// Whether both are the same file, whatever its name.
     pub fn is_file_of(&self, other: &EncoderId) -> bool {
         (self.bytes, self.crc32) == (other.bytes, other.crc32)

@@ -29,6 +29,7 @@ pub use buckets::{Buckets, BucketsPosition};
 pub use held_out::{HoldOut, held_out};
 pub use labels::Labels;
 pub use matrix::Matrix;
+pub(crate) use matrix::{half, to_half};
 pub use pairs::Pair;
 pub use pixels::{Pixels, Variation, Vary};
 pub use split::Split;

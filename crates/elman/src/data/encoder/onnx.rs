@@ -9,6 +9,7 @@ use tract_onnx::prelude::*;
 use super::{EncoderId, Wanted, Window};
 use crate::data::file::{self, fault};
 use crate::data::images::{self, Interpolation, Picture};
+use crate::data::{half, to_half};
 use crate::error::Result;
 
 /// Largest side of a network's input.
@@ -85,8 +86,7 @@ impl Encoder {
     /// that cannot be, or has no output as wanted.
     pub fn open(path: &Path, wanted: Wanted) -> Result<Encoder> {
         let bytes = file::read(path)?;
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let id = EncoderId { file, bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes), output: String::new() };
+        let id = EncoderId::of(path, &bytes);
         // The library gives errors for what it does not know, but some damaged files take it by surprise.
         let opened = catch_unwind(AssertUnwindSafe(|| open(&bytes, wanted, id)));
         let opened = opened.unwrap_or_else(|_| Err("the network in it contradicts itself; is it damaged?".into()));
@@ -122,10 +122,10 @@ impl Encoder {
         }
     }
 
-    /// Features `[P, C]` of a photograph from its file's bytes; `path` is what messages name.
+    /// Features `[P, C]` of a photograph from its file's bytes, rounded to half precision; `path` is what messages name.
     ///
     /// # Errors
-    /// A damaged photograph; a network that fails or gives numbers that are not finite.
+    /// A damaged photograph; a network that fails or gives numbers that half precision does not hold.
     pub fn features(&self, photograph: &[u8], path: &Path) -> Result<Vec<f32>> {
         let picture = images::decode(photograph, path, false)?;
         let window = self.window(picture.width, picture.height);
@@ -140,15 +140,18 @@ impl Encoder {
         if values.len() != places * channels {
             return Err(failed(format!("it gives {} values, not {places} x {channels}", values.len())));
         }
-        if values.iter().any(|x| !x.is_finite()) {
-            return Err(failed("its features are not finite numbers".into()));
-        }
-        Ok(match self.features {
+        // What is kept of many photographs and what is made of one are the same numbers.
+        let round = |x: f32| half(to_half(x));
+        let features: Vec<f32> = match self.features {
             Features::Map { .. } => {
-                (0..places * channels).map(|i| values[i % channels * places + i / channels]).collect()
+                (0..places * channels).map(|i| round(values[i % channels * places + i / channels])).collect()
             }
-            _ => values.to_vec(),
-        })
+            _ => values.iter().map(|&x| round(x)).collect(),
+        };
+        match features.iter().all(|x| x.is_finite()) && values.iter().all(|x| x.is_finite()) {
+            true => Ok(features),
+            false => Err(failed("its features are not numbers of half precision".into())),
+        }
     }
 }
 
@@ -293,5 +296,154 @@ impl Preparation {
             picture.pixels.iter().skip(source).step_by(3).map(move |&x| (f32::from(x) - mean) / deviation)
         };
         (0..3).flat_map(plane).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::data::Matrix;
+    use crate::data::file::{real_data, write};
+
+    fn reference(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference").join(name)
+    }
+
+    fn tiny(wanted: Wanted) -> Encoder {
+        Encoder::open(&reference("encoder/tiny.onnx"), wanted).unwrap()
+    }
+
+    /// The picture of the recording, as a file.
+    fn picture() -> Vec<u8> {
+        let pixel = |i: usize| [31 * (i % 8) % 256, 29 * (i / 8) % 256, 17 * (i % 8 + i / 8) % 256].map(|x| x as u8);
+        let mut bytes = b"P6 8 8 255\n".to_vec();
+        bytes.extend((0..64).flat_map(pixel));
+        bytes
+    }
+
+    fn proto() -> ModelProto {
+        let bytes = std::fs::read(reference("encoder/tiny.onnx")).unwrap();
+        tract_onnx::onnx().proto_model_for_read(&mut &bytes[..]).unwrap()
+    }
+
+    #[test]
+    fn a_vector_and_a_map_are_those_of_the_reference() {
+        let recorded: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(reference("encoder.json")).unwrap()).unwrap();
+        let vector: Vec<f64> = serde_json::from_value(recorded["pooled"].clone()).unwrap();
+        let map: Vec<Vec<f64>> = serde_json::from_value(recorded["map"].clone()).unwrap();
+        let near = |found: &[f32], right: &[f64]| {
+            found.len() == right.len()
+                && found.iter().zip(right).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-5 + 6e-4 * b.abs())
+        };
+        let path = Path::new("p.ppm");
+        let encoder = tiny(Wanted::Named(""));
+        assert_eq!((encoder.id().output.as_str(), encoder.dims(), encoder.grid()), ("pooled", (1, 4), None));
+        let found = encoder.features(&picture(), path).unwrap();
+        assert!(near(&found, &vector), "{found:?}, not {vector:?}");
+        for wanted in [Wanted::Named("map"), Wanted::Fits { places: 16, width: 4 }] {
+            let encoder = tiny(wanted);
+            assert_eq!((encoder.dims(), encoder.grid()), ((16, 4), Some((4, 4))));
+            let found = encoder.features(&picture(), path).unwrap();
+            assert!(near(&found, &map.concat()), "{found:?}, not {map:?}");
+        }
+    }
+
+    #[test]
+    fn files_that_are_no_encoders_say_what_they_are() {
+        let message = |name: &str, wanted| Encoder::open(&reference(name), wanted).unwrap_err().to_string();
+        let any = Wanted::Named("");
+        assert!(message("encoder.json", any).contains("no ONNX file"), "{}", message("encoder.json", any));
+        let error = message("encoder/bytes.onnx", any);
+        assert!(error.contains("another type than f32 [?, 3, 8, 8]; f32 [1, 3, height, width] is needed"), "{error}");
+        let error = message("encoder/flat.onnx", any);
+        assert!(error.contains("its input image is f32 [?, 192]"), "{error}");
+        let error = message("encoder/tiny.onnx", Wanted::Named("top"));
+        assert!(error.contains("features named top; it has pooled, a vector of 4 values; map, 16 places"), "{error}");
+        let error = message("encoder/other.onnx", Wanted::Fits { places: 1, width: 4 });
+        assert!(error.contains("1 x 4 values, as the model reads; it has pooled, a vector of 5"), "{error}");
+        let error = tiny(any).features(&picture()[..100], Path::new("cut.ppm")).unwrap_err().to_string();
+        assert!(error.starts_with("cut.ppm: the picture"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_network_is_an_error_and_no_panic() {
+        let whole = std::fs::read(reference("encoder/tiny.onnx")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let opened = |bytes: &[u8]| {
+            let encoder = Encoder::open(&write(folder.path(), "d.onnx", bytes), Wanted::Named(""));
+            encoder.and_then(|encoder| encoder.features(&picture(), Path::new("p.ppm"))).is_ok()
+        };
+        assert!(opened(&whole));
+        for cut in (0..whole.len()).step_by(7) {
+            assert!(!opened(&whole[..cut]), "{cut}");
+        }
+        for at in (0..whole.len()).step_by(3) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x41;
+            // A changed weight is a weight; all that is asked is an answer.
+            opened(&bytes);
+        }
+    }
+
+    #[test]
+    fn metadata_say_how_a_photograph_is_prepared() {
+        let of = |entries: &[(&str, &str)]| {
+            let mut proto = proto();
+            proto.metadata_props.retain(|entry| entries.iter().all(|(key, _)| entry.key != format!("image.{key}")));
+            for (key, value) in entries {
+                let (key, value) = (format!("image.{key}"), value.to_string());
+                proto.metadata_props.push(tract_onnx::pb::StringStringEntryProto { key, value });
+            }
+            Preparation::of(&proto)
+        };
+        let told = of(&[("mean", "1"), ("channels", "BGR"), ("crop", "0.5"), ("interpolation", "bicubic")]).unwrap();
+        assert_eq!((told.mean, told.deviation), ([1.0; 3], [50.0, 60.0, 70.0]));
+        assert!(told.is_bgr && told.crop == Some(0.5) && told.interpolation == Interpolation::Bicubic);
+        let picture = Picture { width: 1, height: 1, channels: 3, pixels: vec![101, 61, 1] };
+        assert_eq!(told.numbers(&picture), [0.0, 1.0, 100.0 / 70.0]);
+        let mut encoder = tiny(Wanted::Named(""));
+        assert_eq!(encoder.window(40, 20), Window { x: 0, y: 0, width: 40, height: 20 });
+        encoder.preparation = told;
+        assert_eq!(encoder.window(40, 20), Window { x: 15, y: 5, width: 10, height: 10 });
+        let mut plain = proto();
+        plain.metadata_props.clear();
+        let assumed = Preparation::of(&plain).unwrap();
+        assert_eq!((assumed.mean, assumed.deviation, assumed.crop), (IMAGENET.0, IMAGENET.1, None));
+        for (key, value) in [("mean", "1 2"), ("std", "0"), ("size", "8"), ("channels", "CMYK"), ("crop", "2")] {
+            let error = of(&[(key, value)]).unwrap_err();
+            assert!(error.contains(&format!("image.{key} = {value}; ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn lite0_gives_the_stored_features_of_the_parity_photographs() {
+        let Some(folder) = real_data("flickr8k") else { return };
+        let Some(path) = std::env::var_os("ELMAN_ENCODER") else {
+            return eprintln!("SKIPPED: set ELMAN_ENCODER to the lite0.onnx that scripts/lite0_onnx.py writes");
+        };
+        let encoder = Encoder::open(Path::new(&path), Wanted::Named("pooled")).unwrap();
+        let stored = Matrix::read(&folder.join("features_lite0_f16.npy")).unwrap();
+        let rows = std::fs::read_to_string(folder.join("images224_parity.tsv")).unwrap();
+        let row_of = |name: &str| -> usize {
+            rows.lines().find_map(|line| line.strip_suffix(name)).unwrap().trim().parse().unwrap()
+        };
+        let archive = std::fs::File::open(folder.join("images224_parity.tar")).unwrap();
+        let (mut least, mut n) = (f64::INFINITY, 0);
+        for entry in tar::Archive::new(archive).entries().unwrap() {
+            let (mut entry, mut bytes) = (entry.unwrap(), Vec::new());
+            entry.read_to_end(&mut bytes).unwrap();
+            let name = entry.path().unwrap().into_owned();
+            let (a, b) = (encoder.features(&bytes, &name).unwrap(), stored.row(row_of(name.to_str().unwrap())));
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            let cosine = dot(&a, b) / (dot(&a, &a) * dot(b, b)).sqrt();
+            assert!(cosine > 0.999, "{}: {cosine}", name.display());
+            (least, n) = (least.min(cosine), n + 1);
+        }
+        assert_eq!(n, 63);
+        eprintln!("least cosine {least:.6}");
     }
 }

@@ -7,8 +7,8 @@ use image::error::{ImageError, LimitErrorKind};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
-use super::file::{self, fault};
 use super::encoder::Window;
+use super::file::{self, fault};
 use super::natural;
 use crate::error::{Error, Result};
 

@@ -177,12 +177,7 @@ pub fn read(features: &Matrix, captions: &Path, part: &str) -> Result<Vec<Descri
 ///
 /// # Errors
 /// As [`read`] and [`photographs::encode`].
-pub fn read_images(
-    encoder: &Encoder,
-    images: &Path,
-    captions: &Path,
-    part: &str,
-) -> Result<(Encoded, Vec<Described>)> {
+pub fn read_images(encoder: &Encoder, images: &Path, captions: &Path, part: &str) -> Result<(Encoded, Vec<Described>)> {
     let mut all = Captions::read(captions, Subject::Image)?;
     let names = std::mem::take(&mut all.names);
     let mut described = all.part(part, captions)?;
@@ -239,7 +234,9 @@ impl Corpus {
             );
         }
         if !features.is_empty() && !(images.is_empty() && encoder.is_empty() && encoder_output.is_empty()) {
-            return usage("--features are ready features; leave out --images, --encoder and --encoder-output, or these");
+            return usage(
+                "--features are ready features; leave out --images, --encoder and --encoder-output, or these",
+            );
         }
         if features.is_empty() && encoder.is_empty() {
             return usage("--images are photographs; give --encoder, the .onnx file that makes features of them");

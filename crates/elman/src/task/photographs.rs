@@ -116,7 +116,8 @@ pub fn encode(folder: &Path, names: &[String], encoder: &Encoder) -> Result<Enco
             Err(reason) => (Cache::default(), Some(reason)),
         },
     };
-    let mut at: HashMap<String, usize> = cache.kept.iter().enumerate().map(|(i, kept)| (kept.name.clone(), i)).collect();
+    let mut at: HashMap<String, usize> =
+        cache.kept.iter().enumerate().map(|(i, kept)| (kept.name.clone(), i)).collect();
     let (mut made, mut changed) = (0, 0);
     for part in names.chunks(AT_A_TIME) {
         let look = |name: &String| -> Result<(Kept, Option<Vec<f32>>)> {

@@ -531,7 +531,11 @@ impl Settings {
         if let Some((flag, value)) = of_pictures.iter().find(|(_, value)| !value.is_empty())
             && self.task != super::caption::NAME
         {
-            return Err(Error::Usage(format!("--{flag} {value}: is for --task {}, not {}", super::caption::NAME, self.task)));
+            return Err(Error::Usage(format!(
+                "--{flag} {value}: is for --task {}, not {}",
+                super::caption::NAME,
+                self.task
+            )));
         }
         self.memory_limit()?;
         self.optimizer_config().validate()?;

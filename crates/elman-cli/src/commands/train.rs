@@ -152,7 +152,8 @@ fn settings(args: &Train) -> Result<Settings, Failure> {
         };
         settings.set(key.trim(), text.trim())?;
     }
-    for file in [&mut settings.val, &mut settings.embeddings] {
+    let Settings { val, embeddings, features, captions, images, encoder, .. } = &mut settings;
+    for file in [val, embeddings, features, captions, images, encoder] {
         if !file.is_empty() {
             let path = PathBuf::from(&*file);
             *file = text_of(std::path::absolute(&path).unwrap_or(path))?;

@@ -156,9 +156,15 @@ pub(crate) struct Eval {
     /// Of a model that describes: the features, a row for each picture.
     #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
     pub(crate) features: String,
-    /// Of a model that describes: the table of row, split and caption.
+    /// Of a model that describes: the table of row (or image, with --images), split and caption.
     #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
     pub(crate) captions: String,
+    /// Of a model that describes: the folder of the photographs, instead of features.
+    #[arg(long, value_name = "DIR", requires = "encoder", conflicts_with = "features")]
+    pub(crate) images: Option<PathBuf>,
+    /// The network that makes features of the photographs, the one the model was trained with.
+    #[arg(long, value_name = "FILE.onnx", requires = "images")]
+    pub(crate) encoder: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) search: Search,
     /// The part to measure on, of data that come in parts: train, dev, test, all. [default: test]
@@ -255,6 +261,13 @@ pub(crate) struct Predict {
     /// Of a model that writes: score and log-probability before each text.
     #[arg(long)]
     pub(crate) scores: bool,
+    /// Of a model that describes: the network that makes features of photographs, the one the model was trained with.
+    #[arg(long, value_name = "FILE.onnx")]
+    pub(crate) encoder: Option<PathBuf>,
+    /// Of a model that writes: draw where it looked as it wrote each word, on a page (FILE.html), or on a page and a PNG for
+    /// each word of a photograph (a folder).
+    #[arg(long, value_name = "FILE.html|DIR")]
+    pub(crate) attention: Option<PathBuf>,
     /// Say which words moved the decision, and by how much.
     #[arg(long)]
     pub(crate) explain: bool,

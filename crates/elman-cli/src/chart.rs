@@ -22,15 +22,15 @@ pub(crate) struct Curve {
 }
 
 /// A chart over steps.
-pub(crate) struct Chart {
-    pub(crate) name: &'static str,
-    pub(crate) unit: &'static str,
+pub(crate) struct Chart<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) unit: &'a str,
     /// Powers of ten at equal distances.
     pub(crate) log: bool,
     pub(crate) curves: Vec<Curve>,
 }
 
-impl Chart {
+impl Chart<'_> {
     /// A heading, a legend and the drawing; nothing where there is no point.
     pub(crate) fn svg(&self) -> String {
         let height = |y: f64| if self.log { y.max(1e-12).log10() } else { y };
@@ -69,7 +69,7 @@ impl Chart {
             writeln!(text, "</div>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", self.name);
         for tick in ticks(y0, y1, 5) {
             let (value, label) = match self.log {
-                true => (10f64.powf(tick), format!("{:.1e}", 10f64.powf(tick))),
+                true => (10f64.powf(tick), two_digits(10f64.powf(tick))),
                 false => (tick, short(tick)),
             };
             let y = py(value);
@@ -141,6 +141,12 @@ fn short(x: f64) -> String {
     }
 }
 
+/// A number above 0 by its first two digits.
+fn two_digits(x: f64) -> String {
+    let unit = 10f64.powf(x.log10().floor() - 1.0);
+    short((x / unit).round() * unit)
+}
+
 fn trimmed(x: f64) -> String {
     let text = format!("{x:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
@@ -159,6 +165,7 @@ mod tests {
     fn ticks_are_round_and_inside() {
         assert_eq!(ticks(0.0, 10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(ticks(1.3, 1.3, 5), [1.3]);
+        assert_eq!([0.316, 1.0, 31.62, 316.2].map(two_digits), ["0.32", "1", "32", "320"]);
         assert_eq!([0.0, 1.5, 12_000.0, 2.5e6, 0.0004].map(short), ["0", "1.5", "12k", "2.5M", "4e-4"]);
     }
 

@@ -26,6 +26,13 @@ pub(crate) fn run(args: Eval) -> Outcome {
     if let Some(code) = super::writing::eval(&args, &loaded)? {
         return Ok(code);
     }
+    if args.images.is_some() {
+        let message = format!(
+            "--images is for models that describe, and the model's task is {}",
+            loaded.document.config()["task"]
+        );
+        return Err(Error::Usage(message).into());
+    }
     let Some(file) = &args.file else {
         return Err(Error::Usage("name the data to measure on, behind the model".into()).into());
     };

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod attention;
 mod bench;
 mod check_data;
 mod describe;

@@ -21,6 +21,12 @@ pub(crate) fn run(args: &Predict) -> Outcome {
     if let Some(code) = super::writing::predict(args, &loaded)? {
         return Ok(code);
     }
+    if args.encoder.is_some() || args.attention.is_some() {
+        let flag = if args.encoder.is_some() { "encoder" } else { "attention" };
+        let message =
+            format!("--{flag} is for models that write, and the model's task is {}", loaded.document.config()["task"]);
+        return Err(Error::Usage(message).into());
+    }
     let Some(classifier) = Classifier::from_file(&loaded)? else {
         let reason = format!("its task is {}; write with it by elman sample", loaded.document.config()["task"]);
         return Err(Failure::Model(Error::Model { path: loaded.path.clone(), reason }));

@@ -1,11 +1,12 @@
 //! `elman report`: one page of one or several runs that opens offline and on a phone.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use elman::Error;
 use elman::format::atomic;
-use elman::task::language_model::METRIC;
+use elman::task::language_model::{METRIC, NAME as NAME_OF_TEXTS};
 use elman::task::{KEYS, Settings};
 use elman::train::run_folder::{CONFIG, METRICS, SAMPLES, config, read_metrics};
 use elman::train::{Record, advice};
@@ -91,11 +92,12 @@ fn page(runs: &[Run]) -> String {
         escaped(&title)
     );
     page.push_str(&summary(runs));
+    let speed = format!("{}/s", answers(runs));
     for (name, unit, log) in [
-        ("Loss", "nats per symbol", false),
+        ("Loss", "nats", false),
         ("Learning rate", "", false),
         ("Gradient norm", "", true),
-        ("Speed", "symbols/s", false),
+        ("Speed", speed.as_str(), false),
     ] {
         let mut chart = Chart { name, unit, log, curves: Vec::new() };
         for (i, run) in runs.iter().enumerate() {
@@ -111,11 +113,12 @@ fn page(runs: &[Run]) -> String {
                 }
                 "Learning rate" => add("learning rate", false, run.curve(|r| Some(r.lr))),
                 "Gradient norm" => add("gradient norm", false, run.curve(|r| Some(r.grad_norm))),
-                _ => add("symbols/s", false, run.curve(|r| (r.targets_per_s > 0.0).then_some(r.targets_per_s))),
+                _ => add(&speed, false, run.curve(|r| (r.targets_per_s > 0.0).then_some(r.targets_per_s))),
             }
         }
         page.push_str(&chart.svg());
     }
+    measures(runs, &mut page);
     samples(runs, &mut page);
     settings(runs, &mut page);
     let _ = writeln!(
@@ -133,8 +136,10 @@ fn page(runs: &[Run]) -> String {
 fn summary(runs: &[Run]) -> String {
     let mut text = String::from(
         "<div class=\"wide\"><table><tr><th>run<th>network<th>parameters<th>best held-out loss<th>at step<th>steps\
-         <th>epochs<th>time<th>to save<th>symbols/s</tr>",
+         <th>epochs<th>time<th>to save",
     );
+    // Writing to a String cannot fail.
+    let _ = write!(text, "<th>{}/s</tr>", answers(runs));
     for run in runs {
         let s = &run.settings;
         let Some(last) = run.records.last() else { continue };
@@ -144,7 +149,6 @@ fn summary(runs: &[Run]) -> String {
         });
         let mut rates: Vec<f64> = run.records.iter().map(|r| r.targets_per_s).collect();
         rates.sort_by(f64::total_cmp);
-        // Writing to a String cannot fail.
         let _ = write!(
             text,
             "<tr><td>{}<td>{} {}x{}<td>{}<td>{loss}<td>{}<td>{}<td>{:.1}<td>{}<td>{:.1} %<td>{}</tr>",
@@ -170,6 +174,27 @@ fn summary(runs: &[Run]) -> String {
         }
     }
     text
+}
+
+/// What these runs give an answer for.
+fn answers(runs: &[Run]) -> &'static str {
+    if runs.iter().all(|run| run.settings.task == NAME_OF_TEXTS) { "symbols" } else { "answers" }
+}
+
+/// A chart of each measure of the held-out data beside the loss.
+fn measures(runs: &[Run], page: &mut String) {
+    let vals = runs.iter().flat_map(|run| &run.records).flat_map(|record| &record.val);
+    let names: BTreeSet<&str> = vals.map(|(name, _)| name.as_str()).filter(|name| *name != METRIC).collect();
+    for key in names {
+        let name = key.strip_prefix("val_").unwrap_or(key).replace('_', " ");
+        let mut chart = Chart { name: &name, unit: "held out", log: false, curves: Vec::new() };
+        for (i, run) in runs.iter().enumerate() {
+            let points = run.curve(|record| record.val(key));
+            let curve = Curve { label: run.name.clone(), colour: COLOURS[i % COLOURS.len()], dashed: false, points };
+            chart.curves.push(curve);
+        }
+        page.push_str(&chart.svg());
+    }
 }
 
 fn samples(runs: &[Run], page: &mut String) {

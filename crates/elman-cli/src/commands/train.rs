@@ -153,8 +153,10 @@ fn settings(args: &Train) -> Result<Settings, Failure> {
         };
         settings.set(key.trim(), text.trim())?;
     }
-    let Settings { val, embeddings, features, captions, source, target, val_source, val_target, .. } = &mut settings;
-    for file in [val, embeddings, features, captions, source, target, val_source, val_target] {
+    let s = &mut settings;
+    let of_pictures = [&mut s.features, &mut s.captions, &mut s.images, &mut s.encoder];
+    let of_pairs = [&mut s.source, &mut s.target, &mut s.val_source, &mut s.val_target];
+    for file in [&mut s.val, &mut s.embeddings].into_iter().chain(of_pictures).chain(of_pairs) {
         if !file.is_empty() {
             let path = PathBuf::from(&*file);
             *file = text_of(std::path::absolute(&path).unwrap_or(path))?;

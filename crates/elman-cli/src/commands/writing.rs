@@ -4,14 +4,16 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use elman::Error;
-use elman::data::{Matrix, pairs};
-use elman::decode::BeamConfig;
+use elman::data::encoder::Encoder;
+use elman::data::{Matrix, file, pairs};
+use elman::decode::{BeamConfig, Hypothesis};
 use elman::format::model::Loaded;
 use elman::task::translate::Written;
 use elman::task::{caption, translate};
 use serde_json::json;
 
 use super::Outcome;
+use super::attention::Page;
 use crate::args::{Eval, Predict, Search};
 use crate::exit_code::{Failure, stdout};
 
@@ -95,6 +97,9 @@ fn together<'m>(
 }
 
 fn eval_translate(args: &Eval, loaded: &Loaded) -> Outcome {
+    if args.images.is_some() {
+        return Err(Error::Usage("--images is for models that describe; this one translates".into()).into());
+    }
     let model = translate::Model::from_file(loaded)?;
     let config = search(&args.search, &model.decoding)?;
     let table = args.file.as_deref().map_or_else(String::new, |path| path.to_string_lossy().into_owned());
@@ -131,19 +136,31 @@ fn fit_together(model: &caption::Model, others: &[caption::Model], path: &Path, 
 fn eval_caption(args: &Eval, loaded: &Loaded) -> Outcome {
     let model = caption::Model::from_file(loaded)?;
     let config = search(&args.search, &model.decoding)?;
-    if args.features.is_empty() || args.captions.is_empty() {
-        return Err(Error::Usage("give --features, a matrix, and --captions, a table".into()).into());
+    if args.captions.is_empty() || (args.features.is_empty() && args.images.is_none()) {
+        let message = "give --captions, a table, and --features, a matrix, or --images, a folder, with --encoder";
+        return Err(Error::Usage(message.into()).into());
     }
-    let path = Path::new(&args.features);
-    let features = Matrix::read(path)?;
-    model.fits(&features, path)?;
-    let split = if args.split.is_empty() { "test" } else { &args.split };
-    let described = caption::read(&features, Path::new(&args.captions), split)?;
+    let (split, captions) = (if args.split.is_empty() { "test" } else { &args.split }, Path::new(&args.captions));
+    let pool = super::eval::pool(args.threads)?;
+    let (features, described) = match (&args.images, &args.encoder) {
+        (Some(images), Some(encoder)) => {
+            let encoder = model.open_encoder(encoder)?;
+            let (encoded, described) = pool.install(|| caption::read_images(&encoder, images, captions, split))?;
+            eprintln!("{}", encoded.note);
+            (encoded.features, described)
+        }
+        _ => {
+            let path = Path::new(&args.features);
+            let features = Matrix::read(path)?;
+            model.fits(&features, path)?;
+            let described = caption::read(&features, captions, split)?;
+            (features, described)
+        }
+    };
     let others = others(&args.search, caption::Model::from_file)?;
     fit_together(&model, &others, &args.model, &args.search)?;
     let networks = model.weighted(&others)?;
-    let found = super::eval::pool(args.threads)?
-        .install(|| caption::evaluate(&networks, &model.language, &features, &described, &config))?;
+    let found = pool.install(|| caption::evaluate(&networks, &model.language, &features, &described, &config))?;
     let [one, two, three, four] = found.bleu;
     if args.json {
         let line = json!({
@@ -207,12 +224,30 @@ fn predict_translate(args: &Predict, loaded: &Loaded) -> Outcome {
     let model = translate::Model::from_file(loaded)?;
     let mut config = search(&args.search, &model.decoding)?;
     config.nbest = args.nbest;
+    config.keep_attention = args.attention.is_some();
     config.validate()?;
+    if args.encoder.is_some() {
+        return Err(
+            Error::Usage("--encoder is for models that describe photographs; this one translates".into()).into()
+        );
+    }
     let others = others(&args.search, translate::Model::from_file)?;
     let writer = together(&model, &others, &args.model, &args.search)?;
     let warn = |text: &str, place: &str| -> Result<(), Failure> {
         if let Some(symbols) = model.language.excess(text)? {
             eprintln!("{place} has {symbols} symbols; the first {} are read", translate::MAX_SOURCE);
+        }
+        Ok(())
+    };
+    let mut page = Page::default();
+    let mut answered = |text: &str, found: &[Written]| -> Result<(), Failure> {
+        show(args, text, found)?;
+        if let Some(best) = found.first().filter(|_| args.attention.is_some()) {
+            let mut source: Vec<String> =
+                model.language.source(text)?.iter().map(|&symbol| model.language.subwords.name(symbol)).collect();
+            // The last symbol is the end.
+            source.pop();
+            page.translation(text, &source, &words(&model.language, &best.hypothesis));
         }
         Ok(())
     };
@@ -224,14 +259,15 @@ fn predict_translate(args: &Predict, loaded: &Loaded) -> Outcome {
             }
             let part: Vec<&str> = part.iter().map(String::as_str).collect();
             for (text, found) in part.iter().zip(writer.write(&part, &config)?) {
-                show(args, text, &found)?;
+                answered(text, &found)?;
             }
         }
+        args.attention.as_deref().map_or(Ok(()), |to| page.write(to))?;
         return Ok(0);
     }
-    let answer = |text: &str, place: &str| -> Result<(), Failure> {
+    let mut answer = |text: &str, place: &str| -> Result<(), Failure> {
         warn(text, place)?;
-        show(args, text, &writer.write(&[text], &config)?[0])
+        answered(text, &writer.write(&[text], &config)?[0])
     };
     if !args.inputs.is_empty() && args.inputs != ["-"] {
         for (i, text) in args.inputs.iter().enumerate() {
@@ -241,6 +277,7 @@ fn predict_translate(args: &Predict, loaded: &Loaded) -> Outcome {
             }
             answer(text, &place)?;
         }
+        args.attention.as_deref().map_or(Ok(()), |to| page.write(to))?;
         return Ok(0);
     }
     if io::stdin().is_terminal() {
@@ -256,6 +293,7 @@ fn predict_translate(args: &Predict, loaded: &Loaded) -> Outcome {
         }
         answer(text, &place)?;
     }
+    args.attention.as_deref().map_or(Ok(()), |to| page.write(to))?;
     Ok(0)
 }
 
@@ -268,22 +306,78 @@ fn predict_caption(args: &Predict, loaded: &Loaded) -> Outcome {
     let model = caption::Model::from_file(loaded)?;
     let mut config = search(&args.search, &model.decoding)?;
     config.nbest = args.nbest;
+    config.keep_attention = args.attention.is_some();
     config.validate()?;
     if args.inputs.is_empty() {
-        return Err(
-            Error::Usage("name the matrix of features (.npy, .safetensors), a row for each picture".into()).into()
-        );
+        let message =
+            "name photographs, with --encoder, or a matrix of features (.npy, .safetensors) with a row for each";
+        return Err(Error::Usage(message.into()).into());
     }
+    let places = model.network.config().places;
+    if args.attention.is_some() && places == 1 {
+        let message = "--attention: the model sees a picture as one vector and looks at no place; train it on a map, with \
+                       --encoder-output";
+        return Err(Error::Usage(message.into()).into());
+    }
+    let is_matrix = |input: &String| Path::new(input).extension().is_some_and(|e| e == "npy" || e == "safetensors");
+    let photograph = args.inputs.iter().find(|input| !is_matrix(input));
+    let encoder = match (photograph, &args.encoder) {
+        (Some(_), Some(path)) => Some(model.open_encoder(path)?),
+        (Some(input), None) => {
+            let which = model.encoder.as_ref().map_or("an .onnx file".into(), |id| format!("{id}, as in training"));
+            return Err(Error::Usage(format!("{input}: a photograph needs --encoder: {which}")).into());
+        }
+        (None, Some(_)) => {
+            return Err(Error::Usage("--encoder is for photographs; these inputs are ready features".into()).into());
+        }
+        (None, None) => None,
+    };
     let others = others(&args.search, caption::Model::from_file)?;
     fit_together(&model, &others, &args.model, &args.search)?;
+    let mut page = Page::default();
+    let mut answer = |name: &str, found: &[Written], photograph: Option<(&[u8], &Path, &Encoder)>| {
+        show(args, name, found)?;
+        let Some(best) = found.first().filter(|_| args.attention.is_some()) else { return Ok(()) };
+        let words = words(&model.language, &best.hypothesis);
+        page.caption(name, &words, encoder.as_ref().and_then(Encoder::grid), photograph)
+    };
     for input in &args.inputs {
         let path = Path::new(input);
-        let features = Matrix::read(path)?;
-        model.fits(&features, path)?;
-        let rows: Vec<&[f32]> = (0..features.rows()).map(|row| features.row(row)).collect();
-        for (row, found) in model.write_with(&others, &rows, &config)?.iter().enumerate() {
-            show(args, &format!("{input}:{row}"), found)?;
+        match encoder.as_ref().filter(|_| !is_matrix(input)) {
+            Some(encoder) => {
+                let bytes = file::read(path)?;
+                let features = encoder.features(&bytes, path)?;
+                answer(input, &model.write_with(&others, &[&features], &config)?[0], Some((&bytes, path, encoder)))?;
+            }
+            None => {
+                let features = Matrix::read(path)?;
+                model.fits(&features, path)?;
+                let rows: Vec<&[f32]> = (0..features.rows()).map(|row| features.row(row)).collect();
+                for (row, found) in model.write_with(&others, &rows, &config)?.iter().enumerate() {
+                    answer(&format!("{input}:{row}"), found, None)?;
+                }
+            }
         }
     }
+    args.attention.as_deref().map_or(Ok(()), |to| page.write(to))?;
     Ok(0)
+}
+
+/// The words of a hypothesis with where the model looked as it wrote them: the mean over a word's symbols.
+fn words(language: &translate::Language, hypothesis: &Hypothesis) -> Vec<(String, Vec<f32>)> {
+    let names = hypothesis.tokens.iter().map(|&token| language.subwords.name(token));
+    let mut words: Vec<(String, Vec<f32>, f32)> = Vec::new();
+    for (name, attention) in names.zip(&hypothesis.attention) {
+        match words.last_mut() {
+            // A symbol without a blank goes on with the word, unless it is a mark.
+            Some((word, sum, n)) if !name.starts_with('▁') && name.starts_with(char::is_alphanumeric) => {
+                word.push_str(&name);
+                sum.iter_mut().zip(attention).for_each(|(sum, x)| *sum += x);
+                *n += 1.0;
+            }
+            _ => words.push((name.trim_start_matches('▁').to_string(), attention.clone(), 1.0)),
+        }
+    }
+    words.retain(|(word, ..)| !word.is_empty());
+    words.into_iter().map(|(word, sum, n)| (word, sum.iter().map(|x| x / n).collect())).collect()
 }

@@ -7,6 +7,7 @@ use image::error::{ImageError, LimitErrorKind};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
+use super::encoder::Window;
 use super::file::{self, fault};
 use super::natural;
 use crate::error::{Error, Result};
@@ -17,6 +18,15 @@ pub const MAX_PIXELS: u64 = 1 << 26;
 const ENDS: [&str; 10] = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pnm", "pgm", "ppm", "pbm"];
 
 const CUT_SHORT: &str = "the picture is cut short; copy or download it again";
+
+/// How pixels between pixels are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interpolation {
+    /// From the nearest two each way.
+    Bilinear,
+    /// From the nearest four each way (Catmull-Rom).
+    Bicubic,
+}
 
 /// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,11 +141,32 @@ impl Picture {
         Picture { width, height, channels, pixels }
     }
 
+    /// A part of the picture.
+    ///
+    /// # Panics
+    /// If it does not lie in the picture.
+    pub fn cut(&self, window: Window) -> Picture {
+        let Window { x, y, width, height } = window;
+        let row = |row: usize| {
+            let from = (row * self.width + x) * self.channels;
+            self.pixels[from..from + width * self.channels].iter().copied()
+        };
+        Picture { width, height, channels: self.channels, pixels: (y..y + height).flat_map(row).collect() }
+    }
+
     /// The picture at another size; made smaller, a pixel is an average of those it stands for.
     ///
     /// # Errors
     /// A size of 0 or above [`MAX_PIXELS`]; `pixels` that are not as many as the picture's fields say.
     pub fn resize(&self, width: usize, height: usize) -> Result<Picture> {
+        self.resize_by(width, height, Interpolation::Bilinear)
+    }
+
+    /// As [`Self::resize`], with this interpolation.
+    ///
+    /// # Errors
+    /// As [`Self::resize`].
+    pub fn resize_by(&self, width: usize, height: usize, interpolation: Interpolation) -> Result<Picture> {
         let usage = |reason: String| Error::Usage(reason);
         if width == 0 || height == 0 || (width as u64).saturating_mul(height as u64) > MAX_PIXELS {
             return Err(usage(format!("a picture cannot be made {width} x {height} pixels")));
@@ -146,15 +177,19 @@ impl Picture {
         let own = || usage(format!("the picture is not {} x {} x {}", self.height, self.width, self.channels));
         let (w, h) = (u32::try_from(self.width).map_err(|_| own())?, u32::try_from(self.height).map_err(|_| own())?);
         let (to_w, to_h) = (width as u32, height as u32);
+        let filter = match interpolation {
+            Interpolation::Bilinear => FilterType::Triangle,
+            Interpolation::Bicubic => FilterType::CatmullRom,
+        };
         let pixels = self.pixels.clone();
         let pixels = match self.channels {
             1 => {
                 let from = GrayImage::from_raw(w, h, pixels).ok_or_else(own)?;
-                imageops::resize(&from, to_w, to_h, FilterType::Triangle).into_raw()
+                imageops::resize(&from, to_w, to_h, filter).into_raw()
             }
             _ => {
                 let from = RgbImage::from_raw(w, h, pixels).ok_or_else(own)?;
-                imageops::resize(&from, to_w, to_h, FilterType::Triangle).into_raw()
+                imageops::resize(&from, to_w, to_h, filter).into_raw()
             }
         };
         Ok(Picture { width, height, channels: self.channels, pixels })

@@ -48,7 +48,7 @@ impl Number {
 }
 
 /// The value of a half-precision number (IEEE 754 binary16).
-fn half(bits: u16) -> f32 {
+pub(crate) fn half(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
     sign * match exponent {
@@ -56,6 +56,20 @@ fn half(bits: u16) -> f32 {
         31 if fraction == 0.0 => f32::INFINITY,
         31 => f32::NAN,
         _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
+    }
+}
+
+/// A finite number in half precision, to the nearest, of two the even one; infinite where it is too large.
+pub(crate) fn to_half(x: f32) -> u16 {
+    let sign = (x.to_bits() >> 16 & 0x8000) as u16;
+    let x = x.abs();
+    sign | if x >= 65520.0 {
+        0x7c00
+    } else if x < 2f32.powi(-14) {
+        (x * 2f32.powi(24)).round_ties_even() as u16
+    } else {
+        let bits = x.to_bits();
+        ((bits + 0xfff + (bits >> 13 & 1) - (112 << 23)) >> 13) as u16
     }
 }
 
@@ -206,6 +220,17 @@ mod tests {
         let bytes = safetensors::serialize([("x", view)], None).unwrap();
         let matrix = Matrix::read(&write(folder.path(), "m.safetensors", &bytes)).unwrap();
         assert_eq!((matrix.rows(), matrix.row_len(), matrix.width(), &matrix.values[..]), (2, 3, 3, &values[..]));
+    }
+
+    #[test]
+    fn half_precision_keeps_what_it_can_and_rounds_to_the_nearest() {
+        for bits in (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00) {
+            assert_eq!(to_half(half(bits)), bits, "{bits:#x}");
+        }
+        // Between two: the even one; a little above, the upper.
+        assert_eq!([to_half(1.0 + 2f32.powi(-11)), to_half(1.0 + 1.1 * 2f32.powi(-11))], [0x3c00, 0x3c01]);
+        assert_eq!([to_half(1.0 + 3.0 * 2f32.powi(-11)), to_half(0.4 * 2f32.powi(-24))], [0x3c02, 0]);
+        assert_eq!([to_half(65519.0), to_half(-65520.0)], [0x7bff, 0xfc00]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod buckets;
 pub mod builtin;
+pub mod encoder;
 pub mod features;
 pub mod file;
 pub mod frames;
@@ -28,6 +29,7 @@ pub use buckets::{Buckets, BucketsPosition};
 pub use held_out::{HoldOut, held_out};
 pub use labels::Labels;
 pub use matrix::Matrix;
+pub(crate) use matrix::{half, to_half};
 pub use pairs::Pair;
 pub use pixels::{Pixels, Variation, Vary};
 pub use split::Split;

@@ -2,6 +2,7 @@
 //! network (Wang & Manning 2012).
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::ParseIntError;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ const PAIRS: usize = 200_000;
 
 /// In how many training texts of each class each word, and each pair of neighbours, occurs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct NaiveBayes {
     /// Texts of each class.
     texts: Vec<u32>,
@@ -26,31 +27,46 @@ pub struct NaiveBayes {
     deviation: Vec<f32>,
 }
 
-/// [`NaiveBayes`] in a file.
+/// [`NaiveBayes`] in a file: the long lists as numbers with blanks between, for there can be a million.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
     texts: Vec<u32>,
-    words: Vec<u32>,
-    pairs: Vec<[u32; 2]>,
-    pair_counts: Vec<u32>,
+    words: String,
+    pairs: String,
+    pair_counts: String,
     deviation: Vec<f32>,
 }
 
-impl From<Stored> for NaiveBayes {
-    fn from(stored: Stored) -> Self {
-        let Stored { texts, words, pairs, pair_counts, deviation } = stored;
-        let pairs = pairs.into_iter().zip(0..).collect();
-        NaiveBayes { texts, words, pairs, pair_counts, deviation }
+impl TryFrom<Stored> for NaiveBayes {
+    type Error = ParseIntError;
+
+    fn try_from(stored: Stored) -> Result<Self, ParseIntError> {
+        let numbers = |list: &str| list.split_whitespace().map(str::parse).collect::<Result<Vec<u32>, _>>();
+        let pairs = numbers(&stored.pairs)?;
+        Ok(NaiveBayes {
+            texts: stored.texts,
+            words: numbers(&stored.words)?,
+            pairs: pairs.chunks_exact(2).map(|pair| [pair[0], pair[1]]).zip(0..).collect(),
+            pair_counts: numbers(&stored.pair_counts)?,
+            deviation: stored.deviation,
+        })
     }
 }
 
 impl From<NaiveBayes> for Stored {
     fn from(bayes: NaiveBayes) -> Self {
-        let NaiveBayes { texts, words, pairs, pair_counts, deviation } = bayes;
-        let mut pairs: Vec<([u32; 2], u32)> = pairs.into_iter().collect();
+        let mut pairs: Vec<([u32; 2], u32)> = bayes.pairs.into_iter().collect();
         pairs.sort_unstable_by_key(|&(_, place)| place);
-        Stored { texts, words, pairs: pairs.into_iter().map(|(pair, _)| pair).collect(), pair_counts, deviation }
+        let pairs: Vec<u32> = pairs.into_iter().flat_map(|(pair, _)| pair).collect();
+        let list = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+        Stored {
+            texts: bayes.texts,
+            words: list(&bayes.words),
+            pairs: list(&pairs),
+            pair_counts: list(&bayes.pair_counts),
+            deviation: bayes.deviation,
+        }
     }
 }
 
@@ -191,6 +207,7 @@ mod tests {
         let again: NaiveBayes = serde_json::from_str(&stored).unwrap();
         assert_eq!(again, bayes);
         assert!(!again.fits(5, 3) && !again.fits(4, 2));
+        assert!(serde_json::from_str::<NaiveBayes>(&stored.replacen("0 ", "x ", 1)).is_err());
         let evidence = bayes.evidence(&[2, 1], None);
         assert!(evidence[5] > 0.0 && evidence[1] < 0.0, "{evidence:?}");
     }

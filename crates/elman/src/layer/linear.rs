@@ -69,11 +69,16 @@ impl Linear {
         dx: &mut [F],
         scratch: &mut Scratch<F>,
     ) {
+        self.backward_weights(x, dy, grads, scratch);
         let n = x.len() / self.inputs;
-        let dy_rows = Mat::new(dy, n, self.outputs);
+        gemm(Mat::new(dy, n, self.outputs), &prepared.weight_back, MatMut::new(dx, n, self.inputs), Start::Zero);
+    }
+
+    /// As [`Self::backward`] for an `x` that is data, whose gradient nobody wants.
+    pub fn backward_weights<F: Scalar>(&self, x: &[F], dy: &[F], grads: &mut Grads<F>, scratch: &mut Scratch<F>) {
+        let n = x.len() / self.inputs;
         let dw = MatMut::new(self.weight.of_mut(grads), self.outputs, self.inputs);
-        gemm_unpacked(dy_rows.t(), Mat::new(x, n, self.inputs), dw, Start::Add, scratch);
+        gemm_unpacked(Mat::new(dy, n, self.outputs).t(), Mat::new(x, n, self.inputs), dw, Start::Add, scratch);
         rows::sum_add(dy, n, self.outputs, self.bias.of_mut(grads));
-        gemm(dy_rows, &prepared.weight_back, MatMut::new(dx, n, self.inputs), Start::Zero);
     }
 }

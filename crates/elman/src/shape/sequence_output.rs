@@ -96,8 +96,6 @@ pub struct SequenceOutputTape<F> {
     dsummary: Vec<F>,
     dfeature: Vec<F>,
     dmemory: Vec<F>,
-    /// Gradients of the source, which nobody wants.
-    unused: Vec<F>,
     scratch: Scratch<F>,
 }
 
@@ -275,12 +273,10 @@ impl<F: Scalar> Shape<F> for SequenceOutput {
         let to = ReadingGrad { dsummary, dmemory, dfeature };
         let (summary, decoder) = (&tape.summary, &mut tape.decoder);
         self.decoder.backward(params, &prepared.decoder, reading, summary, decoder, grads, to);
-        tape.unused.resize(tape.x.len(), F::ZERO);
-        let unused = &mut tape.unused[..tape.summary.len()];
-        self.feature.backward(&prepared.feature, &tape.summary, &tape.dfeature, grads, unused, &mut tape.scratch);
+        self.feature.backward_weights(&tape.summary, &tape.dfeature, grads, &mut tape.scratch);
         if let Some(memory) = &self.memory {
             tanh_backward(&tape.memory.values, &mut tape.dmemory);
-            memory.backward(&prepared.memory, &tape.x, &tape.dmemory, grads, &mut tape.unused, &mut tape.scratch);
+            memory.backward_weights(&tape.x, &tape.dmemory, grads, &mut tape.scratch);
         }
         loss_nats
     }

@@ -1,14 +1,17 @@
 //! A vector becomes a sequence: what is seen in a photograph, a name of a kind, a melody of a mood. Reader: a matrix of
-//! features and a table of captions; shape: sequence output; measure: BLEU-4 of what is written for held-out rows.
+//! features, or photographs and an encoder, and a table of captions; shape: sequence output; measure: BLEU-4 of what is written for held-out rows.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::photographs::{self, Encoded};
 use super::plan::{self, Facts};
 use super::settings::Settings;
 use super::writing::{self, Language, Written, beam_config, decoder, own_probability, spread, val_beam_config};
+use crate::data::encoder::{Encoder, EncoderId, Wanted};
 use crate::data::table::Table;
 use crate::data::{Buckets, Matrix, builtin, held_out};
 use crate::decode::{BeamConfig, Hypothesis};
@@ -46,29 +49,41 @@ struct Captions {
     test: Vec<Described>,
     /// Without a split.
     rest: Vec<Described>,
+    /// Names of photographs; a row is a place in here. Empty where rows are those of a matrix.
+    names: Vec<String>,
+}
+
+/// What a line of captions describes.
+#[derive(Clone, Copy, PartialEq)]
+enum Subject {
+    /// One of so many rows of a matrix.
+    Row(usize),
+    /// A photograph of this name.
+    Image,
 }
 
 /// Which columns hold what.
 struct Columns {
-    row: usize,
+    subject: usize,
     split: Option<usize>,
     caption: usize,
 }
 
 impl Columns {
-    fn of(table: &Table) -> Result<Columns> {
+    fn of(table: &Table, subject: Subject) -> Result<Columns> {
         let named = |name: &str| table.header.as_ref().and_then(|h| h.iter().position(|column| column == name));
-        if let (Some(row), Some(caption)) = (named("row"), named("caption")) {
-            return Ok(Columns { row, split: named("split"), caption });
+        let (name, column_of_5) = if subject == Subject::Image { ("image", 2) } else { ("row", 0) };
+        if let (Some(subject), Some(caption)) = (named(name), named("caption")) {
+            return Ok(Columns { subject, split: named("split"), caption });
         }
         match table.width() {
-            5 => Ok(Columns { row: 0, split: Some(1), caption: 4 }),
-            3 => Ok(Columns { row: 0, split: Some(1), caption: 2 }),
-            2 => Ok(Columns { row: 0, split: None, caption: 1 }),
+            5 => Ok(Columns { subject: column_of_5, split: Some(1), caption: 4 }),
+            3 => Ok(Columns { subject: 0, split: Some(1), caption: 2 }),
+            2 => Ok(Columns { subject: 0, split: None, caption: 1 }),
             width => {
                 let reason = format!(
-                    "has {width} columns; give row, split, image, number, caption; or row, split, caption; or row, \
-                     caption; or columns named `row`, `split` and `caption`"
+                    "has {width} columns; give row, split, image, number, caption; or {name}, split, caption; or {name}, \
+                     caption; or columns named `{name}`, `split` and `caption`"
                 );
                 Err(Error::Data { path: table.path.clone(), reason })
             }
@@ -77,21 +92,34 @@ impl Columns {
 }
 
 impl Captions {
-    /// Reads a table of captions for `rows` rows of features.
-    fn read(path: &Path, rows: usize) -> Result<Captions> {
+    /// Reads a table of captions of rows or of photographs.
+    fn read(path: &Path, subject: Subject) -> Result<Captions> {
         let table = Table::read(path)?;
-        let columns = Columns::of(&table)?;
+        let columns = Columns::of(&table, subject)?;
         let mut captions = Captions::default();
+        let mut row_of: HashMap<&str, usize> = HashMap::new();
         for line in &table.rows {
             let wrong = |what: String| {
                 let reason = format!("line {}: {what}", line.line);
                 Error::Data { path: path.into(), reason }
             };
-            let cell = line.cells[columns.row].trim();
-            let row: usize = cell.parse().map_err(|_| wrong(format!("`{cell}` is no number of a row, from 0")))?;
-            if row >= rows {
-                return Err(wrong(format!("there is no row {row}; the features have {rows}, numbered from 0")));
-            }
+            let cell = line.cells[columns.subject].trim();
+            let row = match subject {
+                Subject::Image if cell.is_empty() => return Err(wrong("no photograph is named".into())),
+                Subject::Image => *row_of.entry(cell).or_insert_with(|| {
+                    captions.names.push(cell.into());
+                    captions.names.len() - 1
+                }),
+                Subject::Row(rows) => {
+                    let row: Option<usize> = cell.parse().ok();
+                    let row = row.ok_or_else(|| wrong(format!("`{cell}` is no number of a row, from 0")))?;
+                    if row >= rows {
+                        let reason = format!("there is no row {row}; the features have {rows}, numbered from 0");
+                        return Err(wrong(reason));
+                    }
+                    row
+                }
+            };
             let caption = line.cells[columns.caption].trim();
             if caption.is_empty() {
                 return Err(wrong("the caption is empty; leave such rows out".into()));
@@ -110,6 +138,65 @@ impl Captions {
         }
         Ok(captions)
     }
+
+    /// What is trained on, and what is held out.
+    fn into_training_and_held_out(self, settings: &Settings) -> Result<(Vec<Described>, Vec<Described>)> {
+        let Captions { mut train, dev, rest, .. } = self;
+        train.extend(rest);
+        match dev.is_empty() {
+            true => held_out(train, &settings.hold_out(), Path::new(&settings.captions)),
+            false => Ok((train, dev)),
+        }
+    }
+
+    /// The described rows of one part: `train`, `dev` or `test`; all, where the table names no parts.
+    fn part(self, part: &str, path: &Path) -> Result<Vec<Described>> {
+        let found = match part {
+            "train" => self.train,
+            "dev" => self.dev,
+            "test" => self.test,
+            _ => return Err(Error::Usage(format!("--split {part}: give train, dev or test"))),
+        };
+        let found = if found.is_empty() { self.rest } else { found };
+        if found.is_empty() {
+            return Err(Error::Data { path: path.into(), reason: format!("has no row of the split {part}") });
+        }
+        Ok(found)
+    }
+}
+
+/// The described rows of one part of the data: `train`, `dev` or `test`.
+///
+/// # Errors
+/// As the readers; if there is none of that part.
+pub fn read(features: &Matrix, captions: &Path, part: &str) -> Result<Vec<Described>> {
+    Captions::read(captions, Subject::Row(features.rows()))?.part(part, captions)
+}
+
+/// As [`read`], of photographs in a folder, with their features by an encoder.
+///
+/// # Errors
+/// As [`read`] and [`photographs::encode`].
+pub fn read_images(encoder: &Encoder, images: &Path, captions: &Path, part: &str) -> Result<(Encoded, Vec<Described>)> {
+    let mut all = Captions::read(captions, Subject::Image)?;
+    let names = std::mem::take(&mut all.names);
+    let mut described = all.part(part, captions)?;
+    let encoded = encode(encoder, images, &names, &mut [&mut described])?;
+    Ok((encoded, described))
+}
+
+/// The features of the photographs that are described; the rows become theirs.
+fn encode(encoder: &Encoder, images: &Path, names: &[String], parts: &mut [&mut Vec<Described>]) -> Result<Encoded> {
+    let mut rows = vec![None; names.len()];
+    let mut used = Vec::new();
+    for described in parts.iter_mut().flat_map(|part| part.iter_mut()) {
+        let row = described.row;
+        described.row = *rows[row].get_or_insert_with(|| {
+            used.push(names[row].clone());
+            used.len() - 1
+        });
+    }
+    photographs::encode(images, &used, encoder)
 }
 
 /// Features and captions, to learn from and held out.
@@ -125,49 +212,56 @@ pub struct Corpus {
     pub val: Vec<Described>,
     /// Captions left out of training, being longer than `--max-len`.
     pub too_long: usize,
-}
-
-/// The described rows of one part of the data: `train`, `dev` or `test`.
-///
-/// # Errors
-/// As the readers; if there is none of that part.
-pub fn read(features: &Matrix, captions: &Path, part: &str) -> Result<Vec<Described>> {
-    let all = Captions::read(captions, features.rows())?;
-    let found = match part {
-        "train" => all.train,
-        "dev" => all.dev,
-        "test" => all.test,
-        _ => return Err(Error::Usage(format!("--split {part}: give train, dev or test"))),
-    };
-    let found = if found.is_empty() { all.rest } else { found };
-    if found.is_empty() {
-        return Err(Error::Data { path: captions.into(), reason: format!("has no row of the split {part}") });
-    }
-    Ok(found)
+    /// What made the features, if they were made here.
+    pub encoder: Option<EncoderId>,
+    /// How the features were come by, for people.
+    pub note: Option<String>,
 }
 
 impl Corpus {
     /// Reads what the settings name and learns the symbols; where they name nothing, scenes that the program makes.
     ///
     /// # Errors
-    /// As the readers; without features or captions; if no caption is left of at most `--max-len` symbols.
+    /// As the readers and [`photographs::encode`]; without captions, or features or photographs; if no caption is left of at
+    /// most `--max-len` symbols.
     pub fn read(settings: &Settings) -> Result<Corpus> {
-        if settings.features.is_empty() && settings.captions.is_empty() {
+        let Settings { features, captions, images, encoder, encoder_output, .. } = settings;
+        if [features, captions, images, encoder].iter().all(|word| word.is_empty()) {
             return Self::made(settings);
         }
-        if settings.features.is_empty() || settings.captions.is_empty() {
-            let message = "give --features, a matrix with a row for each picture, and --captions, a table of row, split \
-                           and caption";
-            return Err(Error::Usage(message.into()));
+        let usage = |message: &str| Err(Error::Usage(message.into()));
+        if captions.is_empty() || (features.is_empty() && images.is_empty()) {
+            return usage(
+                "give --captions, a table of row, split and caption, and --features, a matrix with a row for each picture; or \
+                 --captions with the photographs' names, --images, their folder, and --encoder, an .onnx file",
+            );
         }
-        let features = Matrix::read(Path::new(&settings.features))?;
-        let path = Path::new(&settings.captions);
-        let Captions { mut train, mut dev, rest, .. } = Captions::read(path, features.rows())?;
-        train.extend(rest);
-        if dev.is_empty() {
-            (train, dev) = held_out(train, &settings.hold_out(), path)?;
+        let is_made = [images, encoder, encoder_output].iter().any(|word| !word.is_empty());
+        if !features.is_empty() && is_made {
+            return usage(
+                "--features are ready features; leave out --images, --encoder and --encoder-output, or these",
+            );
         }
-        Self::of(features, &train, dev, settings)
+        if features.is_empty() && encoder.is_empty() {
+            return usage("--images are photographs; give --encoder, the .onnx file that makes features of them");
+        }
+        let path = Path::new(captions);
+        if !features.is_empty() {
+            let features = Matrix::read(Path::new(features))?;
+            let captions = Captions::read(path, Subject::Row(features.rows()))?;
+            let (train, val) = captions.into_training_and_held_out(settings)?;
+            return Self::of(features, &train, val, settings);
+        }
+        let mut captions = Captions::read(path, Subject::Image)?;
+        let names = std::mem::take(&mut captions.names);
+        let (mut train, mut val) = captions.into_training_and_held_out(settings)?;
+        let encoder = Encoder::open(Path::new(encoder), Wanted::Named(encoder_output))?;
+        let threads = super::language_model::threads(settings.threads);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| Error::Usage(format!("--threads {threads}: cannot be started: {error}")))?;
+        let encoded = pool.install(|| encode(&encoder, Path::new(images), &names, &mut [&mut train, &mut val]))?;
+        let corpus = Self::of(encoded.features, &train, val, settings)?;
+        Ok(Corpus { encoder: Some(encoder.id().clone()), note: Some(encoded.note), ..corpus })
     }
 
     /// Scenes that the program makes.
@@ -198,7 +292,8 @@ impl Corpus {
             return Err(Error::Usage(format!("no caption has fewer symbols than --max-len {most}; give a higher one")));
         }
         language.max_ratio = train.iter().map(|(_, symbols)| symbols.len() + 1).max().unwrap_or(1) as f64;
-        Ok(Corpus { too_long: all - train.len(), features, language, train, val })
+        let too_long = all - train.len();
+        Ok(Corpus { features, language, train, val, too_long, encoder: None, note: None })
     }
 }
 
@@ -389,7 +484,10 @@ impl Task<SequenceOutput> for Caption<'_> {
     fn fingerprint(&self) -> Value {
         let Corpus { features, train, val, .. } = self.corpus;
         let mut hasher = crc32fast::Hasher::new();
-        features.values.iter().for_each(|x| hasher.update(&x.to_le_bytes()));
+        for row in 0..features.rows() {
+            // A call for each row, not for each value: a map has half a billion.
+            hasher.update(&features.row(row).iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        }
         for (row, symbols) in train {
             hasher.update(&(*row as u64).to_le_bytes());
             symbols.iter().for_each(|symbol| hasher.update(&symbol.to_le_bytes()));
@@ -429,6 +527,7 @@ impl Task<SequenceOutput> for Caption<'_> {
             "network": network.config(),
             "language": self.corpus.language,
             "decoding": beam_config(&self.settings),
+            "encoder": self.corpus.encoder,
         })
     }
 }
@@ -460,17 +559,16 @@ impl super::Plan for Plan {
     }
 
     fn facts(&self) -> Facts {
-        let (s, Corpus { features, language, train, val, too_long }) = (&self.settings, &self.corpus);
+        let (s, Corpus { features, language, train, val, too_long, note, .. }) = (&self.settings, &self.corpus);
         let weights = Shape::<f32>::layout(&self.network).len();
         let vocab = language.subwords.len();
         let symbols: usize = train.iter().map(|(_, symbols)| symbols.len() + 1).sum();
         let longest = train.iter().map(|(_, symbols)| symbols.len() + 1).max().unwrap_or(0);
         let activations = s.batch * (longest * (2 * vocab + 20 * s.hidden) + 3 * features.row_len());
-        let notes = if *too_long > 0 {
-            vec![format!("{too_long} captions of more than {} symbols are left out (--max-len)", s.max_len)]
-        } else {
-            Vec::new()
-        };
+        let mut notes: Vec<String> = note.iter().cloned().collect();
+        if *too_long > 0 {
+            notes.push(format!("{too_long} captions of more than {} symbols are left out (--max-len)", s.max_len));
+        }
         Facts {
             network: format!("{} {}x{}", s.cell.name(), s.layers, s.hidden),
             parameters: weights,
@@ -514,6 +612,8 @@ pub struct Model {
     pub language: Language,
     /// How it was meant to search.
     pub decoding: BeamConfig,
+    /// What made the features it learnt from, if that is known.
+    pub encoder: Option<EncoderId>,
 }
 
 impl Model {
@@ -538,7 +638,34 @@ impl Model {
         let decoding: BeamConfig = plan::part(loaded, "decoding")?;
         let network = SequenceOutput::new(sizes).map_err(|error| wrong(error.to_string()))?;
         let params = plan::params(loaded, Shape::<f32>::layout(&network))?;
-        Ok(Model { network, params, language, decoding })
+        let encoder: Option<EncoderId> = plan::part(loaded, "encoder")?;
+        Ok(Model { network, params, language, decoding, encoder })
+    }
+
+    /// Opens the encoder of this file for the model.
+    ///
+    /// # Errors
+    /// As [`Encoder::open`]; [`Error::Data`] if it is another than the model was trained with, or of another width.
+    pub fn open_encoder(&self, path: &Path) -> Result<Encoder> {
+        let SequenceOutputConfig { features: width, places, .. } = *self.network.config();
+        let wanted = match &self.encoder {
+            None => Wanted::Fits { places, width },
+            Some(id) => {
+                let found = EncoderId::of_file(path)?;
+                if !found.is_file_of(id) {
+                    let reason = format!("is {found}, but the model was trained with {id}; give that one");
+                    return Err(Error::Data { path: path.into(), reason });
+                }
+                Wanted::Named(&id.output)
+            }
+        };
+        let encoder = Encoder::open(path, wanted)?;
+        if encoder.dims() != (places, width) {
+            let (p, w) = encoder.dims();
+            let reason = format!("gives {p} x {w} values of a photograph; the model was trained on {places} x {width}");
+            return Err(Error::Data { path: path.into(), reason });
+        }
+        Ok(encoder)
     }
 
     /// What is written for each row of features, the best first. Runs on the current thread pool.

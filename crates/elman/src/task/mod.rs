@@ -10,6 +10,7 @@ pub mod generate;
 pub mod judge;
 pub mod language_model;
 pub mod live;
+pub mod photographs;
 mod plan;
 mod presets;
 pub mod score;

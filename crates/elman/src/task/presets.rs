@@ -152,6 +152,7 @@ impl Settings {
                 hidden: 128,
                 embedding: 256,
                 word_odds: 0.5,
+                naive_bayes: 0.5,
                 bidirectional: true,
                 embedding_dropout: 0.5,
                 word_dropout: 0.15,

@@ -68,8 +68,14 @@ settings! {
         target: String = String::new(),
         /// Of pictures to be described: a matrix of features, a row for each (.npy, .safetensors).
         features: String = String::new(),
-        /// Of pictures to be described: a table of row, split and caption.
+        /// Of pictures to be described: a table of row (or image, with images), split and caption.
         captions: String = String::new(),
+        /// Of pictures to be described: the folder of the photographs that the captions name, instead of features.
+        images: String = String::new(),
+        /// A pretrained network that makes features of photographs (.onnx); it is not trained.
+        encoder: String = String::new(),
+        /// The encoder's output to take, such as a map for attention, by name; its first where this is empty.
+        encoder_output: String = String::new(),
         /// The source of pairs to validate on.
         val_source: String = String::new(),
         /// The target of pairs to validate on.
@@ -532,6 +538,22 @@ impl Settings {
             let want =
                 "--epochs or --max-steps too, over which it grows; a share of --max-time would differ from run to run";
             return refuse("scheduled-sampling", &self.scheduled_sampling, want);
+        }
+        let of_pictures = [
+            ("features", &self.features),
+            ("captions", &self.captions),
+            ("images", &self.images),
+            ("encoder", &self.encoder),
+            ("encoder-output", &self.encoder_output),
+        ];
+        if let Some((flag, value)) = of_pictures.iter().find(|(_, value)| !value.is_empty())
+            && self.task != super::caption::NAME
+        {
+            return Err(Error::Usage(format!(
+                "--{flag} {value}: is for --task {}, not {}",
+                super::caption::NAME,
+                self.task
+            )));
         }
         self.memory_limit()?;
         self.optimizer_config().validate()?;

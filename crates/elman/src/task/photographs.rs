@@ -1,0 +1,233 @@
+//! Features of many photographs by a pretrained encoder, kept in a file beside the photographs.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use crate::data::encoder::{Encoder, EncoderId};
+use crate::data::{Matrix, file, half, to_half};
+use crate::error::Result;
+use crate::format::atomic;
+
+/// Photographs in memory at a time.
+const AT_A_TIME: usize = 256;
+
+/// The features of photographs, and how they were come by.
+#[derive(Debug)]
+pub struct Encoded {
+    /// `[N, C]` or `[N, P, C]`, in the order of the names.
+    pub features: Matrix,
+    /// What was made, what was kept from before, and what was wrong with that: a sentence for people.
+    pub note: String,
+}
+
+/// A photograph whose features are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    name: String,
+    bytes: u64,
+    crc32: u32,
+}
+
+/// What a file of features says of itself, in its metadata.
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    encoder: EncoderId,
+    photographs: Vec<Kept>,
+    /// Of the features' bytes.
+    crc32: u32,
+}
+
+/// The key of [`Contents`].
+const CONTENTS: &str = "elman-features";
+
+/// Features of before.
+#[derive(Default)]
+struct Cache {
+    kept: Vec<Kept>,
+    /// `[N, P, C]`, half precision.
+    values: Vec<u16>,
+}
+
+/// The file that keeps an encoder's features; it is a matrix that `--features` reads, too.
+fn cache_path(folder: &Path, id: &EncoderId) -> PathBuf {
+    let word: String = id.output.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    folder.join(format!("elman-features-{:08x}-{word}.safetensors", id.crc32))
+}
+
+impl Cache {
+    /// Reads what is kept; the reason, if it cannot be used.
+    fn read(path: &Path, id: &EncoderId, row: usize) -> std::result::Result<Cache, &'static str> {
+        let bytes = file::read(path).map_err(|_| "could not be read")?;
+        let damaged = "was damaged";
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|_| damaged)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|_| damaged)?;
+        let contents = header.metadata().as_ref().and_then(|words| words.get(CONTENTS)).ok_or(damaged)?;
+        let Contents { encoder, photographs, crc32 } = serde_json::from_str(contents).map_err(|_| damaged)?;
+        let view = tensors.tensor("features").map_err(|_| damaged)?;
+        if crc32fast::hash(view.data()) != crc32 || view.dtype() != Dtype::F16 {
+            return Err(damaged);
+        }
+        if !encoder.is_file_of(id) || encoder.output != id.output {
+            return Err("was made by another encoder");
+        }
+        let values: Vec<u16> = view.data().as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
+        if photographs.len().checked_mul(row) != Some(values.len()) {
+            return Err(damaged);
+        }
+        Ok(Cache { kept: photographs, values })
+    }
+
+    fn write(&self, path: &Path, id: &EncoderId, places: usize, width: usize) -> Result<()> {
+        let fault = |error: &dyn std::fmt::Display| file::fault(path, format!("cannot be written: {error}"));
+        let data: Vec<u8> = self.values.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+        let contents = Contents { encoder: id.clone(), photographs: self.kept.clone(), crc32: crc32fast::hash(&data) };
+        let contents = serde_json::to_string(&contents).map_err(|error| fault(&error))?;
+        let view = TensorView::new(Dtype::F16, dims(self.kept.len(), places, width), &data);
+        let view = view.map_err(|error| fault(&error))?;
+        let metadata = HashMap::from([(CONTENTS.to_string(), contents)]);
+        let bytes = safetensors::serialize([("features", view)], Some(metadata)).map_err(|error| fault(&error))?;
+        atomic::write(path, &bytes)
+    }
+}
+
+/// `[N, C]`, or of a map `[N, P, C]`.
+fn dims(rows: usize, places: usize, width: usize) -> Vec<usize> {
+    if places == 1 { vec![rows, width] } else { vec![rows, places, width] }
+}
+
+/// The features of the photographs `names` of a folder, `[N, C]` or, of a map, `[N, P, C]`. They are kept in the folder, and
+/// made again where a photograph's content or the encoder is another. Runs on the current thread pool.
+///
+/// # Errors
+/// A photograph that is missing or damaged; features that cannot be kept.
+pub fn encode(folder: &Path, names: &[String], encoder: &Encoder) -> Result<Encoded> {
+    let (places, width) = encoder.dims();
+    let row = places * width;
+    let path = cache_path(folder, encoder.id());
+    let (mut cache, fault) = match path.exists() {
+        false => (Cache::default(), None),
+        true => match Cache::read(&path, encoder.id(), row) {
+            Ok(cache) => (cache, None),
+            Err(reason) => (Cache::default(), Some(reason)),
+        },
+    };
+    let mut at: HashMap<String, usize> =
+        cache.kept.iter().enumerate().map(|(i, kept)| (kept.name.clone(), i)).collect();
+    let (mut made, mut changed) = (0, 0);
+    for part in names.chunks(AT_A_TIME) {
+        let look = |name: &String| -> Result<(Kept, Option<Vec<f32>>)> {
+            let photograph = folder.join(name);
+            let bytes = file::read(&photograph)?;
+            let now = Kept { name: name.clone(), bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
+            let is_kept = at.get(name).is_some_and(|&i| cache.kept[i] == now);
+            let features = if is_kept { None } else { Some(encoder.features(&bytes, &photograph)?) };
+            Ok((now, features))
+        };
+        let looked: Vec<_> = part.par_iter().map(look).collect::<Result<_>>()?;
+        for (now, features) in looked {
+            let Some(features) = features else { continue };
+            made += 1;
+            match at.get(&now.name) {
+                Some(&i) => {
+                    changed += 1;
+                    for (to, x) in cache.values[i * row..(i + 1) * row].iter_mut().zip(features) {
+                        *to = to_half(x);
+                    }
+                    cache.kept[i] = now;
+                }
+                None => {
+                    at.insert(now.name.clone(), cache.kept.len());
+                    cache.values.extend(features.into_iter().map(to_half));
+                    cache.kept.push(now);
+                }
+            }
+        }
+    }
+    if made > 0 {
+        cache.write(&path, encoder.id(), places, width)?;
+    }
+    let mut values = Vec::with_capacity(names.len() * row);
+    for name in names {
+        let i = at[name];
+        values.extend(cache.values[i * row..(i + 1) * row].iter().map(|&bits| half(bits)));
+    }
+    let mut note = format!(
+        "{} photographs: features of {made} made by {}, of {} kept in {}",
+        names.len(),
+        encoder.id().file,
+        names.len() - made,
+        path.display()
+    );
+    if changed > 0 {
+        note.push_str(&format!("; {changed} of them had changed"));
+    }
+    if let Some(reason) = fault {
+        note.push_str(&format!("; that file {reason} and was made anew"));
+    }
+    Ok(Encoded { features: Matrix { dims: dims(names.len(), places, width), values }, note })
+}
+
+#[cfg(all(test, feature = "encoder"))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::data::encoder::Wanted;
+
+    fn encoder(output: &str) -> Encoder {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/encoder/tiny.onnx");
+        Encoder::open(&path, Wanted::Named(output)).unwrap()
+    }
+
+    fn photograph(folder: &Path, name: &str, light: u8) {
+        fs::write(folder.join(name), [b"P6 4 4 255\n", &[light; 48][..]].concat()).unwrap();
+    }
+
+    #[test]
+    fn features_are_kept_and_made_again_where_anything_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for (name, light) in [("a.ppm", 10), ("b.ppm", 200), ("c.ppm", 90)] {
+            photograph(folder, name, light);
+        }
+        let names = ["a.ppm", "b.ppm"].map(String::from);
+        let (vectors, maps) = (encoder("pooled"), encoder("map"));
+        let first = encode(folder, &names, &vectors).unwrap();
+        assert!(first.note.contains("features of 2 made by tiny.onnx, of 0 kept"), "{}", first.note);
+        assert_eq!(first.features.dims, [2, 4]);
+        assert_eq!(encode(folder, &names, &maps).unwrap().features.dims, [2, 16, 4]);
+
+        let again = encode(folder, &["b.ppm", "c.ppm", "a.ppm"].map(String::from), &vectors).unwrap();
+        assert!(again.note.contains("of 1 made by tiny.onnx, of 2 kept in"), "{}", again.note);
+        assert_eq!((again.features.row(0), again.features.row(2)), (first.features.row(1), first.features.row(0)));
+
+        photograph(folder, "a.ppm", 60);
+        let changed = encode(folder, &names, &vectors).unwrap();
+        assert!(changed.note.ends_with("; 1 of them had changed"), "{}", changed.note);
+        assert_ne!(changed.features.row(0), first.features.row(0));
+        assert_eq!(changed.features.row(1), first.features.row(1));
+
+        let path = cache_path(folder, vectors.id());
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(Matrix::read(&path).unwrap().rows(), 3, "what is kept is a matrix for --features");
+        for at in (0..whole.len()).step_by(11) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            fs::write(&path, bytes).unwrap();
+            let found = encode(folder, &names, &vectors).unwrap();
+            assert_eq!(found.features, changed.features, "{at}: {}", found.note);
+        }
+        for len in [0, 8, whole.len() - 1] {
+            fs::write(&path, &whole[..len]).unwrap();
+            let note = encode(folder, &names, &vectors).unwrap().note;
+            assert!(note.contains("was damaged and was made anew"), "{len}: {note}");
+        }
+        let error = encode(folder, &["d.ppm".into()], &vectors).unwrap_err().to_string();
+        assert!(error.contains("d.ppm"), "{error}");
+    }
+}

@@ -186,7 +186,8 @@ impl Watcher {
             line["folder"] = json!(self.path);
             println!("{line}");
         }
-        let file = if s.file.is_empty() { "built-in data" } else { &s.file };
+        let given = [&s.file, &s.source, &s.features, &s.images].into_iter().find(|name| !name.is_empty());
+        let file = given.map_or("built-in data", String::as_str);
         let mut lines = vec![
             format!(
                 "{}: {} parameters, {:.2} {}s per parameter, about {} MB, {threads} threads, seed {}",

@@ -19,7 +19,7 @@ use crate::exit_code::Failure;
 /// Longest side of a drawn photograph, in pixels.
 const SIDE: f64 = 320.0;
 /// Light left where the model did not look at all.
-const DARK: f32 = 0.2;
+const DARK: f32 = 0.25;
 /// Quality of the photographs inside the page, of 100.
 const QUALITY: u8 = 85;
 
@@ -189,7 +189,8 @@ impl Photograph {
     /// The photograph, light where the model looked: the place it looked at most is as it was.
     fn lit(&self, weights: &[f32], (rows, columns): (usize, usize)) -> RgbImage {
         let most = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-        let light = |x: u32, y: u32| Luma([(255.0 * weights[y as usize * columns + x as usize] / most) as u8]);
+        // The root, so that a place with a quarter of the most is still seen, at half of its light.
+        let light = |x: u32, y: u32| Luma([(255.0 * (weights[y as usize * columns + x as usize] / most).sqrt()) as u8]);
         let light = GrayImage::from_fn(columns as u32, rows as u32, light);
         let Window { x, y, width, height } = self.window;
         let light = imageops::resize(&light, width as u32, height as u32, FilterType::CatmullRom);

@@ -140,7 +140,7 @@ impl Captions {
     }
 
     /// What is trained on, and what is held out.
-    fn to_learn_from(self, settings: &Settings) -> Result<(Vec<Described>, Vec<Described>)> {
+    fn into_training_and_held_out(self, settings: &Settings) -> Result<(Vec<Described>, Vec<Described>)> {
         let Captions { mut train, dev, rest, .. } = self;
         train.extend(rest);
         match dev.is_empty() {
@@ -233,7 +233,8 @@ impl Corpus {
                  --captions with the photographs' names, --images, their folder, and --encoder, an .onnx file",
             );
         }
-        if !features.is_empty() && !(images.is_empty() && encoder.is_empty() && encoder_output.is_empty()) {
+        let is_made = [images, encoder, encoder_output].iter().any(|word| !word.is_empty());
+        if !features.is_empty() && is_made {
             return usage(
                 "--features are ready features; leave out --images, --encoder and --encoder-output, or these",
             );
@@ -245,12 +246,12 @@ impl Corpus {
         if !features.is_empty() {
             let features = Matrix::read(Path::new(features))?;
             let captions = Captions::read(path, Subject::Row(features.rows()))?;
-            let (train, val) = captions.to_learn_from(settings)?;
+            let (train, val) = captions.into_training_and_held_out(settings)?;
             return Self::of(features, &train, val, settings);
         }
         let mut captions = Captions::read(path, Subject::Image)?;
         let names = std::mem::take(&mut captions.names);
-        let (mut train, mut val) = captions.to_learn_from(settings)?;
+        let (mut train, mut val) = captions.into_training_and_held_out(settings)?;
         let encoder = Encoder::open(Path::new(encoder), Wanted::Named(encoder_output))?;
         let threads = super::language_model::threads(settings.threads);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();

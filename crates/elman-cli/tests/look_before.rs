@@ -55,7 +55,7 @@ fn the_examples_of_other_tasks_are_counted() {
     let text = place.ok(words).stdout;
     assert!(text.contains("no: 3 (50.0 %), 0 held out"), "{text}");
     assert!(text.contains("! nothing of `no` is held out"), "{text}");
-    assert!(text.contains("! 1 examples occur before with another answer"), "{text}");
+    assert!(text.contains("! examples that occur before with another answer: 1;"), "{text}");
     let facts: Value = serde_json::from_str(&place.ok(&format!("{words} --json")).stdout).unwrap();
     assert_eq!(facts["survey"]["repeated"], 2);
     assert_eq!(facts["survey"]["contradictory"], 1);

@@ -101,7 +101,7 @@ fn of_task(settings: Settings, as_json: bool) -> Outcome {
         n(facts.parameters),
         facts.memory.div_ceil(1 << 20)
     );
-    if warnings.is_empty() {
+    if survey.is_some() && warnings.is_empty() {
         println!("nothing is in the way");
     }
     warnings.iter().for_each(|warning| println!("! {warning}"));
@@ -132,7 +132,7 @@ fn warnings(survey: &Survey) -> Vec<String> {
     }
     if survey.contradictory > 0 {
         let n = grouped(survey.contradictory as u64);
-        warnings.push(format!("{n} examples occur before with another answer: look at their labels"));
+        warnings.push(format!("examples that occur before with another answer: {n}; look at their labels"));
     }
     warnings
 }

@@ -28,6 +28,7 @@ fn a_text_is_described_with_what_is_wrong_in_it() {
 fn a_text_that_cannot_be_learnt_from_is_refused_as_by_training() {
     let place = Place::new();
     place.write("empty.txt", "");
+    place.run("check-data").fails(2, &["FILE"]);
     place.run("check-data empty.txt").fails(3, &["empty.txt", "empty"]);
     place.run("check-data absent.txt").fails(3, &["absent.txt"]);
     place.run("check-data book.txt --hidden 0").fails(2, &["--hidden 0"]);
@@ -42,4 +43,25 @@ fn the_doctor_names_instruction_set_threads_and_peak() {
     }
     let facts: Value = serde_json::from_str(&place.ok("doctor --json").stdout).unwrap();
     assert!(facts["peak_gflops_one_thread"].as_f64().unwrap() > 0.1 && facts["folder_writable"] == true, "{facts}");
+}
+
+#[test]
+fn the_examples_of_other_tasks_are_counted() {
+    let place = Place::new();
+    let rows = ["good\tyes", "good\tyes", "good\tno", "bad\tno", "worse\tno", "fine film\tyes"];
+    place.write("train.tsv", rows.join("\n"));
+    place.write("val.tsv", "good\tyes\nnew\tyes\n");
+    let words = "check-data train.tsv --task classify-text --val val.tsv --vocab-min 1";
+    let text = place.ok(words).stdout;
+    assert!(text.contains("no: 3 (50.0 %), 0 held out"), "{text}");
+    assert!(text.contains("! nothing of `no` is held out"), "{text}");
+    assert!(text.contains("! examples that occur before with another answer: 1;"), "{text}");
+    let facts: Value = serde_json::from_str(&place.ok(&format!("{words} --json")).stdout).unwrap();
+    assert_eq!(facts["survey"]["repeated"], 2);
+    assert_eq!(facts["survey"]["contradictory"], 1);
+    assert_eq!(facts["survey"]["overlap"], 1);
+    assert_eq!(facts["survey"]["steps"], serde_json::json!([1, 1, 1, 2]));
+    place.ok("check-data --task classify-sequence");
+    place.ok("check-data --task classify-frames");
+    place.ok("check-data --task classify");
 }

@@ -1,9 +1,10 @@
-//! `elman check-data`: what is in a text, and what training would do with it.
+//! `elman check-data`: what is in a text or in the data of another task, and what training would do with it.
 
 use std::collections::{HashMap, HashSet};
 
-use elman::task::Settings;
+use elman::Error;
 use elman::task::language_model::{self, Corpus, Plan};
+use elman::task::{Settings, Survey};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -14,14 +15,27 @@ use crate::progress::grouped;
 const PIECE: usize = 50;
 /// Overlap of held-out and training text that is worth a warning.
 const OVERLAP: f64 = 0.2;
+/// A class this many times rarer than another is worth a warning.
+const UNBALANCED: usize = 20;
+/// Classes shown.
+const SHOWN: usize = 12;
 
 pub(crate) fn run(args: CheckData) -> Outcome {
-    let mut settings = Settings::default();
+    let task = args.settings.0.iter().find(|(key, _)| *key == "task").map_or(language_model::NAME, |(_, task)| task);
+    let mut settings = Settings::for_task(task)?;
     for (key, text) in &args.settings.0 {
         settings.set(key, text)?;
     }
-    let text = language_model::read_text(&args.file)?;
-    settings.file = args.file.display().to_string();
+    if let Some(file) = &args.file {
+        settings.file = file.display().to_string();
+    }
+    if task != language_model::NAME {
+        return of_task(settings, args.json);
+    }
+    let Some(file) = &args.file else {
+        return Err(Error::Usage("give the FILE to look at, or a --task that makes its own data".into()).into());
+    };
+    let text = language_model::read_text(file)?;
     let plan = Plan::new(settings)?;
     let facts = Facts::of(&text, &plan.corpus);
     if args.json {
@@ -30,6 +44,97 @@ pub(crate) fn run(args: CheckData) -> Outcome {
         facts.print(&plan)
     }
     Ok(0)
+}
+
+/// What is in the examples of a task that is told the right answers.
+fn of_task(settings: Settings, as_json: bool) -> Outcome {
+    let plan = elman::task::plan(settings)?;
+    let (facts, survey) = (plan.facts(), plan.survey());
+    let warnings = survey.as_ref().map_or_else(Vec::new, warnings);
+    if as_json {
+        let mut json = facts.json;
+        json["task"] = json!(plan.settings().task);
+        json["parameters"] = json!(facts.parameters);
+        json["memory_bytes"] = json!(facts.memory);
+        json["survey"] = json!(survey);
+        json["warnings"] = json!(warnings);
+        println!("{json}");
+        return Ok(0);
+    }
+    let n = |count: usize| grouped(count as u64);
+    println!("data             {}", facts.data);
+    facts.notes.iter().for_each(|note| println!("taken            {note}"));
+    if let Some(survey) = &survey {
+        let total: usize = survey.classes.iter().map(|(_, counts)| counts[0]).sum();
+        let mut classes: Vec<_> = survey.classes.iter().collect();
+        classes.sort_by_key(|(_, counts)| std::cmp::Reverse(counts[0]));
+        for (i, (name, [train, val])) in classes.iter().take(SHOWN).enumerate() {
+            let share = 100.0 * *train as f64 / total.max(1) as f64;
+            let head = if i == 0 { "labels" } else { "" };
+            println!("{head:<16} {name}: {} ({share:.1} %), {} held out", n(*train), n(*val));
+        }
+        if classes.len() > SHOWN {
+            println!("{:<16} and {} more", "", classes.len() - SHOWN);
+        }
+        if let Some((name, [_, val])) = classes.first() {
+            let held_out: usize = classes.iter().map(|(_, counts)| counts[1]).sum();
+            let share = 100.0 * *val as f64 / held_out.max(1) as f64;
+            println!("to beat          always `{name}`: {share:.1} % of what is held out");
+        }
+        let [shortest, median, most, longest] = survey.steps.map(n);
+        if survey.steps[3] > 1 {
+            println!(
+                "steps            from {shortest} to {longest}, half have at most {median}, nine of ten at most {most}"
+            );
+        }
+        println!(
+            "repeated         {} to learn from occurred before ({} with another answer); {} of {} held out occur in training",
+            n(survey.repeated),
+            n(survey.contradictory),
+            n(survey.overlap),
+            n(survey.held_out)
+        );
+    }
+    println!(
+        "training would   fit a {} of {} parameters, about {} MB",
+        facts.network,
+        n(facts.parameters),
+        facts.memory.div_ceil(1 << 20)
+    );
+    if survey.is_some() && warnings.is_empty() {
+        println!("nothing is in the way");
+    }
+    warnings.iter().for_each(|warning| println!("! {warning}"));
+    Ok(0)
+}
+
+/// What a person should know before training on these examples.
+fn warnings(survey: &Survey) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let of_training = |(name, counts): &(String, [usize; 2])| (counts[0], name.clone());
+    let (least, most) = (survey.classes.iter().map(of_training).min(), survey.classes.iter().map(of_training).max());
+    if let (Some((few, rare)), Some((many, common))) = (least, most)
+        && few * UNBALANCED < many
+    {
+        let (few, many) = (grouped(few as u64), grouped(many as u64));
+        warnings.push(format!("`{rare}` has {few} targets, `{common}` {many}: consider --class-weights balanced"));
+    }
+    for (name, [train, val]) in &survey.classes {
+        if *train > 0 && *val == 0 {
+            warnings.push(format!("nothing of `{name}` is held out, so how well it is learnt will not be seen"));
+        }
+    }
+    if survey.overlap as f64 > OVERLAP * survey.held_out as f64 {
+        let share = 100.0 * survey.overlap as f64 / survey.held_out.max(1) as f64;
+        warnings.push(format!(
+            "{share:.0} % of what is held out is learnt from, too: its result will look better than it is"
+        ));
+    }
+    if survey.contradictory > 0 {
+        let n = grouped(survey.contradictory as u64);
+        warnings.push(format!("examples that occur before with another answer: {n}; look at their labels"));
+    }
+    warnings
 }
 
 struct Facts {

@@ -1,6 +1,7 @@
 //! A picture or a row of a table to a class, or to a number. Readers: idx files, folders of pictures, tables; shape:
 //! fixed; measures: accuracy, or the squared error.
 
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::judge::{Judge, Truth};
 use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings, Sizes};
-use super::supervised::{Examples, Supervised};
+use super::supervised::{self, Examples, Supervised, Survey};
 use crate::data::features::Features;
 use crate::data::table::Table;
 use crate::data::{Labels, Pixels, Vary, builtin, held_out, idx};
@@ -288,15 +289,14 @@ impl Examples<Fixed> for Inputs {
         FixedBatch { inputs, targets }
     }
 
-    fn checksum(&self) -> u32 {
-        let mut sum = crc32fast::Hasher::new();
-        self.pictures.iter().for_each(|picture| sum.update(picture));
-        self.rows.iter().for_each(|value| sum.update(&value.to_le_bytes()));
-        match &self.answers {
-            Answers::Classes(classes) => classes.iter().for_each(|[class]| sum.update(&class.to_le_bytes())),
-            Answers::Values(values) => values.iter().for_each(|[value]| sum.update(&value.to_le_bytes())),
+    fn hash(&self, example: usize, hasher: &mut dyn Hasher) {
+        match &self.reader {
+            Reader::Pixels(_) => hasher.write(&self.pictures[example]),
+            Reader::Features(features) => {
+                let row = &self.rows[example * features.width()..][..features.width()];
+                row.iter().for_each(|value| hasher.write(&value.to_le_bytes()));
+            }
         }
-        sum.finalize()
     }
 }
 
@@ -528,6 +528,14 @@ impl super::Plan for Plan {
             json: json!({"train": self.train.len(), "held_out": self.val.len(), "inputs": input}),
             command: "elman predict",
         }
+    }
+
+    fn survey(&self) -> Option<Survey> {
+        let names = match &self.goal {
+            Goal::Classes(labels) => labels.names(),
+            _ => &[],
+        };
+        Some(supervised::survey::<Fixed, _>(&self.train, &self.val, names))
     }
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {

@@ -3,6 +3,7 @@
 //!
 //! A network may answer `lookahead` steps late: it is trained on delayed labels, and every output is moved back.
 
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 
 use elman_kernels::softmax::IGNORE;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::judge::{Judge, Truth};
 use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings, Sizes};
-use super::supervised::{Examples, Supervised};
+use super::supervised::{self, Examples, Supervised, Survey};
 use crate::cell::Steps;
 use crate::data::features::Features;
 use crate::data::sequences::SequenceTable;
@@ -351,16 +352,11 @@ impl Examples<Synced> for Sequences {
         outputs
     }
 
-    fn checksum(&self) -> u32 {
-        let mut sum = crc32fast::Hasher::new();
-        for (raw, labels) in self.raw.iter().zip(&self.labels) {
-            match raw {
-                Raw::Frames(frames) => sum.update(frames),
-                Raw::Rows(rows) => rows.iter().for_each(|value| sum.update(&value.to_le_bytes())),
-            }
-            labels.iter().for_each(|label| sum.update(&label.to_le_bytes()));
+    fn hash(&self, example: usize, hasher: &mut dyn Hasher) {
+        match &self.raw[example] {
+            Raw::Frames(frames) => hasher.write(frames),
+            Raw::Rows(rows) => rows.iter().for_each(|value| hasher.write(&value.to_le_bytes())),
         }
-        sum.finalize()
     }
 }
 
@@ -539,6 +535,10 @@ impl super::Plan for Plan {
             }),
             command: "elman predict",
         }
+    }
+
+    fn survey(&self) -> Option<Survey> {
+        Some(supervised::survey::<Synced, _>(&self.train, &self.val, self.labels.names()))
     }
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {

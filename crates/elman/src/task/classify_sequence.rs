@@ -1,6 +1,7 @@
 //! A series of measurements to a label: a movement, a beat, a fault. Readers: tables with a row per step or a row per
 //! series, pictures read row by row; shape: sequence input; measure: accuracy.
 
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use super::classify::Dataset;
 use super::judge::{Judge, Truth};
 use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings};
-use super::supervised::{Examples, Supervised};
+use super::supervised::{self, Examples, Supervised, Survey};
 use crate::cell::Steps;
 use crate::data::features::Features;
 use crate::data::sequences::{Scale, SequenceTable};
@@ -143,16 +144,11 @@ impl Examples<SequenceInput> for Series {
         SequenceInputBatch { steps, inputs: Inputs::Dense(inputs), extra: Vec::new(), targets }
     }
 
-    fn checksum(&self) -> u32 {
-        let mut sum = crc32fast::Hasher::new();
-        for (raw, label) in self.series.iter().zip(&self.labels) {
-            match raw {
-                Raw::Picture(picture) => sum.update(picture),
-                Raw::Numbers(numbers) => numbers.iter().for_each(|value| sum.update(&value.to_le_bytes())),
-            }
-            sum.update(&label[0].to_le_bytes());
+    fn hash(&self, example: usize, hasher: &mut dyn Hasher) {
+        match &self.series[example] {
+            Raw::Picture(picture) => hasher.write(picture),
+            Raw::Numbers(numbers) => numbers.iter().for_each(|value| hasher.write(&value.to_le_bytes())),
         }
-        sum.finalize()
     }
 }
 
@@ -344,6 +340,10 @@ impl super::Plan for Plan {
             }),
             command: "elman predict",
         }
+    }
+
+    fn survey(&self) -> Option<Survey> {
+        Some(supervised::survey::<SequenceInput, _>(&self.train, &self.val, self.labels.names()))
     }
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {

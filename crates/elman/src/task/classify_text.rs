@@ -1,5 +1,6 @@
 //! Text to label: sentiment, topic, language. Reader: tables of text and label; shape: sequence input; measure: accuracy.
 
+use std::hash::Hasher;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::judge::{Judge, Truth};
 use super::plan::{self, Facts, grouped, memory};
 use super::settings::{ClassWeights, Settings};
-use super::supervised::{Examples, Supervised};
+use super::supervised::{self, Examples, Supervised, Survey};
 use crate::cell::Steps;
 use crate::data::naive_bayes::NaiveBayes;
 use crate::data::table::Table;
@@ -157,12 +158,8 @@ impl Examples<SequenceInput> for Texts {
         SequenceInputBatch { steps, inputs: Inputs::Tokens(inputs), extra, targets }
     }
 
-    fn checksum(&self) -> u32 {
-        let mut sum = crc32fast::Hasher::new();
-        for (tokens, label) in self.tokens.iter().zip(&self.labels) {
-            tokens.iter().chain(label).for_each(|token| sum.update(&token.to_le_bytes()));
-        }
-        sum.finalize()
+    fn hash(&self, example: usize, hasher: &mut dyn Hasher) {
+        self.tokens[example].iter().for_each(|token| hasher.write(&token.to_le_bytes()));
     }
 }
 
@@ -332,6 +329,10 @@ impl super::Plan for Plan {
             }),
             command: "elman predict",
         }
+    }
+
+    fn survey(&self) -> Option<Survey> {
+        Some(supervised::survey::<SequenceInput, _>(&self.train, &self.val, self.labels.names()))
     }
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {

@@ -9,7 +9,7 @@ use crate::train::Scores;
 const BINS: usize = 15;
 
 /// The right answer to an example.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Truth<'a> {
     /// A class for each step `[T]`, or one.
     Classes(&'a [u32]),

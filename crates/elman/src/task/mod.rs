@@ -23,7 +23,7 @@ pub use classifier::{Classifier, Evaluation, Mistake};
 pub use plan::{Facts, Plan, grouped, plan};
 pub use presets::PRESETS;
 pub use settings::{ClassWeights, InitWord, KEYS, Key, Settings, Sizes};
-pub use supervised::Examples;
+pub use supervised::{Examples, Survey};
 
 /// The tasks.
 pub const NAMES: [&str; 8] = [

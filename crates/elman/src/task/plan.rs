@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use super::settings::Settings;
+use super::supervised::Survey;
 use super::{caption, classify, classify_frames, classify_sequence, classify_text, language_model, translate};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
@@ -22,6 +23,11 @@ pub trait Plan {
 
     /// What people are told of it.
     fn facts(&self) -> Facts;
+
+    /// What a person looks at before training; none where the task has no examples to count.
+    fn survey(&self) -> Option<Survey> {
+        None
+    }
 
     /// The run: from the beginning, or with `resume` from the folder's checkpoint.
     ///

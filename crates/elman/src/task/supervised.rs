@@ -1,7 +1,12 @@
 //! The [`Task`] of every shape that is told the right answer to each example: shuffled batches of like length, and a
 //! judgement of the held-out examples.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hasher};
+
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::judge::{Answer, Judge, Judgement, Truth};
@@ -46,8 +51,75 @@ pub trait Examples<S: Answers>: Sync {
         outputs
     }
 
+    /// Gives what the network reads of an example to a hasher.
+    fn hash(&self, example: usize, hasher: &mut dyn Hasher);
+
     /// A number that changes with the content.
-    fn checksum(&self) -> u32;
+    fn checksum(&self) -> u32 {
+        let mut sum = crc32fast::Hasher::new();
+        for example in 0..self.len() {
+            self.hash(example, &mut sum);
+            match self.truth(example) {
+                Truth::Classes(classes) => classes.iter().for_each(|class| sum.update(&class.to_le_bytes())),
+                Truth::Values(values) => values.iter().for_each(|value| sum.update(&value.to_le_bytes())),
+            }
+        }
+        sum.finalize()
+    }
+}
+
+/// What examples have in common: what a person looks at before training.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Survey {
+    /// Targets of each class, in training and held out; none of numbers.
+    pub classes: Vec<(String, [usize; 2])>,
+    /// The shortest, the median and the longest example in training, and the one longer than nine of ten; in steps.
+    pub steps: [usize; 4],
+    /// Training examples that occur before in training.
+    pub repeated: usize,
+    /// Training examples that occur before with another answer.
+    pub contradictory: usize,
+    /// Held-out examples that occur in training.
+    pub overlap: usize,
+    /// Examples held out.
+    pub held_out: usize,
+}
+
+/// Looks at the examples of a run.
+pub(super) fn survey<S: Answers, E: Examples<S>>(train: &E, val: &E, names: &[String]) -> Survey {
+    let mut classes: Vec<(String, [usize; 2])> = names.iter().map(|name| (name.clone(), [0; 2])).collect();
+    for (part, examples) in [train, val].into_iter().enumerate() {
+        for example in 0..examples.len() {
+            for &class in examples.truth(example).classes() {
+                // A step without a label has none.
+                if let Some((_, counts)) = classes.get_mut(class as usize) {
+                    counts[part] += 1;
+                }
+            }
+        }
+    }
+    let mut steps: Vec<usize> = (0..train.len()).map(|example| train.steps(example)).collect();
+    steps.sort_unstable();
+    let at = |share: f64| steps.get((share * steps.len().saturating_sub(1) as f64) as usize).copied().unwrap_or(0);
+    let content = |examples: &E, example: usize| {
+        let mut hasher = DefaultHasher::new();
+        examples.hash(example, &mut hasher);
+        hasher.finish()
+    };
+    let mut first: HashMap<u64, usize> = HashMap::new();
+    let (mut repeated, mut contradictory) = (0, 0);
+    for example in 0..train.len() {
+        match first.entry(content(train, example)) {
+            Entry::Vacant(place) => _ = place.insert(example),
+            Entry::Occupied(before) => {
+                repeated += 1;
+                contradictory += usize::from(train.truth(*before.get()) != train.truth(example));
+            }
+        }
+    }
+    let overlap = (0..val.len()).filter(|&example| first.contains_key(&content(val, example))).count();
+    let steps = [at(0.0), at(0.5), at(0.9), at(1.0)];
+    Survey { classes, steps, repeated, contradictory, overlap, held_out: val.len() }
 }
 
 /// What the network says to each of these examples, in their order. Runs on the current thread pool; an answer does not

@@ -128,6 +128,12 @@ pub(crate) struct Sample {
     /// Only symbols at least this many times as likely as the most likely one; 0 for all.
     #[arg(long, value_name = "RATIO", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) min_p: f64,
+    /// Search for the most likely text with a beam of this width, instead of drawing symbols.
+    #[arg(long, value_name = "N", conflicts_with_all = ["temperature", "top_k", "top_p", "min_p", "seed", "interactive"])]
+    pub(crate) beam: Option<usize>,
+    /// In a search: no run of N symbols twice; 0 allows all, and likely texts repeat themselves.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "beam")]
+    pub(crate) no_repeat_ngram: usize,
     /// The same seed writes the same text. [default: another each time]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

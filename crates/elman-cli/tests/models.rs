@@ -24,6 +24,9 @@ fn a_sample_begins_with_the_prompt_has_the_length_and_repeats_with_the_seed() {
     place.write("prompt.txt", "The quick\nfox");
     let text = place.ok("sample run/best.safetensors --prompt-file prompt.txt --length 3 --seed 1").stdout;
     assert!(text.starts_with("The quick\nfox"), "{text}");
+    let search = |more: &str| place.ok(&format!("sample run/best.safetensors --prompt The --length 20 {more}")).stdout;
+    assert_eq!(search("--beam 1"), search("--temperature 0"));
+    assert_eq!(search("--beam 4 --no-repeat-ngram 3").chars().count(), 3 + 20 + 1);
 }
 
 #[test]

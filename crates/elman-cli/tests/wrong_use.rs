@@ -92,6 +92,9 @@ fn sampling_with_what_cannot_be_is_refused() {
     sample("--temperature nan").fails(2, &["--temperature"]);
     sample("--top-p 0").fails(2, &["--top-p 0"]);
     sample("--min-p 2").fails(2, &["--min-p 2"]);
+    sample("--beam 0").fails(2, &["--beam 0"]);
+    sample("--beam 2 --temperature 1").fails(2, &["--beam", "--temperature"]);
+    sample("--beam 2 --stop ab").fails(2, &["--stop", "one symbol"]);
     sample("--prompt Ünseen").fails(2, &["'Ü'", "--skip-unseen"]);
     assert_eq!(sample("--prompt Ünseen --skip-unseen --length 1 --seed 1").code, 0);
     place.run("eval run/best.safetensors book.txt --from 1").fails(2, &["--from 1"]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use elman::Error;
-use elman::decode::SamplerConfig;
+use elman::decode::{BeamConfig, SamplerConfig};
 use elman::step::Network;
 use elman::task::generate::Writer;
 use elman::task::language_model;
@@ -43,7 +43,12 @@ pub(crate) fn run(args: Sample) -> Outcome {
     }
     let mut out = io::stdout().lock();
     stdout(out.write_all(&prompt))?;
-    stream(&mut writer, &args, &mut out)?;
+    if let Some(beam) = args.beam {
+        let config = BeamConfig { beam, no_repeat_ngram: args.no_repeat_ngram, ..BeamConfig::default() };
+        stdout(out.write_all(writer.search(args.length, &args.stop, &config)?.as_bytes()))?;
+    } else {
+        stream(&mut writer, &args, &mut out)?;
+    }
     stdout(out.write_all(b"\n").and_then(|()| out.flush()))?;
     Ok(0)
 }

@@ -1,10 +1,11 @@
 //! Text written by a language model, symbol by symbol: each step reads one token and carries the state.
 
 use crate::data::{Decoder, Vocab};
-use crate::decode::{Sampler, SamplerConfig, StopString};
+use crate::decode::{BeamConfig, Likely, Query, Sampler, SamplerConfig, StepModel, StopString, Symbols, beam_search};
 use crate::error::{Error, Result};
 use crate::format::document::DocumentWriter;
 use crate::rng::Rng;
+use elman_kernels::softmax;
 use elman_step::model::{Document, ModelError};
 use elman_step::{Network, Precision};
 
@@ -66,6 +67,38 @@ impl Writer {
         self.network.step_token(token).map(drop).map_err(|error| Error::Usage(error.to_string()))
     }
 
+    /// Where nothing has been read, the text begins after a line end, or after whatever is first in the vocabulary.
+    fn begin(&mut self) -> Result<()> {
+        if self.has_read {
+            return Ok(());
+        }
+        let (newline, _) = self.vocab.encode(b"\n", true).map_err(|unseen| Error::Usage(unseen.to_string()))?;
+        self.step(newline.first().copied().unwrap_or(0))
+    }
+
+    /// The most likely text of `length` symbols that a beam search finds, or a shorter one that ends before the symbol
+    /// `stop`, if that is not empty.
+    ///
+    /// # Errors
+    /// If `stop` is not one symbol of the model, as [`beam_search`], or if the model's outputs are no numbers.
+    pub fn search(mut self, length: usize, stop: &str, config: &BeamConfig) -> Result<String> {
+        let vocab = self.vocab.len() as u32;
+        let end = match (stop, self.vocab.encode(stop.as_bytes(), false)) {
+            ("", _) => vocab,
+            (_, Ok((symbols, _))) if symbols.len() == 1 => symbols[0],
+            _ => {
+                let message = format!("--stop {stop:?}: a search ends at one symbol that the model knows");
+                return Err(Error::Usage(message));
+            }
+        };
+        self.begin()?;
+        let symbols = Symbols { begin: vocab, end, banned: Vec::new() };
+        let query = Query { prefix: Vec::new(), max_length: length };
+        let mut branches = Branches { states: vec![self.network.state().to_vec()], network: self.network };
+        let found = beam_search(&mut branches, &[query], &symbols, config)?;
+        Ok(found[0].first().map_or_else(String::new, |best| self.vocab.decode(&best.tokens)))
+    }
+
     /// Writes up to `length` symbols, each piece of text handed out as soon as it is whole; ends before the text `stop`,
     /// if that is not empty, or when `emit` returns false.
     ///
@@ -73,10 +106,8 @@ impl Writer {
     /// If the model's outputs are no numbers.
     pub fn write(&mut self, length: usize, stop: &str, mut emit: impl FnMut(&str) -> bool) -> Result<()> {
         let mut stop = StopString::new(stop);
-        if !self.has_read && length > 0 {
-            // Nothing has been read: the text begins after a line end, or after whatever is first in the vocabulary.
-            let (newline, _) = self.vocab.encode(b"\n", true).map_err(|unseen| Error::Usage(unseen.to_string()))?;
-            self.step(newline.first().copied().unwrap_or(0))?;
+        if length > 0 {
+            self.begin()?;
         }
         for _ in 0..length {
             let token = self.sampler.pick(self.network.logits(), self.rng.uniform())?;
@@ -91,6 +122,41 @@ impl Writer {
         let rest = if ended { String::new() } else { stop.finish() };
         emit(&format!("{text}{rest}"));
         Ok(())
+    }
+}
+
+/// A network that goes on from several states. Its symbols are those of the model and one more that begins, and never
+/// follows.
+struct Branches {
+    network: Network,
+    /// Of each row of the last step.
+    states: Vec<Vec<f32>>,
+}
+
+impl StepModel for Branches {
+    fn vocab(&self) -> usize {
+        self.network.classes() + 1
+    }
+
+    fn step(&mut self, from: &[usize], tokens: &[u32], likely: &mut Likely) {
+        let (mut logits, mut log_sums) = std::mem::take(likely).into_buffers();
+        logits.clear();
+        log_sums.clear();
+        let mut states = Vec::with_capacity(from.len());
+        for (&from, &token) in from.iter().zip(tokens) {
+            // What has been read already says what follows the beginning.
+            if (token as usize) < self.network.classes() {
+                let stepped =
+                    self.network.set_state(&self.states[from]).and_then(|()| self.network.step_token(token).map(drop));
+                debug_assert!(stepped.is_ok(), "a state and a token of this network");
+            }
+            log_sums.push(softmax::log_sum_exp(self.network.logits()));
+            logits.extend_from_slice(self.network.logits());
+            logits.push(f32::NEG_INFINITY);
+            states.push(self.network.state().to_vec());
+        }
+        self.states = states;
+        *likely = Likely::Logits(logits, log_sums);
     }
 }
 
@@ -139,6 +205,33 @@ mod tests {
         let mut parts = writer(SamplerConfig::default(), 5);
         let two = text(&mut parts, 40, "") + &text(&mut parts, 60, "");
         assert_eq!(two, text(&mut writer(SamplerConfig::default(), 5), 100, ""));
+    }
+
+    #[test]
+    fn a_search_of_one_is_greedy_and_a_wide_one_finds_the_most_likely_text() {
+        let writer = || writer(SamplerConfig { temperature: 0.0, ..SamplerConfig::default() }, 1);
+        let beam = |beam| BeamConfig { beam, ..BeamConfig::default() };
+        assert_eq!(writer().search(50, "", &beam(1)).unwrap(), text(&mut writer(), 50, ""));
+        // By trying all texts of three symbols.
+        let log_prob = |text: &str| {
+            let mut writer = writer();
+            writer.begin().unwrap();
+            let mut sum = 0.0;
+            for token in writer.vocab.encode(text.as_bytes(), false).unwrap().0 {
+                let logits = writer.network.logits();
+                sum += f64::from(logits[token as usize] - softmax::log_sum_exp(logits));
+                writer.step(token).unwrap();
+            }
+            sum
+        };
+        let symbols = ["a", "b", "c", " ", "\n"];
+        let all = symbols.iter().flat_map(|a| symbols.iter().map(move |b| format!("{a}{b}")));
+        let all = all.flat_map(|ab| symbols.iter().map(move |c| format!("{ab}{c}")));
+        let best = all.max_by(|a, b| log_prob(a).total_cmp(&log_prob(b))).unwrap();
+        assert_eq!(writer().search(3, "", &beam(125)).unwrap(), best);
+        let ends = writer().search(50, "b", &beam(5)).unwrap();
+        assert!(!ends.contains('b') && ends.len() < 50, "{ends:?}");
+        assert!(writer().search(3, "ab", &beam(1)).is_err() && writer().search(3, "z", &beam(1)).is_err());
     }
 
     #[test]

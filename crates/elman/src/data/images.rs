@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use image::error::{ImageError, LimitErrorKind};
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use jpeg_decoder::PixelFormat;
 
 use super::encoder::Window;
 use super::file::{self, fault};
@@ -63,13 +64,17 @@ pub fn read(path: &Path, grey: bool) -> Result<Picture> {
 pub fn decode(bytes: &[u8], path: &Path, grey: bool) -> Result<Picture> {
     let failed = |error: ImageError| refusal(path, &error);
     let reader = with_limits(Cursor::new(bytes), path)?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into(), path)?;
     // A damaged orientation is no reason to lose the picture.
     let orientation = decoder.orientation().ok();
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    if is_cut_jpeg(bytes) {
+    let mut picture = match is_jpeg.then(|| jpeg(bytes)).flatten() {
+        Some(picture) => picture,
+        None => DynamicImage::from_decoder(decoder).map_err(failed)?,
+    };
+    if is_jpeg && is_cut_jpeg(bytes) {
         return Err(fault(path, CUT_SHORT));
     }
     if let Some(orientation) = orientation {
@@ -78,11 +83,25 @@ pub fn decode(bytes: &[u8], path: &Path, grey: bool) -> Result<Picture> {
     Ok(Picture::of(picture, grey))
 }
 
+/// A JPEG of grey or colours, with pixels as libjpeg's; other kinds, and damaged ones, are left to the general decoder.
+fn jpeg(bytes: &[u8]) -> Option<DynamicImage> {
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(4 * MAX_PIXELS as usize);
+    let pixels = decoder.decode().ok()?;
+    let info = decoder.info()?;
+    let (width, height) = (info.width.into(), info.height.into());
+    match info.pixel_format {
+        PixelFormat::L8 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
+        PixelFormat::RGB24 => RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
+        PixelFormat::L16 | PixelFormat::CMYK32 => None,
+    }
+}
+
 /// Whether a JPEG ends before its end marker; the decoder fills what is missing with grey and says nothing. Coded data
 /// hold no marker but the restarts (ITU T.81, B.1.1.5), so that the end marker after the last scan's begin is the end.
 fn is_cut_jpeg(bytes: &[u8]) -> bool {
     let find = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
-    bytes.starts_with(&[0xff, 0xd8]) && find(0xd9) < find(0xda)
+    find(0xd9) < find(0xda)
 }
 
 fn with_limits<R: BufRead + Seek>(bytes: R, path: &Path) -> Result<ImageReader<R>> {
@@ -302,7 +321,7 @@ fn gather(folder: &Path, class: &str, pictures: &mut Vec<(PathBuf, String)>) -> 
 
 #[cfg(test)]
 mod tests {
-    use image::{ImageFormat, Rgba, RgbaImage};
+    use image::{Rgba, RgbaImage};
 
     use super::*;
     use crate::data::file::write;

@@ -441,12 +441,12 @@ mod tests {
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
             let cosine = dot(&a, b) / (dot(&a, &a) * dot(b, b)).sqrt();
             // The stored features are of pixels that libjpeg decoded. Of those pixels this network's are at least 0.99997
-            // alike; what is between that and this is our JPEG decoder's rounding, to which the network is sensitive.
-            assert!(cosine > 0.997, "{}: {cosine}", name.display());
+            // alike; what is between that and this is the JPEG decoder's rounding, to which the network is sensitive.
+            assert!(cosine > 0.999, "{}: {cosine}", name.display());
             (least, sum, n) = (least.min(cosine), sum + cosine, n + 1);
         }
         let mean = sum / f64::from(n);
-        assert!(n == 63 && mean > 0.999, "{n}: {mean}");
+        assert!(n == 63 && mean > 0.9995, "{n}: {mean}");
         eprintln!("cosines: least {least:.6}, mean {mean:.6}");
     }
 }

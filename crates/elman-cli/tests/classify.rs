@@ -2,10 +2,7 @@
 
 mod elman;
 
-use std::io::Write;
-use std::process::Stdio;
-
-use elman::{Place, Run};
+use elman::{Place, Run, with_input};
 use serde_json::Value;
 
 const SMALL: &str = "--seed 1 --quiet --threads 1";
@@ -16,21 +13,6 @@ fn json(run: &Run) -> Value {
 
 fn lines(run: &Run) -> Vec<Value> {
     run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Runs the command with something on its standard input.
-fn with_input(place: &Place, words: &str, input: &[u8]) -> Run {
-    let mut command = place.command(words);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || {
-        // Who refuses its input early closes the pipe.
-        let _ = stdin.write_all(&input);
-    });
-    let run = Run::of(words, child.wait_with_output().unwrap());
-    writer.join().unwrap();
-    run
 }
 
 /// Sentences whose label is their adjective's.

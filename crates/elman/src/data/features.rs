@@ -181,6 +181,12 @@ impl Features {
         names
     }
 
+    /// Whether these cells are a header: the names of all columns are among them.
+    pub fn are_named(&self, cells: &[String]) -> bool {
+        let is_there = |name: &String| !name.is_empty() && cells.contains(name);
+        self.columns.iter().all(|column| column.name.as_ref().is_some_and(is_there))
+    }
+
     /// The same features read from another table: columns are found by name where both have names, else by place, with
     /// or without the columns that were excluded.
     ///

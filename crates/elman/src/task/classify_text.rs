@@ -13,7 +13,7 @@ use crate::cell::Steps;
 use crate::data::naive_bayes::NaiveBayes;
 use crate::data::table::Table;
 use crate::data::words::{UNKNOWN, Words};
-use crate::data::{Labels, builtin, held_out};
+use crate::data::{At, Labels, builtin, held_out};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::layer::Loss;
@@ -92,7 +92,7 @@ impl Texts {
     pub fn new(rows: &[Labelled], words: &Words, labels: &Labels, word_dropout: f64, path: &Path) -> Result<Texts> {
         let mut texts = Texts { word_dropout, ..Texts::default() };
         for row in rows {
-            texts.labels.push([labels.index(&row.label, path, row.line)?]);
+            texts.labels.push([labels.index(&row.label, path, At::Line(row.line))?]);
             texts.tokens.push(encode(words, &row.text));
         }
         Ok(texts)

@@ -68,7 +68,9 @@ fn a_classification_stopped_and_resumed_is_the_one_never_stopped_on_any_threads(
     // Stopped at a step by its length, then given the length of the whole.
     let mut command = place.command(&format!("{words} --max-steps 40 --out part --checkpoint-every 5 --threads 2"));
     let mut child = command.spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    while !place.path("part/last.safetensors").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
     let _ = child.kill();
     child.wait().unwrap();
     place.ok("train --resume part --quiet");

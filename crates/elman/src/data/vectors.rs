@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn known_words_get_their_vectors_and_wrong_lines_are_named() {
-        let words = Words::fit(["good bad"].into_iter(), Level::Word, 10, 1, 0);
+        let words = Words::fit(["good bad"].into_iter(), Level::Word, 10, 1, 0).unwrap();
         let read_text = |text: &str| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();

@@ -302,6 +302,7 @@ impl Plan {
             pooling: settings.pooling,
             classes: labels.len(),
             dropout: settings.dropout,
+            weight_drop: settings.weight_drop,
             loss: Loss { smoothing: settings.label_smoothing, class_weights },
         })?;
         let judge = Judge::Classes { classes: labels.len(), temperature: 1.0 };

@@ -11,6 +11,7 @@ use elman_kernels::Scalar;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::layer::Dropped;
 use crate::param::{Grads, Params};
 use crate::rng::Rng;
 use crate::shape::Shape;
@@ -42,6 +43,8 @@ where
 /// Runs a shape over batches of blocks.
 pub struct Engine<F: Scalar, S: Shape<F>> {
     prepared: S::Prepared,
+    /// Where the shape drops weights: those of the batch at hand.
+    dropped: Option<Dropped<F>>,
     blocks: Vec<Block<F, S>>,
     pool: Arc<rayon::ThreadPool>,
 }
@@ -60,7 +63,8 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         let block =
             |state| Block { state, tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 };
         let blocks = states.into_iter().map(block).collect();
-        Ok(Engine { prepared: S::Prepared::default(), blocks, pool: Arc::new(pool) })
+        let dropped = shape.weight_drop().map(|_| Dropped::new(&Params::zeros(shape.layout())));
+        Ok(Engine { prepared: S::Prepared::default(), dropped, blocks, pool: Arc::new(pool) })
     }
 
     /// The carried states, block after block.
@@ -84,7 +88,7 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 
     /// The mean loss of the batch in nats per target and its gradient, in [`Self::grads`]. `batches`: one for each block.
-    /// `dropout` is the seed and step that the blocks' dropout is drawn for.
+    /// `dropout` is the seed and step that dropout is drawn for, of the blocks and of the weights.
     pub fn loss_and_grad(
         &mut self,
         shape: &S,
@@ -95,7 +99,15 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         let targets: usize = batches.iter().map(|batch| shape.targets(batch)).sum();
         let scale = F::from_f64(1.0 / targets.max(1) as f64);
         let (prepared, blocks, pool) = (&mut self.prepared, &mut self.blocks, &self.pool);
+        let mut drop = shape.weight_drop().zip(self.dropped.as_mut()).filter(|_| dropout.is_some());
         pool.install(|| {
+            let params = match (&mut drop, dropout) {
+                (Some((drop, dropped)), Some((seed, step))) => {
+                    drop.forward(params, &mut Rng::for_step(seed, "weight-drop", step, 0), dropped);
+                    &dropped.params
+                }
+                _ => params,
+            };
             shape.prepare(params, prepared);
             blocks.par_iter_mut().zip(batches).enumerate().for_each(|(i, (block, batch))| {
                 block.grads.zero();
@@ -104,6 +116,9 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
                 block.loss_nats = shape.loss_and_grad(params, prepared, batch, scale, rng.as_mut(), state, tape, grads);
             });
             add_pairwise(&mut blocks[..batches.len()]);
+            if let Some((drop, dropped)) = &drop {
+                drop.backward(dropped, &mut blocks[0].grads);
+            }
         });
         let total: f64 = self.blocks[..batches.len()].iter().map(|block| block.loss_nats).sum();
         total / targets.max(1) as f64

@@ -75,11 +75,7 @@ impl<'a> Out<'a> {
         if !std::mem::replace(&mut self.has_header, true) {
             self.line(header)?;
         }
-        let quoted = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
-            true => format!("\"{}\"", cell.replace('"', "\"\"")),
-            false => cell.clone(),
-        };
-        self.line(&cells.iter().map(quoted).collect::<Vec<_>>().join(","))
+        self.line(&cells.iter().map(|cell| super::csv_cell(cell)).collect::<Vec<_>>().join(","))
     }
 
     /// The probabilities of one input.

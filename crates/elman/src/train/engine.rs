@@ -152,3 +152,65 @@ fn add_pairwise<F: Scalar, S: Shape<F>>(blocks: &mut [Block<F, S>]) {
         distance *= 2;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::{CellKind, Steps};
+    use crate::layer::{Loss, Pooling};
+    use crate::param::Init;
+    use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
+
+    #[test]
+    fn all_blocks_drop_the_same_weights_and_the_gradient_is_that_of_all_weights() {
+        let network = SequenceInput::new(SequenceInputConfig {
+            cell: CellKind::Gru,
+            layers: 1,
+            hidden: 4,
+            bidirectional: true,
+            feed: Feed::Dense(2),
+            embedding: 0,
+            embedding_dropout: 0.0,
+            locked: false,
+            pooling: Pooling::Mean,
+            extra: 0,
+            classes: 3,
+            dropout: 0.0,
+            weight_drop: 0.5,
+            loss: Loss::default(),
+        })
+        .unwrap();
+        let mut rng = Rng::new(1, "test");
+        let mut block = |lengths: &[usize], targets: &[u32]| {
+            let steps = Steps::ragged(lengths).unwrap();
+            let inputs = Inputs::Dense((0..2 * steps.rows()).map(|_| rng.range(-1.0, 1.0)).collect());
+            SequenceInputBatch { steps, inputs, extra: Vec::new(), targets: targets.to_vec() }
+        };
+        let batches = [block(&[5, 3], &[0, 2]), block(&[4, 4, 1], &[1, 2, 0])];
+        let mut params: Params<f64> = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
+        let mut engine = Engine::new(&network, vec![(); 2], 2).unwrap();
+        engine.loss_and_grad(&network, &params, &batches, Some((3, 7)));
+        let exact = engine.grads().clone();
+        let (mut dropped, mut recurrent) = (0, 0);
+        for tensor in network.layout().tensors() {
+            let is_recurrent = tensor.name.contains("weight_hh");
+            for i in tensor.slot.range() {
+                let (step, old) = (1e-5, params.values[i]);
+                let mut at = |value: f64| {
+                    params.values[i] = value;
+                    engine.loss_and_grad(&network, &params, &batches, Some((3, 7)))
+                };
+                let numeric = (at(old + step) - at(old - step)) / (2.0 * step);
+                params.values[i] = old;
+                assert!((numeric - exact.values[i]).abs() < 1e-8, "{} {i}: {} {numeric}", tensor.name, exact.values[i]);
+                recurrent += usize::from(is_recurrent);
+                dropped += usize::from(is_recurrent && exact.values[i] == 0.0);
+            }
+        }
+        // 96 of them, half of which are dropped, give or take three deviations.
+        assert!(recurrent == 96 && (34..=62).contains(&dropped), "{dropped} of {recurrent}");
+        let mut loss = |dropout| engine.loss_and_grad(&network, &params, &batches, dropout);
+        assert!(loss(Some((3, 7))) != loss(Some((3, 8))), "another step drops others");
+        assert_eq!(loss(None), loss(None));
+    }
+}

@@ -45,7 +45,7 @@ pub struct Words {
     words: Vec<String>,
     index: HashMap<String, u32>,
     /// What cuts a text into subwords; its symbols are the tokens.
-    subwords: Option<Subwords>,
+    subwords: Option<Box<Subwords>>,
 }
 
 /// [`Words`] in a file.
@@ -58,7 +58,7 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     words: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    subwords: Option<Subwords>,
+    subwords: Option<Box<Subwords>>,
 }
 
 impl TryFrom<Stored> for Words {
@@ -103,7 +103,7 @@ impl Words {
         if level == Level::Subword {
             let texts: Vec<String> = texts.map(plain).collect();
             let config = SubwordsConfig { units: Units::Subword, size, least: least as u64, lowercase: false };
-            let subwords = Some(Subwords::train(texts.iter().map(String::as_str), &config)?);
+            let subwords = Some(Box::new(Subwords::train(texts.iter().map(String::as_str), &config)?));
             return Words::try_from(Stored { level, max_len, words: Vec::new(), subwords }).map_err(Error::Usage);
         }
         let mut counts: HashMap<String, usize> = HashMap::new();

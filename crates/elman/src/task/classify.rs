@@ -422,7 +422,7 @@ impl Plan {
             held_out(rows, &settings.hold_out(), &path)?
         };
         let goal = if is_regression {
-            let values: Vec<f64> = train.iter().map(|row| number(row)).collect::<Result<_>>()?;
+            let values: Vec<f64> = train.iter().map(number).collect::<Result<_>>()?;
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values.len() as f64;
             Goal::Value { mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }

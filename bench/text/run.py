@@ -4,8 +4,10 @@
 The network is a bidirectional LSTM of 128 units over embeddings of 128 of 20,000 words, maximum and mean over all words,
 texts of at most 350 words, batches of 48 texts of like length, Adam. PyTorch's two forms are the packed sequence
 (`pack_padded_sequence`), and, faster on a CPU, two one-way LSTMs on padded text, the second reading each text reversed
-within its length by hand. Every form trains on the same number of texts of the same lengths; ours is the program itself,
-so its time includes cutting the texts into words' vectors, dropout, the optimizer and its records.
+within its length by hand. All train on the same texts, drawn once, in batches of like length. Ours is the program itself,
+which makes one pass over all of them in each turn, so that its time includes dropout, averaged weights and its records;
+PyTorch's forms make a part of the pass in each turn, the first, sixth, eleventh .. of the batches ordered by length in the
+first of five turns, so that every part has batches of all lengths.
 
 Needs IMDB (`imdb.train.tsv.gz`, see --data) and PyTorch. Build first: cargo build --release -p elman-cli
 """
@@ -16,6 +18,7 @@ import gzip
 import json
 import os
 import pathlib
+import random
 import re
 import statistics
 import subprocess
@@ -30,12 +33,21 @@ import torch.nn.functional as F
 HERE = pathlib.Path(__file__).resolve().parent
 OURS = HERE.parent.parent / "target/release/elman"
 VOCAB, WIDTH, HIDDEN, LONGEST, BATCH = 20_000, 128, 128, 350, 48
+# Texts in the whole file.
+EPOCH = 25_000
 
 
-def texts(path):
-    """Word numbers of each text, cut as ours are: the first quarter and the last three of the longest allowed."""
+def draw(path, batches):
+    """Lines of the file, as many as the batches hold, and a batch of others to validate on."""
     with gzip.open(path, "rt", encoding="utf8", newline="\n") as file:
-        rows = [line.rstrip("\n").split("\t", 3) for line in file]
+        lines = file.readlines()
+    random.Random(1).shuffle(lines)
+    return lines[:batches * BATCH], lines[batches * BATCH:(batches + 1) * BATCH]
+
+
+def texts(lines):
+    """Word numbers of each text, cut as ours are: the first quarter and the last three of the longest allowed."""
+    rows = [line.rstrip("\n").split("\t", 3) for line in lines]
     words = [re.findall(r"[\w']+|[^\w\s]", row[3].lower().replace("<br />", " ")) for row in rows]
     counts = collections.Counter(word for text in words for word in text)
     number = {word: i + 2 for i, (word, _) in enumerate(counts.most_common(VOCAB))}
@@ -78,17 +90,12 @@ class Peer:
         torch.manual_seed(1)
         self.net = Net(packed)
         self.optimizer = torch.optim.Adam(self.net.parameters(), 2e-3)
-        ordered = sorted(range(len(data)), key=lambda i: len(data[i][0]))
-        chunks = [ordered[i:i + BATCH] for i in range(0, len(ordered) - BATCH + 1, BATCH)]
-        order = torch.randperm(len(chunks)).tolist()
-        self.batches = [[data[i] for i in chunks[k]] for k in order]
-        self.next = 0
+        ordered = sorted(data, key=lambda text: len(text[0]))
+        self.batches = [ordered[i:i + BATCH] for i in range(0, len(ordered), BATCH)]
 
-    def words_per_s(self, updates):
+    def words_per_s(self, batches):
         words, began = 0, time.perf_counter()
-        for _ in range(updates):
-            batch = self.batches[self.next % len(self.batches)]
-            self.next += 1
+        for batch in batches:
             lengths = torch.tensor([len(text) for text, _ in batch])
             x = torch.zeros(len(batch), int(lengths.max()), dtype=torch.long)
             for row, (text, _) in zip(x, batch):
@@ -102,14 +109,18 @@ class Peer:
         return words / (time.perf_counter() - began)
 
 
-def ours(path, updates, mean_words):
-    """Words a second of the program, from its own record of the texts a second after the first updates."""
+def ours(lines, held_out, mean_words):
+    """Words a second of the program in one pass over the texts, by its own record of texts a second."""
+    updates = len(lines) // BATCH
     with tempfile.TemporaryDirectory() as folder:
+        path, val = pathlib.Path(folder) / "train.tsv", pathlib.Path(folder) / "val.tsv"
+        path.write_text("".join(lines), encoding="utf8")
+        val.write_text("".join(held_out), encoding="utf8")
         command = [
-            OURS, "train", path, "--task", "classify-text", "--label-column", "1", "--text-column", "4", "--cell",
+            OURS, "train", path, "--val", val, "--header", "no", "--task", "classify-text", "--label-column", "1", "--text-column", "4", "--cell",
             "lstm", "--hidden", str(HIDDEN), "--embedding", str(WIDTH), "--max-len", str(LONGEST), "--batch",
-            str(BATCH), "--vocab-size", str(VOCAB), "--threads", "1", "--max-steps", str(updates), "--log-every",
-            str(updates), "--val-every", "1000000", "--val-frac", "0.001", "--json", "--out", f"{folder}/run",
+            str(BATCH), "--vocab-size", str(VOCAB), "--vocab-min", "1", "--threads", "1", "--max-steps", str(updates),
+            "--log-every", str(updates), "--val-every", "1000000", "--json", "--out", f"{folder}/run",
         ]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ELMAN_")}
         run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
@@ -122,29 +133,31 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = os.environ.get("ELMAN_DATA", HERE.parent.parent.parent / "shared/data")
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path(data) / "sentiment/imdb.train.tsv.gz")
-    parser.add_argument("--updates", type=int, default=40, help="of each turn of ours; PyTorch makes a quarter as many")
+    parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
     if not args.data.exists():
         sys.exit(f"{args.data} is not there: skipped")
     torch.set_num_threads(1)
-    data = texts(args.data)
-    mean_words = statistics.mean(len(text) for text, _ in data)
+    lines, held_out = draw(args.data, args.batches)
+    data = texts(lines)
+    words = sum(len(text) for text, _ in data)
     padded, packed = Peer(data, False), Peer(data, True)
     rates = {"elman": [], "pytorch padded": [], "pytorch packed": []}
-    padded.words_per_s(2), packed.words_per_s(1)
-    for _ in range(args.turns):
-        rates["elman"].append(ours(args.data, args.updates, mean_words))
-        rates["pytorch padded"].append(padded.words_per_s(max(args.updates // 4, 1)))
-        rates["pytorch packed"].append(packed.words_per_s(max(args.updates // 12, 1)))
+    padded.words_per_s(padded.batches[:2]), packed.words_per_s(packed.batches[:1])
+    for turn in range(args.turns):
+        rates["elman"].append(ours(lines, held_out, words / len(data)))
+        rates["pytorch padded"].append(padded.words_per_s(padded.batches[turn::args.turns]))
+        rates["pytorch packed"].append(packed.words_per_s(packed.batches[turn::args.turns]))
     medians = {name: statistics.median(all_) for name, all_ in rates.items()}
-    words = mean_words * len(data)
+    ratios = {name: medians["elman"] / median for name, median in medians.items()}
+    epoch = words * EPOCH / len(data)
     for name, median in medians.items():
-        ratio = medians["elman"] / median
-        print(f"{name:16} {median:10,.0f} words/s  {words / median:7.1f} s an epoch  ours is {ratio:5.2f}x")
+        print(f"{name:16} {median:10,.0f} words/s  {epoch / median:7.1f} s an epoch  ours is {ratios[name]:5.2f}x")
     if args.json:
-        args.json.write_text(json.dumps({"rates": rates, "medians": medians, "torch": torch.__version__}, indent=2))
+        result = {"batches": args.batches, "words": words, "rates": rates, "medians": medians, "ratios": ratios}
+        args.json.write_text(json.dumps({**result, "torch": torch.__version__}, indent=2))
 
 
 if __name__ == "__main__":

@@ -178,6 +178,9 @@ pub(crate) struct Eval {
     pub(crate) split: String,
     #[command(flatten)]
     pub(crate) columns: Columns,
+    /// Of two classes: write the points of the ROC curve and of precision against recall as comma-separated values.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) curves: Option<PathBuf>,
     /// The worst mistakes to show.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) mistakes: usize,

@@ -2,10 +2,7 @@
 
 mod elman;
 
-use std::io::Write;
-use std::process::Stdio;
-
-use elman::{Place, Run};
+use elman::{Place, Run, with_input};
 use serde_json::Value;
 
 const SMALL: &str = "--seed 1 --quiet --threads 1";
@@ -16,21 +13,6 @@ fn json(run: &Run) -> Value {
 
 fn lines(run: &Run) -> Vec<Value> {
     run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Runs the command with something on its standard input.
-fn with_input(place: &Place, words: &str, input: &[u8]) -> Run {
-    let mut command = place.command(words);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || {
-        // Who refuses its input early closes the pipe.
-        let _ = stdin.write_all(&input);
-    });
-    let run = Run::of(words, child.wait_with_output().unwrap());
-    writer.join().unwrap();
-    run
 }
 
 /// Sentences whose label is their adjective's.
@@ -77,6 +59,38 @@ fn texts_are_learnt_measured_explained_and_answered_line_by_line() {
 }
 
 #[test]
+fn texts_are_read_in_subwords_with_weights_dropped_and_both_are_kept_in_the_run() {
+    let place = Place::new();
+    place.write("train.tsv", reviews(120));
+    let words = "train train.tsv --task classify-text --level subword --vocab-size 60 --weight-drop 0.3 --naive-bayes 0 --word-odds 0 --hidden 8 --embedding 8 --batch 12 --lr 0.01 --seed 1";
+    let run = place.ok(&format!("{words} --out run --epochs 20 --threads 1"));
+    assert!(run.stderr.contains("known subwords"), "{run:?}");
+    assert_eq!(json(&place.ok("eval run/best.safetensors train.tsv --json"))["accuracy"], 1.0);
+    let explained = lines(&place.ok("predict run/best.safetensors --json --explain awful"));
+    let pieces: Vec<&str> =
+        explained[1]["words"].as_array().unwrap().iter().map(|w| w["word"].as_str().unwrap()).collect();
+    assert_eq!(pieces.concat(), "▁awful");
+    let config = String::from_utf8(place.read("run/config.toml")).unwrap();
+    assert!(config.contains("level = \"subword\"") && config.contains("weight_drop = 0.3"), "{config}");
+    let text = place.ok("inspect run/best.safetensors").stdout;
+    assert!(text.contains("subwords: ") && text.contains("weight_drop 0.3") && text.contains("2: neg, pos"), "{text}");
+    // What is dropped is drawn by the seed alone.
+    place.ok(&format!("{words} --out again --epochs 20 --threads 2 --quiet"));
+    assert!(place.read("run/best.safetensors") == place.read("again/best.safetensors"));
+    place.ok(&format!("{words} --weight-drop 0 --out without --epochs 20 --threads 1 --quiet"));
+    assert!(place.read("run/best.safetensors") != place.read("without/best.safetensors"));
+    for (more, parts) in [
+        ("--weight-drop 1", &["--weight-drop 1"][..]),
+        ("--embeddings v.txt", &["--embeddings", "v.txt", "--level word"]),
+        ("--level morpheme", &["--level morpheme", "subword"]),
+        ("--task classify", &["--weight-drop 0.3", "classify-text"]),
+        ("--task classify --weight-drop 0", &["--level subword", "classify-text"]),
+    ] {
+        place.run(&format!("{words} {more} --out x")).fails(2, parts);
+    }
+}
+
+#[test]
 fn a_classification_stopped_and_resumed_is_the_one_never_stopped_on_any_threads() {
     let place = Place::new();
     place.write("train.tsv", reviews(120));
@@ -86,7 +100,9 @@ fn a_classification_stopped_and_resumed_is_the_one_never_stopped_on_any_threads(
     // Stopped at a step by its length, then given the length of the whole.
     let mut command = place.command(&format!("{words} --max-steps 40 --out part --checkpoint-every 5 --threads 2"));
     let mut child = command.spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    while !place.path("part/last.safetensors").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
     let _ = child.kill();
     child.wait().unwrap();
     place.ok("train --resume part --quiet");

@@ -4,6 +4,7 @@ use std::f64::consts::LN_2;
 use std::path::Path;
 
 use elman::Error;
+use elman::metric::ranking::CurvePoint;
 use elman::task::language_model::{self, Model};
 use elman::task::score::{self, Dynamic, Score};
 use elman::task::{Classifier, Settings};
@@ -23,6 +24,14 @@ pub(crate) fn run(args: Eval) -> Outcome {
         return Err(Error::Usage(message).into());
     }
     let loaded = load(&args.model)?;
+    let classifier = Classifier::from_file(&loaded)?;
+    if let (Some(path), false) = (&args.curves, classifier.as_ref().is_some_and(|c| c.labels().len() == 2)) {
+        let classes = classifier.as_ref().map_or(0, |c| c.labels().len());
+        let what = if classes == 0 { "gives no classes".into() } else { format!("tells {classes} classes apart") };
+        return Err(
+            Error::Usage(format!("--curves {}: is for two classes, and this model {what}", path.display())).into()
+        );
+    }
     if let Some(code) = super::writing::eval(&args, &loaded)? {
         return Ok(code);
     }
@@ -36,7 +45,7 @@ pub(crate) fn run(args: Eval) -> Outcome {
     let Some(file) = &args.file else {
         return Err(Error::Usage("name the data to measure on, behind the model".into()).into());
     };
-    if let Some(classifier) = Classifier::from_file(&loaded)? {
+    if let Some(classifier) = classifier {
         return classify(&args, file, &classifier);
     }
     if !args.split.is_empty() {
@@ -82,6 +91,13 @@ fn classify(args: &Eval, file: &Path, classifier: &Classifier) -> Outcome {
         ..Settings::default()
     };
     let found = pool(args.threads)?.install(|| classifier.evaluate(file, &settings, &args.split, args.mistakes))?;
+    if let Some(path) = &args.curves {
+        let Some(curve) = &found.curve else {
+            let reason = "every example is of one class, so that there are no curves; leave out --curves".into();
+            return Err(Error::Data { path: file.into(), reason }.into());
+        };
+        std::fs::write(path, curves(curve, &found.labels[1])).map_err(|error| Failure::write(path, error))?;
+    }
     if args.json {
         let mut object = found.judgement.as_json();
         object["examples"] = found.examples.into();
@@ -114,6 +130,19 @@ fn classify(args: &Eval, file: &Path, classifier: &Classifier) -> Outcome {
         println!("  {} is {}, answered {} ({:.1} %)", m.example, m.truth, m.answer, 100.0 * m.degree);
     }
     Ok(0)
+}
+
+/// The points of the curves as comma-separated values: a line for each threshold at which something changes.
+fn curves(points: &[CurvePoint], positive: &str) -> String {
+    let head = "positive_class,threshold,true_positives,false_positives,false_positive_rate,recall,precision\n";
+    let positive = super::csv_cell(positive);
+    let line = |p: &CurvePoint| {
+        format!(
+            "{positive},{},{},{},{},{},{}\n",
+            p.threshold, p.true_positives, p.false_positives, p.false_positive_rate, p.true_positive_rate, p.precision
+        )
+    };
+    head.to_string() + &points.iter().map(line).collect::<String>()
 }
 
 fn print(args: &Eval, windowed: Score, streaming: f64, dynamic: Option<f64>, skipped: usize) {

@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use elman::data::Vocab;
+use elman::data::features::{Features, Kind as ColumnKind};
+use elman::data::sequences::Scale;
+use elman::data::{Pixels, Vocab};
 use elman::format::model::Loaded;
 use elman::inspect::{Follower, Trace, follow};
 use elman::step::Network;
 use elman::step::model::Kind;
-use elman::task::language_model;
+use elman::task::{Classifier, classify, classify_frames, classify_sequence, language_model};
 use elman::{Error, Result};
 use serde_json::{Value, json};
 
@@ -24,14 +26,20 @@ const SHOWN: usize = 600;
 
 pub(crate) fn run(args: Inspect) -> Outcome {
     let loaded = load(&args.model)?;
+    let task = &loaded.document.config()["task"];
     let Some(text) = &args.neurons else {
         if args.json {
             print_json(&loaded)
         } else {
-            print(&loaded)
+            print(&loaded, &reading(&loaded)?)
         }
         return Ok(0);
     };
+    if task != language_model::NAME {
+        let message =
+            format!("--neurons: follows the symbols that a language model reads, and this model's task is {task}");
+        return Err(Error::Usage(message).into());
+    }
     let text =
         if Path::new(text).is_file() { language_model::read_text(Path::new(text))? } else { text.clone().into_bytes() };
     let neurons = Neurons::of(&loaded, &text)?;
@@ -46,19 +54,115 @@ pub(crate) fn run(args: Inspect) -> Outcome {
     Ok(0)
 }
 
-fn print(loaded: &Loaded) {
+/// How a classifier or a regression reads its data, and what it answers: a name and a text for each line.
+fn reading(loaded: &Loaded) -> Result<Vec<(&'static str, String)>> {
+    let Some(classifier) = Classifier::from_file(loaded)? else { return Ok(Vec::new()) };
+    let mut lines = Vec::new();
+    let labels = classifier.labels();
+    if !labels.is_empty() {
+        lines.push(("labels", format!("{}: {}", labels.len(), list(labels))));
+    }
+    match &classifier {
+        Classifier::Fixed(m) => {
+            if let classify::Goal::Value { mean, deviation } = m.goal {
+                lines.push(("answers", format!("a number: output * {deviation} + {mean}")));
+            }
+            match &m.reader {
+                classify::Reader::Pixels(pixels) => lines.push(("reads", of_pixels("a picture", pixels))),
+                classify::Reader::Features(features) => of_features("a row of a table", features, &mut lines),
+            }
+        }
+        Classifier::Text(m) => {
+            let (known, unit) = (m.words.len() - 1, m.words.level().unit());
+            lines.push(("vocabulary", format!("{} {unit}s: {}", grouped(known as u64), list(m.words.words()))));
+        }
+        Classifier::Sequence(m) => match &m.reader {
+            classify_sequence::Reader::PictureRows(pixels) => {
+                lines.push(("reads", of_pixels("a row of pixels at a step", pixels)));
+            }
+            classify_sequence::Reader::Features(features) => of_features("a row a step", features, &mut lines),
+            classify_sequence::Reader::Series(Scale { mean, deviation }) => {
+                lines.push(("reads", format!("a number a step: (value - {mean}) / {deviation}")));
+            }
+        },
+        Classifier::Frames(m) => {
+            match &m.reader {
+                classify_frames::Reader::Frames { pixels, context, differences, .. } => {
+                    let what = if *differences { "the changes between frames" } else { "frames" };
+                    lines.push(("reads", of_pixels(&format!("{what}, {context} seen at a step"), pixels)));
+                }
+                classify_frames::Reader::Features(features) => of_features("a row a step", features, &mut lines),
+            }
+            let knows = match (m.network.config().bidirectional, m.lookahead) {
+                (true, _) => "when the whole sequence was read, from both ends".to_string(),
+                (false, 0) => "at once".into(),
+                (false, steps) => format!("{steps} steps late"),
+            };
+            lines.push(("answers", knows));
+            if let Some(name) = m.background.and_then(|class| m.labels.names().get(class as usize)) {
+                lines.push(("background", name.clone()));
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// The first of some names.
+fn list(names: &[String]) -> String {
+    const NAMES: usize = 12;
+    let more = if names.len() > NAMES { ", .." } else { "" };
+    names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ") + more
+}
+
+fn of_pixels(what: &str, pixels: &Pixels) -> String {
+    let Pixels { width, height, channels, mean, deviation, centred } = pixels;
+    let own = if *centred { ", then without its own mean" } else { "" };
+    let colour = if *channels == 1 { "grey" } else { "colour" };
+    format!("{what}: {width} x {height} {colour}, (value - {mean:.3}) / {deviation:.3}{own}")
+}
+
+/// A line for each column.
+fn of_features(what: &str, features: &Features, lines: &mut Vec<(&'static str, String)>) {
+    lines.push(("reads", format!("{what}, {} inputs of {} columns", features.width(), features.columns().len())));
+    for column in features.columns() {
+        let how = match &column.kind {
+            ColumnKind::Numeric { mean, deviation } => format!("(value - {mean}) / {deviation}"),
+            ColumnKind::Categorical { categories, other } => {
+                let rest = if *other { ", others" } else { "" };
+                format!("an input for each of {}: {}{rest}", categories.len(), list(categories))
+            }
+            ColumnKind::Empty => "was empty in training, is left out".into(),
+        };
+        let missing = if column.missing { "; an input says where it is missing" } else { "" };
+        lines.push(("", format!("{}: {how}{missing}", column.title())));
+    }
+}
+
+/// A part of a configuration in words.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(in_words).collect::<Vec<_>>().join(" "),
+        Value::Object(map) => {
+            let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key} {}", in_words(value))).collect();
+            format!("({})", pairs.join(", "))
+        }
+        value => value.to_string(),
+    }
+}
+
+fn print(loaded: &Loaded, reading: &[(&str, String)]) {
     let config = loaded.document.config();
     let kind = if loaded.document.kind() == Kind::Checkpoint { "checkpoint" } else { "model" };
     println!("{}: a {kind}, format version {}", loaded.path.display(), config["format_version"]);
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     for key in ["task", "shape", "network", "trained"] {
         match &config[key] {
             Value::Null => {}
             Value::Object(map) => {
-                let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k} {}", text(v))).collect();
+                let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k} {}", in_words(v))).collect();
                 println!("{key:<10} {}", pairs.join(", "));
             }
-            value => println!("{key:<10} {}", text(value)),
+            value => println!("{key:<10} {}", in_words(value)),
         }
     }
     if let Value::Object(progress) = &config["training"]["progress"] {
@@ -69,6 +173,7 @@ fn print(loaded: &Loaded) {
         let tokens: Vec<u32> = (0..vocab.len() as u32).collect();
         println!("vocabulary {} {}s: {:?}", vocab.len(), vocab.unit(), vocab.decode(&tokens));
     }
+    reading.iter().for_each(|(name, text)| println!("{name:<10} {text}"));
     let head = ["dimensions", "type", "values", "mean", "deviation"];
     println!("\n{:<32} {:>16} {:>5} {:>12} {:>10} {:>10}", "tensor", head[0], head[1], head[2], head[3], head[4]);
     let (mut weights, mut others) = (0, 0);

@@ -43,6 +43,14 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
 }
 
+/// A cell of comma-separated values, quoted where it has to be.
+pub(crate) fn csv_cell(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.into(),
+    }
+}
+
 /// Reads and verifies a model file; whatever is wrong with it is the model's fault.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
     model::load(path).map_err(Failure::Model)

@@ -75,11 +75,7 @@ impl<'a> Out<'a> {
         if !std::mem::replace(&mut self.has_header, true) {
             self.line(header)?;
         }
-        let quoted = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
-            true => format!("\"{}\"", cell.replace('"', "\"\"")),
-            false => cell.clone(),
-        };
-        self.line(&cells.iter().map(quoted).collect::<Vec<_>>().join(","))
+        self.line(&cells.iter().map(|cell| super::csv_cell(cell)).collect::<Vec<_>>().join(","))
     }
 
     /// The probabilities of one input.
@@ -322,15 +318,9 @@ fn live(model: &classify_frames::Model, args: &Predict, out: &mut Out) -> Result
             }
         }
         Reader::Features(_) => {
-            for (i, line) in io::stdin().lock().lines().enumerate() {
+            for line in io::stdin().lock().split(b'\n') {
                 let line = line.map_err(|e| Failure::Stream("read from", e))?;
-                let table = Table::parse(line.as_bytes(), name, Some(false))?;
-                let Some(row) = table.rows.first() else { continue };
-                // A first line with the names of the columns says where they stand.
-                if i == 0 && live.begin(&table)? {
-                    continue;
-                }
-                if let Some(found) = live.row(&row.cells, i + 1, name)? {
+                if let Some(found) = live.line(&line, name)? {
                     show(found, out)?;
                 }
             }

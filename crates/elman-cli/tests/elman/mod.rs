@@ -1,8 +1,9 @@
 //! The built binary, run as a user runs it: in an empty folder, with no settings from the environment.
 #![allow(dead_code)]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -96,6 +97,21 @@ impl Run {
             assert!(self.stderr.contains(part), "`{part}` is not in {self:?}");
         }
     }
+}
+
+/// Runs the command with something on its standard input.
+pub(crate) fn with_input(place: &Place, words: &str, input: &[u8]) -> Run {
+    let mut command = place.command(words);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || {
+        // Who refuses its input early closes the pipe.
+        let _ = stdin.write_all(&input);
+    });
+    let run = Run::of(words, child.wait_with_output().unwrap());
+    writer.join().unwrap();
+    run
 }
 
 /// A text with something to learn in it.

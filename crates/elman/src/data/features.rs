@@ -39,25 +39,32 @@ pub struct Features {
     columns: Vec<Column>,
 }
 
+/// How the cells of one column become inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Column {
+pub struct Column {
     /// Its place in a row.
     cell: usize,
     /// The header's name, if there is a header.
     name: Option<String>,
     /// Whether a value was missing in training: then one input says that it is.
-    missing: bool,
-    kind: Kind,
+    pub missing: bool,
+    /// What its cells hold.
+    pub kind: Kind,
 }
 
+/// What the cells of a column hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Kind {
+pub enum Kind {
+    /// Numbers, standardised by these.
     Numeric {
+        /// Mean in training.
         mean: f64,
+        /// Deviation in training.
         deviation: f64,
     },
+    /// One of some texts.
     Categorical {
         /// From the most frequent one on.
         categories: Vec<String>,
@@ -69,7 +76,8 @@ enum Kind {
 }
 
 impl Column {
-    fn title(&self) -> String {
+    /// The header's name, else the number from 1.
+    pub fn title(&self) -> String {
         self.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| format!("column {}", self.cell + 1))
     }
 
@@ -174,11 +182,22 @@ impl Features {
         self.columns.iter().map(Column::width).sum()
     }
 
+    /// The columns in the order of their inputs.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
     /// What each input is, `[I]`: `age`, `age is missing`, `colour=red`.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         self.columns.iter().for_each(|column| column.names(&mut names));
         names
+    }
+
+    /// Whether these cells are a header: the names of all columns are among them.
+    pub fn are_named(&self, cells: &[String]) -> bool {
+        let is_there = |name: &String| !name.is_empty() && cells.contains(name);
+        self.columns.iter().all(|column| column.name.as_ref().is_some_and(is_there))
     }
 
     /// The same features read from another table: columns are found by name where both have names, else by place, with

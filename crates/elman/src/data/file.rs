@@ -67,13 +67,21 @@ pub(crate) fn read_failed(path: &Path, error: std::io::Error) -> Error {
 /// # Errors
 /// The place of the first byte that is not UTF-8.
 pub(crate) fn text<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
+    text_after(0, bytes, path)
+}
+
+/// As [`text`], of bytes that so many lines come before.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn text_after<'a>(lines: usize, bytes: &'a [u8], path: &Path) -> Result<&'a str> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(fault(path, "is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"));
     }
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line = lines + before.iter().filter(|&&byte| byte == b'\n').count() + 1;
         let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
         let byte = bytes[error.valid_up_to()];

@@ -37,6 +37,8 @@ pub struct Labelled {
     pub images: Idx,
     /// `[N]`.
     pub labels: Idx,
+    /// The file of the labels.
+    pub label_file: PathBuf,
 }
 
 /// A data set in idx files.
@@ -183,7 +185,7 @@ fn labelled(image_file: &Path, label_file: &Path) -> Result<Labelled> {
             format!("holds {} labels, but {} holds {} images", labels.len(), image_file.display(), images.len());
         return Err(fault(label_file, reason));
     }
-    Ok(Labelled { images, labels })
+    Ok(Labelled { images, labels, label_file: label_file.into() })
 }
 
 #[cfg(test)]

@@ -1,11 +1,33 @@
 //! The names of classes, and the numbers that stand for them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+/// Where a label stands in its file, as messages say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// In this line, from 1.
+    Line(usize),
+    /// It is the label of this item, from 1, of a file without lines.
+    Item(usize),
+    /// The file is one example.
+    File,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            At::Line(line) => write!(f, "line {line}: "),
+            At::Item(item) => write!(f, "item {item}: "),
+            At::File => Ok(()),
+        }
+    }
+}
 
 /// Names shown in a message.
 const SHOWN: usize = 8;
@@ -73,13 +95,13 @@ impl Labels {
     /// The number of a name.
     ///
     /// # Errors
-    /// [`Error::Data`] with the line, if the name is none of the classes.
-    pub fn index(&self, name: &str, path: &Path, line: usize) -> Result<u32> {
+    /// [`Error::Data`] with the place, if the name is none of the classes.
+    pub fn index(&self, name: &str, path: &Path, at: At) -> Result<u32> {
         self.index.get(name).copied().ok_or_else(|| {
             let more = if self.names.len() > SHOWN { ", .." } else { "" };
             let known: Vec<&str> = self.names.iter().take(SHOWN).map(String::as_str).collect();
             let reason = format!(
-                "line {line}: label `{name}` does not occur in the training data, whose labels are {}{more}",
+                "{at}label `{name}` does not occur in the training data, whose labels are {}{more}",
                 known.join(", ")
             );
             Error::Data { path: path.into(), reason }
@@ -115,8 +137,8 @@ mod tests {
         let path = Path::new("a.tsv");
         let labels = Labels::of(["10", "9", "9", "1"].into_iter(), path).unwrap();
         assert_eq!(labels.names(), ["1", "9", "10"]);
-        assert_eq!(labels.index("9", path, 1).unwrap(), 1);
-        let message = labels.index("7", path, 12).unwrap_err().to_string();
+        assert_eq!(labels.index("9", path, At::Line(1)).unwrap(), 1);
+        let message = labels.index("7", path, At::Line(12)).unwrap_err().to_string();
         assert!(message.contains("a.tsv: line 12: label `7`") && message.contains("1, 9, 10"), "{message}");
         assert!(Labels::of(["a", "a"].into_iter(), path).unwrap_err().to_string().contains("one class only"));
         let text = serde_json::to_string(&labels).unwrap();

@@ -27,7 +27,7 @@ pub mod words;
 
 pub use buckets::{Buckets, BucketsPosition};
 pub use held_out::{HoldOut, held_out};
-pub use labels::Labels;
+pub use labels::{At, Labels};
 pub use matrix::Matrix;
 pub(crate) use matrix::{half, to_half};
 pub use pairs::Pair;

@@ -57,8 +57,8 @@ pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
 pub struct Sequence {
     /// Its id; where there is none, the number of its row from 1.
     pub id: String,
-    /// The line on which it begins, from 1.
-    pub line: usize,
+    /// The line of each step `[T]`, from 1; of a sequence in one row, that row's.
+    pub lines: Vec<usize>,
     /// `[T, I]`.
     pub inputs: Vec<f32>,
     /// Places in [`SequenceTable::classes`]: `[T]`, one per step; `[1]`, one for the whole; or none.
@@ -90,10 +90,11 @@ impl SequenceTable {
         let classes = classes(table, label_column)?;
         let mut sequences = Vec::new();
         for Group { id, rows } in groups(table, sequence_column)? {
-            let line = table.rows[rows.start].line;
-            let mut sequence = Sequence { id, line, inputs: Vec::new(), labels: Vec::new() };
+            let mut sequence =
+                Sequence { id, lines: Vec::with_capacity(rows.len()), inputs: Vec::new(), labels: Vec::new() };
             for row in &table.rows[rows] {
                 features.row(&row.cells, row.line, &table.path, &mut sequence.inputs)?;
+                sequence.lines.push(row.line);
                 sequence.labels.extend(label_column.map(|column| place(&classes, &row.cells[column])));
             }
             sequences.push(sequence);
@@ -148,7 +149,7 @@ impl SequenceTable {
             let mut inputs = Vec::with_capacity(columns.len());
             values(table, i, &columns, |value| inputs.push(scale.apply(value)))?;
             let labels = label_column.map(|column| place(&classes, &row.cells[column])).into_iter().collect();
-            sequences.push(Sequence { id: (i + 1).to_string(), line: row.line, inputs, labels });
+            sequences.push(Sequence { id: (i + 1).to_string(), lines: vec![row.line], inputs, labels });
         }
         Ok(SequenceTable { width: 1, classes, sequences })
     }
@@ -268,11 +269,11 @@ mod tests {
         let all = SequenceTable::read(&table, 0, Some(3), &features).unwrap();
         assert_eq!((all.width, all.sequences.len()), (3, 3));
         assert_eq!(all.classes, ["down", "up"]);
-        let Sequence { id, line, inputs, labels } = &all.sequences[0];
-        assert_eq!((id.as_str(), *line, &labels[..]), ("a", 2, &[1, 0][..]));
+        let Sequence { id, lines, inputs, labels } = &all.sequences[0];
+        assert_eq!((id.as_str(), &lines[..], &labels[..]), ("a", &[2, 3][..], &[1, 0][..]));
         // Categories that are as frequent stand in the order of the alphabet: blue, red.
         assert_eq!(inputs[..], [-1.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
-        assert_eq!((all.sequences[2].line, all.sequences[2].inputs.len()), (5, 6));
+        assert_eq!((&all.sequences[2].lines[..], all.sequences[2].inputs.len()), (&[5, 6][..], 6));
         let unlabelled = SequenceTable::read(&table, 0, None, &features).unwrap();
         assert!(unlabelled.classes.is_empty() && unlabelled.sequences[0].labels.is_empty());
     }
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(all.classes, ["c2", "c10"]);
         let inputs: Vec<&[f32]> = all.sequences.iter().map(|sequence| &sequence.inputs[..]).collect();
         assert_eq!(inputs, [&[0.0, 0.5, 1.0][..], &[2.0], &[1.0, 1.5]]);
-        assert_eq!((all.sequences[1].line, &all.sequences[1].labels[..]), (2, &[0][..]));
+        assert_eq!((&all.sequences[1].lines[..], &all.sequences[1].labels[..]), (&[2][..], &[0][..]));
         let many: String = (0..30).map(|i| format!("{},{i}\n", i * 7 % 30)).collect();
         let all = SequenceTable::read_rows(&csv(&many), Some(0), &[], &scale).unwrap();
         for (i, sequence) in all.sequences.iter().enumerate() {

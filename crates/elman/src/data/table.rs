@@ -53,7 +53,20 @@ impl Table {
     /// # Errors
     /// As [`Table::read`].
     pub fn parse(bytes: &[u8], path: &Path, header: Option<bool>) -> Result<Table> {
-        parse::table(file::text(bytes, path)?, path, header)
+        parse::table(file::text(bytes, path)?, path, header, 0)
+    }
+
+    /// A row of a stream, from its line, as a table without a header (JSON names its columns); so many lines came before.
+    /// None if the line is blank.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub(crate) fn parse_line(line: &[u8], path: &Path, before: usize) -> Result<Option<Table>> {
+        let text = file::text_after(before, line, path)?;
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        parse::table(text, path, Some(false), before).map(Some)
     }
 
     /// How many columns there are.

@@ -1,7 +1,7 @@
 //! Word vectors made elsewhere: a line for each word with its numbers, as GloVe and fastText write them.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use super::Words;
@@ -17,7 +17,10 @@ pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Resu
     let data = |reason: String| Error::Data { path: path.into(), reason };
     let mut found = 0;
     for (i, line) in BufReader::new(File::open(path).map_err(io)?).lines().enumerate() {
-        let line = line.map_err(io)?;
+        let line = line.map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => data(format!("line {}: it is not UTF-8 text", i + 1)),
+            _ => io(error),
+        })?;
         let mut cells = line.trim_end().split(' ');
         let Some(word) = cells.next().filter(|word| !word.is_empty()) else { continue };
         let numbers: Vec<&str> = cells.collect();
@@ -54,7 +57,7 @@ mod tests {
 
     #[test]
     fn known_words_get_their_vectors_and_wrong_lines_are_named() {
-        let words = Words::fit(["good bad"].into_iter(), Level::Word, 10, 1, 0);
+        let words = Words::fit(["good bad"].into_iter(), Level::Word, 10, 1, 0).unwrap();
         let read_text = |text: &str| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();

@@ -11,6 +11,7 @@ mod loss;
 mod norm;
 mod pool;
 mod stack;
+mod weight_drop;
 
 pub use attention::{Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Memory};
 pub use conv::{Conv, ConvPrepared, ConvScratch};
@@ -23,3 +24,4 @@ pub use loss::Loss;
 pub use norm::{LayerNorm, LayerNormTape};
 pub use pool::{Pool, PoolTape, Pooling};
 pub use stack::{Stack, StackConfig, StackPrepared, StackState, StackTape};
+pub use weight_drop::{Dropped, WeightDrop};

@@ -6,7 +6,7 @@ use elman_kernels::Scalar;
 use super::Dropout;
 use crate::cell::{AnyCell, Cell, CellKind, Input, InputGrad, Order, Prepared, Source, State, Steps, Tape};
 use crate::error::{Error, Result};
-use crate::param::{Grads, Init, Layout, Params};
+use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
 /// What a stack is made of.
@@ -137,6 +137,11 @@ impl Stack {
     /// What it is made of.
     pub fn config(&self) -> &StackConfig {
         &self.config
+    }
+
+    /// `W_hh` `[gH, H]` of each layer and direction.
+    pub fn recurrent_weights(&self) -> impl Iterator<Item = Slot> {
+        self.cells.iter().map(|cell| cell.weights().w_hh)
     }
 
     /// `D H`, the width of the output.

@@ -1,14 +1,21 @@
 //! How well a score separates two classes, whatever the threshold.
 
-/// A point of the receiver operating characteristic: all scores of at least `threshold` are called positive.
+/// A point of the receiver operating characteristic, and of precision against recall: all scores of at least `threshold`
+/// are called positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RocPoint {
-    /// Share of the negatives called positive.
-    pub false_positive_rate: f64,
-    /// Share of the positives called positive.
-    pub true_positive_rate: f64,
+pub struct CurvePoint {
     /// The threshold; infinite for the first point.
     pub threshold: f64,
+    /// Positives called positive.
+    pub true_positives: u64,
+    /// Negatives called positive.
+    pub false_positives: u64,
+    /// Share of the negatives called positive.
+    pub false_positive_rate: f64,
+    /// Share of the positives called positive: the recall.
+    pub true_positive_rate: f64,
+    /// Share of what is called positive that is; 1 where nothing is called so.
+    pub precision: f64,
 }
 
 /// Positives and negatives at each distinct score, from the highest down; `None` without both classes, with a score that
@@ -56,20 +63,26 @@ pub fn average_precision(scores: &[f64], truths: &[bool]) -> Option<f64> {
     Some(sum / total as f64)
 }
 
-/// The points of the receiver operating characteristic, from (0, 0) to (1, 1), one for each distinct score. `None` where
-/// it is not defined, as for [`roc_auc`].
-pub fn roc(scores: &[f64], truths: &[bool]) -> Option<Vec<RocPoint>> {
+/// The points of both curves, from nothing called positive to everything, one for each distinct score. `None` where they
+/// are not defined, as for [`roc_auc`].
+pub fn curve(scores: &[f64], truths: &[bool]) -> Option<Vec<CurvePoint>> {
     let steps = steps(scores, truths)?;
     let total = steps.iter().fold((0, 0), |(p, n), step| (p + step.1, n + step.2));
-    let mut seen = (0, 0);
-    let first = RocPoint { false_positive_rate: 0.0, true_positive_rate: 0.0, threshold: f64::INFINITY };
-    let points = steps.iter().map(|&(threshold, p, n)| {
-        seen = (seen.0 + p, seen.1 + n);
-        let (true_positive_rate, false_positive_rate) =
-            (seen.0 as f64 / total.0 as f64, seen.1 as f64 / total.1 as f64);
-        RocPoint { false_positive_rate, true_positive_rate, threshold }
-    });
-    Some(std::iter::once(first).chain(points).collect())
+    let (mut true_positives, mut false_positives) = (0, 0);
+    let nothing = [(f64::INFINITY, 0, 0)];
+    let point = |&(threshold, p, n): &(f64, u64, u64)| {
+        (true_positives, false_positives) = (true_positives + p, false_positives + n);
+        let called = true_positives + false_positives;
+        CurvePoint {
+            threshold,
+            true_positives,
+            false_positives,
+            false_positive_rate: false_positives as f64 / total.1 as f64,
+            true_positive_rate: true_positives as f64 / total.0 as f64,
+            precision: if called == 0 { 1.0 } else { true_positives as f64 / called as f64 },
+        }
+    };
+    Some(nothing.iter().chain(&steps).map(point).collect())
 }
 
 #[cfg(test)]
@@ -98,7 +111,7 @@ mod tests {
         }
         let area = roc_auc(&scores, &truths).unwrap();
         assert!((area - ordered / pairs).abs() < 1e-12, "{area}");
-        let points = roc(&scores, &truths).unwrap();
+        let points = curve(&scores, &truths).unwrap();
         let trapezia = points.windows(2).map(|p| {
             let width = p[1].false_positive_rate - p[0].false_positive_rate;
             width * (p[0].true_positive_rate + p[1].true_positive_rate) / 2.0
@@ -119,12 +132,33 @@ mod tests {
     }
 
     #[test]
+    fn the_points_are_those_counted_by_hand() {
+        // From the highest score: positive, then a positive and a negative at one score, negative, positive.
+        let points = curve(&[0.5, 0.9, 0.2, 0.5, 0.1], &[true, true, false, false, true]).unwrap();
+        let found = points.iter().map(|p| {
+            (p.threshold, p.true_positives, p.false_positives, p.false_positive_rate, p.true_positive_rate, p.precision)
+        });
+        let want = [
+            (f64::INFINITY, 0, 0, 0.0, 0.0, 1.0),
+            (0.9, 1, 0, 0.0, 1.0 / 3.0, 1.0),
+            (0.5, 2, 1, 0.5, 2.0 / 3.0, 2.0 / 3.0),
+            (0.2, 2, 2, 1.0, 2.0 / 3.0, 0.5),
+            (0.1, 3, 2, 1.0, 1.0, 0.6),
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), want);
+        // By the definitions: 1/3 * 1 + 1/3 * 2/3 + 1/3 * 3/5; pairs in order 1 + 1/2 + 1 + 1 of 6.
+        let (scores, truths) = ([0.5, 0.9, 0.2, 0.5, 0.1], [true, true, false, false, true]);
+        assert!((average_precision(&scores, &truths).unwrap() - 34.0 / 45.0).abs() < 1e-15);
+        assert!((roc_auc(&scores, &truths).unwrap() - 3.5 / 6.0).abs() < 1e-15);
+    }
+
+    #[test]
     fn what_cannot_be_ranked_has_no_area() {
         assert_eq!(roc_auc(&[], &[]), None);
         assert_eq!(roc_auc(&[1.0, 2.0], &[true, true]), None);
         assert_eq!(roc_auc(&[1.0, f64::NAN], &[true, false]), None);
         assert_eq!(roc_auc(&[1.0], &[true, false]), None);
-        assert_eq!((roc(&[], &[]), average_precision(&[], &[])), (None, None));
+        assert_eq!((curve(&[], &[]), average_precision(&[], &[])), (None, None));
         assert!(roc_auc(&[f64::INFINITY, f64::NEG_INFINITY], &[true, false]) == Some(1.0));
     }
 }

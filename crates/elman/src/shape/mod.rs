@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use elman_kernels::Scalar;
 
+use crate::layer::WeightDrop;
 use crate::param::{Grads, Layout, Params};
 use crate::rng::Rng;
 
@@ -44,6 +45,11 @@ pub trait Shape<F: Scalar>: Sync {
 
     /// Rearranges the weights for the kernels.
     fn prepare(&self, params: &Params<F>, prepared: &mut Self::Prepared);
+
+    /// The weights that training drops at random, anew for each batch; none unless the network was laid out so.
+    fn weight_drop(&self) -> Option<&WeightDrop> {
+        None
+    }
 
     /// The targets of a block that count in the loss.
     fn targets(&self, batch: &Self::Batch) -> usize;
@@ -85,16 +91,29 @@ pub trait Answers: Shape<f32> {
     ) -> Vec<Vec<f32>>;
 }
 
+#[cfg(test)]
+use crate::layer::Dropped;
+
 /// Compares every gradient with central differences, with and without dropout: all dropout is drawn from the same stream.
 #[cfg(test)]
 pub(crate) fn check_gradient<S: Shape<f64>>(shape: &S, params: &Params<f64>, batch: &S::Batch, state: &S::State) {
     for dropout in [false, true] {
         let loss = |params: &Params<f64>, grads: &mut Grads<f64>| {
             let (mut prepared, mut tape, mut state) = (S::Prepared::default(), S::Tape::default(), state.clone());
-            shape.prepare(params, &mut prepared);
             let mut rng = Rng::new(3, "dropout");
+            let mut dropped = Dropped::new(params);
+            let drop = shape.weight_drop().filter(|_| dropout);
+            if let Some(drop) = drop {
+                drop.forward(params, &mut rng, &mut dropped);
+            }
+            shape.prepare(&dropped.params, &mut prepared);
             let rng = dropout.then_some(&mut rng);
-            shape.loss_and_grad(params, &prepared, batch, 1.0, rng, &mut state, &mut tape, grads)
+            let (tape, state) = (&mut tape, &mut state);
+            let loss_nats = shape.loss_and_grad(&dropped.params, &prepared, batch, 1.0, rng, state, tape, grads);
+            if let Some(drop) = drop {
+                drop.backward(&dropped, grads);
+            }
+            loss_nats
         };
         let (mut grads, mut ignored) = (Params::zeros(shape.layout()), Params::zeros(shape.layout()));
         loss(params, &mut grads);

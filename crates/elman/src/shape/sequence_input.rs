@@ -14,7 +14,7 @@ use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
     Dropout, Embedding, EmbeddingTape, Linear, LinearPrepared, Loss, Pool, PoolTape, Pooling, Stack, StackConfig,
-    StackPrepared, StackState, StackTape,
+    StackPrepared, StackState, StackTape, WeightDrop,
 };
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
@@ -47,8 +47,15 @@ pub struct SequenceInputConfig {
     pub classes: usize,
     /// Probability of dropping a value between layers and before the output, in training.
     pub dropout: f64,
+    /// Probability of dropping a recurrent weight, in training.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub weight_drop: f64,
     /// How classes are judged.
     pub loss: Loss,
+}
+
+fn is_zero(probability: &f64) -> bool {
+    *probability == 0.0
 }
 
 /// A network that answers once, after the last step.
@@ -58,6 +65,7 @@ pub struct SequenceInput {
     layout: Arc<Layout>,
     embedding: Option<Embedding>,
     stack: Stack,
+    weight_drop: Option<WeightDrop>,
     pool: Pool,
     output: Linear,
 }
@@ -141,9 +149,15 @@ impl SequenceInput {
             dropout: config.dropout,
         };
         let stack = Stack::add(&mut layout, "rnn.", stack)?;
+        let probability = config.weight_drop;
+        if !(0.0..1.0).contains(&probability) {
+            return Err(Error::Usage(format!("--weight-drop {probability} is no probability below 1")));
+        }
+        let weights = stack.recurrent_weights().collect();
+        let weight_drop = (probability > 0.0).then_some(WeightDrop { probability, weights });
         let pool = Pool::add(&mut layout, "pool.", config.pooling, stack.output_width(), config.bidirectional);
         let output = Linear::add(&mut layout, "output.", pool.output_width() + config.extra, config.classes, None);
-        Ok(SequenceInput { config, layout: Arc::new(layout), embedding, stack, pool, output })
+        Ok(SequenceInput { config, layout: Arc::new(layout), embedding, stack, weight_drop, pool, output })
     }
 
     /// Its sizes.
@@ -238,6 +252,10 @@ impl<F: Scalar> Shape<F> for SequenceInput {
         self.output.prepare(params, &mut prepared.output);
     }
 
+    fn weight_drop(&self) -> Option<&WeightDrop> {
+        self.weight_drop.as_ref()
+    }
+
     fn targets(&self, batch: &SequenceInputBatch<F>) -> usize {
         batch.targets.len()
     }
@@ -312,6 +330,7 @@ impl Answers for SequenceInput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::Dropped;
     use crate::shape::check_gradient;
 
     fn network(feed: Feed, pooling: Pooling, bidirectional: bool) -> SequenceInput {
@@ -328,6 +347,7 @@ mod tests {
             extra: 2,
             classes: 3,
             dropout: 0.3,
+            weight_drop: 0.4,
             loss: Loss { smoothing: 0.05, class_weights: vec![1.0, 0.5, 2.0] },
         })
         .unwrap()
@@ -353,6 +373,28 @@ mod tests {
                 check_gradient(&network, &params, &batch, &());
             }
         }
+    }
+
+    #[test]
+    fn dropped_weights_are_zero_or_scaled_the_same_for_a_whole_batch_and_other_weights_are_as_they_were() {
+        let network = network(Feed::Tokens(6), Pooling::Mean, true);
+        let params: Params<f64> = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
+        let drop = network.weight_drop.as_ref().unwrap();
+        assert_eq!(drop.weights.len(), 4);
+        let mut dropped = Dropped::new(&params);
+        drop.forward(&params, &mut Rng::new(1, "weight-drop"), &mut dropped);
+        let mut zeros = 0;
+        for tensor in network.layout().tensors() {
+            let is_recurrent = tensor.name.contains("weight_hh");
+            for (&w, &d) in tensor.slot.of(&params).iter().zip(tensor.slot.of(&dropped.params)) {
+                // The probability is rounded to a 65,536th.
+                let is_kept = (d - w / 0.6).abs() < 1e-4 * w.abs();
+                assert!(if is_recurrent { d == 0.0 || is_kept } else { d == w }, "{}: {w} {d}", tensor.name);
+                zeros += usize::from(is_recurrent && d == 0.0);
+            }
+        }
+        // 4 matrices of 16 x 4: 102 of 256, give or take three deviations.
+        assert!((80..=126).contains(&zeros), "{zeros}");
     }
 
     #[test]

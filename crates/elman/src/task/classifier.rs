@@ -8,6 +8,7 @@ use super::supervised::{Examples, judgement};
 use super::{classify, classify_frames, classify_sequence, classify_text};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
+use crate::metric::ranking::{self, CurvePoint};
 use crate::param::Params;
 use crate::shape::Answers;
 
@@ -38,6 +39,9 @@ pub struct Evaluation {
     pub examples: usize,
     /// The worst mistakes: of single answers the most confident, of sequences those with the most wrong steps.
     pub mistakes: Vec<Mistake>,
+    /// Of two classes: the points of the curves of the second one, over all answers (of sequences, all steps); none where
+    /// the data are of one class only.
+    pub curve: Option<Vec<CurvePoint>>,
 }
 
 /// A wrong answer.
@@ -69,6 +73,17 @@ impl Classifier {
         }))
     }
 
+    /// The classes; none of a regression.
+    pub fn labels(&self) -> &[String] {
+        match self {
+            Classifier::Fixed(classify::Model { goal: classify::Goal::Classes(labels), .. }) => labels.names(),
+            Classifier::Fixed(_) => &[],
+            Classifier::Text(m) => m.labels.names(),
+            Classifier::Sequence(m) => m.labels.names(),
+            Classifier::Frames(m) => m.labels.names(),
+        }
+    }
+
     /// Measures it on data: the part `split` of them, where they have parts. The settings name columns. Runs on the
     /// current thread pool.
     ///
@@ -82,7 +97,7 @@ impl Classifier {
         match self {
             Classifier::Fixed(m) => {
                 let inputs = m.read(path, settings, split)?;
-                let labels = if let classify::Goal::Classes(labels) = &m.goal { labels.names() } else { &[] };
+                let labels = self.labels();
                 let name = |i: usize| format!("example {}", i + 1);
                 Ok(evaluation(&m.network, &m.params, &inputs, &m.judge(), labels, name, mistakes))
             }
@@ -155,7 +170,30 @@ fn evaluation<S: Answers, E: Examples<S>>(
         Mistake { example: name(i), truth: truth.join(" "), answer: answer.join(" "), degree }
     };
     let mistakes = worst.iter().take(mistakes).map(mistake).collect();
-    Evaluation { judgement, labels: labels.to_vec(), examples: outputs.len(), mistakes }
+    let curve = curve(&outputs, examples, judge, labels.len());
+    Evaluation { judgement, labels: labels.to_vec(), examples: outputs.len(), mistakes, curve }
+}
+
+/// The points of the curves of the second of two classes.
+fn curve<S: Answers, E: Examples<S>>(
+    outputs: &[Vec<f32>],
+    examples: &E,
+    judge: &Judge,
+    classes: usize,
+) -> Option<Vec<CurvePoint>> {
+    let (Judge::Classes { temperature, .. } | Judge::Frames { temperature, .. }) = judge else { return None };
+    if classes != 2 {
+        return None;
+    }
+    let (mut scores, mut truths, mut p) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, outputs) in outputs.iter().enumerate() {
+        for (logits, &target) in outputs.chunks_exact(classes).zip(examples.truth(i).classes()) {
+            probabilities(logits, *temperature, &mut p);
+            scores.push(p[1]);
+            truths.push(target == 1);
+        }
+    }
+    ranking::curve(&scores, &truths)
 }
 
 /// Each value that differs from the one before.

@@ -3,6 +3,7 @@
 
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use super::settings::{ClassWeights, Settings, Sizes};
 use super::supervised::{self, Examples, Supervised, Survey};
 use crate::data::features::Features;
 use crate::data::table::Table;
-use crate::data::{Labels, Pixels, Vary, builtin, held_out, idx};
+use crate::data::{At, Labels, Pixels, Vary, builtin, held_out, idx};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::layer::{FrontConfig, Loss};
@@ -56,8 +57,9 @@ pub(super) enum RawInput {
 pub(super) struct Raw {
     input: RawInput,
     label: String,
-    /// Line or number, from 1.
-    line: usize,
+    /// The file of the label, and the place there.
+    file: Arc<Path>,
+    at: At,
 }
 
 /// A data set as it was read.
@@ -86,10 +88,12 @@ impl Dataset {
 
     pub(super) fn of_idx(train: &idx::Labelled, test: Option<&idx::Labelled>, path: &Path) -> Dataset {
         let raw = |part: &idx::Labelled| {
+            let file: Arc<Path> = part.label_file.as_path().into();
             let one = |i: usize| Raw {
                 input: RawInput::Picture(part.images.item(i).to_vec()),
                 label: part.labels.item(i)[0].to_string(),
-                line: i + 1,
+                file: file.clone(),
+                at: At::Item(i + 1),
             };
             (0..part.images.len()).map(one).collect()
         };
@@ -112,7 +116,7 @@ impl Dataset {
         let mut size = None;
         let mut read = |files: &[(PathBuf, String)]| -> Result<Vec<Raw>> {
             let mut raw = Vec::with_capacity(files.len());
-            for (i, (file, label)) in files.iter().enumerate() {
+            for (file, label) in files {
                 let picture = images::read(file, true)?;
                 let found = [picture.height, picture.width, picture.channels];
                 let want = *size.get_or_insert(found);
@@ -123,7 +127,7 @@ impl Dataset {
                     );
                     return Err(Error::Data { path: file.clone(), reason });
                 }
-                raw.push(Raw { input: RawInput::Picture(picture.pixels), label: label.clone(), line: i + 1 });
+                raw.push(Raw::new(picture.pixels, label.clone(), file.as_path().into(), At::File));
             }
             Ok(raw)
         };
@@ -142,15 +146,17 @@ impl Dataset {
     fn of_table(path: &Path, settings: &Settings) -> Result<Dataset> {
         let table = Table::read_with(path, super::classify_text::header(settings))?;
         let label = label_column(&table, settings)?;
+        let file: Arc<Path> = path.into();
         let raw = |row: crate::data::table::Row| Raw {
             label: row.cells[label].trim().to_string(),
-            line: row.line,
+            file: file.clone(),
+            at: At::Line(row.line),
             input: RawInput::Row(row.cells),
         };
         let header = table.header.clone();
         let train: Vec<Raw> = table.rows.into_iter().map(raw).collect();
         if let Some(row) = train.iter().find(|row| row.label.is_empty()) {
-            let reason = format!("line {}: the label is empty; leave such rows out", row.line);
+            let reason = format!("{}the label is empty; leave such rows out", row.at);
             return Err(Error::Data { path: path.into(), reason });
         }
         Ok(Dataset { train, dev: None, test: None, size: None, table: Some((header, label)), path: path.into() })
@@ -172,7 +178,7 @@ impl Dataset {
     fn as_table(&self, rows: &[Raw]) -> Table {
         let header = self.table.as_ref().and_then(|(header, _)| header.clone());
         let rows = rows.iter().filter_map(|raw| match &raw.input {
-            RawInput::Row(cells) => Some(crate::data::table::Row { line: raw.line, cells: cells.clone() }),
+            RawInput::Row(cells) => Some(crate::data::table::Row { line: raw.line(), cells: cells.clone() }),
             RawInput::Picture(_) => None,
         });
         Table { path: self.path.clone(), header, rows: rows.collect() }
@@ -215,12 +221,17 @@ impl Raw {
         &self.label
     }
 
-    pub(super) fn line(&self) -> usize {
-        self.line
+    pub(super) fn place(&self) -> (Arc<Path>, At) {
+        (self.file.clone(), self.at)
     }
 
-    pub(super) fn new(picture: Vec<u8>, label: String, line: usize) -> Raw {
-        Raw { input: RawInput::Picture(picture), label, line }
+    /// The line of a row.
+    fn line(&self) -> usize {
+        if let At::Line(line) = self.at { line } else { 0 }
+    }
+
+    pub(super) fn new(picture: Vec<u8>, label: String, file: Arc<Path>, at: At) -> Raw {
+        Raw { input: RawInput::Picture(picture), label, file, at }
     }
 }
 
@@ -330,31 +341,30 @@ impl Goal {
         }
     }
 
-    fn answers(&self, rows: &[Raw], path: &Path) -> Result<Answers> {
+    fn answers(&self, rows: &[Raw]) -> Result<Answers> {
         Ok(match self {
             Goal::Classes(labels) => {
-                let class = |row: &Raw| labels.index(&row.label, path, row.line).map(|class| [class]);
+                let class = |row: &Raw| labels.index(&row.label, &row.file, row.at).map(|class| [class]);
                 Answers::Classes(rows.iter().map(class).collect::<Result<_>>()?)
             }
             Goal::Value { mean, deviation } => {
-                let value = |row: &Raw| number(row, path).map(|x| [((x - mean) / deviation) as f32]);
+                let value = |row: &Raw| number(row).map(|x| [((x - mean) / deviation) as f32]);
                 Answers::Values(rows.iter().map(value).collect::<Result<_>>()?)
             }
         })
     }
 }
 
-fn number(row: &Raw, path: &Path) -> Result<f64> {
+fn number(row: &Raw) -> Result<f64> {
     row.label.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
-        let reason =
-            format!("line {}: `{}` is no number to predict; for names use --task classify", row.line, row.label);
-        Error::Data { path: path.into(), reason }
+        let reason = format!("{}`{}` is no number to predict; for names use --task classify", row.at, row.label);
+        Error::Data { path: row.file.to_path_buf(), reason }
     })
 }
 
 impl Inputs {
-    fn new(rows: &[Raw], reader: &Reader, goal: &Goal, vary: Vary, path: &Path) -> Result<Inputs> {
-        let answers = goal.answers(rows, path)?;
+    fn new(rows: &[Raw], reader: &Reader, goal: &Goal, vary: Vary) -> Result<Inputs> {
+        let answers = goal.answers(rows)?;
         let mut inputs = Inputs { reader: reader.clone(), pictures: Vec::new(), rows: Vec::new(), answers, vary };
         for row in rows {
             match (&row.input, reader) {
@@ -362,14 +372,14 @@ impl Inputs {
                     inputs.pictures.push(picture.clone());
                 }
                 (RawInput::Row(cells), Reader::Features(features)) => {
-                    features.row(cells, row.line, path, &mut inputs.rows)?;
+                    features.row(cells, row.line(), &row.file, &mut inputs.rows)?;
                 }
                 _ => {
                     let reason = match reader {
                         Reader::Pixels(p) => format!("the model reads pictures {} wide and {} high", p.width, p.height),
                         Reader::Features(_) => "the model reads rows of a table".into(),
                     };
-                    return Err(Error::Data { path: path.into(), reason: format!("example {}: {reason}", row.line) });
+                    return Err(Error::Data { path: row.file.to_path_buf(), reason: format!("{}{reason}", row.at) });
                 }
             }
         }
@@ -403,17 +413,16 @@ impl Plan {
         };
         let path = data.path.clone();
         let rows = std::mem::take(&mut data.train);
-        let (train, val, val_path) = if !settings.val.is_empty() {
+        let (train, val) = if !settings.val.is_empty() {
             let val_path = PathBuf::from(&settings.val);
-            (rows, Dataset::read(&val_path, &settings)?.train, val_path)
+            (rows, Dataset::read(&val_path, &settings)?.train)
         } else if let Some(dev) = data.dev.take().filter(|_| settings.folds == 0) {
-            (rows, dev, path.clone())
+            (rows, dev)
         } else {
-            let (train, val) = held_out(rows, &settings.hold_out(), &path)?;
-            (train, val, path.clone())
+            held_out(rows, &settings.hold_out(), &path)?
         };
         let goal = if is_regression {
-            let values: Vec<f64> = train.iter().map(|row| number(row, &path)).collect::<Result<_>>()?;
+            let values: Vec<f64> = train.iter().map(number).collect::<Result<_>>()?;
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values.len() as f64;
             Goal::Value { mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }
@@ -443,8 +452,8 @@ impl Plan {
             settings.dense = Sizes(dense.to_vec());
         }
         let vary = vary(&settings, is_picture);
-        let train = Inputs::new(&train, &reader, &goal, vary, &path)?;
-        let val = Inputs::new(&val, &reader, &goal, Vary::default(), &val_path)?;
+        let train = Inputs::new(&train, &reader, &goal, vary)?;
+        let val = Inputs::new(&val, &reader, &goal, Vary::default())?;
         let class_weights = match (settings.class_weights, &goal, &train.answers) {
             (ClassWeights::Balanced, Goal::Classes(labels), Answers::Classes(classes)) => {
                 labels.balanced(classes.iter().map(|class| class[0]))
@@ -482,18 +491,19 @@ fn vary(settings: &Settings, is_picture: bool) -> Vary {
 
 fn builtin_data(settings: &Settings) -> Dataset {
     let path = PathBuf::from("the built-in examples");
+    let file: Arc<Path> = path.as_path().into();
     let digits = builtin::digits(settings.seed);
     if settings.task == REGRESS {
         // How many pixels of a digit are dark: a number that is known exactly.
         let raw = digits.into_iter().enumerate().map(|(i, (pixels, _))| {
             let dark = pixels.iter().filter(|&&pixel| pixel > 127).count();
-            Raw { input: RawInput::Picture(pixels), label: dark.to_string(), line: i + 1 }
+            Raw::new(pixels, dark.to_string(), file.clone(), At::Item(i + 1))
         });
         let size = Some([builtin::DIGIT, builtin::DIGIT, 1]);
         return Dataset { train: raw.collect(), dev: None, test: None, size, table: None, path };
     }
     let raw = digits.into_iter().enumerate();
-    let raw = raw.map(|(i, (pixels, digit))| Raw::new(pixels, digit.to_string(), i + 1));
+    let raw = raw.map(|(i, (pixels, digit))| Raw::new(pixels, digit.to_string(), file.clone(), At::Item(i + 1)));
     let size = Some([builtin::DIGIT, builtin::DIGIT, 1]);
     Dataset { train: raw.collect(), dev: None, test: None, size, table: None, path }
 }
@@ -612,7 +622,7 @@ impl Model {
             Reader::Features(features) => Reader::Features(features.bind(&data.as_table(&data.train))?),
             reader => reader.clone(),
         };
-        Inputs::new(&data.part(split)?, &reader, &self.goal, Vary::default(), path)
+        Inputs::new(&data.part(split)?, &reader, &self.goal, Vary::default())
     }
 
     /// How its answers are judged.

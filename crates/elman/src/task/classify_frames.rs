@@ -18,7 +18,7 @@ use crate::cell::Steps;
 use crate::data::features::Features;
 use crate::data::sequences::SequenceTable;
 use crate::data::table::Table;
-use crate::data::{HoldOut, Labels, Pixels, Split, Vary, builtin, held_out};
+use crate::data::{At, HoldOut, Labels, Pixels, Split, Vary, builtin, held_out};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::layer::{FrontConfig, Loss};
@@ -98,7 +98,8 @@ struct Sequence {
     raw: Raw,
     labels: Vec<String>,
     split: Option<Split>,
-    line: usize,
+    /// The lines of the labels: one of each step, or one of all.
+    lines: Vec<usize>,
 }
 
 /// Sequences as they were read.
@@ -137,7 +138,7 @@ impl Data {
             raw: Raw::Rows(s.inputs),
             labels: s.labels.iter().map(|&label| read.classes[label].clone()).collect(),
             split: None,
-            line: s.line,
+            lines: s.lines,
         };
         let sequences = read.sequences.into_iter().map(one).collect();
         Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some(features)))
@@ -161,15 +162,15 @@ impl Data {
             );
             return Err(Error::Data { path: path.into(), reason });
         }
-        let one = |(i, c): (usize, crate::data::frames::LabelledClip)| Sequence {
+        let one = |c: crate::data::frames::LabelledClip| Sequence {
             id: c.clip.id,
             raw: Raw::Frames(c.clip.pixels),
             labels: c.labels.iter().map(|&label| read.classes[label].clone()).collect(),
             split: c.split,
-            line: i + 1,
+            lines: vec![c.line],
         };
-        let sequences = read.clips.into_iter().enumerate().map(one).collect();
-        Ok(Data { sequences, size, classes: read.classes, path: path.into() })
+        let sequences = read.clips.into_iter().map(one).collect();
+        Ok(Data { sequences, size, classes: read.classes, path: read.label_file })
     }
 
     #[cfg(not(feature = "media"))]
@@ -230,8 +231,9 @@ impl Sequences {
             jitter: 0,
         };
         for sequence in data.sequences {
-            let label = |name: &String| labels.index(name, &data.path, sequence.line);
-            sequences.labels.push(sequence.labels.iter().map(label).collect::<Result<_>>()?);
+            let lines = sequence.lines.iter().chain(std::iter::repeat(&sequence.lines[0]));
+            let label = |(name, &line): (&String, &usize)| labels.index(name, &data.path, At::Line(line));
+            sequences.labels.push(sequence.labels.iter().zip(lines).map(label).collect::<Result<_>>()?);
             sequences.ids.push(sequence.id);
             sequences.raw.push(sequence.raw);
         }
@@ -482,7 +484,7 @@ fn builtin_data(seed: u64) -> Data {
         raw: Raw::Frames(frames),
         labels: labels.into_iter().map(String::from).collect(),
         split: None,
-        line: i + 1,
+        lines: vec![i + 1],
     };
     Data {
         sequences: builtin::clips(seed).into_iter().enumerate().map(one).collect(),

@@ -3,6 +3,7 @@
 
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::cell::Steps;
 use crate::data::features::Features;
 use crate::data::sequences::{Scale, SequenceTable};
 use crate::data::table::Table;
-use crate::data::{Labels, Pixels, Vary, builtin, held_out};
+use crate::data::{At, Labels, Pixels, Vary, builtin, held_out};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::layer::Loss;
@@ -59,9 +60,9 @@ enum Raw {
     Numbers(Vec<f32>),
 }
 
-/// Series as they were read, with their labels and lines.
+/// Series as they were read, with their labels and the labels' places.
 struct Data {
-    series: Vec<(Raw, String, usize)>,
+    series: Vec<(Raw, String, (Arc<Path>, At))>,
     path: PathBuf,
 }
 
@@ -77,8 +78,8 @@ pub struct Series {
 impl Series {
     fn new(data: Data, reader: &Reader, labels: &Labels, vary: Vary) -> Result<Series> {
         let mut series = Series { reader: reader.clone(), series: Vec::new(), labels: Vec::new(), vary };
-        for (raw, label, line) in data.series {
-            series.labels.push([labels.index(&label, &data.path, line)?]);
+        for (raw, label, (file, at)) in data.series {
+            series.labels.push([labels.index(&label, &file, at)?]);
             series.series.push(raw);
         }
         Ok(series)
@@ -207,7 +208,7 @@ impl Source {
                 let part = data.part(split)?.into_iter();
                 let one = |raw: super::classify::Raw| {
                     let picture = raw.picture().unwrap_or_default().to_vec();
-                    (Raw::Picture(picture), raw.label().to_string(), raw.line())
+                    (Raw::Picture(picture), raw.label().to_string(), raw.place())
                 };
                 return Ok(Data { series: part.map(one).collect(), path });
             }
@@ -231,8 +232,9 @@ impl Source {
         };
         let SequenceTable { classes, sequences, .. } = table;
         let label = |labels: &[usize]| labels.first().map_or_else(String::new, |&label| classes[label].clone());
+        let file: Arc<Path> = path.as_path().into();
         let one = |sequence: crate::data::sequences::Sequence| {
-            (Raw::Numbers(sequence.inputs), label(&sequence.labels), sequence.line)
+            (Raw::Numbers(sequence.inputs), label(&sequence.labels), (file.clone(), At::Line(sequence.lines[0])))
         };
         Ok(Data { series: sequences.into_iter().map(one).collect(), path })
     }
@@ -300,6 +302,7 @@ impl Plan {
             pooling: settings.pooling,
             classes: labels.len(),
             dropout: settings.dropout,
+            weight_drop: settings.weight_drop,
             loss: Loss { smoothing: settings.label_smoothing, class_weights },
         })?;
         let judge = Judge::Classes { classes: labels.len(), temperature: 1.0 };

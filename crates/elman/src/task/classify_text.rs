@@ -13,7 +13,7 @@ use crate::cell::Steps;
 use crate::data::naive_bayes::NaiveBayes;
 use crate::data::table::Table;
 use crate::data::words::{UNKNOWN, Words};
-use crate::data::{Labels, builtin, held_out};
+use crate::data::{At, Labels, builtin, held_out};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::layer::Loss;
@@ -92,7 +92,7 @@ impl Texts {
     pub fn new(rows: &[Labelled], words: &Words, labels: &Labels, word_dropout: f64, path: &Path) -> Result<Texts> {
         let mut texts = Texts { word_dropout, ..Texts::default() };
         for row in rows {
-            texts.labels.push([labels.index(&row.label, path, row.line)?]);
+            texts.labels.push([labels.index(&row.label, path, At::Line(row.line))?]);
             texts.tokens.push(encode(words, &row.text));
         }
         Ok(texts)
@@ -200,7 +200,7 @@ impl Plan {
         };
         let labels = Labels::of(train.iter().map(|row| row.label.as_str()), &path)?;
         let texts = train.iter().map(|row| row.text.as_str());
-        let words = Words::fit(texts, settings.level, settings.vocab_size, settings.vocab_min, settings.max_len);
+        let words = Words::fit(texts, settings.level, settings.vocab_size, settings.vocab_min, settings.max_len)?;
         if words.is_empty() {
             let reason = format!("no word occurs {} times; give a lower --vocab-min", settings.vocab_min);
             return Err(Error::Data { path, reason });
@@ -227,6 +227,7 @@ impl Plan {
             extra: bayes.as_ref().map_or(0, NaiveBayes::width),
             classes: labels.len(),
             dropout: settings.dropout,
+            weight_drop: settings.weight_drop,
             loss: Loss { smoothing: settings.label_smoothing, class_weights },
         })?;
         let judge = Judge::Classes { classes: labels.len(), temperature: 1.0 };
@@ -307,12 +308,13 @@ impl super::Plan for Plan {
         let tokens: usize = self.train.tokens.iter().map(Vec::len).sum();
         let longest = self.train.tokens.iter().map(Vec::len).max().unwrap_or(0);
         let directions = if s.bidirectional { 2 } else { 1 };
+        let unit = self.words.level().unit();
         let activations = s.batch * longest * (s.embedding * 3 + s.layers * directions * s.hidden * 12);
         Facts {
             network: format!("{}{} {}x{}", if s.bidirectional { "bi-" } else { "" }, s.cell.name(), s.layers, s.hidden),
             parameters: weights,
             data: format!(
-                "{} texts to learn from, {} held out, {} words each on average; {} known words, {} classes",
+                "{} texts to learn from, {} held out, {} {unit}s each on average; {} known {unit}s, {} classes",
                 grouped(self.train.len()),
                 grouped(self.val.len()),
                 tokens / self.train.len().max(1),

@@ -8,7 +8,7 @@ use super::classify_frames::{Model, Reader};
 use super::judge::{best, probabilities};
 use crate::cell::Steps;
 use crate::data::features::Features;
-use crate::data::table::Table;
+use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
 use crate::layer::StackState;
 use crate::shape::{Inputs, Shape, SyncedBatch, SyncedPrepared, SyncedTape};
@@ -36,6 +36,9 @@ pub struct Live<'m> {
     frames: VecDeque<Vec<f32>>,
     /// Of rows: where the columns stand.
     features: Option<Features>,
+    /// The names of the columns as the lines give them; empty where they give none.
+    header: Option<Vec<String>>,
+    lines: usize,
     steps: u64,
     p: Vec<f64>,
 }
@@ -65,6 +68,8 @@ impl<'m> Live<'m> {
                 Reader::Features(features) => Some(features.clone()),
                 Reader::Frames { .. } => None,
             },
+            header: None,
+            lines: 0,
             steps: 0,
             p: Vec::new(),
         })
@@ -98,38 +103,31 @@ impl<'m> Live<'m> {
         Ok(self.step())
     }
 
-    /// Takes the first line of a stream of rows, which says where the columns stand: by their names, if it holds these,
-    /// else by their number. Returns whether it was a line of names.
+    /// Reads a line of a stream of rows; `path` is what messages name. The first line says where the columns stand: by
+    /// their names, if it holds these, else by their number. Objects in JSON name them in every line. Blank lines say
+    /// nothing.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the model reads frames; [`Error::Data`] if there are more or fewer columns than it reads.
-    pub fn begin(&mut self, first: &Table) -> Result<bool> {
+    /// [`Error::Usage`] if the model reads frames; [`Error::Data`] with the line: what the model's reader cannot read.
+    pub fn line(&mut self, line: &[u8], path: &Path) -> Result<Option<Found>> {
         let Some(features) = &mut self.features else { return Err(reads_frames()) };
-        let names = first.rows.first().map(|row| row.cells.clone()).unwrap_or_default();
-        let named = Table { header: Some(names), ..first.clone() };
-        let cells = |features: &Features| {
-            let row = named.rows.first().map(|row| &row.cells[..]).unwrap_or_default();
-            features.row(row, 1, &first.path, &mut Vec::new())
-        };
-        if let Ok(bound) = features.bind(&named)
-            && cells(&bound).is_err()
-        {
-            *features = bound;
-            return Ok(true);
+        let table = Table::parse_line(line, path, self.lines)?;
+        self.lines += 1;
+        let Some(table) = table else { return Ok(None) };
+        let Row { line, cells } = &table.rows[0];
+        let names = table.header.clone().unwrap_or_default();
+        if self.header.is_none() && names.is_empty() && features.are_named(cells) {
+            *features = features.bind(&Table { header: Some(cells.clone()), ..table.clone() })?;
+            self.header = Some(names);
+            return Ok(None);
         }
-        *features = features.bind(first)?;
-        Ok(false)
-    }
-
-    /// Reads the cells of a row; `line` and `path` are what messages name.
-    ///
-    /// # Errors
-    /// What the model's reader cannot read.
-    pub fn row(&mut self, cells: &[String], line: usize, path: &Path) -> Result<Option<Found>> {
-        let Some(features) = &self.features else { return Err(reads_frames()) };
+        if self.header.as_ref() != Some(&names) {
+            *features = features.bind(&table)?;
+            self.header = Some(names);
+        }
         let Inputs::Dense(inputs) = &mut self.batch.inputs else { return Ok(None) };
         inputs.clear();
-        features.row(cells, line, path, inputs)?;
+        features.row(cells, *line, path, inputs)?;
         Ok(self.step())
     }
 

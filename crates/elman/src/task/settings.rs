@@ -114,6 +114,9 @@ settings! {
         embedding_dropout: f64 = 0.0,
         /// Drop the same values of the embedded tokens in all steps of a sequence.
         locked_dropout: bool = false,
+        /// Probability of dropping a recurrent weight, in training, the same ones at all steps; of classify-text and
+        /// classify-sequence.
+        weight_drop: f64 = 0.0,
         /// Share of a target's probability that is spread over all classes, in training.
         label_smoothing: f64 = 0.0,
         /// Probability that a decoder reads its own last symbol instead of the right one, in training; grows from 0 to this
@@ -139,13 +142,13 @@ settings! {
         sequence_column: String = String::new(),
         /// Whether the first row of a table names its columns: auto, yes or no.
         header: String = String::from("auto"),
-        /// Pieces of a text: word or char.
+        /// Pieces of a text: word, subword (learnt from the data) or char.
         level: Level = Level::Word,
         /// What pairs of texts are cut into: subword, word or char.
         units: Units = Units::Subword,
         /// Lower-case texts before they are cut, and what is measured.
         lowercase: bool = false,
-        /// Words that are told apart, at most; the others are one unknown word.
+        /// Words (of subwords: pieces) that are told apart, at most; the others are one unknown word.
         vocab_size: usize = 20_000,
         /// A word rarer than this in training is unknown.
         vocab_min: usize = 2,
@@ -499,6 +502,7 @@ impl Settings {
         }
         for (flag, value) in [
             ("embedding-dropout", self.embedding_dropout),
+            ("weight-drop", self.weight_drop),
             ("label-smoothing", self.label_smoothing),
             ("word-dropout", self.word_dropout),
             ("scheduled-sampling", self.scheduled_sampling),
@@ -533,6 +537,16 @@ impl Settings {
         }
         if !writes && self.val_limit != Settings::default().val_limit {
             return refuse("val-limit", &self.val_limit, "it only to --task translate and caption");
+        }
+        let reads_whole = [super::classify_text::NAME, super::classify_sequence::NAME].contains(&self.task.as_str());
+        if !reads_whole && self.weight_drop > 0.0 {
+            return refuse("weight-drop", &self.weight_drop, "it only to --task classify-text and classify-sequence");
+        }
+        if self.level != Level::Word && self.task != super::classify_text::NAME {
+            return refuse("level", &self.get("level"), "it only to --task classify-text; of pairs, --units");
+        }
+        if self.level == Level::Subword && !self.embeddings.is_empty() {
+            return refuse("embeddings", &self.embeddings, "it only with --level word: its vectors are of words");
         }
         if self.scheduled_sampling > 0.0 && self.epochs == 0.0 && self.max_steps == 0 {
             let want =

@@ -11,6 +11,7 @@ use elman_kernels::Scalar;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::layer::Dropped;
 use crate::param::{Grads, Params};
 use crate::rng::Rng;
 use crate::shape::Shape;
@@ -42,6 +43,8 @@ where
 /// Runs a shape over batches of blocks.
 pub struct Engine<F: Scalar, S: Shape<F>> {
     prepared: S::Prepared,
+    /// Where the shape drops weights: those of the batch at hand.
+    dropped: Option<Dropped<F>>,
     blocks: Vec<Block<F, S>>,
     pool: Arc<rayon::ThreadPool>,
 }
@@ -60,7 +63,8 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         let block =
             |state| Block { state, tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 };
         let blocks = states.into_iter().map(block).collect();
-        Ok(Engine { prepared: S::Prepared::default(), blocks, pool: Arc::new(pool) })
+        let dropped = shape.weight_drop().map(|_| Dropped::new(&Params::zeros(shape.layout())));
+        Ok(Engine { prepared: S::Prepared::default(), dropped, blocks, pool: Arc::new(pool) })
     }
 
     /// The carried states, block after block.
@@ -84,7 +88,7 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 
     /// The mean loss of the batch in nats per target and its gradient, in [`Self::grads`]. `batches`: one for each block.
-    /// `dropout` is the seed and step that the blocks' dropout is drawn for.
+    /// `dropout` is the seed and step that dropout is drawn for, of the blocks and of the weights.
     pub fn loss_and_grad(
         &mut self,
         shape: &S,
@@ -95,7 +99,15 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         let targets: usize = batches.iter().map(|batch| shape.targets(batch)).sum();
         let scale = F::from_f64(1.0 / targets.max(1) as f64);
         let (prepared, blocks, pool) = (&mut self.prepared, &mut self.blocks, &self.pool);
+        let mut drop = shape.weight_drop().zip(self.dropped.as_mut()).filter(|_| dropout.is_some());
         pool.install(|| {
+            let params = match (&mut drop, dropout) {
+                (Some((drop, dropped)), Some((seed, step))) => {
+                    drop.forward(params, &mut Rng::for_step(seed, "weight-drop", step, 0), dropped);
+                    &dropped.params
+                }
+                _ => params,
+            };
             shape.prepare(params, prepared);
             blocks.par_iter_mut().zip(batches).enumerate().for_each(|(i, (block, batch))| {
                 block.grads.zero();
@@ -104,6 +116,9 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
                 block.loss_nats = shape.loss_and_grad(params, prepared, batch, scale, rng.as_mut(), state, tape, grads);
             });
             add_pairwise(&mut blocks[..batches.len()]);
+            if let Some((drop, dropped)) = &drop {
+                drop.backward(dropped, &mut blocks[0].grads);
+            }
         });
         let total: f64 = self.blocks[..batches.len()].iter().map(|block| block.loss_nats).sum();
         total / targets.max(1) as f64
@@ -135,5 +150,67 @@ fn add_pairwise<F: Scalar, S: Shape<F>>(blocks: &mut [Block<F, S>]) {
             rest = after;
         }
         distance *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::{CellKind, Steps};
+    use crate::layer::{Loss, Pooling};
+    use crate::param::Init;
+    use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
+
+    #[test]
+    fn all_blocks_drop_the_same_weights_and_the_gradient_is_that_of_all_weights() {
+        let network = SequenceInput::new(SequenceInputConfig {
+            cell: CellKind::Gru,
+            layers: 1,
+            hidden: 4,
+            bidirectional: true,
+            feed: Feed::Dense(2),
+            embedding: 0,
+            embedding_dropout: 0.0,
+            locked: false,
+            pooling: Pooling::Mean,
+            extra: 0,
+            classes: 3,
+            dropout: 0.0,
+            weight_drop: 0.5,
+            loss: Loss::default(),
+        })
+        .unwrap();
+        let mut rng = Rng::new(1, "test");
+        let mut block = |lengths: &[usize], targets: &[u32]| {
+            let steps = Steps::ragged(lengths).unwrap();
+            let inputs = Inputs::Dense((0..2 * steps.rows()).map(|_| rng.range(-1.0, 1.0)).collect());
+            SequenceInputBatch { steps, inputs, extra: Vec::new(), targets: targets.to_vec() }
+        };
+        let batches = [block(&[5, 3], &[0, 2]), block(&[4, 4, 1], &[1, 2, 0])];
+        let mut params: Params<f64> = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
+        let mut engine = Engine::new(&network, vec![(); 2], 2).unwrap();
+        engine.loss_and_grad(&network, &params, &batches, Some((3, 7)));
+        let exact = engine.grads().clone();
+        let (mut dropped, mut recurrent) = (0, 0);
+        for tensor in network.layout().tensors() {
+            let is_recurrent = tensor.name.contains("weight_hh");
+            for i in tensor.slot.range() {
+                let (step, old) = (1e-5, params.values[i]);
+                let mut at = |value: f64| {
+                    params.values[i] = value;
+                    engine.loss_and_grad(&network, &params, &batches, Some((3, 7)))
+                };
+                let numeric = (at(old + step) - at(old - step)) / (2.0 * step);
+                params.values[i] = old;
+                assert!((numeric - exact.values[i]).abs() < 1e-8, "{} {i}: {} {numeric}", tensor.name, exact.values[i]);
+                recurrent += usize::from(is_recurrent);
+                dropped += usize::from(is_recurrent && exact.values[i] == 0.0);
+            }
+        }
+        // 96 of them, half of which are dropped, give or take three deviations.
+        assert!(recurrent == 96 && (34..=62).contains(&dropped), "{dropped} of {recurrent}");
+        let mut loss = |dropout| engine.loss_and_grad(&network, &params, &batches, dropout);
+        assert!(loss(Some((3, 7))) != loss(Some((3, 8))), "another step drops others");
+        assert_eq!(loss(None), loss(None));
     }
 }

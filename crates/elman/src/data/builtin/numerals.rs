@@ -101,7 +101,7 @@ fn french_before(n: u32, is_followed: bool) -> String {
     let plural = if is_followed { "" } else { "s" };
     match n {
         0..20 => FRENCH[n as usize].into(),
-        20..70 if n % 10 == 0 => FRENCH_TENS[n as usize / 10].into(),
+        20..70 if n.is_multiple_of(10) => FRENCH_TENS[n as usize / 10].into(),
         20..70 if n % 10 == 1 => format!("{} et un", FRENCH_TENS[n as usize / 10]),
         20..70 => format!("{}-{}", FRENCH_TENS[n as usize / 10], french(n % 10)),
         71 => "soixante et onze".into(),

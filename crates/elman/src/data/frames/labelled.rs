@@ -28,6 +28,8 @@ pub struct LabelledClip {
     pub split: Option<Split>,
     /// `[T]`, each a place in [`LabelledClips::classes`].
     pub labels: Vec<usize>,
+    /// The line of the labels in their file.
+    pub line: usize,
 }
 
 /// Clips of one frame size with a label at each frame.
@@ -37,6 +39,8 @@ pub struct LabelledClips {
     pub clips: Vec<LabelledClip>,
     /// The classes' names: the lines of `vocab.txt`, else those that occur, sorted.
     pub classes: Vec<String>,
+    /// The file of the labels.
+    pub label_file: PathBuf,
 }
 
 impl LabelledClips {
@@ -83,10 +87,10 @@ impl LabelledClips {
         }
         let labelled = |(of, clip): (&ClipLabels, Clip)| {
             let frames = of.runs.iter().flat_map(|(name, count)| std::iter::repeat_n(place[name.as_str()], *count));
-            LabelledClip { clip, split: of.split, labels: frames.collect() }
+            LabelledClip { clip, split: of.split, labels: frames.collect(), line: of.line }
         };
         let clips = labels.iter().zip(clips).map(labelled).collect();
-        Ok(LabelledClips { clips, classes })
+        Ok(LabelledClips { clips, classes, label_file })
     }
 }
 

@@ -57,16 +57,16 @@ fn format(text: &str, path: &Path) -> Format {
     }
 }
 
-/// A table of a file's text.
-pub(super) fn table(text: &str, path: &Path, header: Option<bool>) -> Result<Table> {
+/// A table of a file's text, which so many lines come `before`.
+pub(super) fn table(text: &str, path: &Path, header: Option<bool>, before: usize) -> Result<Table> {
     if text.trim().is_empty() {
         return Err(fault(path, "the file is empty; a table has one row per example"));
     }
     let mut rows = match format(text, path) {
-        Format::Tabs => tabs(text, path)?,
-        Format::Commas => commas(text, path)?,
+        Format::Tabs => tabs(text, path, before)?,
+        Format::Commas => commas(text, path, before)?,
         Format::JsonLines => {
-            let (header, rows) = json_lines(text, path)?;
+            let (header, rows) = json_lines(text, path, before)?;
             return Ok(Table { path: path.into(), header: Some(header), rows });
         }
     };
@@ -102,7 +102,7 @@ fn check_count(row: &Row, want: usize, first_line: usize, separator: &str, path:
 }
 
 /// Lines end with LF alone (a CR before it is dropped): other line breaks of Unicode belong to the text.
-fn tabs(text: &str, path: &Path) -> Result<Vec<Row>> {
+fn tabs(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
     let text = text.trim_end_matches(['\n', '\r']);
     let mut rows: Vec<Row> = Vec::new();
     for (i, line) in text.split('\n').enumerate() {
@@ -112,7 +112,7 @@ fn tabs(text: &str, path: &Path) -> Result<Vec<Row>> {
         if line.is_empty() && !alone {
             continue;
         }
-        let row = Row { line: i + 1, cells: line.split('\t').map(String::from).collect() };
+        let row = Row { line: before + i + 1, cells: line.split('\t').map(String::from).collect() };
         if let Some(first) = rows.first() {
             check_count(&row, first.cells.len(), first.line, "tabs", path)?;
         }
@@ -121,7 +121,7 @@ fn tabs(text: &str, path: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn commas(text: &str, path: &Path) -> Result<Vec<Row>> {
+fn commas(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
     let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
     // Where the comma is the decimal sign, spreadsheets write semicolons.
     let semicolons = first.contains(';') && !first.contains(',');
@@ -130,7 +130,7 @@ fn commas(text: &str, path: &Path) -> Result<Vec<Row>> {
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
     let mut rows: Vec<Row> = Vec::new();
     let mut record = csv::StringRecord::new();
-    let (mut line, mut counted) = (1, 0);
+    let (mut line, mut counted) = (before + 1, 0);
     let mut begin = 0;
     loop {
         // A record's position may be before the line break of the last one: skip to where it really begins.
@@ -185,14 +185,14 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-fn json_lines(text: &str, path: &Path) -> Result<(Vec<String>, Vec<Row>)> {
+fn json_lines(text: &str, path: &Path, before: usize) -> Result<(Vec<String>, Vec<Row>)> {
     if text.trim_start().starts_with('[') {
         return Err(fault(path, "is one JSON array; write one object a line: jq -c '.[]' FILE > NEW"));
     }
     let mut header: Vec<String> = Vec::new();
     let mut rows = Vec::new();
     for (i, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let number = i + 1;
+        let number = before + i + 1;
         let Entries(entries) = serde_json::from_str(line).map_err(|error| {
             let remedy = "every line has to be one JSON object, such as {\"text\": \"..\", \"label\": \"..\"}";
             let error = error.to_string();

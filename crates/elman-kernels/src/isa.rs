@@ -15,6 +15,9 @@ pub(crate) enum Kind {
     /// AVX-512F: 32 registers of 16 `f32`.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX-512F with products of bfloat16: only what [`Isa::with_pair_products`] gives.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 impl Isa {
@@ -35,7 +38,7 @@ impl Isa {
                 let code = match isa.0 {
                     Kind::Plain => 1,
                     Kind::Avx2 => 2,
-                    Kind::Avx512 => 3,
+                    Kind::Avx512 | Kind::Avx512Bf16 => 3,
                 };
                 FOUND.store(code, Ordering::Relaxed);
                 isa
@@ -82,7 +85,7 @@ impl Isa {
         all.into_iter().take(last + 1)
     }
 
-    /// `"plain"`, `"avx2"` or `"avx512"`.
+    /// `"plain"`, `"avx2"`, `"avx512"` or, of products of bfloat16, `"avx512-bf16"`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Plain => "plain",
@@ -90,6 +93,8 @@ impl Isa {
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => "avx512-bf16",
         }
     }
 
@@ -100,12 +105,25 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => 16,
+            Kind::Avx512 | Kind::Avx512Bf16 => 16,
         }
     }
 
     pub(crate) fn kind(self) -> Kind {
         self.0
+    }
+
+    /// This instruction set with products of pairs of bfloat16, where the CPU has them for it.
+    pub fn with_pair_products(self) -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        if self.0 == Kind::Avx512 {
+            #[cfg(feature = "std")]
+            let bf16 = std::is_x86_feature_detected!("avx512bf16");
+            #[cfg(not(feature = "std"))]
+            let bf16 = cfg!(target_feature = "avx512bf16");
+            return if bf16 { Isa(Kind::Avx512Bf16) } else { self };
+        }
+        self
     }
 
     /// The widest of this and lesser instruction sets with products of bytes: AVX-512 has them only with VNNI.

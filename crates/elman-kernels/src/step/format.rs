@@ -222,6 +222,7 @@ impl Format for Int8 {
 }
 
 /// The nearest bfloat16, ties to even; a value that is not finite stays so.
+#[inline(always)]
 pub(super) fn to_bf16(x: f32) -> u32 {
     let bits = x.to_bits();
     if !x.is_finite() {
@@ -241,6 +242,7 @@ pub(super) fn to_bytes(row: impl Iterator<Item = f32>) -> (f32, impl Fn(f32) -> 
 }
 
 /// The nearest bfloat16, as [`super::Panels`] holds a weight: the upper half of an `f32`'s bits.
+#[inline(always)]
 pub fn round_to_bf16(x: f32) -> u16 {
     to_bf16(x) as u16
 }

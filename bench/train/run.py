@@ -3,7 +3,7 @@
 
 A step is forward, cross-entropy, backward through all T, clipping to a global norm of 5, and Adam; the state is carried
 to the next step. Before anything is timed, both must give the same loss (1e-5) and gradient norm (1e-4) from the same
-weights. Build first: cargo build --release -p elman --example train_step
+weights; ours in bf16 is held to PyTorch in f32 within 1e-3 and 1e-2. Build first: cargo build --release -p elman --example train_step
 """
 
 import argparse
@@ -36,10 +36,12 @@ class Case:
     batch: int
     steps: int
     ragged: bool = False
+    precision: str = "f32"
 
     @property
     def name(self):
-        return f"{self.cell} {self.layers}x{self.hidden} B{self.batch} T{self.steps}" + (" ragged" if self.ragged else "")
+        name = f"{self.cell} {self.layers}x{self.hidden} B{self.batch} T{self.steps}" + (" ragged" if self.ragged else "")
+        return name if self.precision == "f32" else f"{name} {self.precision}"
 
     @property
     def tokens(self):
@@ -76,7 +78,11 @@ CASES = [
     for cell in ("lstm", "gru", "rnn-tanh")
     for layers, hidden in ((1, 128), (2, 256), (2, 512))
     for batch, steps in ((32, 50), (64, 128))
-] + [Case("lstm", 3, 512, 32, 50), Case("lstm", 2, 256, 32, 50, ragged=True)]
+] + [
+    Case("lstm", 3, 512, 32, 50),
+    Case("lstm", 2, 256, 32, 50, ragged=True),
+    Case("lstm", 2, 512, 32, 50, precision="bf16"),
+]
 
 
 class Worker:
@@ -107,14 +113,15 @@ def measure(case, threads, rounds, with_peer):
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
         case.write(file.name)
         arguments = [file.name, case.cell, str(threads)]
-        ours = Worker([str(OURS), *arguments])
+        ours = Worker([str(OURS), *arguments, case.precision])
         workers = {"ours": ours}
         if with_peer:
             workers["torch"] = Worker([sys.executable, str(HERE / "torch_worker.py"), *arguments])
         first = {name: worker.ask("step 1") for name, worker in workers.items()}
         if with_peer:
-            same(f"{case.name}: loss", first["ours"]["loss_nats"], first["torch"]["loss_nats"], 1e-5)
-            same(f"{case.name}: gradient norm", first["ours"]["norm"], first["torch"]["norm"], 1e-4)
+            loss, norm = (1e-5, 1e-4) if case.precision == "f32" else (1e-3, 1e-2)
+            same(f"{case.name}: loss", first["ours"]["loss_nats"], first["torch"]["loss_nats"], loss)
+            same(f"{case.name}: gradient norm", first["ours"]["norm"], first["torch"]["norm"], norm)
         counts = {}
         for name, worker in workers.items():
             seconds = min(worker.ask("step 1")["seconds"] for _ in range(2))

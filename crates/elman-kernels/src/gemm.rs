@@ -41,6 +41,11 @@ impl<F: Scalar> Packed<F> {
         self.operands = operands;
     }
 
+    /// What operands are rounded to.
+    pub fn operands(&self) -> Operands {
+        self.operands
+    }
+
     /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
     pub fn pack(&mut self, b: Mat<F>) {
         self.pack_on(self.best(), b, 1);

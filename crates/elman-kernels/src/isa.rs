@@ -1,5 +1,12 @@
 //! Which instruction sets this CPU has.
 
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// What [`Isa::best`] is; 0 before it was looked up.
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+static FOUND: AtomicU8 = AtomicU8::new(0);
+
 /// An instruction set this CPU was seen to have: holding one is the proof.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Isa(Kind);
@@ -27,23 +34,28 @@ impl Isa {
     /// The widest instruction set of this CPU; looked up once.
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     pub fn best() -> Isa {
-        use core::sync::atomic::{AtomicU8, Ordering};
-        static FOUND: AtomicU8 = AtomicU8::new(0);
         match FOUND.load(Ordering::Relaxed) {
             1 => Isa(Kind::Plain),
             2 => Isa(Kind::Avx2),
             3 => Isa(Kind::Avx512),
             _ => {
                 let isa = Self::detect();
-                let code = match isa.0 {
-                    Kind::Plain => 1,
-                    Kind::Avx2 => 2,
-                    Kind::Avx512 | Kind::Avx512Bf16 => 3,
-                };
-                FOUND.store(code, Ordering::Relaxed);
+                isa.choose();
                 isa
             }
         }
+    }
+
+    /// Makes this one [`Isa::best`], in the whole process: to hold a whole computation on one instruction set to the same on
+    /// another.
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    pub fn choose(self) {
+        let code = match self.0 {
+            Kind::Plain => 1,
+            Kind::Avx2 => 2,
+            Kind::Avx512 | Kind::Avx512Bf16 => 3,
+        };
+        FOUND.store(code, Ordering::Relaxed);
     }
 
     #[cfg(all(feature = "std", target_arch = "x86_64"))]

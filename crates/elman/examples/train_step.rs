@@ -1,6 +1,6 @@
 //! Training steps of a character model on command, for timing side by side with a peer (`bench/train/run.py`).
 //!
-//! `train_step FILE CELL THREADS` reads weights and a batch from a safetensors file: tensors named as in our models,
+//! `train_step FILE CELL THREADS [f32|bf16]` reads weights and a batch from a safetensors file: tensors named as in our models,
 //! `tokens` `[T + 1, B]` (i32), and for sequences of different lengths `lengths` `[B]` (i32, each at most `T`). Then it
 //! obeys lines of standard input, each answered by one line of JSON: `step N` runs N steps and says how long they took,
 //! the loss before the first and its gradient's norm; `peak` measures the multiply-add peak of all threads; `memory`
@@ -14,7 +14,7 @@ use elman::cell::{CellKind, Order, Steps};
 use elman::optim::{Optimizer, OptimizerConfig, clip};
 use elman::param::Params;
 use elman::shape::{Inputs, Synced, SyncedBatch, SyncedConfig};
-use elman::train::{Engine, blocks};
+use elman::train::{Engine, Precision, blocks};
 use elman_kernels::{Isa, peak};
 use safetensors::SafeTensors;
 
@@ -33,7 +33,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(file: &[u8], cell: &str, threads: usize) -> Result<Self, Box<dyn Error>> {
+    fn new(file: &[u8], cell: &str, threads: usize, precision: Precision) -> Result<Self, Box<dyn Error>> {
         let tensors = SafeTensors::deserialize(file)?;
         let dims = |name: &str| tensors.tensor(name).map(|t| t.shape().to_vec());
         let cell = CellKind::ALL.into_iter().find(|kind| kind.name() == cell).ok_or("no such cell")?;
@@ -57,7 +57,8 @@ impl Run {
         let lengths = numbers("lengths").unwrap_or_else(|_| vec![rows as u32 - 1; batch]);
         let batches = divide(&tokens, &lengths.iter().map(|&n| n as usize).collect::<Vec<_>>());
         let states = batches.iter().map(|b| shape.zero_state(b.steps.batch())).collect();
-        let engine = Engine::new(&shape, states, threads)?;
+        let mut engine = Engine::new(&shape, states, threads)?;
+        engine.set_precision(&shape, precision);
         let optimizer = Optimizer::new(OptimizerConfig::default(), shape.layout());
         Ok(Run { shape, params, engine, batches, optimizer })
     }
@@ -122,8 +123,13 @@ fn memory() -> Result<u64, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [file, cell, threads] = &args[..] else { return Err("usage: train_step FILE CELL THREADS".into()) };
-    let mut run = Run::new(&std::fs::read(file)?, cell, threads.parse()?)?;
+    let (file, cell, threads, precision) = match &args[..] {
+        [file, cell, threads] => (file, cell, threads, "f32"),
+        [file, cell, threads, precision] => (file, cell, threads, precision.as_str()),
+        _ => return Err("usage: train_step FILE CELL THREADS [f32|bf16]".into()),
+    };
+    let precision: Precision = serde_json::from_value(precision.into())?;
+    let mut run = Run::new(&std::fs::read(file)?, cell, threads.parse()?, precision)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let answer = match line.split_once(' ') {

@@ -11,7 +11,7 @@
 //! training every part runs over all steps at once; the upper stack, above the attention as in Wu et al. 2016, carries it
 //! from step to step.
 
-use elman_kernels::{Scalar, Scratch, activation, rows, softmax};
+use elman_kernels::{Operands, Scalar, Scratch, activation, rows, softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{CellKind, Input, Order, Source, Steps};
@@ -114,6 +114,17 @@ pub struct DecoderPrepared<F> {
     upper: StackPrepared<F>,
     readout: LinearPrepared<F>,
     output: LinearPrepared<F>,
+}
+
+impl<F: Scalar> DecoderPrepared<F> {
+    /// What is prepared from now on has its products, but not those of attention, of operands rounded to this.
+    pub(super) fn set_operands(&mut self, operands: Operands) {
+        self.bridge.set_operands(operands);
+        self.lower.set_operands(operands);
+        self.upper.set_operands(operands);
+        self.readout.set_operands(operands);
+        self.output.set_operands(operands);
+    }
 }
 
 /// The state of a decoder between two steps.

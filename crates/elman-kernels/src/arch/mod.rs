@@ -1,5 +1,9 @@
 //! [`crate::vector::Vector`] for each instruction set, and the one place that chooses among them.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon_step;
 pub(crate) mod plain;
 mod plain_step;
 #[cfg(target_arch = "x86_64")]
@@ -16,6 +20,8 @@ use crate::vector::{Kernel, PairKernel};
 pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
     match isa.kind() {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Kind::Neon => kernel.run::<neon::Neon>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86::run_avx2(kernel) },
@@ -30,6 +36,8 @@ pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
 pub(crate) fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
     match isa.kind() {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Kind::Neon => kernel.run::<neon::Neon>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86::run_pairs_avx2(kernel) },
@@ -50,6 +58,8 @@ pub(crate) fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
 pub(crate) unsafe fn run_step<K: StepKernel>(isa: Isa, kernel: K) {
     match isa.kind() {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Kind::Neon => kernel.run::<neon::Neon>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86_step::run_avx2(kernel) },

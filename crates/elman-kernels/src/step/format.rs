@@ -34,6 +34,7 @@ pub(super) trait Format {
     /// Weights of a column in a word.
     const DENSITY: usize;
     /// Whether weights are bytes.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     const BYTES: bool;
 
     /// `acc[..][m][n] += sum_k x[m][k] w[k][n]`, where all `acc[s]` will be added in the end.

@@ -6,7 +6,7 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{GateController, Linear, LinearConfig, Lstm, LstmConfig, LstmState};
-use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use train_peers::{CLIP_NORM, LR, Problem, serve};
 
@@ -17,7 +17,15 @@ struct Model {
 }
 
 /// A linear layer from rows `first..first + outputs` of a matrix `[.., inputs]` and of a bias.
-fn set(linear: &mut Linear, weight: &[f32], bias: &[f32], inputs: usize, first: usize, outputs: usize, device: &Device) {
+fn set(
+    linear: &mut Linear,
+    weight: &[f32],
+    bias: &[f32],
+    inputs: usize,
+    first: usize,
+    outputs: usize,
+    device: &Device,
+) {
     let rows = weight[first * inputs..(first + outputs) * inputs].to_vec();
     let rows: Tensor<2> = Tensor::from_data(TensorData::new(rows, [outputs, inputs]), device);
     linear.weight = Param::from_tensor(rows.transpose());
@@ -38,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (b_ih, b_hh) = (tensor("bias_ih")?, tensor("bias_hh")?);
         let forget = lstm.forget_gate.as_mut().ok_or("no forget gate")?;
         // In the file gates stand in the order i, f, g, o.
-        let gates: [&mut GateController; 4] = [&mut lstm.input_gate, forget, &mut lstm.cell_gate, &mut lstm.output_gate];
+        let gates: [&mut GateController; 4] =
+            [&mut lstm.input_gate, forget, &mut lstm.cell_gate, &mut lstm.output_gate];
         for (i, gate) in gates.into_iter().enumerate() {
             set(&mut gate.input_transform, &w_ih, &b_ih, inputs, i * hidden, hidden, &device);
             set(&mut gate.hidden_transform, &w_hh, &b_hh, hidden, i * hidden, hidden, &device);

@@ -149,9 +149,10 @@ pub(crate) fn pack_part<F: Scalar>(
         let mut rounded = [MaybeUninit::uninit(); 16];
         for (k, line) in lines(0).enumerate() {
             round_rows(row(2 * k), (2 * k + 1 < b.rows).then(|| row(2 * k + 1)), &mut rounded[..n]);
-            // SAFETY: `round_rows` wrote n words.
-            let rounded = unsafe { rounded[..n].assume_init_ref() };
-            panel[line][..n].copy_from_slice(rounded);
+            for (to, word) in panel[line].iter_mut().zip(&rounded[..n]) {
+                // SAFETY: `round_rows` wrote n words.
+                *to = unsafe { word.assume_init() };
+            }
         }
         return;
     }

@@ -164,10 +164,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let line = line?;
         let answer = match line.split_once(' ') {
             Some(("step", count)) => {
+                let count: usize = count.parse()?;
                 let start = Instant::now();
-                let (loss, norm) = run.step();
-                (1..count.parse()?).for_each(|_: usize| {
-                    run.step();
+                // On a thread of the pool, as training runs.
+                let (loss, norm) = run.engine.pool().install(|| {
+                    let first = run.step();
+                    (1..count).for_each(|_| _ = run.step());
+                    first
                 });
                 let seconds = start.elapsed().as_secs_f64();
                 serde_json::json!({ "seconds": seconds, "loss_nats": loss, "norm": norm })

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Training steps of ours and of PyTorch, side by side: same weights, same batch, alternating in short bursts.
+"""Training steps of ours and of a peer, side by side: same weights, same batch, alternating in short bursts.
 
 A step is forward, cross-entropy, backward through all T, clipping to a global norm of 5, and Adam; the state is carried
 to the next step. Before anything is timed, both must give the same loss (1e-5) and gradient norm (1e-4) from the same
-weights. Build first: cargo build --release -p elman --example train_step
+weights; ours in bf16 is held to PyTorch in f32 within 1e-3 and 1e-2. min-char-rnn is the original's: gradients cut off at
++-5, Adagrad, and its peer is numpy. With --rust-peers burn and candle run too, which know no global norm and are held to
+the loss alone. Build first: cargo build --release -p elman --example train_step
 """
 
 import argparse
 import dataclasses
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -23,6 +26,7 @@ from chart import bar_chart
 
 HERE = pathlib.Path(__file__).resolve().parent
 OURS = HERE.parent.parent / "target/release/examples/train_step"
+PEERS = HERE / "peers/target/release"
 VOCAB = 65
 GATES = {"rnn-tanh": 1, "gru": 3, "lstm": 4}
 BURST_S = 0.4
@@ -36,10 +40,15 @@ class Case:
     batch: int
     steps: int
     ragged: bool = False
+    precision: str = "f32"
+    is_classic: bool = False
 
     @property
     def name(self):
-        return f"{self.cell} {self.layers}x{self.hidden} B{self.batch} T{self.steps}" + (" ragged" if self.ragged else "")
+        if self.is_classic:
+            return "min-char-rnn"
+        name = f"{self.cell} {self.layers}x{self.hidden} B{self.batch} T{self.steps}" + (" ragged" if self.ragged else "")
+        return name if self.precision == "f32" else f"{name} {self.precision}"
 
     @property
     def tokens(self):
@@ -76,14 +85,22 @@ CASES = [
     for cell in ("lstm", "gru", "rnn-tanh")
     for layers, hidden in ((1, 128), (2, 256), (2, 512))
     for batch, steps in ((32, 50), (64, 128))
-] + [Case("lstm", 3, 512, 32, 50), Case("lstm", 2, 256, 32, 50, ragged=True)]
+] + [
+    Case("lstm", 3, 512, 32, 50),
+    Case("lstm", 2, 256, 32, 50, ragged=True),
+    Case("lstm", 2, 512, 32, 50, precision="bf16"),
+    Case("rnn-tanh", 1, 100, 1, 25, is_classic=True),
+]
 
 
 class Worker:
     """A process that obeys the commands of `train_step`."""
 
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, command, threads):
+        environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def ask(self, command):
         self.process.stdin.write(command + "\n")
@@ -100,21 +117,36 @@ class Worker:
 
 def same(what, ours, theirs, tolerance):
     if abs(ours - theirs) > tolerance * abs(theirs):
-        sys.exit(f"{what}: ours {ours}, PyTorch {theirs}: not the same computation, nothing timed")
+        sys.exit(f"{what}: ours {ours}, the peer's {theirs}: not the same computation, nothing timed")
 
 
-def measure(case, threads, rounds, with_peer):
+def peers_of(case, options):
+    """The commands of the processes to compare with, the main one first."""
+    if options.no_peer:
+        return {}
+    if case.is_classic:
+        return {"numpy": [sys.executable, str(HERE / "numpy_worker.py")]}
+    peers = {"torch": [sys.executable, str(HERE / "torch_worker.py")]}
+    if options.rust_peers and case.cell == "lstm" and not case.ragged:
+        peers |= {name: [str(PEERS / name)] for name in ("burn", "candle")}
+    return peers
+
+
+def measure(case, threads, rounds, peers):
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
         case.write(file.name)
         arguments = [file.name, case.cell, str(threads)]
-        ours = Worker([str(OURS), *arguments])
+        optimizer = "adagrad" if case.is_classic else "adam"
+        ours = Worker([str(OURS), *arguments, case.precision, optimizer], threads)
         workers = {"ours": ours}
-        if with_peer:
-            workers["torch"] = Worker([sys.executable, str(HERE / "torch_worker.py"), *arguments])
+        for name, command in peers.items():
+            workers[name] = Worker([*command, *arguments], threads)
         first = {name: worker.ask("step 1") for name, worker in workers.items()}
-        if with_peer:
-            same(f"{case.name}: loss", first["ours"]["loss_nats"], first["torch"]["loss_nats"], 1e-5)
-            same(f"{case.name}: gradient norm", first["ours"]["norm"], first["torch"]["norm"], 1e-4)
+        loss, norm = (1e-5, 1e-4) if case.precision == "f32" else (1e-3, 1e-2)
+        for name in peers:
+            same(f"{case.name}: loss of {name}", first["ours"]["loss_nats"], first[name]["loss_nats"], loss)
+            if "norm" in first[name]:
+                same(f"{case.name}: gradient norm", first["ours"]["norm"], first[name]["norm"], norm)
         counts = {}
         for name, worker in workers.items():
             seconds = min(worker.ask("step 1")["seconds"] for _ in range(2))
@@ -137,17 +169,16 @@ def measure(case, threads, rounds, with_peer):
             }
             worker.close()
         row["share_of_peak"] = case.flops() / (row["ours"]["ms"] * 1e-3) / max(peaks)
-        if with_peer:
-            row["ratio"] = row["torch"]["ms"] / row["ours"]["ms"]
+        row["ratios"] = {name: row[name]["ms"] / row["ours"]["ms"] for name in peers}
         return row
 
 
 def show(row):
-    ours, torch_ = row["ours"], row.get("torch")
+    ours = row["ours"]
     line = f"{row['case']:<28} {row['threads']}T {ours['ms']:>9.2f} ms {row['tokens'] / ours['ms']:>7.1f} k/s"
     line += f" {100 * row['share_of_peak']:>5.1f} % of {row['peak_gflops']:.0f}  {ours['memory_mib']:>6.0f} MiB"
-    if torch_:
-        line += f" | torch {torch_['ms']:>9.2f} ms {torch_['memory_mib']:>6.0f} MiB | {row['ratio']:.2f}x"
+    for name, ratio in row["ratios"].items():
+        line += f" | {name} {row[name]['ms']:>9.2f} ms {row[name]['memory_mib']:>6.0f} MiB | {ratio:.2f}x"
     print(line, flush=True)
 
 
@@ -157,6 +188,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-peer", action="store_true", help="time ours alone")
+    parser.add_argument("--rust-peers", action="store_true", help="burn and candle too, for the LSTM (bench/train/peers)")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures here")
     parser.add_argument("--chart", type=pathlib.Path, help="write a bar chart of the ratios here (SVG)")
     options = parser.parse_args()
@@ -165,13 +197,14 @@ def main():
     for case in CASES:
         if any(part in case.name for part in wanted):
             for threads in options.threads:
-                rows.append(measure(case, threads, options.rounds, not options.no_peer))
+                rows.append(measure(case, threads, options.rounds, peers_of(case, options)))
                 show(rows[-1])
     if options.json:
         versions = {"torch": torch.__version__}
         options.json.write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
     if options.chart and not options.no_peer:
-        options.chart.write_text(bar_chart(rows))
+        compared = [row | {"ratio": row["ratios"]["torch"]} for row in rows if "torch" in row["ratios"]]
+        options.chart.write_text(bar_chart(compared))
 
 
 if __name__ == "__main__":

@@ -140,10 +140,17 @@ fn a_run_killed_at_any_moment_ends_as_one_that_never_was() {
 
 #[test]
 fn a_run_cut_anywhere_has_one_result_on_any_number_of_threads() {
+    cut_anywhere("--precision f32");
+    cut_anywhere("--precision bf16");
+}
+
+fn cut_anywhere(precision: &str) {
     let place = Place::new();
     // Two blocks of sequences, so that there is something to share.
-    let settings = "--hidden 8 --batch 32 --seq-len 8 --seed 1 --max-steps 60 --checkpoint-every 7 --sample-length 20 \
-                    --dropout 0.1 --quiet";
+    let settings = format!(
+        "--hidden 8 --batch 32 --seq-len 8 --seed 1 --max-steps 60 --checkpoint-every 7 --sample-length 20 --dropout 0.1 \
+         --quiet {precision}"
+    );
     place.ok(&format!("train book.txt --out whole {settings} --threads 1"));
     let mut moments = Moments(2);
     for (run, threads) in [1, 2, 4, 2, 1].into_iter().enumerate() {

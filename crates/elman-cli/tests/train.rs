@@ -41,6 +41,32 @@ fn the_same_seed_gives_the_same_files_on_any_number_of_threads_and_another_seed_
 }
 
 #[test]
+fn every_task_trains_in_bf16_and_to_other_weights_than_in_f32() {
+    let place = Place::new();
+    let pairs: Vec<String> = (0..60).map(|i| format!("{} little words\n", i * 37 % 100)).collect();
+    place.write("source.txt", pairs.concat());
+    place.write("target.txt", pairs.concat());
+    for task in [
+        "language-model book.txt",
+        "classify",
+        "classify-text",
+        "classify-sequence",
+        "classify-frames",
+        "translate --source source.txt --target target.txt --units char --embedding 16",
+    ] {
+        let (name, more) = task.split_once(' ').unwrap_or((task, ""));
+        let weights = |precision: &str| {
+            let out = format!("{name}-{precision}");
+            let settings = "--hidden 16 --batch 8 --max-steps 2 --seed 1 --threads 1 --quiet --sample-length 0";
+            place.ok(&format!("train {more} --task {name} {settings} --precision {precision} --out {out}"));
+            place.read(&format!("{out}/last.safetensors"))
+        };
+        assert!(weights("f32") != weights("bf16"), "{task}");
+    }
+    place.run("train book.txt --precision f16").fails(2, &["--precision f16", "bf16"]);
+}
+
+#[test]
 fn json_events_go_to_standard_output_one_a_line() {
     let place = Place::new();
     let run = place.train("run", "--json");

@@ -3,14 +3,14 @@
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut};
+use crate::pairs::{self, Operands, Pairs, RoundedLeft};
 use crate::scalar::Scalar;
-use crate::tile::{ForRows, Tiles, for_rows, multiply};
-use crate::vector::{Kernel, Vector, load, store};
+use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
+use crate::vector::{Kernel, PairKernel, PairVector, Vector, load, store};
 
 /// Registers in a panel of a plainly packed matrix.
 pub(crate) const PLAIN: usize = 2;
-/// Depth of a block: few passes over `C`, whose rows are far apart; a panel streams in order, which even the third-level
-/// cache feeds faster than it is used.
+/// Depth of a block of an operand that is packed a block at a time; even, so that no pair is divided.
 const DEPTH: usize = 1024;
 /// Rows of the left operand in a block: its part over one depth stays in the second-level cache.
 const ROWS: usize = 48;
@@ -21,6 +21,9 @@ const ROWS: usize = 48;
 #[derive(Clone, Default)]
 pub struct Packed<F> {
     pub(crate) data: Buffer<F>,
+    /// What stands for `data` where operands are rounded to bfloat16.
+    pub(crate) pairs: Buffer<u32>,
+    pub(crate) operands: Operands,
     pub(crate) depth: usize,
     pub(crate) cols: usize,
     pub(crate) gates: usize,
@@ -33,9 +36,19 @@ impl<F: Scalar> Packed<F> {
         Packed::default()
     }
 
+    /// From the next packing on, operands are rounded to this before they are multiplied.
+    pub fn set_operands(&mut self, operands: Operands) {
+        self.operands = operands;
+    }
+
+    /// What operands are rounded to.
+    pub fn operands(&self) -> Operands {
+        self.operands
+    }
+
     /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
     pub fn pack(&mut self, b: Mat<F>) {
-        self.pack_on(Isa::best(), b, 1);
+        self.pack_on(self.best(), b, 1);
     }
 
     /// Packs `b` `[K, gates * H]`, gate after gate in its columns, for a fused recurrent step: a panel holds one
@@ -45,13 +58,23 @@ impl<F: Scalar> Packed<F> {
     /// If `gates` is not 3 or 4, or does not divide the columns.
     pub fn pack_gates(&mut self, b: Mat<F>, gates: usize) {
         assert!(gates == 3 || gates == 4, "panels exist for 3 and 4 gates");
-        self.pack_on(Isa::best(), b, gates);
+        self.pack_on(self.best(), b, gates);
+    }
+
+    fn best(&self) -> Isa {
+        match self.operands {
+            Operands::Exact => Isa::best(),
+            Operands::Bf16 => Isa::best().with_pair_products(),
+        }
     }
 
     pub(crate) fn pack_on(&mut self, isa: Isa, b: Mat<F>, gates: usize) {
         assert_eq!(b.cols % gates, 0, "the gates do not divide the columns");
         (self.isa, self.depth, self.cols, self.gates) = (isa, b.rows, b.cols, gates);
-        F::run(isa, Pack { packed: self, b });
+        match self.operands {
+            Operands::Exact => F::run(isa, Pack { packed: self, b }),
+            Operands::Bf16 => F::run_pairs(isa, Pack { packed: self, b }),
+        }
     }
 
     /// `K`, the rows packed.
@@ -75,31 +98,67 @@ impl<F: Scalar> Kernel<F> for Pack<'_, '_, F> {
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) {
         let Pack { packed, b } = self;
-        // A plain panel is PLAIN registers of columns; a gated one is a register of units for each gate.
-        let (parts, part_stride, units) = match packed.gates {
-            1 => (PLAIN, V::LANES, b.cols),
-            gates => (gates, b.cols / gates, b.cols / gates),
-        };
-        let units_per_panel = if packed.gates == 1 { PLAIN * V::LANES } else { V::LANES };
-        let panels = units.div_ceil(units_per_panel);
-        let width = parts * V::LANES;
-        packed.data.resize(panels * b.rows * width);
-        for (p, panel) in packed.data.chunks_exact_mut((b.rows * width).max(1)).enumerate() {
-            for part in 0..parts {
-                let first_unit = p * units_per_panel + if packed.gates == 1 { part * V::LANES } else { 0 };
-                let first_col = if packed.gates == 1 { first_unit } else { part * part_stride + first_unit };
-                let n = units.saturating_sub(first_unit).min(V::LANES);
-                pack_part::<V>(b, first_col, n, &mut panel[part * V::LANES..], width);
-            }
+        let parts = Parts::new(b.cols, packed.gates, V::LANES);
+        let panel = b.rows * parts.width;
+        packed.data.resize(parts.panels * panel);
+        for (p, part, col, n) in parts.iter() {
+            pack_part::<V>(b, col, n, &mut packed.data[p * panel..][..panel], part * V::LANES, parts.width);
         }
     }
 }
 
-/// Copies columns `col..col + n` of `b` into lanes of a panel, zeros into the lanes after them.
+impl<F: Scalar> PairKernel<F> for Pack<'_, '_, F> {
+    #[inline(always)]
+    fn run<V: PairVector<Scalar = F>>(self) {
+        let Pack { packed, b } = self;
+        let parts = Parts::new(b.cols, packed.gates, V::LANES);
+        let panel = pairs::words(b.rows) * parts.width;
+        packed.pairs.resize(parts.panels * panel);
+        for (p, part, col, n) in parts.iter() {
+            let to = &mut packed.pairs[p * panel..][..panel];
+            pairs::pack_part(b, col, n, V::LANES, to, part * V::LANES, parts.width);
+        }
+    }
+}
+
+/// Which columns stand in which register of which panel: a plain panel is PLAIN registers of columns; a gated one is a
+/// register of units for each gate.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts {
+    units: usize,
+    gates: usize,
+    lanes: usize,
+    /// Elements in a row of a panel.
+    pub(crate) width: usize,
+    pub(crate) panels: usize,
+}
+
+impl Parts {
+    #[inline(always)]
+    pub(crate) fn new(cols: usize, gates: usize, lanes: usize) -> Self {
+        let units = cols / gates;
+        let (registers, units_per_panel) = if gates == 1 { (PLAIN, PLAIN * lanes) } else { (gates, lanes) };
+        Parts { units, gates, lanes, width: registers * lanes, panels: units.div_ceil(units_per_panel) }
+    }
+
+    /// `(panel, register, first column, columns)`.
+    #[inline(always)]
+    fn iter(self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        let Parts { units, gates, lanes, width, panels } = self;
+        let registers = width / lanes;
+        (0..panels * registers).map(move |i| {
+            let (panel, register) = (i / registers, i % registers);
+            let (unit, gate) = if gates == 1 { (i * lanes, 0) } else { (panel * lanes, register) };
+            (panel, register, gate * units + unit, units.saturating_sub(unit).min(lanes))
+        })
+    }
+}
+
+/// Copies columns `col..col + n` of `b` into the lanes from `at` on of a panel, zeros into the lanes after them.
 #[inline(always)]
-fn pack_part<V: Vector>(b: Mat<V::Scalar>, col: usize, n: usize, panel: &mut [V::Scalar], width: usize) {
+fn pack_part<V: Vector>(b: Mat<V::Scalar>, col: usize, n: usize, panel: &mut [V::Scalar], at: usize, width: usize) {
     for k in 0..b.rows {
-        let to = &mut panel[k * width..k * width + V::LANES];
+        let to = &mut panel[k * width + at..][..V::LANES];
         if n == 0 {
             to.fill(V::Scalar::ZERO);
             continue;
@@ -154,7 +213,10 @@ pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) 
     if let Start::Bias(bias) = start {
         assert_eq!(bias.len(), c.cols, "a bias for each column");
     }
-    F::run(b.isa, Gemm { a, b: &b.data, c, start });
+    match b.operands {
+        Operands::Exact => F::run(b.isa, Gemm { a, b: &b.data, c, start }),
+        Operands::Bf16 => F::run_pairs(b.isa, Gemm { a, b: &b.pairs, c, start }),
+    }
 }
 
 /// [`gemm`] with an unpacked `B`, which is packed into `scratch` a block at a time: for operands used once, as in weight
@@ -163,11 +225,27 @@ pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) 
 /// # Panics
 /// If the dimensions do not fit.
 pub fn gemm_unpacked<F: Scalar>(a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start<F>, scratch: &mut Scratch<F>) {
+    gemm_unpacked_of(Operands::Exact, a, b, c, start, scratch);
+}
+
+/// [`gemm_unpacked`] of operands that are rounded.
+///
+/// # Panics
+/// If the dimensions do not fit.
+pub fn gemm_unpacked_of<F: Scalar>(
+    operands: Operands,
+    a: Mat<F>,
+    b: Mat<F>,
+    c: MatMut<F>,
+    start: Start<F>,
+    scratch: &mut Scratch<F>,
+) {
     assert_eq!(a.cols, b.rows, "product of [{}, {}] and [{}, {}]", a.rows, a.cols, b.rows, b.cols);
     let MatMut { data, rows, cols, row_stride } = c;
     let mut start = start;
     let mut from = 0;
-    let block = b.rows.div_ceil(b.rows.div_ceil(DEPTH).max(1));
+    let block = b.rows.div_ceil(b.rows.div_ceil(DEPTH).max(1)).next_multiple_of(2);
+    scratch.b.set_operands(operands);
     // Blocks of the depth one after the other: the sum keeps its order, the packed block stays in the cache.
     loop {
         let to = (from + block).min(b.rows);
@@ -182,25 +260,53 @@ pub fn gemm_unpacked<F: Scalar>(a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start
     }
 }
 
-struct Gemm<'a, F> {
+struct Gemm<'a, F, W> {
     a: Mat<'a, F>,
-    b: &'a [F],
+    b: &'a [W],
     c: MatMut<'a, F>,
     start: Start<'a, F>,
 }
 
-impl<F: Scalar> Kernel<F> for Gemm<'_, F> {
+impl<F: Scalar> Kernel<F> for Gemm<'_, F, F> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) {
+        let left = InPlace::new(self.a);
+        let depth = self.a.cols;
+        // SAFETY: `a` has these columns.
+        unsafe { self.blocks::<V, Exact, _>(depth, left) };
+    }
+}
+
+impl<F: Scalar> PairKernel<F> for Gemm<'_, F, u32> {
+    #[inline(always)]
+    fn run<V: PairVector<Scalar = F>>(self) {
+        let left = RoundedLeft::new(self.a);
+        let depth = pairs::words(self.a.cols);
+        // SAFETY: `a` has so many words of columns.
+        unsafe { self.blocks::<V, Pairs, _>(depth, left) };
+    }
+}
+
+impl<F: Scalar, W> Gemm<'_, F, W> {
+    /// The product, block after block.
+    ///
+    /// # Safety
+    /// `left` must have `depth` words in the rows of `a`.
+    #[inline(always)]
+    unsafe fn blocks<V, P, L>(self, depth: usize, mut left: L)
+    where
+        V: Vector<Scalar = F>,
+        P: Words<V, Word = W>,
+        L: Left<W>,
+    {
         let Gemm { a, b, c, start } = self;
         let width = PLAIN * V::LANES;
-        let depth = a.cols;
         if depth == 0 {
             return fill(c, start);
         }
         assert!(b.len() >= c.cols.div_ceil(width) * depth * width, "the packed matrix is too short");
-        let blocks = depth.div_ceil(DEPTH);
+        let blocks = depth.div_ceil(L::DEPTH);
         let block = depth.div_ceil(blocks);
         let panels = c.cols.div_ceil(width);
         let to = c.data.as_mut_ptr();
@@ -210,14 +316,15 @@ impl<F: Scalar> Kernel<F> for Gemm<'_, F> {
             for row in (0..a.rows).step_by(ROWS) {
                 let rows = ROWS.min(a.rows - row);
                 let tiles = Tiles::new(rows, V::ROWS_2);
+                // SAFETY: the rows lie in `a`, the words in the depth the caller vouches for.
+                let (left, a_row, a_k) = unsafe { left.block(row, rows, k, kc) };
                 for panel in 0..panels {
                     let col = panel * width;
                     for (first, m) in tiles.iter() {
-                        let tile = Tile::<V> {
-                            // SAFETY: (row + first, k) lies in `a`.
-                            a: unsafe { a.data.as_ptr().add((row + first) * a.row_stride + k * a.col_stride) },
-                            a_row: a.row_stride,
-                            a_k: a.col_stride,
+                        let tile = Tile::<V, P> {
+                            a: left.wrapping_add(first * a_row),
+                            a_row,
+                            a_k,
                             // SAFETY: the panel's row k lies in `b`, checked above.
                             b: unsafe { b.as_ptr().add((panel * depth + k) * width) },
                             depth: kc,
@@ -252,11 +359,11 @@ fn fill<F: Scalar>(c: MatMut<F>, start: Start<F>) {
 }
 
 /// One register tile of `C`.
-struct Tile<'a, V: Vector> {
-    a: *const V::Scalar,
+struct Tile<'a, V: Vector, P: Words<V>> {
+    a: *const P::Word,
     a_row: usize,
     a_k: usize,
-    b: *const V::Scalar,
+    b: *const P::Word,
     depth: usize,
     c: *mut V::Scalar,
     c_row: usize,
@@ -264,7 +371,7 @@ struct Tile<'a, V: Vector> {
     start: Start<'a, V::Scalar>,
 }
 
-impl<V: Vector> ForRows for Tile<'_, V> {
+impl<V: Vector, P: Words<V>> ForRows for Tile<'_, V, P> {
     #[inline(always)]
     unsafe fn run<const M: usize>(self) {
         // SAFETY: the caller vouches for the tile's rows and columns. A panel whose second register would hold no
@@ -273,7 +380,7 @@ impl<V: Vector> ForRows for Tile<'_, V> {
     }
 }
 
-impl<V: Vector> Tile<'_, V> {
+impl<V: Vector, P: Words<V>> Tile<'_, V, P> {
     /// The tile with `N` registers of columns, of which the last may be partial.
     ///
     /// # Safety
@@ -295,7 +402,7 @@ impl<V: Vector> Tile<'_, V> {
                 Start::Add => core::array::from_fn(|r| core::array::from_fn(|j| load(at(r, j), lanes(j)))),
                 Start::Bias(bias) => [core::array::from_fn(|j| load(bias.as_ptr().add(j * V::LANES), lanes(j))); M],
             };
-            let acc = multiply(self.depth, self.a, self.a_row, self.a_k, self.b, PLAIN * V::LANES, acc);
+            let acc = multiply::<V, P, M, N>(self.depth, self.a, self.a_row, self.a_k, self.b, PLAIN * V::LANES, acc);
             for r in 0..M {
                 for j in 0..N {
                     store(acc[r][j], at(r, j), lanes(j));

@@ -1,5 +1,23 @@
 //! Which instruction sets this CPU has.
 
+#[cfg(feature = "std")]
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The instruction sets [`Isa::best`] may be, each wider than the one before it.
+const ALL: &[Isa] = &[
+    Isa(Kind::Plain),
+    #[cfg(target_arch = "x86_64")]
+    Isa(Kind::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Isa(Kind::Avx512),
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    Isa(Kind::Neon),
+];
+
+/// One more than the place of [`Isa::best`] in [`ALL`]; 0 before it was looked up.
+#[cfg(feature = "std")]
+static FOUND: AtomicUsize = AtomicUsize::new(0);
+
 /// An instruction set this CPU was seen to have: holding one is the proof.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Isa(Kind);
@@ -15,32 +33,39 @@ pub(crate) enum Kind {
     /// AVX-512F: 32 registers of 16 `f32`.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX-512F with products of bfloat16: only what [`Isa::with_pair_products`] gives.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    /// NEON: 32 registers of 4 `f32`.
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    Neon,
 }
 
 impl Isa {
     /// The plain path, which every CPU has.
     pub const PLAIN: Isa = Isa(Kind::Plain);
 
-    /// The widest instruction set of this CPU; looked up once.
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    /// The widest instruction set of this CPU, looked up once; or what [`Isa::choose`] made it.
     pub fn best() -> Isa {
-        use core::sync::atomic::{AtomicU8, Ordering};
-        static FOUND: AtomicU8 = AtomicU8::new(0);
-        match FOUND.load(Ordering::Relaxed) {
-            1 => Isa(Kind::Plain),
-            2 => Isa(Kind::Avx2),
-            3 => Isa(Kind::Avx512),
-            _ => {
-                let isa = Self::detect();
-                let code = match isa.0 {
-                    Kind::Plain => 1,
-                    Kind::Avx2 => 2,
-                    Kind::Avx512 => 3,
-                };
-                FOUND.store(code, Ordering::Relaxed);
-                isa
+        #[cfg(feature = "std")]
+        {
+            let found = FOUND.load(Ordering::Relaxed);
+            if found > 0 {
+                return ALL[found - 1];
             }
+            let isa = Self::detect();
+            isa.choose();
+            isa
         }
+        #[cfg(not(feature = "std"))]
+        Self::detect()
+    }
+
+    /// Makes this one [`Isa::best`], in the whole process: to hold a whole computation on one instruction set to the same on
+    /// another.
+    #[cfg(feature = "std")]
+    pub fn choose(self) {
+        FOUND.store(1 + ALL.iter().position(|isa| *isa == self).unwrap_or(0), Ordering::Relaxed);
     }
 
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
@@ -55,9 +80,10 @@ impl Isa {
         }
     }
 
-    /// The instruction set the program was compiled for: without `std` nothing can be looked up at run time.
+    /// The instruction set the program was compiled for: without `std` nothing can be looked up at run time, and NEON is
+    /// part of its target.
     #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-    pub fn best() -> Isa {
+    fn detect() -> Isa {
         #[cfg(all(target_arch = "x86_64", target_feature = "avx512f"))]
         return Isa(Kind::Avx512);
         #[cfg(all(
@@ -67,22 +93,19 @@ impl Isa {
             not(target_feature = "avx512f")
         ))]
         return Isa(Kind::Avx2);
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        return Isa(Kind::Neon);
         #[allow(unreachable_code)]
         Isa(Kind::Plain)
     }
 
     /// Every instruction set this CPU can run, the plain one first: for tests that hold one path to another.
     pub fn available() -> impl Iterator<Item = Isa> {
-        let best = Isa::best();
-        #[cfg(target_arch = "x86_64")]
-        let all = [Isa(Kind::Plain), Isa(Kind::Avx2), Isa(Kind::Avx512)];
-        #[cfg(not(target_arch = "x86_64"))]
-        let all = [Isa(Kind::Plain)];
-        let last = all.iter().position(|isa| *isa == best).unwrap_or(0);
-        all.into_iter().take(last + 1)
+        let widest = ALL.iter().position(|isa| *isa == Isa::detect()).unwrap_or(0);
+        ALL[..=widest].iter().copied()
     }
 
-    /// `"plain"`, `"avx2"` or `"avx512"`.
+    /// `"plain"`, `"avx2"`, `"avx512"`, `"neon"` or, of products of bfloat16, `"avx512-bf16"`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Plain => "plain",
@@ -90,6 +113,10 @@ impl Isa {
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => "avx512-bf16",
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kind::Neon => "neon",
         }
     }
 
@@ -100,12 +127,27 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => 16,
+            Kind::Avx512 | Kind::Avx512Bf16 => 16,
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kind::Neon => 4,
         }
     }
 
     pub(crate) fn kind(self) -> Kind {
         self.0
+    }
+
+    /// This instruction set with products of pairs of bfloat16, where the CPU has them for it.
+    pub fn with_pair_products(self) -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        if self.0 == Kind::Avx512 {
+            #[cfg(feature = "std")]
+            let bf16 = std::is_x86_feature_detected!("avx512bf16");
+            #[cfg(not(feature = "std"))]
+            let bf16 = cfg!(target_feature = "avx512bf16");
+            return if bf16 { Isa(Kind::Avx512Bf16) } else { self };
+        }
+        self
     }
 
     /// The widest of this and lesser instruction sets with products of bytes: AVX-512 has them only with VNNI.

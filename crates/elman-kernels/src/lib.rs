@@ -21,6 +21,7 @@ mod gemm;
 mod isa;
 mod mat;
 pub mod optim;
+mod pairs;
 pub mod peak;
 pub mod reference;
 pub mod rows;
@@ -31,7 +32,8 @@ mod tile;
 mod vector;
 
 pub use buffer::Buffer;
-pub use gemm::{Packed, Scratch, Start, gemm, gemm_unpacked};
+pub use gemm::{Packed, Scratch, Start, gemm, gemm_unpacked, gemm_unpacked_of};
 pub use isa::Isa;
 pub use mat::{Mat, MatMut};
+pub use pairs::Operands;
 pub use scalar::Scalar;

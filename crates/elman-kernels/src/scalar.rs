@@ -5,7 +5,7 @@ use core::fmt::{Debug, Display};
 use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::isa::Isa;
-use crate::vector::Kernel;
+use crate::vector::{Kernel, PairKernel};
 
 /// An element type: `f32` or (with `std`) `f64`.
 pub trait Scalar:
@@ -58,6 +58,14 @@ pub trait Scalar:
     /// Runs a kernel on the vectors of an instruction set.
     #[doc(hidden)]
     fn run<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
+
+    /// Runs a kernel of bfloat16 pairs on the vectors of an instruction set.
+    #[doc(hidden)]
+    fn run_pairs<K: PairKernel<Self>>(isa: Isa, kernel: K);
+
+    /// The bits of the nearest bfloat16.
+    #[doc(hidden)]
+    fn to_bf16(self) -> u16;
 }
 
 macro_rules! scalar {
@@ -111,6 +119,16 @@ impl Scalar for f32 {
     fn run<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
         crate::arch::run_f32(isa, kernel)
     }
+
+    #[inline(always)]
+    fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
+        crate::arch::run_pairs(isa, kernel);
+    }
+
+    #[inline(always)]
+    fn to_bf16(self) -> u16 {
+        crate::step::round_to_bf16(self)
+    }
 }
 
 #[cfg(feature = "std")]
@@ -120,5 +138,15 @@ impl Scalar for f64 {
     #[inline(always)]
     fn run<K: Kernel<f64>>(_isa: Isa, kernel: K) -> K::Output {
         kernel.run::<crate::arch::plain::Plain<f64>>()
+    }
+
+    #[inline(always)]
+    fn run_pairs<K: PairKernel<f64>>(_isa: Isa, kernel: K) {
+        kernel.run::<crate::arch::plain::Plain<f64>>();
+    }
+
+    #[inline(always)]
+    fn to_bf16(self) -> u16 {
+        crate::step::round_to_bf16(self as f32)
     }
 }

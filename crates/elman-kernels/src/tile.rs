@@ -1,19 +1,104 @@
 //! The inner loop of every product: a tile of rows times one panel of packed columns, held in registers.
 
+use core::marker::PhantomData;
+
+use crate::mat::Mat;
 use crate::vector::Vector;
 
+/// What a product's operands are made of, one word after the other along the depth.
+pub(crate) trait Words<V: Vector> {
+    /// One word.
+    type Word: Copy;
+    /// A register of words.
+    type Register: Copy;
+    /// All lanes the word at `p`.
+    ///
+    /// # Safety
+    /// `p` must be valid for reading a word.
+    unsafe fn splat(p: *const Self::Word) -> Self::Register;
+    /// Reads `LANES` words.
+    ///
+    /// # Safety
+    /// `p` must be valid for reading them.
+    unsafe fn load(p: *const Self::Word) -> Self::Register;
+    /// `sum + a b`.
+    fn multiply_add(a: Self::Register, b: Self::Register, sum: V) -> V;
+}
+
+/// Operands as they are: a word is an element.
+pub(crate) struct Exact;
+
+impl<V: Vector> Words<V> for Exact {
+    type Word = V::Scalar;
+    type Register = V;
+
+    #[inline(always)]
+    unsafe fn splat(p: *const V::Scalar) -> V {
+        // SAFETY: the caller vouches.
+        V::splat(unsafe { p.read() })
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const V::Scalar) -> V {
+        // SAFETY: the caller vouches.
+        unsafe { V::load(p) }
+    }
+    #[inline(always)]
+    fn multiply_add(a: V, b: V, sum: V) -> V {
+        a.mul_add(b, sum)
+    }
+}
+
+/// The left operand of a product, handed out a block at a time.
+pub(crate) trait Left<W> {
+    /// Words of the depth in a block, at most.
+    const DEPTH: usize;
+
+    /// Where the words `k..k + depth` of the rows `row..row + rows` stand: a pointer to the first, and the words from one
+    /// row and from one `k` to the next. Good until the next call.
+    ///
+    /// # Safety
+    /// They must lie in the operand.
+    unsafe fn block(&mut self, row: usize, rows: usize, k: usize, depth: usize) -> (*const W, usize, usize);
+}
+
+/// A left operand read where it is.
+pub(crate) struct InPlace<'a, F> {
+    data: *const F,
+    row_stride: usize,
+    k_stride: usize,
+    matrix: PhantomData<&'a [F]>,
+}
+
+impl<'a, F> InPlace<'a, F> {
+    #[inline(always)]
+    pub(crate) fn new(a: Mat<'a, F>) -> Self {
+        InPlace { data: a.data.as_ptr(), row_stride: a.row_stride, k_stride: a.col_stride, matrix: PhantomData }
+    }
+}
+
+impl<F> Left<F> for InPlace<'_, F> {
+    /// Few passes over the result, whose rows are far apart; a panel streams in order, which even the third-level cache
+    /// feeds faster than it is used.
+    const DEPTH: usize = 1024;
+
+    #[inline(always)]
+    unsafe fn block(&mut self, row: usize, _: usize, k: usize, _: usize) -> (*const F, usize, usize) {
+        (self.data.wrapping_add(row * self.row_stride + k * self.k_stride), self.row_stride, self.k_stride)
+    }
+}
+
 /// `acc[r][j] += sum_k a[r * a_row + k * a_k] * b[k][j]` for `k` ascending; row `k` of `b`, `N * LANES`
-/// elements, begins at `k * b_k`.
+/// words, begins at `k * b_k`.
 ///
 /// # Safety
 /// `a` must be readable at every `r * a_row + k * a_k`, `b` over all its rows.
 #[inline(always)]
-pub(crate) unsafe fn multiply<V: Vector, const M: usize, const N: usize>(
+pub(crate) unsafe fn multiply<V: Vector, W: Words<V>, const M: usize, const N: usize>(
     depth: usize,
-    a: *const V::Scalar,
+    a: *const W::Word,
     a_row: usize,
     a_k: usize,
-    b: *const V::Scalar,
+    b: *const W::Word,
     b_k: usize,
     mut acc: [[V; N]; M],
 ) -> [[V; N]; M] {
@@ -24,19 +109,19 @@ pub(crate) unsafe fn multiply<V: Vector, const M: usize, const N: usize>(
             let b = b.add(k * b_k);
             // The shorter side is held in registers, the longer one passes through.
             if M <= N {
-                let rows: [V; M] = core::array::from_fn(|r| V::splat(*a.add(r * a_row)));
+                let rows: [W::Register; M] = core::array::from_fn(|r| W::splat(a.add(r * a_row)));
                 for j in 0..N {
-                    let column = V::load(b.add(j * V::LANES));
+                    let column = W::load(b.add(j * V::LANES));
                     for r in 0..M {
-                        acc[r][j] = rows[r].mul_add(column, acc[r][j]);
+                        acc[r][j] = W::multiply_add(rows[r], column, acc[r][j]);
                     }
                 }
             } else {
-                let columns: [V; N] = core::array::from_fn(|j| V::load(b.add(j * V::LANES)));
+                let columns: [W::Register; N] = core::array::from_fn(|j| W::load(b.add(j * V::LANES)));
                 for r in 0..M {
-                    let row = V::splat(*a.add(r * a_row));
+                    let row = W::splat(a.add(r * a_row));
                     for j in 0..N {
-                        acc[r][j] = row.mul_add(columns[j], acc[r][j]);
+                        acc[r][j] = W::multiply_add(row, columns[j], acc[r][j]);
                     }
                 }
             }

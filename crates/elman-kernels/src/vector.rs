@@ -78,6 +78,30 @@ pub trait Vector: Copy {
     fn max_lane(self) -> Self::Scalar;
 }
 
+/// A register that multiplies bfloat16: two to a lane, as they stand in a `u32`, an even element in the lower half and
+/// the odd one after it in the upper. Safety is that of [`Vector`].
+pub trait PairVector: Vector {
+    /// [`Vector::LANES`] pairs.
+    type Pairs: Copy;
+
+    /// All lanes this pair.
+    fn splat_pair(pair: u32) -> Self::Pairs;
+    /// Reads `LANES` pairs.
+    ///
+    /// # Safety
+    /// `p` must be valid for reading `LANES` words.
+    unsafe fn load_pairs(p: *const u32) -> Self::Pairs;
+    /// `self + a_odd b_odd + a_even b_even`, added in this order, each sum rounded once. A product of two bfloat16 is
+    /// exact in `f32`, so that all instruction sets give the same bits; only values below 2^-126 may become zero.
+    fn multiply_add_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self;
+}
+
+/// As [`Kernel`], of bfloat16 pairs.
+pub trait PairKernel<F: Scalar> {
+    /// The body.
+    fn run<V: PairVector<Scalar = F>>(self);
+}
+
 /// A body written once over [`Vector`]; arguments are its fields.
 ///
 /// `run` is `#[inline(always)]`, so that it is compiled inside the shell of each instruction set.

@@ -1,6 +1,6 @@
 //! Training steps of a character model on command, for timing side by side with a peer (`bench/train/run.py`).
 //!
-//! `train_step FILE CELL THREADS` reads weights and a batch from a safetensors file: tensors named as in our models,
+//! `train_step FILE CELL THREADS [f32|bf16] [adam|adagrad]` reads weights and a batch from a safetensors file: tensors named as in our models,
 //! `tokens` `[T + 1, B]` (i32), and for sequences of different lengths `lengths` `[B]` (i32, each at most `T`). Then it
 //! obeys lines of standard input, each answered by one line of JSON: `step N` runs N steps and says how long they took,
 //! the loss before the first and its gradient's norm; `peak` measures the multiply-add peak of all threads; `memory`
@@ -11,17 +11,19 @@ use std::io::{BufRead, Write, stdout};
 use std::time::Instant;
 
 use elman::cell::{CellKind, Order, Steps};
-use elman::optim::{Optimizer, OptimizerConfig, clip};
+use elman::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip};
 use elman::param::Params;
 use elman::shape::{Inputs, Synced, SyncedBatch, SyncedConfig};
-use elman::train::{Engine, blocks};
+use elman::train::{Engine, Precision, blocks};
 use elman_kernels::{Isa, peak};
 use safetensors::SafeTensors;
 
 /// The learning rate of Adam, PyTorch's default.
 const LR: f64 = 1e-3;
-/// The norm that gradients are clipped to.
-const CLIP_NORM: f64 = 5.0;
+/// The norm that gradients are clipped to; with Adagrad, the size each is cut off at.
+const CLIP: f64 = 5.0;
+/// The learning rate of min-char-rnn's Adagrad.
+const LR_ADAGRAD: f64 = 0.1;
 
 /// A network, one batch it trains on again and again, and the optimizer.
 struct Run {
@@ -30,10 +32,18 @@ struct Run {
     engine: Engine<f32, Synced>,
     batches: Vec<SyncedBatch<f32>>,
     optimizer: Optimizer<f32>,
+    /// As min-char-rnn: Adagrad, and each gradient cut off by itself.
+    is_classic: bool,
 }
 
 impl Run {
-    fn new(file: &[u8], cell: &str, threads: usize) -> Result<Self, Box<dyn Error>> {
+    fn new(
+        file: &[u8],
+        cell: &str,
+        threads: usize,
+        precision: Precision,
+        is_classic: bool,
+    ) -> Result<Self, Box<dyn Error>> {
         let tensors = SafeTensors::deserialize(file)?;
         let dims = |name: &str| tensors.tensor(name).map(|t| t.shape().to_vec());
         let cell = CellKind::ALL.into_iter().find(|kind| kind.name() == cell).ok_or("no such cell")?;
@@ -57,18 +67,33 @@ impl Run {
         let lengths = numbers("lengths").unwrap_or_else(|_| vec![rows as u32 - 1; batch]);
         let batches = divide(&tokens, &lengths.iter().map(|&n| n as usize).collect::<Vec<_>>());
         let states = batches.iter().map(|b| shape.zero_state(b.steps.batch())).collect();
-        let engine = Engine::new(&shape, states, threads)?;
-        let optimizer = Optimizer::new(OptimizerConfig::default(), shape.layout());
-        Ok(Run { shape, params, engine, batches, optimizer })
+        let mut engine = Engine::new(&shape, states, threads)?;
+        engine.set_precision(&shape, precision);
+        let kind = if is_classic { OptimizerKind::Adagrad } else { OptimizerKind::Adam };
+        let config = OptimizerConfig { kind, eps_in_root: is_classic, ..OptimizerConfig::default() };
+        let optimizer = Optimizer::new(config, shape.layout());
+        Ok(Run { shape, params, engine, batches, optimizer, is_classic })
     }
 
     /// One training step: the loss in nats per character before it, and the norm of its gradient.
     fn step(&mut self) -> (f64, f64) {
         let loss_nats = self.engine.loss_and_grad(&self.shape, &self.params, &self.batches, None);
+        if self.is_classic {
+            let grads = self.engine.grads_mut();
+            // Its loss is a sum over the characters.
+            let characters = self.batches.iter().map(|batch| batch.targets.len()).sum::<usize>() as f64;
+            clip::by_value(grads, CLIP / characters);
+            // PyTorch's second bias, which it has not.
+            if let Some(bias) = grads.get_mut("rnn.bias_hh_l0") {
+                bias.fill(0.0);
+            }
+            self.optimizer.update(&mut self.params, self.engine.grads(), LR_ADAGRAD, characters);
+            return (loss_nats, 0.0);
+        }
         let (engine, params, optimizer) = (&self.engine, &mut self.params, &mut self.optimizer);
         let norm = engine.install(|| {
             let norm = clip::global_norm(engine.grads());
-            optimizer.update(params, engine.grads(), LR, clip::scale_for_norm(norm, CLIP_NORM));
+            optimizer.update(params, engine.grads(), LR, clip::scale_for_norm(norm, CLIP));
             norm
         });
         (loss_nats, norm)
@@ -122,16 +147,30 @@ fn memory() -> Result<u64, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [file, cell, threads] = &args[..] else { return Err("usage: train_step FILE CELL THREADS".into()) };
-    let mut run = Run::new(&std::fs::read(file)?, cell, threads.parse()?)?;
+    let [file, cell, threads, more @ ..] = &args[..] else {
+        return Err("usage: train_step FILE CELL THREADS [f32|bf16] [adam|adagrad]".into());
+    };
+    let (mut precision, mut is_classic) = (Precision::F32, false);
+    for word in more {
+        match word.as_str() {
+            "f32" | "adam" => {}
+            "bf16" => precision = Precision::Bf16,
+            "adagrad" => is_classic = true,
+            _ => return Err(format!("{word:?}: give f32 or bf16, adam or adagrad").into()),
+        }
+    }
+    let mut run = Run::new(&std::fs::read(file)?, cell, threads.parse()?, precision, is_classic)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let answer = match line.split_once(' ') {
             Some(("step", count)) => {
+                let count: usize = count.parse()?;
                 let start = Instant::now();
-                let (loss, norm) = run.step();
-                (1..count.parse()?).for_each(|_: usize| {
-                    run.step();
+                // On a thread of the pool, as training runs.
+                let (loss, norm) = run.engine.pool().install(|| {
+                    let first = run.step();
+                    (1..count).for_each(|_| _ = run.step());
+                    first
                 });
                 let seconds = start.elapsed().as_secs_f64();
                 serde_json::json!({ "seconds": seconds, "loss_nats": loss, "norm": norm })

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use elman::cell::CellKind;
 use elman::task::Settings;
 use elman::task::language_model::{Corpus, Plan, network};
-use elman::train::{Event, Every};
+use elman::train::{Event, Every, Precision};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -68,7 +68,7 @@ fn an_update_allocates_nothing_after_the_first_few() {
                 s.checkpoint_every = Every::Steps(1000);
                 if !plain {
                     (s.dropout, s.embedding, s.accumulate, s.average) = (0.2, 16, 2, 0.9);
-                    (s.clip_value, s.state_reset) = (0.5, 0.1);
+                    (s.clip_value, s.state_reset, s.precision) = (0.5, 0.1, Precision::Bf16);
                 }
                 let counts = allocations(&s.resolve().unwrap());
                 // The counter sees the whole process: threads of an earlier pool that end, and the pool's queues, take

@@ -1,5 +1,9 @@
 //! [`crate::vector::Vector`] for each instruction set, and the one place that chooses among them.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon_step;
 pub(crate) mod plain;
 mod plain_step;
 #[cfg(target_arch = "x86_64")]
@@ -9,19 +13,40 @@ mod x86_step;
 
 use crate::isa::{Isa, Kind};
 use crate::step::vector::StepKernel;
-use crate::vector::Kernel;
+use crate::vector::{Kernel, PairKernel};
 
 /// Runs an `f32` kernel on the vectors of `isa`.
 #[inline(always)]
 pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
     match isa.kind() {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Kind::Neon => kernel.run::<neon::Neon>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86::run_avx2(kernel) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Isa` of these kinds exists only after the CPU was seen to have AVX-512F, AVX2 and FMA.
+        Kind::Avx512 | Kind::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
+    }
+}
+
+/// Runs an `f32` kernel of bfloat16 pairs on the vectors of `isa`.
+#[inline(always)]
+pub(crate) fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
+    match isa.kind() {
+        Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Kind::Neon => kernel.run::<neon::Neon>(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
+        Kind::Avx2 => unsafe { x86::run_pairs_avx2(kernel) },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX-512F, AVX2 and FMA.
-        Kind::Avx512 => unsafe { x86::run_avx512(kernel) },
+        Kind::Avx512 => unsafe { x86::run_pairs_avx512(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above, and AVX-512 BF16.
+        Kind::Avx512Bf16 => unsafe { x86::run_pairs_avx512_bf16(kernel) },
     }
 }
 
@@ -33,13 +58,15 @@ pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
 pub(crate) unsafe fn run_step<K: StepKernel>(isa: Isa, kernel: K) {
     match isa.kind() {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Kind::Neon => kernel.run::<neon::Neon>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86_step::run_avx2(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX-512F, AVX2 and FMA; the caller
         // vouches for VNNI.
-        Kind::Avx512 => unsafe {
+        Kind::Avx512 | Kind::Avx512Bf16 => unsafe {
             if K::BYTES { x86_step::run_avx512_vnni(kernel) } else { x86_step::run_avx512(kernel) }
         },
     }

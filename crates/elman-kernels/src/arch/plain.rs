@@ -1,7 +1,7 @@
 //! [`Vector`] over arrays: correct on every target, and vectorised by the compiler where it can.
 
 use crate::scalar::Scalar;
-use crate::vector::Vector;
+use crate::vector::{PairVector, Vector};
 
 /// Lanes of the plain path.
 pub(crate) const LANES: usize = 8;
@@ -183,4 +183,35 @@ impl Vector for Plain<f64> {
     fn sigmoid(self) -> Self {
         self.map(|x| 1.0 / (1.0 + (-x).exp()))
     }
+}
+
+macro_rules! plain_pairs {
+    ($type:ty) => {
+        type Pairs = [u32; LANES];
+
+        #[inline(always)]
+        fn splat_pair(pair: u32) -> [u32; LANES] {
+            [pair; LANES]
+        }
+        #[inline(always)]
+        unsafe fn load_pairs(p: *const u32) -> [u32; LANES] {
+            // SAFETY: the caller vouches for LANES words.
+            unsafe { p.cast::<[u32; LANES]>().read_unaligned() }
+        }
+        #[inline(always)]
+        fn multiply_add_pairs(self, a: [u32; LANES], b: [u32; LANES]) -> Self {
+            let odd = |pairs: [u32; LANES]| Plain(pairs.map(|p| <$type>::from(f32::from_bits(p & 0xffff_0000))));
+            let even = |pairs: [u32; LANES]| Plain(pairs.map(|p| <$type>::from(f32::from_bits(p << 16))));
+            even(a).mul_add(even(b), odd(a).mul_add(odd(b), self))
+        }
+    };
+}
+
+impl PairVector for Plain<f32> {
+    plain_pairs!(f32);
+}
+
+#[cfg(feature = "std")]
+impl PairVector for Plain<f64> {
+    plain_pairs!(f64);
 }

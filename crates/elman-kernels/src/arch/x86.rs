@@ -2,15 +2,15 @@
 
 use core::arch::x86_64::*;
 
-use crate::vector::{Kernel, Vector};
+use crate::vector::{Kernel, PairKernel, PairVector, Vector};
 
 /// One register of AVX2.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(pub(super) __m256);
 
-/// One register of AVX-512F.
+/// One register of AVX-512F; with `BF16`, of a CPU that multiplies bfloat16.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(pub(super) __m512);
+pub(crate) struct Avx512<const BF16: bool = false>(pub(super) __m512);
 
 /// Runs a kernel with AVX2 and FMA enabled.
 ///
@@ -28,6 +28,33 @@ pub(crate) unsafe fn run_avx2<K: Kernel<f32>>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(crate) unsafe fn run_avx512<K: Kernel<f32>>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()
+}
+
+/// Runs a kernel of pairs with AVX2 and FMA enabled.
+///
+/// # Safety
+/// The CPU must have AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn run_pairs_avx2<K: PairKernel<f32>>(kernel: K) {
+    kernel.run::<Avx2>();
+}
+
+/// Runs a kernel of pairs with AVX-512F enabled.
+///
+/// # Safety
+/// The CPU must have AVX-512F, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(crate) unsafe fn run_pairs_avx512<K: PairKernel<f32>>(kernel: K) {
+    kernel.run::<Avx512>();
+}
+
+/// Runs a kernel of pairs with AVX-512F and its products of bfloat16 enabled.
+///
+/// # Safety
+/// The CPU must have AVX-512F, AVX-512 BF16, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+pub(crate) unsafe fn run_pairs_avx512_bf16<K: PairKernel<f32>>(kernel: K) {
+    kernel.run::<Avx512<true>>();
 }
 
 /// Lane masks: the 8 values from `8 - n` have their first n lanes set.
@@ -187,7 +214,7 @@ impl Vector for Avx2 {
 }
 
 // SAFETY of every block in it: as for `Avx2`, with AVX-512F and `run_avx512`.
-impl Vector for Avx512 {
+impl<const BF16: bool> Vector for Avx512<BF16> {
     type Scalar = f32;
     const LANES: usize = 16;
     // 24 accumulators, the rest for operands.
@@ -233,5 +260,87 @@ impl Vector for Avx512 {
     fn max_lane(self) -> f32 {
         // SAFETY: see the impl.
         unsafe { _mm512_reduce_max_ps(self.0) }
+    }
+}
+
+impl Avx2 {
+    /// The even and the odd bfloat16 of each pair.
+    ///
+    /// # Safety
+    /// The CPU must have AVX2.
+    #[inline(always)]
+    pub(super) unsafe fn halves(pairs: __m256i) -> (Self, Self) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let upper = _mm256_and_si256(pairs, _mm256_set1_epi32(0xffff_0000_u32 as i32));
+            (Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs))), Self(_mm256_castsi256_ps(upper)))
+        }
+    }
+}
+
+impl<const BF16: bool> Avx512<BF16> {
+    /// The even and the odd bfloat16 of each pair.
+    ///
+    /// # Safety
+    /// The CPU must have AVX-512F.
+    #[inline(always)]
+    pub(super) unsafe fn halves(pairs: __m512i) -> (Self, Self) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let upper = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            (Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs))), Self(_mm512_castsi512_ps(upper)))
+        }
+    }
+}
+
+// SAFETY of every block in it: as for `Vector`.
+impl PairVector for Avx2 {
+    type Pairs = __m256i;
+
+    #[inline(always)]
+    fn splat_pair(pair: u32) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_set1_epi32(pair as i32) }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(p: *const u32) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_loadu_si256(p.cast()) }
+    }
+    #[inline(always)]
+    fn multiply_add_pairs(self, a: __m256i, b: __m256i) -> Self {
+        // SAFETY: see the impl.
+        unsafe {
+            let ((a_even, a_odd), (b_even, b_odd)) = (Self::halves(a), Self::halves(b));
+            a_even.mul_add(b_even, a_odd.mul_add(b_odd, self))
+        }
+    }
+}
+
+// SAFETY of every block in it: as for `Vector`; with `BF16` inside `run_pairs_avx512_bf16`.
+impl<const BF16: bool> PairVector for Avx512<BF16> {
+    type Pairs = __m512i;
+
+    #[inline(always)]
+    fn splat_pair(pair: u32) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_set1_epi32(pair as i32) }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(p: *const u32) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_loadu_si512(p.cast()) }
+    }
+    #[inline(always)]
+    fn multiply_add_pairs(self, a: __m512i, b: __m512i) -> Self {
+        // SAFETY: see the impl; a register of pairs is a register of integers by another name.
+        unsafe {
+            if BF16 {
+                let (a, b) = core::mem::transmute::<(__m512i, __m512i), (__m512bh, __m512bh)>((a, b));
+                return Self(_mm512_dpbf16_ps(self.0, a, b));
+            }
+            let ((a_even, a_odd), (b_even, b_odd)) = (Self::halves(a), Self::halves(b));
+            a_even.mul_add(b_even, a_odd.mul_add(b_odd, self))
+        }
     }
 }

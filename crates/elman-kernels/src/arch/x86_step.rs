@@ -52,11 +52,7 @@ impl StepVector for Avx2 {
     #[inline(always)]
     unsafe fn load_pair(p: *const u32) -> (Self, Self) {
         // SAFETY: see the impl.
-        unsafe {
-            let w = _mm256_loadu_si256(p.cast());
-            let upper = _mm256_and_si256(w, _mm256_set1_epi32(0xffff_0000_u32 as i32));
-            (Avx2(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(w))), Avx2(_mm256_castsi256_ps(upper)))
-        }
+        unsafe { Self::halves(_mm256_loadu_si256(p.cast())) }
     }
 
     #[inline(always)]
@@ -126,11 +122,7 @@ impl StepVector for Avx512 {
     #[inline(always)]
     unsafe fn load_pair(p: *const u32) -> (Self, Self) {
         // SAFETY: see the impl.
-        unsafe {
-            let w = _mm512_loadu_si512(p.cast());
-            let upper = _mm512_and_si512(w, _mm512_set1_epi32(0xffff_0000_u32 as i32));
-            (Avx512(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(w))), Avx512(_mm512_castsi512_ps(upper)))
-        }
+        unsafe { Self::halves(_mm512_loadu_si512(p.cast())) }
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@
 //! A row of the gates has four parts, `r, z, n, q`, so that both halves of the gradient lie in it: `da` of the input
 //! product is `r, z, n`, that of the recurrent product `r, z, q`. In the reset-before form the fourth part is `r h_prev`.
 
-use super::{Epilogue, recurrent, registers, stride_of};
+use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -26,11 +26,10 @@ pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F
         "states of a GRU step differ in rows"
     );
     let stride = stride_of(a.len(), h.len() / hidden, 4 * hidden);
-    F::run(w_hh.isa, Forward { w_hh, b_hn, h_prev, a, stride, h, hidden });
+    super::forward(w_hh, h_prev, Forward { b_hn, h_prev, a, stride, h, hidden });
 }
 
 struct Forward<'a, F> {
-    w_hh: &'a Packed<F>,
     b_hn: &'a [F],
     h_prev: &'a [F],
     a: &'a mut [F],
@@ -39,25 +38,17 @@ struct Forward<'a, F> {
     hidden: usize,
 }
 
-impl<F: Scalar> Kernel<F> for Forward<'_, F> {
-    type Output = ();
+impl<F: Scalar> Ending<F, 3> for Forward<'_, F> {
+    type End<V: Vector<Scalar = F>> = End<V>;
     #[inline(always)]
-    fn run<V: Vector<Scalar = F>>(self) {
-        let hidden = self.hidden;
-        let panels = hidden.div_ceil(V::LANES);
-        assert!(self.w_hh.data.len() >= panels * hidden * 3 * V::LANES, "the packed weights are too short");
-        let rows = self.h.len() / hidden;
-        let end = End::<V> {
-            hidden,
+    fn end<V: Vector<Scalar = F>>(&mut self) -> End<V> {
+        End {
+            hidden: self.hidden,
             b_hn: self.b_hn.as_ptr(),
             h_prev: self.h_prev.as_ptr(),
             a: self.a.as_mut_ptr(),
             stride: self.stride,
             h: self.h.as_mut_ptr(),
-        };
-        // SAFETY: `forward` checked all lengths against `rows` and `hidden`.
-        unsafe {
-            recurrent(self.w_hh.data.as_ptr(), hidden, panels, self.h_prev.as_ptr(), rows, V::ROWS_3, &end);
         }
     }
 }

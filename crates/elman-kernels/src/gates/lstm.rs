@@ -3,7 +3,7 @@
 //! Gates stand in the order `i, f, g, o`. With peepholes (Gers & Schmidhuber 2000) `p` `[3H]`, `a_i += p_i c_prev`,
 //! `a_f += p_f c_prev`, `a_o += p_o c`.
 
-use super::{Epilogue, recurrent, registers, stride_of};
+use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -32,13 +32,11 @@ pub fn forward<F: Scalar>(
     );
     let stride = stride_of(a.len(), rows, 4 * hidden);
     assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
-    F::run(w_hh.isa, Forward { w_hh, peephole, h_prev, c_prev, a, stride, c, h, hidden });
+    super::forward(w_hh, h_prev, Forward { peephole, c_prev, a, stride, c, h, hidden });
 }
 
 struct Forward<'a, F> {
-    w_hh: &'a Packed<F>,
     peephole: Option<&'a [F]>,
-    h_prev: &'a [F],
     c_prev: &'a [F],
     a: &'a mut [F],
     stride: usize,
@@ -47,26 +45,18 @@ struct Forward<'a, F> {
     hidden: usize,
 }
 
-impl<F: Scalar> Kernel<F> for Forward<'_, F> {
-    type Output = ();
+impl<F: Scalar> Ending<F, 4> for Forward<'_, F> {
+    type End<V: Vector<Scalar = F>> = End<V>;
     #[inline(always)]
-    fn run<V: Vector<Scalar = F>>(self) {
-        let hidden = self.hidden;
-        let end = End::<V> {
-            hidden,
+    fn end<V: Vector<Scalar = F>>(&mut self) -> End<V> {
+        End {
+            hidden: self.hidden,
             peephole: self.peephole.map(<[F]>::as_ptr),
             c_prev: self.c_prev.as_ptr(),
             a: self.a.as_mut_ptr(),
             stride: self.stride,
             c: self.c.as_mut_ptr(),
             h: self.h.as_mut_ptr(),
-        };
-        let panels = hidden.div_ceil(V::LANES);
-        assert!(self.w_hh.data.len() >= panels * hidden * 4 * V::LANES, "the packed weights are too short");
-        let rows = self.h.len() / hidden;
-        // SAFETY: `forward` checked all lengths against `rows` and `hidden`.
-        unsafe {
-            recurrent(self.w_hh.data.as_ptr(), hidden, panels, self.h_prev.as_ptr(), rows, V::ROWS_4, &end);
         }
     }
 }

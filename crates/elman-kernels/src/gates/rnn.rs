@@ -1,6 +1,6 @@
 //! Elman's simple recurrent network, one step: `h = tanh(a)` or `relu(a)` with `a = W_xh x + W_hh h_prev + b`.
 
-use super::{Epilogue, recurrent, registers};
+use super::{Ending, Epilogue, registers};
 use crate::gemm::{PLAIN, Packed};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -24,30 +24,20 @@ pub fn forward<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: 
     let hidden = w_hh.depth();
     assert!(w_hh.gates == 1 && w_hh.cols() == hidden, "the weights are not packed for a simple recurrent network");
     assert!(h.len() == h_prev.len() && h.len().is_multiple_of(hidden), "states of a step differ in rows");
-    F::run(w_hh.isa, Forward { w_hh, nonlinearity, h_prev, h, hidden });
+    super::forward(w_hh, h_prev, Forward { nonlinearity, h, hidden });
 }
 
 struct Forward<'a, F> {
-    w_hh: &'a Packed<F>,
     nonlinearity: Nonlinearity,
-    h_prev: &'a [F],
     h: &'a mut [F],
     hidden: usize,
 }
 
-impl<F: Scalar> Kernel<F> for Forward<'_, F> {
-    type Output = ();
+impl<F: Scalar> Ending<F, PLAIN> for Forward<'_, F> {
+    type End<V: Vector<Scalar = F>> = End<V>;
     #[inline(always)]
-    fn run<V: Vector<Scalar = F>>(self) {
-        let hidden = self.hidden;
-        let panels = hidden.div_ceil(PLAIN * V::LANES);
-        assert!(self.w_hh.data.len() >= panels * hidden * PLAIN * V::LANES, "the packed weights are too short");
-        let rows = self.h.len() / hidden;
-        let end = End::<V> { hidden, h: self.h.as_mut_ptr(), nonlinearity: self.nonlinearity };
-        // SAFETY: `forward` checked the states against `rows` and `hidden`.
-        unsafe {
-            recurrent(self.w_hh.data.as_ptr(), hidden, panels, self.h_prev.as_ptr(), rows, V::ROWS_2, &end);
-        }
+    fn end<V: Vector<Scalar = F>>(&mut self) -> End<V> {
+        End { hidden: self.hidden, h: self.h.as_mut_ptr(), nonlinearity: self.nonlinearity }
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) trait Format {
     /// Weights of a column in a word.
     const DENSITY: usize;
     /// Whether weights are bytes.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     const BYTES: bool;
 
     /// `acc[..][m][n] += sum_k x[m][k] w[k][n]`, where all `acc[s]` will be added in the end.
@@ -222,6 +223,7 @@ impl Format for Int8 {
 }
 
 /// The nearest bfloat16, ties to even; a value that is not finite stays so.
+#[inline(always)]
 pub(super) fn to_bf16(x: f32) -> u32 {
     let bits = x.to_bits();
     if !x.is_finite() {
@@ -241,6 +243,7 @@ pub(super) fn to_bytes(row: impl Iterator<Item = f32>) -> (f32, impl Fn(f32) -> 
 }
 
 /// The nearest bfloat16, as [`super::Panels`] holds a weight: the upper half of an `f32`'s bits.
+#[inline(always)]
 pub fn round_to_bf16(x: f32) -> u16 {
     to_bf16(x) as u16
 }

@@ -45,6 +45,7 @@ pub(crate) trait StepVector: Vector<Scalar = f32> {
 /// A body written once over [`StepVector`]; arguments are its fields. `run` is `#[inline(always)]`.
 pub(crate) trait StepKernel {
     /// Whether it calls [`StepVector::dot`].
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     const BYTES: bool;
     /// The body.
     fn run<V: StepVector>(self);

@@ -19,7 +19,7 @@ pub use source::{Input, Source, Weights};
 pub use steps::{Order, Steps};
 
 pub use elman_kernels::gates::rnn::Nonlinearity;
-use elman_kernels::{Packed, Scalar, Scratch};
+use elman_kernels::{Operands, Packed, Scalar, Scratch};
 
 use crate::param::{Grads, Params};
 
@@ -111,6 +111,20 @@ pub struct Prepared<F> {
     peephole: Vec<F>,
     /// For token input: `E W_ih^T + bias` `[V, gH]`.
     table: Vec<F>,
+}
+
+impl<F: Scalar> Prepared<F> {
+    /// What is prepared from now on has its products of operands rounded to this.
+    pub fn set_operands(&mut self, operands: Operands) {
+        let Prepared { w_ih, w_ih_back, w_hh, w_hh_back, w_hn, w_hn_back, .. } = self;
+        for packed in [w_ih, w_ih_back, w_hh, w_hh_back, w_hn, w_hn_back] {
+            packed.set_operands(operands);
+        }
+    }
+
+    fn operands(&self) -> Operands {
+        self.w_hh.operands()
+    }
 }
 
 /// What backward needs of forward; working memory of one block, reused from batch to batch.

@@ -3,7 +3,7 @@
 //! Dense input is one product `[N, I] x [I, gH]`. Tokens multiply no one-hot vector: `E W_ih^T + b` is a table of `V` rows
 //! made once per optimizer step and gathered; its gradient is a scatter-add into `V` rows, then small products.
 
-use elman_kernels::{Mat, MatMut, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked, rows};
+use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked_of, rows};
 
 use super::{InputGrad, Prepared};
 use crate::param::{Grads, Init, Layout, Params, Slot};
@@ -179,7 +179,7 @@ impl Weights {
                 let n = x.len() / inputs;
                 let da_rows = Mat::strided(da, n, width, stride);
                 let dw = MatMut::new(self.w_ih.of_mut(grads), width, inputs);
-                gemm_unpacked(da_rows.t(), Mat::new(x, n, inputs), dw, Start::Add, scratch);
+                gemm_unpacked_of(prepared.operands(), da_rows.t(), Mat::new(x, n, inputs), dw, Start::Add, scratch);
                 rows::sum_add(da, n, stride, dbias);
                 let (dx, start) = match dx {
                     InputGrad::None => (None, Start::Zero),
@@ -196,7 +196,7 @@ impl Weights {
                 dtable.resize(vocab * width, F::ZERO);
                 rows::scatter_add(da, stride, tokens, dtable, width);
                 rows::sum_add(dtable, vocab, width, dbias);
-                self.backward_table(params, dtable, vocab, scratch, grads);
+                self.backward_table(params, prepared.operands(), dtable, vocab, scratch, grads);
             }
         }
         rows::add(dbias, self.b_ih.of_mut(grads));
@@ -206,6 +206,7 @@ impl Weights {
     fn backward_table<F: Scalar>(
         &self,
         params: &Params<F>,
+        operands: Operands,
         dtable: &[F],
         vocab: usize,
         scratch: &mut Scratch<F>,
@@ -217,8 +218,9 @@ impl Weights {
             let embedding = Mat::new(slot.of(params), vocab, inputs);
             let w_ih = Mat::new(self.w_ih.of(params), width, inputs);
             let dw = MatMut::new(self.w_ih.of_mut(grads), width, inputs);
-            gemm_unpacked(dtable.t(), embedding, dw, Start::Add, scratch);
-            gemm_unpacked(dtable, w_ih, MatMut::new(slot.of_mut(grads), vocab, inputs), Start::Add, scratch);
+            gemm_unpacked_of(operands, dtable.t(), embedding, dw, Start::Add, scratch);
+            let de = MatMut::new(slot.of_mut(grads), vocab, inputs);
+            gemm_unpacked_of(operands, dtable, w_ih, de, Start::Add, scratch);
         } else {
             let dw = self.w_ih.of_mut(grads);
             each_in_blocks(vocab, width, |token, j| dw[j * vocab + token] += dtable[token * width + j]);
@@ -229,6 +231,7 @@ impl Weights {
     pub(super) fn backward_recurrent<F: Scalar>(
         &self,
         gates: std::ops::Range<usize>,
+        operands: Operands,
         da: &[F],
         stride: usize,
         h_prev: Mat<F>,
@@ -239,7 +242,7 @@ impl Weights {
         let da_rows = Mat::strided(da, h_prev.rows, gates.len() * hidden, stride);
         let dw = &mut self.w_hh.of_mut(grads)[gates.start * hidden * hidden..gates.end * hidden * hidden];
         let dw = MatMut::new(dw, gates.len() * hidden, hidden);
-        gemm_unpacked(da_rows.t(), h_prev, dw, Start::Add, scratch);
+        gemm_unpacked_of(operands, da_rows.t(), h_prev, dw, Start::Add, scratch);
     }
 
     /// `W_hh` `[gH, H]`.

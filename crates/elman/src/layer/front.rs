@@ -1,7 +1,7 @@
 //! The feed-forward part of a network, without recurrence: convolutions over a picture, then dense layers, each
 //! normalised, rectified and dropped out. It turns each frame of a video, or each row of a table, into features.
 
-use elman_kernels::Scalar;
+use elman_kernels::{Operands, Scalar};
 use serde::{Deserialize, Serialize};
 
 use super::conv::{Conv, ConvPrepared, ConvScratch};
@@ -45,6 +45,14 @@ pub struct Front {
 pub struct FrontPrepared<F> {
     convs: Vec<ConvPrepared<F>>,
     dense: Vec<LinearPrepared<F>>,
+    operands: Operands,
+}
+
+impl<F: Scalar> FrontPrepared<F> {
+    /// What is prepared from now on has the products of its dense layers of operands rounded to this.
+    pub fn set_operands(&mut self, operands: Operands) {
+        self.operands = operands;
+    }
 }
 
 /// What backward needs of forward.
@@ -125,7 +133,10 @@ impl Front {
         prepared.convs.resize_with(self.convs.len(), ConvPrepared::default);
         prepared.dense.resize_with(self.dense.len(), LinearPrepared::default);
         self.convs.iter().zip(&mut prepared.convs).for_each(|(conv, to)| conv.prepare(params, to));
-        self.dense.iter().zip(&mut prepared.dense).for_each(|((linear, _), to)| linear.prepare(params, to));
+        for ((linear, _), to) in self.dense.iter().zip(&mut prepared.dense) {
+            to.set_operands(prepared.operands);
+            linear.prepare(params, to);
+        }
     }
 
     /// `x` `[N, height, width, channels]` to `tape.output()` `[N, features]`. With a random stream, dropout is on.

@@ -1,6 +1,6 @@
 //! The linear output: `y = x W^T + b`.
 
-use elman_kernels::{Mat, MatMut, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked, rows};
+use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked_of, rows};
 
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
@@ -25,6 +25,14 @@ pub struct LinearPrepared<F> {
     weight: Packed<F>,
     weight_back: Packed<F>,
     bias: Vec<F>,
+}
+
+impl<F: Scalar> LinearPrepared<F> {
+    /// What is prepared from now on has its products of operands rounded to this.
+    pub fn set_operands(&mut self, operands: Operands) {
+        self.weight.set_operands(operands);
+        self.weight_back.set_operands(operands);
+    }
 }
 
 impl Linear {
@@ -69,16 +77,24 @@ impl Linear {
         dx: &mut [F],
         scratch: &mut Scratch<F>,
     ) {
-        self.backward_weights(x, dy, grads, scratch);
+        self.backward_weights(prepared, x, dy, grads, scratch);
         let n = x.len() / self.inputs;
         gemm(Mat::new(dy, n, self.outputs), &prepared.weight_back, MatMut::new(dx, n, self.inputs), Start::Zero);
     }
 
     /// As [`Self::backward`] for an `x` that is data, whose gradient nobody wants.
-    pub fn backward_weights<F: Scalar>(&self, x: &[F], dy: &[F], grads: &mut Grads<F>, scratch: &mut Scratch<F>) {
+    pub fn backward_weights<F: Scalar>(
+        &self,
+        prepared: &LinearPrepared<F>,
+        x: &[F],
+        dy: &[F],
+        grads: &mut Grads<F>,
+        scratch: &mut Scratch<F>,
+    ) {
         let n = x.len() / self.inputs;
         let dw = MatMut::new(self.weight.of_mut(grads), self.outputs, self.inputs);
-        gemm_unpacked(Mat::new(dy, n, self.outputs).t(), Mat::new(x, n, self.inputs), dw, Start::Add, scratch);
+        let (dy_t, x) = (Mat::new(dy, n, self.outputs).t(), Mat::new(x, n, self.inputs));
+        gemm_unpacked_of(prepared.weight.operands(), dy_t, x, dw, Start::Add, scratch);
         rows::sum_add(dy, n, self.outputs, self.bias.of_mut(grads));
     }
 }

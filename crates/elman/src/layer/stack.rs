@@ -1,7 +1,7 @@
 //! Any number of recurrent layers, in one or two directions, with dropout between them: the training half of
 //! `rnn2.step(rnn1.step(x))`.
 
-use elman_kernels::Scalar;
+use elman_kernels::{Operands, Scalar};
 
 use super::Dropout;
 use crate::cell::{AnyCell, Cell, CellKind, Input, InputGrad, Order, Prepared, Source, State, Steps, Tape};
@@ -38,6 +38,14 @@ pub struct Stack {
 #[derive(Clone, Default)]
 pub struct StackPrepared<F> {
     cells: Vec<Prepared<F>>,
+    operands: Operands,
+}
+
+impl<F: Scalar> StackPrepared<F> {
+    /// What is prepared from now on has its products of operands rounded to this.
+    pub fn set_operands(&mut self, operands: Operands) {
+        self.operands = operands;
+    }
 }
 
 /// The state of each layer and direction, as `cells`.
@@ -177,7 +185,9 @@ impl Stack {
     /// Rearranges the weights for the kernels, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut StackPrepared<F>) {
         prepared.cells.resize_with(self.cells.len(), Prepared::default);
+        let operands = prepared.operands;
         for (cell, prepared) in self.cells.iter().zip(&mut prepared.cells) {
+            prepared.set_operands(operands);
             cell.prepare(params, prepared);
         }
     }

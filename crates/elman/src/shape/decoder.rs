@@ -16,7 +16,7 @@ mod state;
 mod stepper;
 mod target;
 
-use elman_kernels::{Scalar, Scratch, activation, rows, softmax};
+use elman_kernels::{Operands, Scalar, Scratch, activation, rows, softmax};
 use serde::{Deserialize, Serialize};
 
 use self::feed::Ahead;
@@ -92,6 +92,17 @@ pub struct DecoderPrepared<F> {
     upper: StackPrepared<F>,
     readout: LinearPrepared<F>,
     output: LinearPrepared<F>,
+}
+
+impl<F: Scalar> DecoderPrepared<F> {
+    /// What is prepared from now on has its products, but not those of attention, of operands rounded to this.
+    pub(super) fn set_operands(&mut self, operands: Operands) {
+        self.bridge.set_operands(operands);
+        self.lower.set_operands(operands);
+        self.upper.set_operands(operands);
+        self.readout.set_operands(operands);
+        self.output.set_operands(operands);
+    }
 }
 
 /// Working memory of one block.

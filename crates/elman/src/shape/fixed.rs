@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use elman_kernels::{Scalar, Scratch, softmax};
+use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
 use super::{Answers, Shape};
@@ -143,6 +143,11 @@ impl<F: Scalar> Shape<F> for Fixed {
 
     fn layout(&self) -> &Arc<Layout> {
         &self.layout
+    }
+
+    fn set_operands(&self, operands: Operands, prepared: &mut FixedPrepared<F>) {
+        prepared.front.set_operands(operands);
+        prepared.output.set_operands(operands);
     }
 
     fn prepare(&self, params: &Params<F>, prepared: &mut FixedPrepared<F>) {

@@ -21,7 +21,7 @@ pub use synced::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig, SyncedPrepared
 
 use std::sync::Arc;
 
-use elman_kernels::Scalar;
+use elman_kernels::{Operands, Scalar};
 
 use crate::layer::WeightDrop;
 use crate::param::{Grads, Layout, Params};
@@ -42,6 +42,10 @@ pub trait Shape<F: Scalar>: Sync {
 
     /// The names and places of the weights.
     fn layout(&self) -> &Arc<Layout>;
+
+    /// What is prepared from now on has the operands of its products (those of recurrent, dense and output layers) rounded
+    /// to this: mixed-precision training.
+    fn set_operands(&self, operands: Operands, prepared: &mut Self::Prepared);
 
     /// Rearranges the weights for the kernels.
     fn prepare(&self, params: &Params<F>, prepared: &mut Self::Prepared);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use elman_kernels::{Scalar, Scratch, softmax};
+use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
 use super::{Answers, Feed, Inputs, Shape};
@@ -245,6 +245,11 @@ impl<F: Scalar> Shape<F> for SequenceInput {
 
     fn layout(&self) -> &Arc<Layout> {
         &self.layout
+    }
+
+    fn set_operands(&self, operands: Operands, prepared: &mut SequenceInputPrepared<F>) {
+        prepared.stack.set_operands(operands);
+        prepared.output.set_operands(operands);
     }
 
     fn prepare(&self, params: &Params<F>, prepared: &mut SequenceInputPrepared<F>) {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use elman_kernels::{Scalar, rows};
+use elman_kernels::{Operands, Scalar, rows};
 use serde::{Deserialize, Serialize};
 
 use super::Shape;
@@ -282,6 +282,11 @@ impl<F: Scalar> Shape<F> for SequenceIo {
 
     fn layout(&self) -> &Arc<Layout> {
         &self.layout
+    }
+
+    fn set_operands(&self, operands: Operands, prepared: &mut SequenceIoPrepared<F>) {
+        prepared.encoder.set_operands(operands);
+        prepared.decoder.set_operands(operands);
     }
 
     fn prepare(&self, params: &Params<F>, prepared: &mut SequenceIoPrepared<F>) {

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use elman_kernels::{Scalar, Scratch, activation, rows};
+use elman_kernels::{Operands, Scalar, Scratch, activation, rows};
 use serde::{Deserialize, Serialize};
 
 use super::Shape;
@@ -237,6 +237,12 @@ impl<F: Scalar> Shape<F> for SequenceOutput {
         &self.layout
     }
 
+    fn set_operands(&self, operands: Operands, prepared: &mut SequenceOutputPrepared<F>) {
+        prepared.feature.set_operands(operands);
+        prepared.memory.set_operands(operands);
+        prepared.decoder.set_operands(operands);
+    }
+
     fn prepare(&self, params: &Params<F>, prepared: &mut SequenceOutputPrepared<F>) {
         self.feature.prepare(params, &mut prepared.feature);
         if let Some(memory) = &self.memory {
@@ -273,10 +279,10 @@ impl<F: Scalar> Shape<F> for SequenceOutput {
         let to = ReadingGrad { dsummary, dmemory, dfeature };
         let (summary, decoder) = (&tape.summary, &mut tape.decoder);
         self.decoder.backward(params, &prepared.decoder, reading, summary, decoder, grads, to);
-        self.feature.backward_weights(&tape.summary, &tape.dfeature, grads, &mut tape.scratch);
+        self.feature.backward_weights(&prepared.feature, &tape.summary, &tape.dfeature, grads, &mut tape.scratch);
         if let Some(memory) = &self.memory {
             tanh_backward(&tape.memory.values, &mut tape.dmemory);
-            memory.backward_weights(&tape.x, &tape.dmemory, grads, &mut tape.scratch);
+            memory.backward_weights(&prepared.memory, &tape.x, &tape.dmemory, grads, &mut tape.scratch);
         }
         loss_nats
     }

@@ -8,7 +8,7 @@ mod segments;
 
 use std::sync::Arc;
 
-use elman_kernels::{Scalar, Scratch, softmax};
+use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
 use super::{Answers, Shape};
@@ -386,6 +386,12 @@ impl<F: Scalar> Shape<F> for Synced {
 
     fn layout(&self) -> &Arc<Layout> {
         &self.layout
+    }
+
+    fn set_operands(&self, operands: Operands, prepared: &mut SyncedPrepared<F>) {
+        prepared.front.set_operands(operands);
+        prepared.stack.set_operands(operands);
+        prepared.output.set_operands(operands);
     }
 
     fn prepare(&self, params: &Params<F>, prepared: &mut SyncedPrepared<F>) {

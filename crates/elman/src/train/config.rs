@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use elman_kernels::Operands;
 use serde::{Deserialize, Serialize};
 
 use crate::optim::{OptimizerConfig, ScheduleConfig};
@@ -134,11 +135,34 @@ impl fmt::Display for Every {
     }
 }
 
+/// What training multiplies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// `f32`.
+    #[default]
+    F32,
+    /// Operands rounded to bfloat16, added in `f32`; the weights that are updated and kept are `f32` (mixed precision,
+    /// Micikevicius et al. 2018; bfloat16: Kalamkar et al. 2019).
+    Bf16,
+}
+
+impl Precision {
+    /// What operands of products are rounded to.
+    pub(super) fn operands(self) -> Operands {
+        match self {
+            Precision::F32 => Operands::Exact,
+            Precision::Bf16 => Operands::Bf16,
+        }
+    }
+}
+
 /// The training loop's settings; `task::Settings` says what each is for.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct TrainConfig {
     pub seed: u64,
+    pub precision: Precision,
     pub lr: f64,
     pub optimizer: OptimizerConfig,
     pub schedule: ScheduleConfig,

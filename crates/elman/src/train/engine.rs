@@ -10,6 +10,7 @@ use std::sync::Arc;
 use elman_kernels::Scalar;
 use rayon::prelude::*;
 
+use super::Precision;
 use crate::error::{Error, Result};
 use crate::layer::Dropped;
 use crate::param::{Grads, Params};
@@ -65,6 +66,11 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         let blocks = states.into_iter().map(block).collect();
         let dropped = shape.weight_drop().map(|_| Dropped::new(&Params::zeros(shape.layout())));
         Ok(Engine { prepared: S::Prepared::default(), dropped, blocks, pool: Arc::new(pool) })
+    }
+
+    /// From now on, products round their operands so; sums and weights stay as they are.
+    pub fn set_precision(&mut self, shape: &S, precision: Precision) {
+        shape.set_operands(precision.operands(), &mut self.prepared);
     }
 
     /// The carried states, block after block.

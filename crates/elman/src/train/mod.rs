@@ -13,7 +13,7 @@ mod trainer;
 
 pub use advice::advice;
 pub use checkpoint::{read_weights, weights};
-pub use config::{Every, Span, TrainConfig};
+pub use config::{Every, Precision, Span, TrainConfig};
 pub use engine::{Engine, blocks};
 pub use record::Record;
 pub use run_folder::RunFolder;

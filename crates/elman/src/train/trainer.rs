@@ -156,7 +156,8 @@ where
         threads: usize,
         folder: Option<RunFolder>,
     ) -> Result<Self> {
-        let engine = Engine::new(shape, task.initial_states(), threads)?;
+        let mut engine = Engine::new(shape, task.initial_states(), threads)?;
+        engine.set_precision(shape, config.precision);
         let optimizer = Optimizer::new(config.optimizer.clone(), shape.layout());
         let average = (config.average > 0.0).then(|| Average::new(config.average, &params));
         let accumulated = (config.accumulate > 1).then(|| Params::zeros(shape.layout()));

@@ -368,6 +368,7 @@ mod tests {
     use crate::decode::{BeamConfig, Query, StepModel, Symbols, beam_search};
     use crate::layer::AttentionKind;
     use crate::optim::{Optimizer, OptimizerConfig};
+    use crate::shape::check_gradient;
 
     const BEGIN: u32 = 0;
     const END: u32 = 1;
@@ -404,13 +405,6 @@ mod tests {
         (sources, targets)
     }
 
-    fn loss(network: &SequenceIo, params: &Params<f64>, batch: &SequenceIoBatch, grads: &mut Grads<f64>) -> f64 {
-        let mut prepared = SequenceIoPrepared::default();
-        network.prepare(params, &mut prepared);
-        let (mut tape, mut rng) = (SequenceIoTape::default(), Rng::new(5, "dropout"));
-        0.25 * network.loss_and_grad(params, &prepared, batch, 0.25, Some(&mut rng), &mut (), &mut tape, grads)
-    }
-
     #[test]
     fn gradients_equal_central_differences_with_ragged_pairs_dropout_and_smoothing() {
         let cases = [
@@ -424,50 +418,22 @@ mod tests {
             config.bidirectional = bidirectional;
             config.layers = if bidirectional { 1 } else { 2 };
             let network = SequenceIo::new(config).unwrap();
-            let mut params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
+            let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
             let (sources, targets) = pairs();
             let batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
-            let mut grads = Params::zeros(&network.layout);
-            loss(&network, &params, &batch, &mut grads);
-            let mut unused = Params::zeros(&network.layout);
-            for i in 0..params.values.len() {
-                let value = params.values[i];
-                let mut at = |x: f64| {
-                    params.values[i] = x;
-                    loss(&network, &params, &batch, &mut unused)
-                };
-                let numeric = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
-                params.values[i] = value;
-                let analytic = grads.values[i];
-                let near = (analytic - numeric).abs() <= 1e-7 + 1e-5 * numeric.abs();
-                let name = || network.layout.tensors().iter().find(|t| t.slot.range().contains(&i)).unwrap();
-                assert!(near, "{kind:?} {}: backward says {analytic}, differences {numeric}", name().name);
-            }
+            check_gradient(&network, &params, &batch, &());
         }
     }
 
     #[test]
     fn gradients_are_those_of_what_is_fed_where_the_decoder_reads_its_own_symbols() {
         let network = SequenceIo::new(config(AttentionKind::General, 1, true)).unwrap();
-        let mut params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
+        let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
         let (sources, targets) = pairs();
         let mut batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
         batch.targets.read_own(0.7, &mut Rng::new(2, "test"));
         assert!(!batch.targets.own[0] && batch.targets.own.iter().any(|&own| own));
-        let mut grads = Params::zeros(&network.layout);
-        loss(&network, &params, &batch, &mut grads);
-        let mut unused = Params::zeros(&network.layout);
-        for i in (0..params.values.len()).step_by(3) {
-            let value = params.values[i];
-            let mut at = |x: f64| {
-                params.values[i] = x;
-                loss(&network, &params, &batch, &mut unused)
-            };
-            let numeric = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
-            params.values[i] = value;
-            let analytic = grads.values[i];
-            assert!((analytic - numeric).abs() <= 1e-7 + 1e-5 * numeric.abs(), "{i}: {analytic} {numeric}");
-        }
+        check_gradient(&network, &params, &batch, &());
     }
 
     #[test]

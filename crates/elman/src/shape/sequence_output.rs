@@ -310,6 +310,7 @@ mod tests {
     use crate::decode::{BeamConfig, Query, Symbols, beam_search};
     use crate::layer::AttentionKind;
     use crate::optim::{Optimizer, OptimizerConfig};
+    use crate::shape::check_gradient;
 
     fn network(places: usize, dropout: f64) -> SequenceOutput {
         SequenceOutput::new(SequenceOutputConfig {
@@ -340,42 +341,15 @@ mod tests {
         (0..sequences).map(|_| (0..places * 5).map(|_| rng.range(-1.0, 1.0)).collect()).collect()
     }
 
-    fn loss(
-        network: &SequenceOutput,
-        params: &Params<f64>,
-        batch: &SequenceOutputBatch<f64>,
-        grads: &mut Grads<f64>,
-    ) -> f64 {
-        let mut prepared = SequenceOutputPrepared::default();
-        network.prepare(params, &mut prepared);
-        let (mut tape, mut rng) = (SequenceOutputTape::default(), Rng::new(5, "dropout"));
-        0.25 * network.loss_and_grad(params, &prepared, batch, 0.25, Some(&mut rng), &mut (), &mut tape, grads)
-    }
-
     #[test]
     fn gradients_equal_central_differences_for_a_vector_and_for_a_map() {
         for places in [1, 3] {
             let network = network(places, 0.2);
-            let mut params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
+            let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
             let features = features(places, 3);
             let features: Vec<&[f64]> = features.iter().map(Vec::as_slice).collect();
             let batch = SequenceOutputBatch::new(&features, &[vec![2], vec![3, 4, 5], vec![]], 0, 1);
-            let mut grads = Params::zeros(&network.layout);
-            loss(&network, &params, &batch, &mut grads);
-            let mut unused = Params::zeros(&network.layout);
-            for i in 0..params.values.len() {
-                let value = params.values[i];
-                let mut at = |x: f64| {
-                    params.values[i] = x;
-                    loss(&network, &params, &batch, &mut unused)
-                };
-                let numeric = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
-                params.values[i] = value;
-                let analytic = grads.values[i];
-                let near = (analytic - numeric).abs() <= 1e-7 + 1e-5 * numeric.abs();
-                let name = || network.layout.tensors().iter().find(|t| t.slot.range().contains(&i)).unwrap();
-                assert!(near, "{places} {}: backward says {analytic}, differences {numeric}", name().name);
-            }
+            check_gradient(&network, &params, &batch, &());
         }
     }
 

@@ -458,6 +458,7 @@ impl Answers for Synced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::check_gradient;
 
     fn network(feed: Feed, embedding: usize, tied: bool, bidirectional: bool) -> Synced {
         Synced::new(SyncedConfig {
@@ -487,15 +488,7 @@ mod tests {
         let inputs = Inputs::Dense((0..5 * 24).map(|_| rng.range(-1.0, 1.0)).collect());
         let batch = SyncedBatch { steps, inputs, targets: vec![0, 4, softmax::IGNORE, 2, 1] };
         let params = network.init(Init::Uniform(0.8), &mut rng);
-        crate::shape::check_gradient(&network, &params, &batch, &network.zero_state(2));
-    }
-
-    fn loss(network: &Synced, params: &Params<f64>, batch: &SyncedBatch<f64>, grads: &mut Grads<f64>) -> f64 {
-        let mut prepared = SyncedPrepared::default();
-        network.prepare(params, &mut prepared);
-        let mut state = network.zero_state(batch.steps.batch());
-        let (mut tape, mut rng) = (SyncedTape::default(), Rng::new(5, "dropout"));
-        0.25 * network.loss_and_grad(params, &prepared, batch, 0.25, Some(&mut rng), &mut state, &mut tape, grads)
+        check_gradient(&network, &params, &batch, &network.zero_state(2));
     }
 
     #[test]
@@ -509,28 +502,14 @@ mod tests {
         for (feed, embedding, tied, bidirectional) in cases {
             let network = network(feed, embedding, tied, bidirectional);
             let mut rng = Rng::new(1, "test");
-            let mut params: Params<f64> = network.init(Init::Uniform(0.8), &mut rng);
+            let params: Params<f64> = network.init(Init::Uniform(0.8), &mut rng);
             let steps = Steps::ragged(&[4, 3, 1]).unwrap();
             let inputs = match feed {
                 Feed::Dense(width) => Inputs::Dense((0..8 * width).map(|_| rng.range(-1.0, 1.0)).collect()),
                 Feed::Tokens(vocab) => Inputs::Tokens((0..8).map(|_| rng.below(vocab) as u32).collect()),
             };
             let batch = SyncedBatch { steps, inputs, targets: vec![0, 4, softmax::IGNORE, 2, 2, 1, 3, 0] };
-            let mut grads = Params::zeros(network.layout());
-            loss(&network, &params, &batch, &mut grads);
-            let mut unused = Params::zeros(network.layout());
-            for i in (0..params.values.len()).step_by(3) {
-                let value = params.values[i];
-                let mut at = |x: f64| {
-                    params.values[i] = x;
-                    loss(&network, &params, &batch, &mut unused)
-                };
-                let numeric = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
-                params.values[i] = value;
-                let analytic = grads.values[i];
-                let near = (analytic - numeric).abs() <= 1e-7 + 1e-5 * numeric.abs();
-                assert!(near, "{feed:?} weight {i}: backward says {analytic}, differences {numeric}");
-            }
+            check_gradient(&network, &params, &batch, &network.zero_state(3));
         }
     }
 

@@ -364,8 +364,10 @@ fn held_out(r: &Record, unit: &str) -> String {
         match name {
             "accuracy" => format!("{:.2} % right", 100.0 * value),
             "bleu" => format!("BLEU {value:.2}"),
-            "bleu4" => format!("BLEU-4 {value:.2}"),
-            _ => format!("{name} {value:.4}"),
+            _ => match name.strip_prefix("bleu") {
+                Some(order) => format!("BLEU-{order} {value:.2}"),
+                None => format!("{name} {value:.4}"),
+            },
         }
     });
     first.into_iter().chain(nats).collect::<Vec<_>>().join(", ")

@@ -54,7 +54,7 @@ fn bleu_and_chrf_are_sacrebleus() {
         let what = format!("{hypotheses:?} against {references:?}");
         for (tokenizer, lowercase, score, brevity_penalty, precisions, line, sentences) in bleu {
             let tokenizer = if tokenizer == "none" { Tokenizer::None } else { Tokenizer::V13a };
-            let bleu = Bleu { tokenizer, lowercase };
+            let bleu = Bleu { tokenizer, lowercase, ..Bleu::default() };
             let got = bleu.corpus(&hypotheses, &references).unwrap();
             assert_near(&what, got.bleu, score);
             assert_near(&what, got.brevity_penalty, brevity_penalty);

@@ -212,11 +212,19 @@ pub struct Bleu {
     pub tokenizer: Tokenizer,
     /// Whether lines are lower-cased first.
     pub lowercase: bool,
+    /// Whether orders longer than all hypotheses do not count in a corpus: else perfect answers of three tokens have 0.
+    pub effective_order: bool,
 }
 
 impl Bleu {
     fn tokens(self, line: &str) -> Vec<String> {
         if self.lowercase { self.tokenizer.tokens(&line.to_lowercase()) } else { self.tokenizer.tokens(line) }
+    }
+
+    /// With its effective order, if no reference is long enough for all orders.
+    pub fn for_references<S: AsRef<str>>(self, references: &[Vec<S>]) -> Self {
+        let long = |line: &S| self.tokens(line.as_ref()).len() >= ORDER;
+        Bleu { effective_order: !references.iter().flatten().any(long), ..self }
     }
 
     /// The counts of one segment with its references.
@@ -244,7 +252,7 @@ impl Bleu {
     /// # Errors
     /// As for [`Bleu::segments`].
     pub fn corpus<S: AsRef<str>, R: AsRef<str>>(self, hypotheses: &[S], references: &[Vec<R>]) -> Result<BleuScore> {
-        Ok(self.segments(hypotheses, references)?.into_iter().sum::<BleuCounts>().score(false))
+        Ok(self.segments(hypotheses, references)?.into_iter().sum::<BleuCounts>().score(self.effective_order))
     }
 
     /// BLEU of one sentence: its effective order, so that a short one may score.
@@ -259,7 +267,8 @@ impl Bleu {
             Tokenizer::None => "none",
         };
         let case = if self.lowercase { "lc" } else { "mixed" };
-        format!("nrefs:{}|case:{case}|eff:no|tok:{tokenizer}|smooth:exp|{}", reference_count(references), VERSION)
+        let (references, order) = (reference_count(references), if self.effective_order { "yes" } else { "no" });
+        format!("nrefs:{references}|case:{case}|eff:{order}|tok:{tokenizer}|smooth:exp|{VERSION}")
     }
 }
 
@@ -308,6 +317,12 @@ pub fn caption_bleu<S: AsRef<str>, R: AsRef<str>>(captions: &[S], references: &[
     Ok(captions.iter().zip(references).map(segment).sum::<BleuCounts>().cumulative())
 }
 
+/// The highest order of [`caption_bleu`] that some reference is long enough for; at least 1.
+pub fn caption_order<R: AsRef<str>>(references: &[Vec<R>]) -> usize {
+    let longest = references.iter().flatten().map(|line| caption_tokens(line.as_ref()).len()).max();
+    longest.unwrap_or(0).clamp(1, ORDER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,6 +346,19 @@ mod tests {
     }
 
     #[test]
+    fn short_answers_are_scored_by_the_orders_they_have() {
+        let references = [vec!["un deux"], vec!["trois"]];
+        let answers = ["un deux", "trois"];
+        assert_eq!(Bleu::default().corpus(&answers, &references).unwrap().bleu, 0.0);
+        let bleu = Bleu::default().for_references(&references);
+        assert!((bleu.corpus(&answers, &references).unwrap().bleu - 100.0).abs() < 1e-9);
+        assert!(bleu.signature(&references).contains("|eff:yes|"));
+        let longer = [vec!["un deux trois quatre"], vec!["trois"]];
+        assert_eq!(Bleu::default().for_references(&longer), Bleu::default());
+        assert_eq!([caption_order(&references), caption_order(&longer), caption_order(&[vec!["."]])], [2, 4, 1]);
+    }
+
+    #[test]
     fn lists_that_do_not_fit_are_refused() {
         let bleu = Bleu::default();
         assert!(bleu.corpus(&["a"], &[vec!["a"], vec!["b"]]).unwrap_err().to_string().contains("references for 2"));
@@ -342,7 +370,7 @@ mod tests {
 
     #[test]
     fn signatures_say_what_was_done() {
-        let bleu = Bleu { lowercase: true, tokenizer: Tokenizer::None };
+        let bleu = Bleu { lowercase: true, tokenizer: Tokenizer::None, effective_order: false };
         assert_eq!(
             bleu.signature(&[vec![1, 2], vec![3]]),
             format!("nrefs:var|case:lc|eff:no|tok:none|smooth:exp|{VERSION}")

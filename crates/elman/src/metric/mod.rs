@@ -12,7 +12,7 @@ mod ngrams;
 pub mod ranking;
 pub mod segments;
 
-pub use bleu::{Bleu, BleuCounts, BleuScore, Tokenizer, caption_bleu};
+pub use bleu::{Bleu, BleuCounts, BleuScore, Tokenizer, caption_bleu, caption_order};
 pub use bootstrap::{Interval, Paired};
 pub use chrf::{Chrf, ChrfCounts};
 pub use classification::Confusion;

@@ -1,301 +1,29 @@
 //! A vector becomes a sequence: what is seen in a photograph, a name of a kind, a melody of a mood. Reader: a matrix of
-//! features, or photographs and an encoder, and a table of captions; shape: sequence output; measure: BLEU-4 of what is written for held-out rows.
+//! features, or photographs and an encoder, and a table of captions; shape: sequence output; measure: BLEU-4 of what is
+//! written for held-out rows.
 
-use std::collections::HashMap;
-use std::path::Path;
+mod corpus;
+mod model;
 
-use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::photographs::{self, Encoded};
+use self::model::{batch, ready, search};
 use super::plan::{self, Facts};
 use super::settings::Settings;
-use super::writing::{self, Language, Written, beam_config, decoder, own_probability, spread, val_beam_config};
-use crate::data::encoder::{Encoder, EncoderId, Wanted};
-use crate::data::table::Table;
-use crate::data::{Buckets, Matrix, builtin, held_out};
-use crate::decode::{BeamConfig, Hypothesis};
+use super::writing::{beam_config, decoder, own_probability, spread, val_beam_config};
+use crate::data::Buckets;
+use crate::decode::BeamConfig;
 use crate::error::{Error, Result};
-use crate::format::model::Loaded;
-use crate::metric::caption_bleu;
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::shape::{
-    DecoderConfig, SequenceOutput, SequenceOutputBatch, SequenceOutputConfig, SequenceOutputPrepared,
-    SequenceOutputTape, Shape,
-};
+use crate::shape::{DecoderConfig, SequenceOutput, SequenceOutputBatch, SequenceOutputConfig, Shape};
 use crate::train::{Engine, RunFolder, Scores, Session, Task, Trainer, blocks};
+
+pub use self::corpus::{Corpus, Described, read, read_images};
+pub use self::model::{Evaluation, Model, Weighted, evaluate};
 
 /// The name in files and on the command line.
 pub const NAME: &str = "caption";
-
-/// Captions scored side by side.
-const SIDE_BY_SIDE: usize = 64;
-
-/// A row of the features with its captions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// The row, from 0.
-    pub row: usize,
-    /// Its captions; at least one.
-    pub captions: Vec<String>,
-}
-
-/// The rows of a table of captions that belong to a split, in the order they first appear; `split` is empty for all.
-#[derive(Clone, Debug, Default)]
-struct Captions {
-    train: Vec<Described>,
-    dev: Vec<Described>,
-    test: Vec<Described>,
-    /// Without a split.
-    rest: Vec<Described>,
-    /// Names of photographs; a row is a place in here. Empty where rows are those of a matrix.
-    names: Vec<String>,
-}
-
-/// What a line of captions describes.
-#[derive(Clone, Copy, PartialEq)]
-enum Subject {
-    /// One of so many rows of a matrix.
-    Row(usize),
-    /// A photograph of this name.
-    Image,
-}
-
-/// Which columns hold what.
-struct Columns {
-    subject: usize,
-    split: Option<usize>,
-    caption: usize,
-}
-
-impl Columns {
-    fn of(table: &Table, subject: Subject) -> Result<Columns> {
-        let named = |name: &str| table.header.as_ref().and_then(|h| h.iter().position(|column| column == name));
-        let (name, column_of_5) = if subject == Subject::Image { ("image", 2) } else { ("row", 0) };
-        if let (Some(subject), Some(caption)) = (named(name), named("caption")) {
-            return Ok(Columns { subject, split: named("split"), caption });
-        }
-        match table.width() {
-            5 => Ok(Columns { subject: column_of_5, split: Some(1), caption: 4 }),
-            3 => Ok(Columns { subject: 0, split: Some(1), caption: 2 }),
-            2 => Ok(Columns { subject: 0, split: None, caption: 1 }),
-            width => {
-                let reason = format!(
-                    "has {width} columns; give row, split, image, number, caption; or {name}, split, caption; or {name}, \
-                     caption; or columns named `{name}`, `split` and `caption`"
-                );
-                Err(Error::Data { path: table.path.clone(), reason })
-            }
-        }
-    }
-}
-
-impl Captions {
-    /// Reads a table of captions of rows or of photographs.
-    fn read(path: &Path, subject: Subject) -> Result<Captions> {
-        let table = Table::read(path)?;
-        let columns = Columns::of(&table, subject)?;
-        let mut captions = Captions::default();
-        let mut row_of: HashMap<&str, usize> = HashMap::new();
-        for line in &table.rows {
-            let wrong = |what: String| {
-                let reason = format!("line {}: {what}", line.line);
-                Error::Data { path: path.into(), reason }
-            };
-            let cell = line.cells[columns.subject].trim();
-            let row = match subject {
-                Subject::Image if cell.is_empty() => return Err(wrong("no photograph is named".into())),
-                Subject::Image => *row_of.entry(cell).or_insert_with(|| {
-                    captions.names.push(cell.into());
-                    captions.names.len() - 1
-                }),
-                Subject::Row(rows) => {
-                    let row: Option<usize> = cell.parse().ok();
-                    let row = row.ok_or_else(|| wrong(format!("`{cell}` is no number of a row, from 0")))?;
-                    if row >= rows {
-                        let reason = format!("there is no row {row}; the features have {rows}, numbered from 0");
-                        return Err(wrong(reason));
-                    }
-                    row
-                }
-            };
-            let caption = line.cells[columns.caption].trim();
-            if caption.is_empty() {
-                return Err(wrong("the caption is empty; leave such rows out".into()));
-            }
-            let part = match columns.split.map(|column| line.cells[column].trim()) {
-                None => &mut captions.rest,
-                Some("train") => &mut captions.train,
-                Some("dev" | "val" | "valid" | "validation") => &mut captions.dev,
-                Some("test") => &mut captions.test,
-                Some(other) => return Err(wrong(format!("the split is `{other}`; give train, dev or test"))),
-            };
-            match part.last_mut() {
-                Some(described) if described.row == row => described.captions.push(caption.into()),
-                _ => part.push(Described { row, captions: vec![caption.into()] }),
-            }
-        }
-        Ok(captions)
-    }
-
-    /// What is trained on, and what is held out.
-    fn into_training_and_held_out(self, settings: &Settings) -> Result<(Vec<Described>, Vec<Described>)> {
-        let Captions { mut train, dev, rest, .. } = self;
-        train.extend(rest);
-        match dev.is_empty() {
-            true => held_out(train, &settings.hold_out(), Path::new(&settings.captions)),
-            false => Ok((train, dev)),
-        }
-    }
-
-    /// The described rows of one part: `train`, `dev` or `test`; all, where the table names no parts.
-    fn part(self, part: &str, path: &Path) -> Result<Vec<Described>> {
-        let found = match part {
-            "train" => self.train,
-            "dev" => self.dev,
-            "test" => self.test,
-            _ => return Err(Error::Usage(format!("--split {part}: give train, dev or test"))),
-        };
-        let found = if found.is_empty() { self.rest } else { found };
-        if found.is_empty() {
-            return Err(Error::Data { path: path.into(), reason: format!("has no row of the split {part}") });
-        }
-        Ok(found)
-    }
-}
-
-/// The described rows of one part of the data: `train`, `dev` or `test`.
-///
-/// # Errors
-/// As the readers; if there is none of that part.
-pub fn read(features: &Matrix, captions: &Path, part: &str) -> Result<Vec<Described>> {
-    Captions::read(captions, Subject::Row(features.rows()))?.part(part, captions)
-}
-
-/// As [`read`], of photographs in a folder, with their features by an encoder.
-///
-/// # Errors
-/// As [`read`] and [`photographs::encode`].
-pub fn read_images(encoder: &Encoder, images: &Path, captions: &Path, part: &str) -> Result<(Encoded, Vec<Described>)> {
-    let mut all = Captions::read(captions, Subject::Image)?;
-    let names = std::mem::take(&mut all.names);
-    let mut described = all.part(part, captions)?;
-    let encoded = encode(encoder, images, &names, &mut [&mut described])?;
-    Ok((encoded, described))
-}
-
-/// The features of the photographs that are described; the rows become theirs.
-fn encode(encoder: &Encoder, images: &Path, names: &[String], parts: &mut [&mut Vec<Described>]) -> Result<Encoded> {
-    let mut rows = vec![None; names.len()];
-    let mut used = Vec::new();
-    for described in parts.iter_mut().flat_map(|part| part.iter_mut()) {
-        let row = described.row;
-        described.row = *rows[row].get_or_insert_with(|| {
-            used.push(names[row].clone());
-            used.len() - 1
-        });
-    }
-    photographs::encode(images, &used, encoder)
-}
-
-/// Features and captions, to learn from and held out.
-#[derive(Clone, Debug)]
-pub struct Corpus {
-    /// The features.
-    pub features: Matrix,
-    /// The symbols.
-    pub language: Language,
-    /// What is trained on: row and symbols of each caption.
-    pub train: Vec<(usize, Vec<u32>)>,
-    /// What is held out.
-    pub val: Vec<Described>,
-    /// Captions left out of training, being longer than `--max-len`.
-    pub too_long: usize,
-    /// What made the features, if they were made here.
-    pub encoder: Option<EncoderId>,
-    /// How the features were come by, for people.
-    pub note: Option<String>,
-}
-
-impl Corpus {
-    /// Reads what the settings name and learns the symbols; where they name nothing, scenes that the program makes.
-    ///
-    /// # Errors
-    /// As the readers and [`photographs::encode`]; without captions, or features or photographs; if no caption is left of at
-    /// most `--max-len` symbols.
-    pub fn read(settings: &Settings) -> Result<Corpus> {
-        let Settings { features, captions, images, encoder, encoder_output, .. } = settings;
-        if [features, captions, images, encoder].iter().all(|word| word.is_empty()) {
-            return Self::made(settings);
-        }
-        let usage = |message: &str| Err(Error::Usage(message.into()));
-        if captions.is_empty() || (features.is_empty() && images.is_empty()) {
-            return usage(
-                "give --captions, a table of row, split and caption, and --features, a matrix with a row for each picture; or \
-                 --captions with the photographs' names, --images, their folder, and --encoder, an .onnx file",
-            );
-        }
-        let is_made = [images, encoder, encoder_output].iter().any(|word| !word.is_empty());
-        if !features.is_empty() && is_made {
-            return usage(
-                "--features are ready features; leave out --images, --encoder and --encoder-output, or these",
-            );
-        }
-        if features.is_empty() && encoder.is_empty() {
-            return usage("--images are photographs; give --encoder, the .onnx file that makes features of them");
-        }
-        let path = Path::new(captions);
-        if !features.is_empty() {
-            let features = Matrix::read(Path::new(features))?;
-            let captions = Captions::read(path, Subject::Row(features.rows()))?;
-            let (train, val) = captions.into_training_and_held_out(settings)?;
-            return Self::of(features, &train, val, settings);
-        }
-        let mut captions = Captions::read(path, Subject::Image)?;
-        let names = std::mem::take(&mut captions.names);
-        let (mut train, mut val) = captions.into_training_and_held_out(settings)?;
-        let encoder = Encoder::open(Path::new(encoder), Wanted::Named(encoder_output))?;
-        let threads = super::language_model::threads(settings.threads);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|error| Error::Usage(format!("--threads {threads}: cannot be started: {error}")))?;
-        let encoded = pool.install(|| encode(&encoder, Path::new(images), &names, &mut [&mut train, &mut val]))?;
-        let corpus = Self::of(encoded.features, &train, val, settings)?;
-        Ok(Corpus { encoder: Some(encoder.id().clone()), note: Some(encoded.note), ..corpus })
-    }
-
-    /// Scenes that the program makes.
-    fn made(settings: &Settings) -> Result<Corpus> {
-        /// How many.
-        const MADE: usize = 6000;
-        let (features, captions) = builtin::scenes(settings.seed, MADE);
-        let described = |(row, caption)| Described { row, captions: vec![caption] };
-        let described = captions.into_iter().enumerate().map(described).collect();
-        let (train, val) = held_out(described, &settings.hold_out(), Path::new("the built-in scenes"))?;
-        Self::of(features, &train, val, settings)
-    }
-
-    /// Learns the symbols of the training captions and encodes them.
-    ///
-    /// # Errors
-    /// If no caption is left of at most `--max-len` symbols.
-    pub fn of(features: Matrix, train: &[Described], val: Vec<Described>, settings: &Settings) -> Result<Corpus> {
-        let texts: Vec<&str> = train.iter().flat_map(|d| d.captions.iter().map(String::as_str)).collect();
-        let mut language = Language::learn(texts.into_iter(), settings)?;
-        let rows: Vec<(usize, &str)> =
-            train.iter().flat_map(|d| d.captions.iter().map(|caption| (d.row, caption.as_str()))).collect();
-        let encode = |&(row, caption): &(usize, &str)| Ok((row, language.subwords.encode(caption)?));
-        let mut train: Vec<(usize, Vec<u32>)> = rows.par_iter().map(encode).collect::<Result<_>>()?;
-        let (all, most) = (train.len(), if settings.max_len == 0 { usize::MAX } else { settings.max_len });
-        train.retain(|(_, symbols)| symbols.len() < most);
-        if train.is_empty() {
-            return Err(Error::Usage(format!("no caption has fewer symbols than --max-len {most}; give a higher one")));
-        }
-        language.max_ratio = train.iter().map(|(_, symbols)| symbols.len() + 1).max().unwrap_or(1) as f64;
-        let too_long = all - train.len();
-        Ok(Corpus { features, language, train, val, too_long, encoder: None, note: None })
-    }
-}
 
 /// The network the settings ask for: rows of `dims` `[N, ..]`, `vocab` symbols.
 ///
@@ -313,106 +41,6 @@ pub fn network(settings: &Settings, dims: &[usize], vocab: usize) -> Result<Sequ
     };
     let (memory, feature_dropout) = (settings.hidden, settings.feature_dropout);
     SequenceOutput::new(SequenceOutputConfig { features, places, memory, feature_dropout, decoder })
-}
-
-/// A network with its weights.
-pub type Weighted<'m> = (&'m SequenceOutput, &'m Params<f32>);
-
-/// A network with its weights as the kernels want them.
-type Ready<'m> = (&'m SequenceOutput, SequenceOutputPrepared<f32>);
-
-fn ready<'m>(networks: &[Weighted<'m>]) -> Vec<Ready<'m>> {
-    let one = |&(network, params): &Weighted<'m>| {
-        let mut prepared = SequenceOutputPrepared::default();
-        network.prepare(params, &mut prepared);
-        (network, prepared)
-    };
-    networks.iter().map(one).collect()
-}
-
-/// The best that follows from each of these rows of features, in their order; several networks vote. Runs on the current
-/// thread pool.
-fn search(
-    networks: &[Ready],
-    language: &Language,
-    features: &[&[f32]],
-    config: &BeamConfig,
-) -> Result<Vec<Vec<Hypothesis>>> {
-    let steppers = |part: &[usize]| {
-        let values: Vec<f32> = part.iter().flat_map(|&i| features[i].iter().copied()).collect();
-        networks.iter().map(|(network, prepared)| network.stepper(prepared, &values)).collect()
-    };
-    // A vector counts as a source of one symbol.
-    writing::search(steppers, language, &vec![1; features.len()], config)
-}
-
-/// The mean loss of captions in nats per symbol with teacher forcing, the ends counted.
-fn loss_nats(networks: &[Ready], language: &Language, features: &Matrix, described: &[Described]) -> Result<f64> {
-    let mut captions = Vec::new();
-    for described in described {
-        for caption in &described.captions {
-            captions.push((described.row, language.subwords.encode(caption)?));
-        }
-    }
-    captions.sort_by_key(|(_, symbols)| std::cmp::Reverse(symbols.len()));
-    let parts: Vec<(f64, usize)> = captions
-        .par_chunks(SIDE_BY_SIDE)
-        .map_init(SequenceOutputTape::default, |tape, part| {
-            let batch = batch(part.iter(), features, language);
-            let of = |(network, prepared): &Ready| network.target_log_probs(prepared, &batch, tape);
-            let log_probs: Vec<Vec<f32>> = networks.iter().map(of).collect();
-            (writing::nats(&log_probs), batch.targets.targets.len())
-        })
-        .collect();
-    let (nats, symbols) = parts.iter().fold((0.0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-    Ok(nats / symbols.max(1) as f64)
-}
-
-fn batch<'a>(
-    captions: impl Iterator<Item = &'a (usize, Vec<u32>)>,
-    features: &Matrix,
-    language: &Language,
-) -> SequenceOutputBatch<f32> {
-    let (rows, symbols): (Vec<&[f32]>, Vec<&Vec<u32>>) =
-        captions.map(|(row, symbols)| (features.row(*row), symbols)).unzip();
-    SequenceOutputBatch::new(&rows, &symbols, language.subwords.begin(), language.subwords.end())
-}
-
-/// What a model makes of described rows.
-#[derive(Clone, Debug)]
-pub struct Evaluation {
-    /// Mean loss with teacher forcing, nats per symbol.
-    pub loss_nats: f64,
-    /// BLEU-1 to BLEU-4, 0 to 100, tokenised as in the caption papers.
-    pub bleu: [f64; 4],
-    /// Symbols of what was written, on average.
-    pub length: f64,
-    /// What is written for each row.
-    pub texts: Vec<String>,
-}
-
-/// Writes for every row and compares with its captions; several networks vote. Runs on the current thread pool.
-///
-/// # Errors
-/// As [`beam_search`](crate::decode::beam_search).
-pub fn evaluate(
-    networks: &[Weighted],
-    language: &Language,
-    features: &Matrix,
-    described: &[Described],
-    config: &BeamConfig,
-) -> Result<Evaluation> {
-    let networks = &ready(networks)[..];
-    let loss_nats = loss_nats(networks, language, features, described)?;
-    let rows: Vec<&[f32]> = described.iter().map(|described| features.row(described.row)).collect();
-    let config = BeamConfig { nbest: 1, ..config.clone() };
-    let found = search(networks, language, &rows, &config)?;
-    let symbols: usize = found.iter().filter_map(|found| found.first()).map(|best| best.tokens.len()).sum();
-    let texts: Vec<String> = found.iter().map(|found| language.text(found)).collect::<Result<_>>()?;
-    let references: Vec<Vec<&str>> =
-        described.iter().map(|described| described.captions.iter().map(String::as_str).collect()).collect();
-    let bleu = caption_bleu(&texts, &references)?;
-    Ok(Evaluation { loss_nats, bleu, length: symbols as f64 / texts.len().max(1) as f64, texts })
 }
 
 /// The task: batches of captions of like length, judged by what is written for held-out rows.
@@ -505,8 +133,9 @@ impl Task<SequenceOutput> for Caption<'_> {
         let config = val_beam_config(&self.settings);
         let judged: Vec<Described> = spread(val.len(), self.settings.val_limit).map(|i| val[i].clone()).collect();
         let result = engine.install(|| evaluate(&[(network, params)], language, features, &judged, &config))?;
-        let values = [("val_bleu4", result.bleu[3]), ("val_bleu1", result.bleu[0]), ("val_nats", result.loss_nats)];
-        let values = values.map(|(name, value)| (name.to_string(), value)).to_vec();
+        let bleu = |order: usize| (format!("val_bleu{order}"), result.bleu[order - 1]);
+        let mut values = vec![bleu(result.order), bleu(1), ("val_nats".to_string(), result.loss_nats)];
+        values.dedup();
         Ok(Scores { values, higher_is_better: true })
     }
 
@@ -601,132 +230,12 @@ impl super::Plan for Plan {
     }
 }
 
-/// A model of a file, ready to write.
-#[derive(Debug)]
-pub struct Model {
-    /// The network.
-    pub network: SequenceOutput,
-    /// Its weights.
-    pub params: Params<f32>,
-    /// Its symbols.
-    pub language: Language,
-    /// How it was meant to search.
-    pub decoding: BeamConfig,
-    /// What made the features it learnt from, if that is known.
-    pub encoder: Option<EncoderId>,
-}
-
-impl Model {
-    /// Reads a model or a checkpoint.
-    ///
-    /// # Errors
-    /// [`Error::Model`] if the file holds none of this task, or one that contradicts itself.
-    pub fn from_file(loaded: &Loaded) -> Result<Model> {
-        let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
-        let config = loaded.document.config();
-        if config["task"] != NAME {
-            return Err(wrong(format!("its task is {}, not {NAME}", config["task"])));
-        }
-        let language: Language = plan::part(loaded, "language")?;
-        if !(1.0..1e6).contains(&language.max_ratio) {
-            return Err(wrong(format!("`language.max_ratio` is {}", language.max_ratio)));
-        }
-        let sizes: SequenceOutputConfig = plan::part(loaded, "network")?;
-        if sizes.decoder.vocab != language.subwords.len() {
-            return Err(wrong(format!("its {} symbols do not fit its network", language.subwords.len())));
-        }
-        let decoding: BeamConfig = plan::part(loaded, "decoding")?;
-        let network = SequenceOutput::new(sizes).map_err(|error| wrong(error.to_string()))?;
-        let params = plan::params(loaded, Shape::<f32>::layout(&network))?;
-        let encoder: Option<EncoderId> = plan::part(loaded, "encoder")?;
-        Ok(Model { network, params, language, decoding, encoder })
-    }
-
-    /// Opens the encoder of this file for the model.
-    ///
-    /// # Errors
-    /// As [`Encoder::open`]; [`Error::Data`] if it is another than the model was trained with, or of another width.
-    pub fn open_encoder(&self, path: &Path) -> Result<Encoder> {
-        let SequenceOutputConfig { features: width, places, .. } = *self.network.config();
-        let wanted = match &self.encoder {
-            None => Wanted::Fits { places, width },
-            Some(id) => {
-                let found = EncoderId::of_file(path)?;
-                if !found.is_file_of(id) {
-                    let reason = format!("is {found}, but the model was trained with {id}; give that one");
-                    return Err(Error::Data { path: path.into(), reason });
-                }
-                Wanted::Named(&id.output)
-            }
-        };
-        let encoder = Encoder::open(path, wanted)?;
-        if encoder.dims() != (places, width) {
-            let (p, w) = encoder.dims();
-            let reason = format!("gives {p} x {w} values of a photograph; the model was trained on {places} x {width}");
-            return Err(Error::Data { path: path.into(), reason });
-        }
-        Ok(encoder)
-    }
-
-    /// What is written for each row of features, the best first. Runs on the current thread pool.
-    ///
-    /// # Errors
-    /// As [`beam_search`](crate::decode::beam_search).
-    pub fn write(&self, features: &[&[f32]], config: &BeamConfig) -> Result<Vec<Vec<Written>>> {
-        self.write_with(&[], features, config)
-    }
-
-    /// As [`Self::write`], with the votes of other models.
-    ///
-    /// # Errors
-    /// As [`beam_search`](crate::decode::beam_search) and [`Self::weighted`].
-    pub fn write_with(&self, others: &[Model], features: &[&[f32]], config: &BeamConfig) -> Result<Vec<Vec<Written>>> {
-        let found = search(&ready(&self.weighted(others)?), &self.language, features, config)?;
-        found.into_iter().map(|found| self.language.written(found)).collect()
-    }
-
-    /// This network and those of other models that are to vote with it.
-    ///
-    /// # Errors
-    /// If one has other symbols, or is made for other features.
-    pub fn weighted<'m>(&'m self, others: &'m [Model]) -> Result<Vec<Weighted<'m>>> {
-        let mut networks: Vec<Weighted> = vec![(&self.network, &self.params)];
-        for other in others {
-            self.language.shares_symbols(&other.language)?;
-            let sizes = |model: &Model| (model.network.config().places, model.network.config().features);
-            if sizes(self) != sizes(other) {
-                let ((a, b), (c, d)) = (sizes(self), sizes(other));
-                let message = format!("models that write together need the same features: {a} x {b} and {c} x {d}");
-                return Err(Error::Usage(message));
-            }
-            networks.push((&other.network, &other.params));
-        }
-        Ok(networks)
-    }
-
-    /// Checks that a matrix has rows of the width the model was trained on.
-    ///
-    /// # Errors
-    /// [`Error::Data`] with both widths.
-    pub fn fits(&self, features: &Matrix, path: &Path) -> Result<()> {
-        let SequenceOutputConfig { features: width, places, .. } = *self.network.config();
-        if (features.row_len(), features.width()) == (places * width, width) {
-            return Ok(());
-        }
-        let reason = format!(
-            "has rows {:?}; the model was trained on {places} of {width} values; was another encoder used?",
-            &features.dims[1..]
-        );
-        Err(Error::Data { path: path.into(), reason })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::sync::atomic::AtomicBool;
 
     use super::*;
+    use crate::data::Matrix;
     use crate::format::document::DocumentWriter;
     use crate::format::model;
     use crate::train::weights;
@@ -808,32 +317,5 @@ mod tests {
             let other = Matrix { dims: vec![2, 5], values: vec![0.0; 10] };
             assert!(read.fits(&other, &path).unwrap_err().to_string().contains("another encoder"));
         }
-    }
-
-    #[test]
-    fn captions_are_read_by_split_and_wrong_lines_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("captions.tsv");
-        let features = Matrix { dims: vec![4, 1], values: vec![0.0; 4] };
-        let lines = "0\ttrain\ta.jpg\t0\tA dog .\n0\ttrain\ta.jpg\t1\tIt runs .\n1\tdev\tb.jpg\t0\tA cat .\n";
-        fs::write(&path, lines).unwrap();
-        let train = read(&features, &path, "train").unwrap();
-        assert_eq!(train, [Described { row: 0, captions: vec!["A dog .".into(), "It runs .".into()] }]);
-        assert_eq!(read(&features, &path, "dev").unwrap()[0].row, 1);
-        assert!(read(&features, &path, "test").unwrap_err().to_string().contains("split test"));
-        assert!(read(&features, &path, "x").is_err());
-        let message = |line: &str| {
-            fs::write(&path, format!("{lines}{line}\n")).unwrap();
-            read(&features, &path, "train").unwrap_err().to_string()
-        };
-        let error = message("4\ttrain\tc.jpg\t0\tA cow .");
-        assert!(error.contains("line 4: there is no row 4; the features have 4"), "{error}");
-        assert!(message("x\ttrain\tc.jpg\t0\tA cow .").contains("line 4: `x` is no number"));
-        assert!(message("2\tholdout\tc.jpg\t0\tA cow .").contains("`holdout`"));
-        assert!(message("2\ttrain\tc.jpg\t0\t ").contains("empty"));
-        fs::write(&path, "0\ta dog\n1\ta cat\n").unwrap();
-        assert_eq!(read(&features, &path, "test").unwrap().len(), 2);
-        let settings = Settings { captions: "captions.tsv".into(), ..settings() };
-        assert!(Corpus::read(&settings).unwrap_err().to_string().contains("--features"));
     }
 }

@@ -3,10 +3,12 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::plan;
 use super::settings::Settings;
 use crate::data::{Subwords, SubwordsConfig};
 use crate::decode::{BeamConfig, Ensemble, Hypothesis, Query, StepModel, Symbols, beam_search};
 use crate::error::{Error, Result};
+use crate::format::model::Loaded;
 use crate::shape::DecoderConfig;
 
 /// Hypotheses of sequences that are searched side by side: enough rows that reading the weights costs little.
@@ -122,6 +124,23 @@ impl Language {
     fn max_length(&self, source: usize) -> usize {
         (source as f64 * self.max_ratio).ceil() as usize + SPARE
     }
+}
+
+/// The symbols and the way to search of a model file of this task.
+///
+/// # Errors
+/// [`Error::Model`] if it is of another task, or a part is missing or cannot be.
+pub(super) fn parts_of(loaded: &Loaded, task: &str) -> Result<(Language, BeamConfig)> {
+    let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
+    let of = &loaded.document.config()["task"];
+    if of != task {
+        return Err(wrong(format!("its task is {of}, not {task}")));
+    }
+    let language: Language = plan::part(loaded, "language")?;
+    if !(1.0..1e6).contains(&language.max_ratio) {
+        return Err(wrong(format!("`language.max_ratio` is {}", language.max_ratio)));
+    }
+    Ok((language, plan::part(loaded, "decoding")?))
 }
 
 /// A text that was written, and how.

@@ -36,19 +36,11 @@ impl Model {
     /// [`Error::Model`] if the file holds none of this task, or one that contradicts itself.
     pub fn from_file(loaded: &Loaded) -> Result<Model> {
         let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
-        let config = loaded.document.config();
-        if config["task"] != NAME {
-            return Err(wrong(format!("its task is {}, not {NAME}", config["task"])));
-        }
-        let language: Language = plan::part(loaded, "language")?;
-        if !(1.0..1e6).contains(&language.max_ratio) {
-            return Err(wrong(format!("`language.max_ratio` is {}", language.max_ratio)));
-        }
+        let (language, decoding) = writing::parts_of(loaded, NAME)?;
         let sizes: SequenceIoConfig = plan::part(loaded, "network")?;
         if sizes.source_vocab != language.subwords.len() || sizes.decoder.vocab != language.subwords.len() {
             return Err(wrong(format!("its {} symbols do not fit its network", language.subwords.len())));
         }
-        let decoding: BeamConfig = plan::part(loaded, "decoding")?;
         let network = SequenceIo::new(sizes).map_err(|error| wrong(error.to_string()))?;
         let params = plan::params(loaded, Shape::<f32>::layout(&network))?;
         Ok(Model { network, params, language, decoding })
@@ -152,7 +144,7 @@ impl<'m> Writer<'m> {
         let found = self.search(&symbols.sources, &config)?;
         let texts: Vec<String> = found.iter().map(|found| self.language.text(found)).collect::<Result<_>>()?;
         let references: Vec<Vec<&str>> = pairs.iter().map(|pair| vec![pair.target.as_str()]).collect();
-        let bleu = Bleu { lowercase, ..Bleu::default() };
+        let bleu = Bleu { lowercase, ..Bleu::default() }.for_references(&references);
         let same = |text: &str, target: &str| if lowercase { text == target.to_lowercase() } else { text == target };
         let exact = texts.iter().zip(pairs).filter(|(text, pair)| same(text, &pair.target)).count();
         Ok(Evaluation {

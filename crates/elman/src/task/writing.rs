@@ -17,8 +17,8 @@ const ROWS: usize = 320;
 const SIDE_BY_SIDE: usize = 128;
 /// Symbols beyond those that training would lead to expect, before a search gives up.
 const SPARE: usize = 10;
-/// Symbols of a source that are read when something is to be written for it: a sentence has far fewer, and time and memory
-/// grow with their square.
+/// Symbols of a source, its end not counted, that are read when something is to be written for it: a sentence has far
+/// fewer, and time and memory grow with their square.
 pub const MAX_SOURCE: usize = 1000;
 /// Share of the training pairs whose ratio of lengths a search allows for.
 const USUAL: f64 = 0.999;
@@ -89,13 +89,13 @@ impl Language {
 
     /// Cuts a source down to what is read of it, its end kept.
     pub(super) fn shorten(&self, source: &mut Vec<u32>) {
-        if source.len() > MAX_SOURCE {
-            source.truncate(MAX_SOURCE - 1);
+        if source.len() > MAX_SOURCE + 1 {
+            source.truncate(MAX_SOURCE);
             source.push(self.subwords.end());
         }
     }
 
-    /// The symbols of a text, its end counted, if only the first [`MAX_SOURCE`] of them are read.
+    /// The symbols of a text, if only the first [`MAX_SOURCE`] of them are read.
     ///
     /// # Errors
     /// If the text cannot be cut.
@@ -104,7 +104,7 @@ impl Language {
         if text.len() < MAX_SOURCE {
             return Ok(None);
         }
-        Ok(Some(self.source(text)?.len()).filter(|&symbols| symbols > MAX_SOURCE))
+        Ok(Some(self.subwords.encode(text)?.len()).filter(|&symbols| symbols > MAX_SOURCE))
     }
 
     /// Hypotheses with their texts.

@@ -4,15 +4,15 @@
 step, one-hot inputs, gradients cut off at +-5, Adagrad; in float32, which is the faster here.
 """
 
-import json
 import os
 import sys
-import time
 
 os.environ["OPENBLAS_NUM_THREADS"] = sys.argv[3]
 
 import numpy as np
 from safetensors.numpy import load_file
+
+from worker import serve
 
 LR, EPS, CLIP = 0.1, 1e-8, 5.0
 
@@ -58,30 +58,11 @@ class Run:
             memory += grad * grad
             param -= LR * grad / np.sqrt(memory + EPS)
         self.h = hs[len(self.inputs) - 1]
-        return float(loss) / len(self.inputs)
-
-
-def memory():
-    """The largest resident size of this process in bytes."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+        return {"loss_nats": float(loss) / len(self.inputs)}
 
 
 def main():
-    run = Run(load_file(sys.argv[1]))
-    for line in sys.stdin:
-        command, *rest = line.split()
-        if command == "step":
-            start = time.perf_counter()
-            loss = run.step()
-            for _ in range(int(rest[0]) - 1):
-                run.step()
-            answer = {"seconds": time.perf_counter() - start, "loss_nats": loss}
-        elif command == "memory":
-            answer = {"bytes": memory()}
-        else:
-            sys.exit(f"{line!r} is no command")
-        print(json.dumps(answer), flush=True)
+    serve(Run(load_file(sys.argv[1])).step)
 
 
 if __name__ == "__main__":

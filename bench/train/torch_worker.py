@@ -3,10 +3,8 @@
 `torch_worker.py FILE CELL THREADS` obeys the same lines of standard input. FILE has the weights and the batch.
 """
 
-import json
 import os
 import sys
-import time
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -15,6 +13,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import rnn
 from safetensors.torch import load_file
+
+from worker import serve
 
 MODULES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn-tanh": nn.RNN}
 
@@ -65,32 +65,13 @@ class Run:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         self.state = tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
-        return loss.item(), norm.item()
-
-
-def memory():
-    """The largest resident size of this process in bytes."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+        return {"loss_nats": loss.item(), "norm": norm.item()}
 
 
 def main():
     file, cell, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    run = Run(load_file(file), cell)
-    for line in sys.stdin:
-        command, *rest = line.split()
-        if command == "step":
-            start = time.perf_counter()
-            loss, norm = run.step()
-            for _ in range(int(rest[0]) - 1):
-                run.step()
-            answer = {"seconds": time.perf_counter() - start, "loss_nats": loss, "norm": norm}
-        elif command == "memory":
-            answer = {"bytes": memory()}
-        else:
-            sys.exit(f"{line!r} is no command")
-        print(json.dumps(answer), flush=True)
+    serve(Run(load_file(file), cell).step)
 
 
 if __name__ == "__main__":

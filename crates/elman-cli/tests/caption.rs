@@ -159,7 +159,9 @@ fn what_is_no_encoder_and_what_does_not_fit_together_is_refused() {
     train(&format!("{data} --encoder tiny.onnx --encoder-output top")).fails(3, &["named top", "it has pooled"]);
     train(data).fails(2, &["--images", "--encoder"]);
     train("--captions captions.tsv --features a.npy --images photos").fails(2, &["ready features"]);
-    train("").fails(2, &["--captions", "--features", "--images"]);
+    for half in ["--captions captions.tsv", "--encoder-output map"] {
+        train(half).fails(2, &["--captions", "--features", "--images"]);
+    }
     fs::remove_file(place.path("photos/5.ppm")).unwrap();
     train(&format!("{data} --encoder tiny.onnx")).fails(3, &["5.ppm"]);
     place.write("text.txt", "a text of some length, long enough to train on. ".repeat(40));

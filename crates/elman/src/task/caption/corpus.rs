@@ -208,7 +208,7 @@ impl Corpus {
     /// most `--max-len` symbols.
     pub fn read(settings: &Settings) -> Result<Corpus> {
         let Settings { features, captions, images, encoder, encoder_output, .. } = settings;
-        if [features, captions, images, encoder].iter().all(|word| word.is_empty()) {
+        if [features, captions, images, encoder, encoder_output].iter().all(|word| word.is_empty()) {
             return Self::made(settings);
         }
         let usage = |message: &str| Err(Error::Usage(message.into()));

@@ -153,7 +153,6 @@ impl<C: Cell, F: Format> StepKernel for &Step<'_, C, F> {
                     (2, _) => self.block::<V, 1, 2, 4>(block.first, weights),
                     (3, 2) => self.block::<V, 2, 6, 1>(block.first, weights),
                     (3, _) => self.block::<V, 1, 3, 2>(block.first, weights),
-                    (_, 2) => self.block::<V, 2, 8, 1>(block.first, weights),
                     _ => self.block::<V, 1, 4, 2>(block.first, weights),
                 }
             }

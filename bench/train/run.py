@@ -87,6 +87,7 @@ CASES = [
     for batch, steps in ((32, 50), (64, 128))
 ] + [
     Case("lstm", 3, 512, 32, 50),
+    Case("lstm", 3, 512, 64, 128),
     Case("lstm", 2, 256, 32, 50, ragged=True),
     Case("lstm", 2, 512, 32, 50, precision="bf16"),
     Case("rnn-tanh", 1, 100, 1, 25, is_classic=True),

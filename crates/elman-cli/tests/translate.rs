@@ -124,6 +124,20 @@ fn models_of_the_same_symbols_write_together_and_others_are_named() {
     run.fails(2, &["a/best.safetensors", "c/best.safetensors", "same symbols"]);
 }
 
+/// A run that is killed soon after its first checkpoint, and then goes on to its end.
+fn killed_and_resumed(place: &Place, name: &str, words: &str) {
+    let mut child = place.command(&format!("{words} --checkpoint-every 1")).spawn().unwrap();
+    while !place.path(&format!("{name}/last.safetensors")).exists() {
+        assert!(child.try_wait().unwrap().is_none_or(|status| status.success()));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    // Too late is well too: it has ended by itself.
+    let _ = child.kill();
+    child.wait().unwrap();
+    place.ok(&format!("train --resume {name} --quiet"));
+}
+
 #[test]
 fn scheduled_sampling_changes_training_and_repeats_and_resumes_bit_for_bit() {
     let place = place();
@@ -134,23 +148,62 @@ fn scheduled_sampling_changes_training_and_repeats_and_resumes_bit_for_bit() {
     let best = |name: &str| place.read(&format!("{name}/best.safetensors"));
     assert!(best("a") == best("b") && best("a") != best("none"));
 
-    let words = format!("train --task translate {DATA} --out killed {SMALL} {more} --checkpoint-every 1");
-    let mut child = place.command(&words).spawn().unwrap();
-    while !place.path("killed/last.safetensors").exists() {
-        assert!(child.try_wait().unwrap().is_none_or(|status| status.success()));
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    std::thread::sleep(Duration::from_millis(50));
-    // Too late is well too: it has ended by itself.
-    let _ = child.kill();
-    child.wait().unwrap();
-    place.ok("train --resume killed --quiet");
+    killed_and_resumed(&place, "killed", &format!("train --task translate {DATA} --out killed {SMALL} {more}"));
     assert!(best("killed") == best("a"));
     let run = place.run(&format!(
         "train --task translate {DATA} --out c {SMALL} --epochs 0 --max-time 1s --scheduled-sampling 0.5"
     ));
     run.fails(2, &["--scheduled-sampling", "--max-steps"]);
     place.run("train book.txt --out d --scheduled-sampling 0.5").fails(2, &["--scheduled-sampling", "translate"]);
+}
+
+#[test]
+fn texts_are_cut_and_blotted_out_another_way_each_time_and_such_a_run_repeats_and_resumes_bit_for_bit() {
+    let place = place();
+    let small = SMALL.replace("--units word --vocab-min 1", "--vocab-size 60 --vocab-min 1");
+    let train = |name: &str, more: &str| {
+        let end = "--quiet --batch 32 --max-steps 12 --epochs 0 --val-every 6";
+        format!("train --task translate {DATA} --out {name} {small} {end} {more}")
+    };
+    let best = |name: &str| place.read(&format!("{name}/best.safetensors"));
+    place.ok(&train("none", "--subword-dropout 0"));
+    let ways =
+        ["--subword-dropout 0.2", "--word-dropout 0.2", "--conditional --subword-dropout 0.1 --word-dropout 0.1"];
+    for (i, way) in ways.into_iter().enumerate() {
+        let (once, again, parts) = (format!("once{i}"), format!("again{i}"), format!("parts{i}"));
+        place.ok(&train(&once, way));
+        place.ok(&train(&again, &format!("{way} --threads 3")));
+        assert!(best(&once) == best(&again) && best(&once) != best("none"), "{way}");
+        killed_and_resumed(&place, &parts, &train(&parts, way));
+        assert!(best(&parts) == best(&once), "{way}");
+    }
+    let refused = |more: &str, parts: &[&str]| {
+        place.run(&format!("train --task translate {DATA} --out x {small} {more}")).fails(2, parts);
+    };
+    refused("--units word --subword-dropout 0.2", &["--subword-dropout", "--units subword"]);
+    refused("--subword-dropout 1", &["--subword-dropout", "below 1"]);
+    refused("--conditional --upper-layers 2", &["--conditional", "--upper-layers"]);
+    place.run("train book.txt --out d --conditional").fails(2, &["--conditional", "translate"]);
+}
+
+#[test]
+fn a_conditional_decoder_learns_and_its_attention_is_drawn() {
+    let place = place();
+    train(&place, "run", "--epochs 25 --conditional --quiet");
+    let model = "run/best.safetensors";
+    let words = format!("eval {model} --source val.en --target val.fr --json --threads 1");
+    let found: Value = serde_json::from_str(&place.ok(&words).stdout).unwrap();
+    assert!(found["bleu"].as_f64().unwrap() > 90.0, "{found}");
+    place.write("two.en", "2 1\n3\n");
+    let run = place.ok(&format!("predict {model} --source two.en --attention looks.html"));
+    assert_eq!(run.stdout, "deux un\ntrois\n");
+    let page = String::from_utf8(place.read("looks.html")).unwrap();
+    // A row for each word written and its end, a cell for each symbol read and its end.
+    assert_eq!(page.matches("<table").count(), 2, "{page}");
+    assert_eq!(page.matches("<tr>").count(), (1 + 3) + (1 + 2), "{page}");
+    for word in ["deux", "trois"] {
+        assert!(page.contains(word), "{page}");
+    }
 }
 
 #[test]

@@ -21,6 +21,11 @@ impl Steps {
         Steps { batch, offsets: (0..=steps).map(|t| t * batch).collect() }
     }
 
+    /// One step of the first `active` of `B` sequences.
+    pub(crate) fn one(active: usize, batch: usize) -> Self {
+        Steps { batch, offsets: vec![0, active] }
+    }
+
     /// Sequences of these lengths, longest first; a length may be 0.
     ///
     /// # Errors

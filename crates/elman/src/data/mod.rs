@@ -33,7 +33,7 @@ pub(crate) use matrix::{half, to_half};
 pub use pairs::Pair;
 pub use pixels::{Pixels, Variation, Vary};
 pub use split::Split;
-pub use subwords::{Subwords, SubwordsConfig, Units};
+pub use subwords::{SubwordDropout, Subwords, SubwordsConfig, Units};
 pub use text::{Streams, StreamsPosition, Window};
 pub use vocab::{Decoder, Unseen, Vocab, utf8};
 pub use words::Words;

@@ -4,6 +4,8 @@
 //! symbols (`▁dog`), so that a text comes back as it was, but for runs of blanks, which become one, and for characters
 //! never seen in training, which become one unknown symbol.
 
+mod dropout;
+
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,8 @@ use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::{Error, Result};
+
+pub use self::dropout::SubwordDropout;
 
 /// Stands for what was never seen.
 const UNKNOWN: &str = "<unk>";

@@ -93,6 +93,13 @@ pub struct AttentionTape<F> {
     context: Vec<F>,
     dweights: Vec<F>,
     dprojected: Vec<F>,
+    scratch: Scratch<F>,
+}
+
+/// What queries say of a memory, added up until all have been asked.
+#[derive(Clone, Default)]
+pub struct MemoryGrad<F> {
+    /// dL/dkeys `[R, K]`; unused for the dot score.
     dkeys: Vec<F>,
     scratch: Scratch<F>,
 }
@@ -277,10 +284,15 @@ impl Attention {
         }
     }
 
-    /// From dL/dcontext `[N, M]`: adds to `grads` and to `dvalues` `[R, M]`, writes `dqueries` `[N, H]`.
+    /// Before the backward passes of all queries of a memory.
+    pub fn begin_backward<F: Scalar>(&self, memory: &Memory<F>, dmemory: &mut MemoryGrad<F>) {
+        zeros(&mut dmemory.dkeys, if self.w_memory.is_some() { memory.keys.len() } else { 0 });
+    }
+
+    /// From dL/dcontext `[N, M]`: adds to `grads`, to `dmemory` and to `dvalues` `[R, M]`, writes `dqueries` `[N, H]`.
     ///
     /// # Panics
-    /// If the dimensions do not fit, or the last forward pass was another.
+    /// If the dimensions do not fit, or the last forward pass with this tape was another.
     pub fn backward<F: Scalar>(
         &self,
         prepared: &AttentionPrepared<F>,
@@ -291,6 +303,7 @@ impl Attention {
         tape: &mut AttentionTape<F>,
         grads: &mut Grads<F>,
         dqueries: &mut [F],
+        dmemory: &mut MemoryGrad<F>,
         dvalues: &mut [F],
     ) {
         let AttentionConfig { queries: width, memory: values, .. } = self.config;
@@ -298,11 +311,9 @@ impl Attention {
         let r = memory.offsets.last().copied().unwrap_or(0);
         assert!(dqueries.len() == n * width && dcontext.len() == n * values, "queries [N, H], contexts [N, M]");
         assert_eq!(dvalues.len(), r * values, "memory [R, M]");
-        let AttentionTape { projected, weights, dweights, dprojected, dkeys, scratch, .. } = tape;
+        let AttentionTape { projected, weights, dweights, dprojected, scratch, .. } = tape;
+        let dkeys = &mut dmemory.dkeys;
         dqueries.fill(F::ZERO);
-        if self.w_memory.is_some() {
-            zeros(dkeys, r * keys_width);
-        }
         if self.additive.is_some() {
             zeros(dprojected, n * keys_width);
         }
@@ -345,11 +356,30 @@ impl Attention {
             gemm_unpacked(dscores.t(), queries, to, Start::Add, scratch);
         }
         // The weights see all sequences at once.
-        if let Some(AdditiveSlots { w_query, bias, .. }) = self.additive {
+        if let Some(AdditiveSlots { w_query, .. }) = self.additive {
             let dprojected = Mat::new(&dprojected[..], n, keys_width);
             let dw = MatMut::new(w_query.of_mut(grads), keys_width, width);
             gemm_unpacked(dprojected.t(), Mat::new(queries, n, width), dw, Start::Add, scratch);
             gemm(dprojected, &prepared.w_query_back, MatMut::new(dqueries, n, width), Start::Zero);
+        }
+    }
+
+    /// After the backward passes of all queries: from the keys on to `grads`, and added to `dvalues` `[R, M]`.
+    ///
+    /// # Panics
+    /// If the memory is not that of [`Self::begin_backward`].
+    pub fn backward_memory<F: Scalar>(
+        &self,
+        prepared: &AttentionPrepared<F>,
+        memory: &Memory<F>,
+        dmemory: &mut MemoryGrad<F>,
+        grads: &mut Grads<F>,
+        dvalues: &mut [F],
+    ) {
+        let (r, values, keys_width) =
+            (memory.offsets.last().copied().unwrap_or(0), self.config.memory, self.key_width());
+        let MemoryGrad { dkeys, scratch } = dmemory;
+        if let Some(AdditiveSlots { bias, .. }) = self.additive {
             rows::sum_add(dkeys, r, keys_width, bias.of_mut(grads));
         }
         if let Some(w_memory) = self.w_memory {
@@ -404,13 +434,16 @@ mod tests {
             let mut memory = Memory { offsets: self.rows.clone(), values: m.to_vec(), keys: vec![7.0; 99] };
             self.attention.remember(&prepared, &mut memory);
             // Dirty memory.
-            (tape.weights, tape.context, tape.dkeys) = (vec![5.0; 50], vec![6.0; 50], vec![7.0; 50]);
+            (tape.weights, tape.context) = (vec![5.0; 50], vec![6.0; 50]);
+            let mut dmemory = MemoryGrad { dkeys: vec![7.0; 50], scratch: Scratch::default() };
             self.attention.forward(&prepared, &memory, &self.queries, q, &mut tape);
             let dcontext: Vec<f64> = (1..=6 * 4).map(|i| 0.1 * f64::from(i)).collect();
             if let Some(grad) = grad {
                 let mut grads = Params::zeros(&self.layout);
                 let (mut dq, mut dm) = (vec![9.0; 6 * width], vec![0.0; 6 * 4]);
-                self.attention.backward(
+                let attention = &self.attention;
+                attention.begin_backward(&memory, &mut dmemory);
+                attention.backward(
                     &prepared,
                     &memory,
                     &self.queries,
@@ -419,8 +452,10 @@ mod tests {
                     &mut tape,
                     &mut grads,
                     &mut dq,
+                    &mut dmemory,
                     &mut dm,
                 );
+                attention.backward_memory(&prepared, &memory, &mut dmemory, &mut grads, &mut dm);
                 *grad = [&grads.values[..], &dm, &dq].concat();
             }
             tape.context.iter().zip(&dcontext).map(|(c, d)| c * d).sum()

@@ -13,7 +13,7 @@ mod pool;
 mod stack;
 mod weight_drop;
 
-pub use attention::{Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Memory};
+pub use attention::{Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Memory, MemoryGrad};
 pub use conv::{Conv, ConvPrepared, ConvScratch};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingTape};

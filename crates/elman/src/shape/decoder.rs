@@ -7,10 +7,11 @@
 //! c_t = attention(h_t, memory)             g_t = upper stack ([h_t, c_t]), or h_t where there is none
 //! r_t = tanh(W_r [g_t, c_t, x_t] + b_r)    logits = W_o r_t + b_o, W_o tied to the embedding or its own
 //! ```
-//! What attention finds does not go back into the layer that asks (no input feeding, Luong et al. 2015), so that in
-//! training every part runs over all steps at once; the upper stack, above the attention as in Wu et al. 2016, carries it
-//! from step to step.
+//! What attention finds does not go back into the layer that asks, so that in training every part runs over all steps at
+//! once; the upper stack, above the attention as in Wu et al. 2016, carries it from step to step. In a conditional decoder
+//! it does: two cells share one state, with the attention between them ([`conditional`]).
 
+mod conditional;
 mod feed;
 mod state;
 mod stepper;
@@ -19,6 +20,7 @@ mod target;
 use elman_kernels::{Operands, Scalar, Scratch, activation, rows, softmax};
 use serde::{Deserialize, Serialize};
 
+use self::conditional::Walk;
 use self::feed::Ahead;
 use self::state::DecoderState;
 use super::embedding::Embedding;
@@ -26,7 +28,7 @@ use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
     Attention, AttentionConfig, AttentionKind, AttentionPrepared, AttentionTape, Dropout, Grouping, Linear,
-    LinearPrepared, Memory, Stack, StackConfig, StackPrepared, StackTape,
+    LinearPrepared, Memory, MemoryGrad, Stack, StackConfig, StackPrepared, StackTape,
 };
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
@@ -50,6 +52,9 @@ pub struct DecoderConfig {
     pub layers: usize,
     /// Layers above the attention; 0 for none.
     pub upper_layers: usize,
+    /// Whether one layer below the attention and one above it share a state, as in a conditional GRU.
+    #[serde(default)]
+    pub conditional: bool,
     /// How the source is looked at, if it is.
     pub attention: Option<AttentionKind>,
     /// `A`, hidden units of additive attention.
@@ -117,6 +122,7 @@ pub struct DecoderTape<F> {
     attention: AttentionTape<F>,
     joined: Vec<F>,
     upper: StackTape<F>,
+    walk: Walk<F>,
     read: Vec<F>,
     r: Vec<F>,
     r_dropped: Vec<F>,
@@ -129,6 +135,7 @@ pub struct DecoderTape<F> {
     djoined: Vec<F>,
     dcontext: Vec<F>,
     dqueries: Vec<F>,
+    dmemory: MemoryGrad<F>,
     dx: Vec<F>,
     dstate: DecoderState<F>,
     dbridged: Vec<F>,
@@ -212,6 +219,10 @@ impl Decoder {
         if config.upper_layers > 0 && config.attention.is_none() {
             return wrong("layers above the attention need attention");
         }
+        let DecoderConfig { layers, upper_layers, conditional, .. } = *config;
+        if conditional && (config.attention.is_none() || layers != 1 || upper_layers != 1) {
+            return wrong("a conditional decoder has attention, one layer below it and one above it");
+        }
         let shared = embedding.is_some();
         let embedding = embedding.unwrap_or_else(|| {
             let name = format!("{prefix}embedding.weight");
@@ -233,12 +244,12 @@ impl Decoder {
         });
         let attention = attention.transpose()?;
         let upper = (config.upper_layers > 0).then(|| {
-            let config = stack(config.hidden + memory, config.upper_layers);
-            Stack::add(layout, &format!("{prefix}upper."), config)
+            let below = if conditional { 0 } else { config.hidden };
+            Stack::add(layout, &format!("{prefix}upper."), stack(below + memory, config.upper_layers))
         });
         let upper = upper.transpose()?;
         let states = config.hidden * if config.cell.has_c() { 2 } else { 1 };
-        let states = states * (config.layers + config.upper_layers);
+        let states = states * if conditional { 1 } else { config.layers + config.upper_layers };
         let bridge = Linear::add(layout, &format!("{prefix}bridge."), summary, states, None);
         let read = config.hidden + memory + config.embedding;
         let readout = Linear::add(layout, &format!("{prefix}readout."), read, config.embedding, None);
@@ -295,7 +306,8 @@ impl Decoder {
     }
 
     fn zero_state<F: Scalar>(&self, batch: usize) -> DecoderState<F> {
-        let upper = self.upper.as_ref().map(|upper| upper.zero_state(batch)).unwrap_or_default();
+        let upper = self.upper.as_ref().filter(|_| !self.config.conditional);
+        let upper = upper.map(|upper| upper.zero_state(batch)).unwrap_or_default();
         DecoderState { lower: self.lower.zero_state(batch), upper }
     }
 
@@ -319,7 +331,7 @@ impl Decoder {
         tape: &mut DecoderTape<F>,
         mut dropout: Option<&mut Rng>,
     ) {
-        let Reading { steps, tokens, groups, memory, feature } = reading;
+        let Reading { steps, tokens, feature, .. } = reading;
         let DecoderConfig { hidden, embedding, dropout: p, locked_dropout: locked, .. } = self.config;
         let (n, context) = (steps.rows(), self.memory);
         self.embedding.forward(&prepared.embedding, tokens, &mut tape.x);
@@ -331,29 +343,11 @@ impl Decoder {
             }
         }
         tape.dropped = tape.x_mask.forward_if(p, locked, dropout.as_deref_mut(), steps, &mut tape.x);
-        let state = &mut tape.state;
-        let (x, lower) = (Input::Dense(&tape.x), &mut tape.lower);
-        self.lower.forward(&prepared.lower, x, steps, &mut state.lower, lower, dropout.as_deref_mut());
-        let h = tape.lower.output();
-        if let Some(attention) = &self.attention {
-            tape.queries.resize(n * hidden, F::ZERO);
-            rows::gather(h, hidden, &groups.row, &mut tape.queries, hidden);
-            attention.forward(&prepared.attention, memory, &groups.offsets, &tape.queries, &mut tape.attention);
-        }
-        if let Some(upper) = &self.upper {
-            let width = hidden + context;
-            tape.joined.resize(n * width, F::ZERO);
-            copy_columns(h, hidden, &mut tape.joined, width, hidden, n);
-            rows::gather(tape.attention.context(), context, &groups.place, &mut tape.joined[hidden..], width);
-            let (x, state) = (Input::Dense(&tape.joined), &mut state.upper);
-            upper.forward(&prepared.upper, x, steps, state, &mut tape.upper, dropout.as_deref_mut());
-        }
-        let top = if self.upper.is_some() { tape.upper.output() } else { h };
         let width = self.readout.inputs;
         tape.read.resize(n * width, F::ZERO);
-        copy_columns(top, hidden, &mut tape.read, width, hidden, n);
-        if self.attention.is_some() {
-            rows::gather(tape.attention.context(), context, &groups.place, &mut tape.read[hidden..], width);
+        match self.config.conditional {
+            true => self.walk(prepared, reading, tape),
+            false => self.run(prepared, reading, tape, dropout.as_deref_mut()),
         }
         copy_columns(&tape.x, embedding, &mut tape.read[hidden + context..], width, embedding, n);
         tape.r.resize(n * embedding, F::ZERO);
@@ -367,6 +361,39 @@ impl Decoder {
         let r = if tape.dropped { &tape.r_dropped } else { &tape.r };
         tape.logits.resize(n * self.config.vocab, F::ZERO);
         self.output.forward(&prepared.output, r, &mut tape.logits);
+    }
+
+    /// The stacks and the attention between them over all steps at once: `g` and the context, to the columns of `read`.
+    fn run<F: Scalar>(
+        &self,
+        prepared: &DecoderPrepared<F>,
+        reading: Reading<F>,
+        tape: &mut DecoderTape<F>,
+        mut dropout: Option<&mut Rng>,
+    ) {
+        let Reading { steps, groups, memory, .. } = reading;
+        let (n, hidden, context, width) = (steps.rows(), self.config.hidden, self.memory, self.readout.inputs);
+        let state = &mut tape.state;
+        let (x, lower) = (Input::Dense(&tape.x), &mut tape.lower);
+        self.lower.forward(&prepared.lower, x, steps, &mut state.lower, lower, dropout.as_deref_mut());
+        let h = tape.lower.output();
+        if let Some(attention) = &self.attention {
+            tape.queries.resize(n * hidden, F::ZERO);
+            rows::gather(h, hidden, &groups.row, &mut tape.queries, hidden);
+            attention.forward(&prepared.attention, memory, &groups.offsets, &tape.queries, &mut tape.attention);
+            rows::gather(tape.attention.context(), context, &groups.place, &mut tape.read[hidden..], width);
+        }
+        let mut top = h;
+        if let Some(upper) = &self.upper {
+            let joined = hidden + context;
+            tape.joined.resize(n * joined, F::ZERO);
+            copy_columns(h, hidden, &mut tape.joined, joined, hidden, n);
+            copy_columns(&tape.read[hidden..], width, &mut tape.joined[hidden..], joined, context, n);
+            let (x, state) = (Input::Dense(&tape.joined), &mut state.upper);
+            upper.forward(&prepared.upper, x, steps, state, &mut tape.upper, dropout);
+            top = tape.upper.output();
+        }
+        copy_columns(top, hidden, &mut tape.read, width, hidden, n);
     }
 
     /// Cross-entropy in nats of the logits in the tape, summed over all rows; they become `scale` times its gradient. It
@@ -401,7 +428,7 @@ impl Decoder {
         grads: &mut Grads<F>,
         to: ReadingGrad<F>,
     ) {
-        let Reading { steps, tokens, groups, memory, feature } = reading;
+        let Reading { steps, tokens, feature, .. } = reading;
         let DecoderConfig { hidden, embedding, .. } = self.config;
         let (n, context, batch) = (steps.rows(), self.memory, steps.batch());
         let r = if tape.dropped { &tape.r_dropped } else { &tape.r };
@@ -414,10 +441,44 @@ impl Decoder {
         let width = self.readout.inputs;
         tape.dread.resize(n * width, F::ZERO);
         self.readout.backward(&prepared.readout, &tape.read, &tape.dr, grads, &mut tape.dread, &mut tape.scratch);
-        tape.dh.resize(n * hidden, F::ZERO);
-        copy_columns(&tape.dread, width, &mut tape.dh, hidden, hidden, n);
         tape.dx.resize(n * embedding, F::ZERO);
         copy_columns(&tape.dread[hidden + context..], width, &mut tape.dx, embedding, embedding, n);
+        let dmemory = to.dmemory;
+        match self.config.conditional {
+            true => self.walk_backward(params, prepared, reading, tape, grads, dmemory),
+            false => self.run_backward(params, prepared, reading, tape, grads, dmemory),
+        }
+        if tape.dropped {
+            tape.x_mask.backward(&mut tape.dx);
+        }
+        if !feature.is_empty() {
+            for t in 0..steps.len() {
+                let rows_of = steps.range(t);
+                let dx = &tape.dx[rows_of.start * embedding..rows_of.end * embedding];
+                rows::add(dx, &mut to.dfeature[..dx.len()]);
+            }
+        }
+        self.embedding.backward(tokens, &mut tape.dx, grads);
+        tape.dbridged.resize(batch * self.bridge.outputs, F::ZERO);
+        tape.dstate.join(&mut tape.dbridged, batch);
+        tanh_backward(&tape.bridged, &mut tape.dbridged);
+        self.bridge.backward(&prepared.bridge, summary, &tape.dbridged, grads, to.dsummary, &mut tape.scratch);
+    }
+
+    /// The inverse of [`Self::run`]: from `dread` to the gradients of weights and memory, of `x` and of the first states.
+    fn run_backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &DecoderPrepared<F>,
+        reading: Reading<F>,
+        tape: &mut DecoderTape<F>,
+        grads: &mut Grads<F>,
+        dmemory: &mut [F],
+    ) {
+        let Reading { steps, groups, memory, .. } = reading;
+        let (n, hidden, context, width) = (steps.rows(), self.config.hidden, self.memory, self.readout.inputs);
+        tape.dh.resize(n * hidden, F::ZERO);
+        copy_columns(&tape.dread, width, &mut tape.dh, hidden, hidden, n);
         tape.dcontext.resize(n * context, F::ZERO);
         if self.attention.is_some() {
             let rows_of = groups.row.iter().map(|&row| row as usize * width + hidden);
@@ -438,6 +499,7 @@ impl Decoder {
         }
         if let Some(attention) = &self.attention {
             tape.dqueries.resize(n * hidden, F::ZERO);
+            attention.begin_backward(memory, &mut tape.dmemory);
             attention.backward(
                 &prepared.attention,
                 memory,
@@ -447,26 +509,13 @@ impl Decoder {
                 &mut tape.attention,
                 grads,
                 &mut tape.dqueries,
-                to.dmemory,
+                &mut tape.dmemory,
+                dmemory,
             );
+            attention.backward_memory(&prepared.attention, memory, &mut tape.dmemory, grads, dmemory);
             rows::scatter_add(&tape.dqueries, hidden, &groups.row, &mut tape.dh, hidden);
         }
         let (x, dstate, dx) = (Input::Dense(&tape.x), &mut tape.dstate.lower, Some(&mut tape.dx[..]));
         self.lower.backward(params, &prepared.lower, x, steps, &mut tape.lower, &tape.dh, dstate, grads, dx);
-        if tape.dropped {
-            tape.x_mask.backward(&mut tape.dx);
-        }
-        if !feature.is_empty() {
-            for t in 0..steps.len() {
-                let rows_of = steps.range(t);
-                let dx = &tape.dx[rows_of.start * embedding..rows_of.end * embedding];
-                rows::add(dx, &mut to.dfeature[..dx.len()]);
-            }
-        }
-        self.embedding.backward(tokens, &mut tape.dx, grads);
-        tape.dbridged.resize(batch * self.bridge.outputs, F::ZERO);
-        tape.dstate.join(&mut tape.dbridged, batch);
-        tanh_backward(&tape.bridged, &mut tape.dbridged);
-        self.bridge.backward(&prepared.bridge, summary, &tape.dbridged, grads, to.dsummary, &mut tape.scratch);
     }
 }

@@ -388,6 +388,7 @@ mod tests {
                 hidden: 6,
                 layers: 1,
                 upper_layers,
+                conditional: false,
                 attention: Some(kind),
                 attention_hidden: 3,
                 tied,
@@ -396,6 +397,12 @@ mod tests {
                 label_smoothing: 0.1,
             },
         }
+    }
+
+    /// As [`config`], conditional.
+    fn conditional(kind: AttentionKind, tied: bool) -> SequenceIoConfig {
+        let config = config(kind, 1, tied);
+        SequenceIoConfig { decoder: DecoderConfig { conditional: true, ..config.decoder }, ..config }
     }
 
     /// Lengths in another order for the sources than for the targets; an empty source and an empty target.
@@ -417,28 +424,42 @@ mod tests {
             let mut config = config(kind, upper, tied);
             config.bidirectional = bidirectional;
             config.layers = if bidirectional { 1 } else { 2 };
+            check(config);
+        }
+        for kind in [AttentionKind::Dot, AttentionKind::General, AttentionKind::Additive] {
+            check(conditional(kind, kind == AttentionKind::General));
+        }
+    }
+
+    fn check(config: SequenceIoConfig) {
+        let network = SequenceIo::new(config).unwrap();
+        let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
+        let (sources, targets) = pairs();
+        let batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
+        check_gradient(&network, &params, &batch, &());
+    }
+
+    #[test]
+    fn gradients_are_those_of_what_is_fed_where_the_decoder_reads_its_own_symbols() {
+        for config in [config(AttentionKind::General, 1, true), conditional(AttentionKind::Additive, true)] {
             let network = SequenceIo::new(config).unwrap();
             let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
             let (sources, targets) = pairs();
-            let batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
+            let mut batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
+            batch.targets.read_own(0.7, &mut Rng::new(2, "test"));
+            assert!(!batch.targets.own[0] && batch.targets.own.iter().any(|&own| own));
             check_gradient(&network, &params, &batch, &());
         }
     }
 
     #[test]
-    fn gradients_are_those_of_what_is_fed_where_the_decoder_reads_its_own_symbols() {
-        let network = SequenceIo::new(config(AttentionKind::General, 1, true)).unwrap();
-        let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
-        let (sources, targets) = pairs();
-        let mut batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
-        batch.targets.read_own(0.7, &mut Rng::new(2, "test"));
-        assert!(!batch.targets.own[0] && batch.targets.own.iter().any(|&own| own));
-        check_gradient(&network, &params, &batch, &());
+    fn what_is_read_of_its_own_is_what_a_search_would_have_written() {
+        for config in [config(AttentionKind::General, 1, true), conditional(AttentionKind::General, true)] {
+            what_is_read_of_its_own(&SequenceIo::new(config).unwrap());
+        }
     }
 
-    #[test]
-    fn what_is_read_of_its_own_is_what_a_search_would_have_written() {
-        let network = SequenceIo::new(config(AttentionKind::General, 1, true)).unwrap();
+    fn what_is_read_of_its_own(network: &SequenceIo) {
         let params: Params<f32> = network.init(Init::Uniform(1.0), &mut Rng::new(1, "test"));
         let mut prepared = SequenceIoPrepared::default();
         network.prepare(&params, &mut prepared);
@@ -461,8 +482,11 @@ mod tests {
         }
     }
 
-    fn trained(kind: AttentionKind, sources: &[Vec<u32>], targets: &[Vec<u32>]) -> (SequenceIo, Params<f32>, f64) {
-        let mut config = config(kind, 1, true);
+    fn trained(
+        mut config: SequenceIoConfig,
+        sources: &[Vec<u32>],
+        targets: &[Vec<u32>],
+    ) -> (SequenceIo, Params<f32>, f64) {
         (config.hidden, config.decoder.hidden, config.decoder.embedding) = (8, 16, 12);
         (config.decoder.dropout, config.decoder.label_smoothing) = (0.0, 0.0);
         let network = SequenceIo::new(config).unwrap();
@@ -490,9 +514,12 @@ mod tests {
     fn two_sentences_are_learnt_to_no_loss_and_written_from_their_sources() {
         let sources = vec![vec![2, 3, 4, 5], vec![3, 2]];
         let targets = vec![vec![5, 5, 2, 3], vec![4, 2, 2, 2, 3]];
-        for kind in [AttentionKind::Dot, AttentionKind::General, AttentionKind::Additive] {
-            let (network, params, loss_nats) = trained(kind, &sources, &targets);
-            assert!(loss_nats < 0.02, "{kind:?}: {loss_nats} nats");
+        let kinds = [AttentionKind::Dot, AttentionKind::General, AttentionKind::Additive];
+        let cases = kinds.map(|kind| config(kind, 1, true)).into_iter();
+        for config in cases.chain([conditional(AttentionKind::General, true)]) {
+            let (kind, conditional) = (config.decoder.attention, config.decoder.conditional);
+            let (network, params, loss_nats) = trained(config, &sources, &targets);
+            assert!(loss_nats < 0.02, "{kind:?} {conditional}: {loss_nats} nats");
             let mut prepared = SequenceIoPrepared::default();
             network.prepare(&params, &mut prepared);
             let queries = vec![Query { prefix: Vec::new(), max_length: 10 }; 2];
@@ -512,8 +539,10 @@ mod tests {
 
     #[test]
     fn steps_score_what_the_whole_scores_bit_for_bit_and_neighbours_change_nothing() {
-        for (kind, tied) in [(AttentionKind::General, true), (AttentionKind::Additive, false)] {
-            let mut config = config(kind, 1, tied);
+        let usual = [config(AttentionKind::General, 1, true), config(AttentionKind::Additive, 1, false)];
+        let others = [conditional(AttentionKind::General, true), conditional(AttentionKind::Additive, false)];
+        for mut config in usual.into_iter().chain(others) {
+            let (kind, conditional) = (config.decoder.attention, config.decoder.conditional);
             (config.hidden, config.decoder.hidden, config.decoder.embedding) = (17, 33, 20);
             let network = SequenceIo::new(config).unwrap();
             let params: Params<f32> = network.init(Init::Uniform(0.4), &mut Rng::new(1, "weights"));
@@ -535,8 +564,8 @@ mod tests {
                     let logits = stepper.logits(&from, &[2, token, token]);
                     let row = batch.targets.steps.range(t).start + place;
                     let whole = &tape.decoder.logits()[row * vocab..(row + 1) * vocab];
-                    assert_eq!(&logits[vocab..2 * vocab], whole, "{kind:?} {i} {t}");
-                    assert_eq!(&logits[2 * vocab..], whole, "{kind:?} {i} {t}");
+                    assert_eq!(&logits[vocab..2 * vocab], whole, "{kind:?} {conditional} {i} {t}");
+                    assert_eq!(&logits[2 * vocab..], whole, "{kind:?} {conditional} {i} {t}");
                 }
                 let sum: f32 = stepper.attention(2).iter().sum();
                 assert_eq!(stepper.attention(2).len(), source.len());
@@ -547,7 +576,12 @@ mod tests {
 
     #[test]
     fn a_batch_is_searched_as_its_sentences_alone_bit_for_bit() {
-        let mut config = config(AttentionKind::General, 1, true);
+        for config in [config(AttentionKind::General, 1, true), conditional(AttentionKind::General, true)] {
+            a_batch_is_searched_as_its_sentences_alone(config);
+        }
+    }
+
+    fn a_batch_is_searched_as_its_sentences_alone(mut config: SequenceIoConfig) {
         (config.hidden, config.decoder.hidden, config.decoder.embedding) = (17, 33, 20);
         let network = SequenceIo::new(config).unwrap();
         let params: Params<f32> = network.init(Init::Uniform(1.0), &mut Rng::new(2, "weights"));
@@ -575,6 +609,8 @@ mod tests {
         let decoder = DecoderConfig { label_smoothing: 1.0, ..config.decoder.clone() };
         assert!(message(SequenceIoConfig { decoder, ..config.clone() }).contains("--label-smoothing"));
         let decoder = DecoderConfig { attention: None, ..config.decoder.clone() };
-        assert!(message(SequenceIoConfig { decoder, ..config }).contains("attention"));
+        assert!(message(SequenceIoConfig { decoder, ..config.clone() }).contains("attention"));
+        let decoder = DecoderConfig { conditional: true, layers: 2, ..config.decoder.clone() };
+        assert!(message(SequenceIoConfig { decoder, ..config }).contains("conditional"));
     }
 }

@@ -312,7 +312,7 @@ mod tests {
     use crate::optim::{Optimizer, OptimizerConfig};
     use crate::shape::check_gradient;
 
-    fn network(places: usize, dropout: f64) -> SequenceOutput {
+    fn network(places: usize, dropout: f64, conditional: bool) -> SequenceOutput {
         SequenceOutput::new(SequenceOutputConfig {
             features: 5,
             places,
@@ -324,7 +324,8 @@ mod tests {
                 embedding: 7,
                 hidden: 5,
                 layers: 1,
-                upper_layers: 0,
+                upper_layers: usize::from(conditional),
+                conditional,
                 attention: (places > 1).then_some(AttentionKind::Additive),
                 attention_hidden: 3,
                 tied: true,
@@ -343,8 +344,8 @@ mod tests {
 
     #[test]
     fn gradients_equal_central_differences_for_a_vector_and_for_a_map() {
-        for places in [1, 3] {
-            let network = network(places, 0.2);
+        for (places, conditional) in [(1, false), (3, false), (3, true)] {
+            let network = network(places, 0.2, conditional);
             let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
             let features = features(places, 3);
             let features: Vec<&[f64]> = features.iter().map(Vec::as_slice).collect();
@@ -355,8 +356,8 @@ mod tests {
 
     #[test]
     fn captions_of_three_sources_are_learnt_and_written() {
-        for places in [1, 3] {
-            let network = network(places, 0.0);
+        for (places, conditional) in [(1, false), (3, false), (3, true)] {
+            let network = network(places, 0.0, conditional);
             let mut params: Params<f32> = network.init(Init::Fan, &mut Rng::new(1, "weights"));
             let features: Vec<Vec<f32>> =
                 features(places, 3).iter().map(|f| f.iter().map(|&x| x as f32).collect()).collect();
@@ -392,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_map_asks_for_attention_and_a_vector_has_none() {
-        let mut config = network(3, 0.0).config().clone();
+        let mut config = network(3, 0.0, false).config().clone();
         config.places = 1;
         assert!(SequenceOutput::new(config.clone()).unwrap_err().to_string().contains("attention"));
         (config.places, config.decoder.attention) = (4, None);

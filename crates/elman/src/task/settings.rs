@@ -104,6 +104,9 @@ settings! {
         feature_dropout: f64 = 0.3,
         /// Layers of a decoder above its attention.
         upper_layers: usize = 1,
+        /// A decoder of two cells that share a state, with attention between them (conditional GRU), instead of layers below
+        /// and above the attention; layers are then those of the encoder.
+        conditional: bool = false,
         /// Channels of convolutions (3x3, stride 2) that pictures or frames go through first, such as 16,32,64.
         convs: Sizes = Sizes::default(),
         /// Width of dense layers after these, such as 256,128.
@@ -154,8 +157,11 @@ settings! {
         vocab_min: usize = 2,
         /// Pieces of a text that are read: its first quarter and last three quarters of so many; 0 for all.
         max_len: usize = 400,
-        /// Probability of reading a word as the unknown one, in training.
+        /// Probability of reading a word (of pairs: a symbol) as the unknown one, in training.
         word_dropout: f64 = 0.0,
+        /// Of pairs in subwords: probability of leaving out a merge where a text is cut, in training, so that words are also
+        /// seen in other pieces (BPE-dropout).
+        subword_dropout: f64 = 0.0,
         /// Begin with vectors that hold what single words say of the classes: their log-odds, times this; 0 for none.
         word_odds: f64 = 0.0,
         /// Show the output what naive Bayes makes of a text's words and pairs of words, trusted so much at the start; 0 for
@@ -508,6 +514,7 @@ impl Settings {
             ("weight-drop", self.weight_drop),
             ("label-smoothing", self.label_smoothing),
             ("word-dropout", self.word_dropout),
+            ("subword-dropout", self.subword_dropout),
             ("scheduled-sampling", self.scheduled_sampling),
             ("gain", self.gain),
         ] {
@@ -537,6 +544,16 @@ impl Settings {
         let writes = [super::translate::NAME, super::caption::NAME].contains(&self.task.as_str());
         if !writes && self.scheduled_sampling > 0.0 {
             return refuse("scheduled-sampling", &self.scheduled_sampling, "it only to --task translate and caption");
+        }
+        let cuts = self.task == super::translate::NAME && self.units == Units::Subword;
+        let usual = Settings::for_task(&self.task)?.subword_dropout;
+        if !cuts && self.subword_dropout > 0.0 && self.subword_dropout != usual {
+            let want = "it only to --task translate with --units subword";
+            return refuse("subword-dropout", &self.subword_dropout, want);
+        }
+        if self.conditional && (!writes || self.upper_layers > 1) {
+            let want = "it only to --task translate and caption, and with --upper-layers 1 at most";
+            return refuse("conditional", &self.conditional, want);
         }
         if !writes && self.val_limit != Settings::default().val_limit {
             return refuse("val-limit", &self.val_limit, "it only to --task translate and caption");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::plan::{self, Facts};
 use super::settings::Settings;
 use super::writing::{beam_config, decoder, own_probability, spread, val_beam_config};
-use crate::data::{Buckets, Pair};
+use crate::data::{Buckets, Pair, SubwordDropout, Units};
 use crate::decode::BeamConfig;
 use crate::error::{Error, Result};
 use crate::param::Params;
@@ -66,6 +66,8 @@ pub struct Translate<'c> {
     settings: Settings,
     buckets: Buckets,
     blocks: usize,
+    /// How texts are cut in training, if not always alike.
+    subword_dropout: Option<SubwordDropout>,
     /// The held-out pairs that are looked at while training.
     judged: (Vec<Pair>, PairSymbols),
 }
@@ -74,14 +76,39 @@ impl<'c> Translate<'c> {
     /// The task of these settings on a corpus.
     ///
     /// # Errors
-    /// If there is no pair.
+    /// If there is no pair, or the symbols cannot be cut as the settings say.
     pub fn new(corpus: &'c Corpus, settings: &Settings) -> Result<Self> {
         let lengths = (0..corpus.train.len()).map(|i| corpus.train.length(i)).collect();
         let buckets = Buckets::new(lengths, settings.batch, settings.seed)?;
         let blocks = blocks(buckets.batch()).len();
         let which: Vec<usize> = spread(corpus.val.len(), settings.val_limit).collect();
         let judged = (which.iter().map(|&i| corpus.val_pairs[i].clone()).collect(), corpus.val.select(&which));
-        Ok(Translate { corpus, settings: settings.clone(), buckets, blocks, judged })
+        let Settings { subword_dropout, units, .. } = *settings;
+        let subword_dropout = (units == Units::Subword && subword_dropout > 0.0)
+            .then(|| SubwordDropout::new(&corpus.language.subwords, subword_dropout))
+            .transpose()?;
+        Ok(Translate { corpus, settings: settings.clone(), buckets, blocks, subword_dropout, judged })
+    }
+
+    /// The pairs of a block, cut and blotted out as the settings say.
+    fn block(&self, which: &[usize], index: u64, block: u64) -> SequenceIoBatch {
+        let Corpus { train, language, .. } = self.corpus;
+        let Settings { seed, word_dropout, .. } = self.settings;
+        let mut pairs = train.select(which);
+        if let Some(dropout) = &self.subword_dropout {
+            let mut rng = Rng::for_step(seed, "subword dropout", index, block);
+            let texts = pairs.sources.iter_mut().chain(&mut pairs.targets);
+            texts.for_each(|text| *text = dropout.cut(text, &mut rng));
+        }
+        let mut batch = pairs.all(language);
+        if word_dropout > 0.0 {
+            let mut rng = Rng::for_step(seed, "word dropout", index, block);
+            // What is to be written stays, and so do begin and end.
+            let read = batch.sources.tokens.iter_mut().chain(&mut batch.targets.inputs);
+            let dropped = read.filter(|symbol| **symbol < language.subwords.begin() && rng.uniform() < word_dropout);
+            dropped.for_each(|symbol| *symbol = language.subwords.unknown());
+        }
+        batch
     }
 }
 
@@ -92,12 +119,12 @@ impl Task<SequenceIo> for Translate<'_> {
 
     fn next_batch(&mut self, index: u64, batches: &mut Vec<SequenceIoBatch>, _: &mut dyn Iterator<Item = &mut ()>) {
         let own = own_probability(&self.settings, self.buckets.epochs(), index);
-        let (examples, corpus) = (self.buckets.next_batch(), self.corpus);
+        let examples = self.buckets.next_batch().to_vec();
         batches.clear();
         // Dealt like cards, so that blocks take like times.
         batches.extend((0..self.blocks).map(|block| {
             let part: Vec<usize> = examples.iter().copied().skip(block).step_by(self.blocks).collect();
-            let mut batch = corpus.train.batch(&part, &corpus.language);
+            let mut batch = self.block(&part, index, block as u64);
             if own > 0.0 {
                 let mut rng = Rng::for_step(self.settings.seed, "scheduled sampling", index, block as u64);
                 batch.targets.read_own(own, &mut rng);

@@ -100,12 +100,14 @@ impl StepModel for Stepper<'_, f32> {
         if self.decoder.attention.is_none() {
             return &[];
         }
+        let tape = &self.tape;
+        let weights = if self.decoder.config.conditional { tape.walk.weights() } else { tape.attention.weights() };
         let mut at = 0;
         for (queries, memory) in self.groups.offsets.windows(2).zip(self.memory.offsets.windows(2)) {
             let width = memory[1] - memory[0];
             if row < queries[1] {
                 let from = at + (row - queries[0]) * width;
-                return &self.tape.attention.weights()[from..from + width];
+                return &weights[from..from + width];
             }
             at += (queries[1] - queries[0]) * width;
         }

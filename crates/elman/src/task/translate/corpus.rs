@@ -57,8 +57,12 @@ impl PairSymbols {
     }
 
     pub(super) fn batch(&self, which: &[usize], language: &Language) -> SequenceIoBatch {
-        let PairSymbols { sources, targets } = self.select(which);
-        SequenceIoBatch::new(&sources, &targets, language.subwords.begin(), language.subwords.end())
+        self.select(which).all(language)
+    }
+
+    /// All pairs as one block.
+    pub(super) fn all(&self, language: &Language) -> SequenceIoBatch {
+        SequenceIoBatch::new(&self.sources, &self.targets, language.subwords.begin(), language.subwords.end())
     }
 
     pub(super) fn checksum(&self) -> u32 {

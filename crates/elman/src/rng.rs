@@ -26,6 +26,9 @@ pub struct RngPosition {
 }
 
 impl Rng {
+    /// Words that [`Self::fill`] makes at once.
+    pub const AT_ONCE: usize = 64;
+
     /// The stream `name` of a run with this seed. The stream's number is the FNV-1a hash of the name.
     pub fn new(seed: u64, name: &str) -> Self {
         Self::for_step(seed, name, 0, 0)
@@ -55,6 +58,16 @@ impl Rng {
     /// 32 random bits.
     pub fn bits(&mut self) -> u32 {
         self.generator.next_u32()
+    }
+
+    /// As many words of [`Self::bits`] one after the other, many at a time.
+    pub fn fill(&mut self, words: &mut [u32]) {
+        for words in words.chunks_mut(Self::AT_ONCE) {
+            let mut bytes = [0; 4 * Self::AT_ONCE];
+            let bytes = &mut bytes[..4 * words.len()];
+            self.generator.fill_bytes(bytes);
+            words.iter_mut().zip(bytes.as_chunks().0).for_each(|(word, &bytes)| *word = u32::from_le_bytes(bytes));
+        }
     }
 
     /// 64 random bits.
@@ -117,6 +130,18 @@ mod tests {
         let ahead: Vec<u32> = (0..40).map(|_| rng.bits()).collect();
         let mut back = Rng::at(&saved);
         assert_eq!(ahead, (0..40).map(|_| back.bits()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn many_words_at_once_are_those_drawn_one_by_one() {
+        let (mut one, mut many) = (Rng::new(5, "test"), Rng::new(5, "test"));
+        for n in [1, 3, 64, 0, 100, 200, 7] {
+            let mut words = vec![0; n];
+            many.fill(&mut words);
+            assert!(words.iter().all(|&word| word == one.bits()));
+            assert_eq!(one.position(), many.position());
+        }
+        assert_eq!(one.long_bits(), many.long_bits());
     }
 
     #[test]

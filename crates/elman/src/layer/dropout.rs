@@ -56,11 +56,15 @@ fn draw<F: Scalar>(p: f64, rng: &mut Rng, mask: &mut [F]) {
     let threshold = (p * 65536.0) as u32;
     let scale = F::from_f64(65536.0 / f64::from(65536 - threshold));
     let value = |bits: u32| if bits < threshold { F::ZERO } else { scale };
-    for pair in mask.chunks_mut(2) {
-        let bits = rng.bits();
-        pair[0] = value(bits & 0xffff);
-        if let Some(second) = pair.get_mut(1) {
-            *second = value(bits >> 16);
+    let mut words = [0; Rng::AT_ONCE];
+    for part in mask.chunks_mut(2 * Rng::AT_ONCE) {
+        let words = &mut words[..part.len().div_ceil(2)];
+        rng.fill(words);
+        for (pair, &mut bits) in part.chunks_mut(2).zip(words) {
+            pair[0] = value(bits & 0xffff);
+            if let Some(second) = pair.get_mut(1) {
+                *second = value(bits >> 16);
+            }
         }
     }
 }

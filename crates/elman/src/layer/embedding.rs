@@ -54,19 +54,27 @@ impl Embedding {
     ) {
         tape.x.resize(tokens.len() * self.width, F::ZERO);
         rows::gather(self.slot.of(params), self.width, tokens, &mut tape.x, self.width);
-        tape.mask.clear();
-        let Some(rng) = dropout.filter(|_| self.dropout > 0.0) else { return };
+        let Some(rng) = dropout.filter(|_| self.dropout > 0.0) else { return tape.mask.clear() };
         let keep = F::from_f64(1.0 / (1.0 - self.dropout));
         let threshold = (self.dropout * f64::from(u32::MAX)) as u32;
-        let mut draw = || if rng.bits() < threshold { F::ZERO } else { keep };
+        let mut words = [0; Rng::AT_ONCE];
+        let mut draw = |mask: &mut Vec<F>, len: usize| {
+            mask.resize(len, F::ZERO);
+            for part in mask.chunks_mut(Rng::AT_ONCE) {
+                let words = &mut words[..part.len()];
+                rng.fill(words);
+                let value = |&word: &u32| if word < threshold { F::ZERO } else { keep };
+                part.iter_mut().zip(&*words).for_each(|(mask, word)| *mask = value(word));
+            }
+        };
         if self.locked {
-            tape.locked.clear();
-            tape.locked.resize_with(steps.batch() * self.width, &mut draw);
+            draw(&mut tape.locked, steps.batch() * self.width);
+            tape.mask.clear();
             for t in 0..steps.len() {
                 tape.mask.extend_from_slice(&tape.locked[..steps.active(t) * self.width]);
             }
         } else {
-            tape.mask.resize_with(tape.x.len(), draw);
+            draw(&mut tape.mask, tape.x.len());
         }
         rows::multiply(&tape.mask, &mut tape.x);
     }

@@ -21,8 +21,10 @@ use crate::shape::Shape;
 const BLOCK: usize = 16;
 /// Blocks at most: each holds gradients of its own.
 const MAX_BLOCKS: usize = 8;
-/// Values of the flat buffer that one task of a thread takes.
+/// Values of the flat buffer that one task of a thread takes: of two blocks, they fit into the second-level cache.
 const CHUNK: usize = 1 << 16;
+/// Values that are looked at together, whether there is anything to add: most words of an embedding occur in no block.
+const STRETCH: usize = 64;
 
 /// The sequences of each block of a batch: depends on the batch alone, never on threads.
 pub fn blocks(batch: usize) -> Vec<Range<usize>> {
@@ -37,6 +39,7 @@ where
 {
     state: S::State,
     tape: S::Tape,
+    /// Zero between two batches, but for the first block's, which then are the batch's.
     grads: Grads<F>,
     loss_nats: f64,
 }
@@ -116,12 +119,18 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
             };
             shape.prepare(params, prepared);
             blocks.par_iter_mut().zip(batches).enumerate().for_each(|(i, (block, batch))| {
-                block.grads.zero();
+                if i == 0 {
+                    block.grads.zero();
+                }
                 let mut rng = dropout.map(|(seed, step)| Rng::for_step(seed, "dropout", step, i as u64));
                 let (state, tape, grads) = (&mut block.state, &mut block.tape, &mut block.grads);
                 block.loss_nats = shape.loss_and_grad(params, prepared, batch, scale, rng.as_mut(), state, tape, grads);
             });
-            add_pairwise(&mut blocks[..batches.len()]);
+            let mut parts: [&mut [F]; MAX_BLOCKS] = Default::default();
+            for (part, block) in parts.iter_mut().zip(&mut blocks[..batches.len()]) {
+                *part = &mut block.grads.values;
+            }
+            add_pairwise(parts, batches.len());
             if let Some((drop, dropped)) = &drop {
                 drop.backward(dropped, &mut blocks[0].grads);
             }
@@ -141,19 +150,29 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 }
 
-/// Adds the gradients of all blocks into the first: (0 + 1) + (2 + 3) and so on.
-fn add_pairwise<F: Scalar, S: Shape<F>>(blocks: &mut [Block<F, S>]) {
+/// Adds the gradients of the first `count` blocks into the first, (0 + 1) + (2 + 3) and so on, and leaves zeros in the
+/// others. A stretch is read once for all of this.
+fn add_pairwise<F: Scalar>(mut parts: [&mut [F]; MAX_BLOCKS], count: usize) {
+    let len = parts[0].len();
+    if len > CHUNK {
+        let middle = (len / 2).next_multiple_of(CHUNK);
+        let (mut left, mut right): ([&mut [F]; MAX_BLOCKS], [&mut [F]; MAX_BLOCKS]) = Default::default();
+        for (i, part) in parts.into_iter().enumerate().take(count) {
+            (left[i], right[i]) = part.split_at_mut(middle);
+        }
+        rayon::join(|| add_pairwise(left, count), || add_pairwise(right, count));
+        return;
+    }
     let mut distance = 1;
-    while distance < blocks.len() {
-        let mut rest = &mut blocks[..];
-        while rest.len() > distance {
-            let (pair, after) = rest.split_at_mut(rest.len().min(2 * distance));
-            let (to, from) = pair.split_at_mut(distance);
-            let (to, from) = (&mut to[0].grads.values, &from[0].grads.values);
-            to.par_chunks_mut(CHUNK)
-                .zip(from.par_chunks(CHUNK))
-                .for_each(|(to, from)| elman_kernels::rows::add(from, to));
-            rest = after;
+    while distance < count {
+        for first in (0..count - distance).step_by(2 * distance) {
+            let (to, from) = parts.split_at_mut(first + distance);
+            for (to, from) in to[first].chunks_mut(STRETCH).zip(from[0].chunks_mut(STRETCH)) {
+                if from.iter().fold(false, |any, &x| any | (x != F::ZERO)) {
+                    to.iter_mut().zip(&*from).for_each(|(to, &from)| *to += from);
+                    from.fill(F::ZERO);
+                }
+            }
         }
         distance *= 2;
     }
@@ -166,6 +185,34 @@ mod tests {
     use crate::layer::{Loss, Pooling};
     use crate::param::Init;
     use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
+
+    #[test]
+    fn gradients_are_added_in_a_tree_whatever_the_stretches_and_the_others_are_left_zero() {
+        let len = 3 * CHUNK + 100;
+        for count in 1..=MAX_BLOCKS {
+            let mut rng = Rng::new(count as u64, "test");
+            let mut value = |i: usize| if i / 300 % 3 == 0 { 0.0 } else { rng.range(-1.0, 1.0) as f32 };
+            let mut blocks: Vec<Vec<f32>> = (0..count).map(|_| (0..len).map(&mut value).collect()).collect();
+            // What is no number must come through.
+            blocks[count - 1][7] = f32::NAN;
+            let mut sums = blocks.clone();
+            let mut distance = 1;
+            while distance < count {
+                for first in (0..count - distance).step_by(2 * distance) {
+                    let from = sums[first + distance].clone();
+                    sums[first].iter_mut().zip(from).for_each(|(to, from)| *to += from);
+                }
+                distance *= 2;
+            }
+            let mut parts: [&mut [f32]; MAX_BLOCKS] = Default::default();
+            parts.iter_mut().zip(&mut blocks).for_each(|(part, block)| *part = block);
+            add_pairwise(parts, count);
+            assert!(blocks[0][7].is_nan() && sums[0][7].is_nan());
+            (blocks[0][7], sums[0][7]) = (0.0, 0.0);
+            assert!(blocks[0] == sums[0], "{count}");
+            assert!(blocks[1..].iter().flatten().all(|&x| x == 0.0), "{count}");
+        }
+    }
 
     #[test]
     fn all_blocks_drop_the_same_weights_and_the_gradient_is_that_of_all_weights() {

@@ -191,7 +191,7 @@ mod tests {
         let len = 3 * CHUNK + 100;
         for count in 1..=MAX_BLOCKS {
             let mut rng = Rng::new(count as u64, "test");
-            let mut value = |i: usize| if i / 300 % 3 == 0 { 0.0 } else { rng.range(-1.0, 1.0) as f32 };
+            let mut value = |i: usize| if (i / 300).is_multiple_of(3) { 0.0 } else { rng.range(-1.0, 1.0) as f32 };
             let mut blocks: Vec<Vec<f32>> = (0..count).map(|_| (0..len).map(&mut value).collect()).collect();
             // What is no number must come through.
             blocks[count - 1][7] = f32::NAN;

@@ -183,6 +183,7 @@ fn texts_are_cut_and_blotted_out_another_way_each_time_and_such_a_run_repeats_an
     refused("--units word --subword-dropout 0.2", &["--subword-dropout", "--units subword"]);
     refused("--subword-dropout 1", &["--subword-dropout", "below 1"]);
     refused("--conditional --upper-layers 2", &["--conditional", "--upper-layers"]);
+    place.run("train book.txt --out d --word-dropout 0.1").fails(2, &["--word-dropout", "translate"]);
     place.run("train book.txt --out d --conditional").fails(2, &["--conditional", "translate"]);
 }
 

@@ -443,6 +443,9 @@ impl Decoder {
         self.readout.backward(&prepared.readout, &tape.read, &tape.dr, grads, &mut tape.dread, &mut tape.scratch);
         tape.dx.resize(n * embedding, F::ZERO);
         copy_columns(&tape.dread[hidden + context..], width, &mut tape.dx, embedding, embedding, n);
+        // Nothing comes back from after the last step.
+        tape.dstate.lower.zero_like(&tape.state.lower);
+        tape.dstate.upper.zero_like(&tape.state.upper);
         let dmemory = to.dmemory;
         match self.config.conditional {
             true => self.walk_backward(params, prepared, reading, tape, grads, dmemory),
@@ -486,9 +489,6 @@ impl Decoder {
                 to.copy_from_slice(&tape.dread[from..from + context]);
             }
         }
-        // Nothing comes back from after the last step.
-        tape.dstate.lower.zero_like(&tape.state.lower);
-        tape.dstate.upper.zero_like(&tape.state.upper);
         if let Some(upper) = &self.upper {
             let width = hidden + context;
             zeros(&mut tape.djoined, n * width);

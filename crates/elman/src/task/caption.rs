@@ -36,6 +36,7 @@ pub fn network(settings: &Settings, dims: &[usize], vocab: usize) -> Result<Sequ
     let with_attention = decoder(settings, vocab);
     let decoder = DecoderConfig {
         attention: with_attention.attention.filter(|_| is_map),
+        // There is no encoder whose layers these would be: a conditional decoder refuses more than one.
         layers: settings.layers,
         upper_layers: if is_map { with_attention.upper_layers } else { 0 },
         ..with_attention

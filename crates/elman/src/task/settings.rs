@@ -545,9 +545,12 @@ impl Settings {
         if !writes && self.scheduled_sampling > 0.0 {
             return refuse("scheduled-sampling", &self.scheduled_sampling, "it only to --task translate and caption");
         }
+        let has_words = [super::translate::NAME, super::classify_text::NAME].contains(&self.task.as_str());
+        if !has_words && self.word_dropout > 0.0 {
+            return refuse("word-dropout", &self.word_dropout, "it only to --task classify-text and translate");
+        }
         let cuts = self.task == super::translate::NAME && self.units == Units::Subword;
-        let usual = Settings::for_task(&self.task)?.subword_dropout;
-        if !cuts && self.subword_dropout > 0.0 && self.subword_dropout != usual {
+        if !cuts && self.subword_dropout > 0.0 {
             let want = "it only to --task translate with --units subword";
             return refuse("subword-dropout", &self.subword_dropout, want);
         }

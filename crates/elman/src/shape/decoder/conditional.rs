@@ -8,7 +8,7 @@
 
 use elman_kernels::Scalar;
 
-use super::{Decoder, DecoderPrepared, DecoderTape, Reading, copy_columns, zeros};
+use super::{Decoder, DecoderPrepared, DecoderTape, Reading, copy_columns};
 use crate::cell::{Input, Steps};
 use crate::layer::{AttentionTape, Grouping, StackTape};
 use crate::param::{Grads, Params};
@@ -86,25 +86,22 @@ impl Decoder {
         let Reading { steps, memory, .. } = reading;
         let (Some(attention), Some(upper)) = (&self.attention, &self.upper) else { return };
         let (hidden, embedding, width) = (self.config.hidden, self.config.embedding, self.readout.inputs);
-        let DecoderTape { state, x, walk, dread, dx, dmemory, dstate, .. } = tape;
+        let DecoderTape { x, walk, dread, dx, dmemory, dstate, .. } = tape;
         let Walk { steps: tapes, dh, dcontext, dqueries } = walk;
-        // Nothing comes back from after the last step.
-        dstate.lower.zero_like(&state.lower);
-        dstate.upper.zero_like(&state.upper);
         let dstate = &mut dstate.lower;
         attention.begin_backward(memory, dmemory);
         for (t, step) in tapes[..steps.len()].iter_mut().enumerate().rev() {
             let (range, n) = (steps.range(t), steps.active(t));
             let one = Steps::one(n, steps.batch());
             let dread = &dread[range.start * width..];
-            zeros(dh, n * hidden);
+            dh.resize(n * hidden, F::ZERO);
             copy_columns(dread, width, dh, hidden, hidden, n);
-            zeros(dcontext, n * self.memory);
+            dcontext.resize(n * self.memory, F::ZERO);
             copy_columns(&dread[hidden..], width, dcontext, self.memory, self.memory, n);
             let context = Input::Dense(step.attention.context());
             let tape = &mut step.upper;
             upper.backward(params, &prepared.upper, context, &one, tape, dh, dstate, grads, Some(&mut dcontext[..]));
-            zeros(dqueries, n * hidden);
+            dqueries.resize(n * hidden, F::ZERO);
             attention.backward(
                 &prepared.attention,
                 memory,

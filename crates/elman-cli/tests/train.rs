@@ -25,6 +25,14 @@ fn a_run_leaves_its_settings_metrics_samples_and_models() {
 }
 
 #[test]
+fn who_asks_for_bf16_is_told_where_it_does_not_pay() {
+    let place = Place::new();
+    let told = |more: &str| place.train(&format!("run{}", more.len()), more).stderr.contains("no instructions for");
+    assert!(!told(""));
+    assert_eq!(told("--precision bf16"), !elman_kernels::Isa::best().multiplies_pairs());
+}
+
+#[test]
 fn the_same_seed_gives_the_same_files_on_any_number_of_threads_and_another_seed_others() {
     let place = Place::new();
     // Two blocks of sequences, so that there is something to share.

@@ -1,11 +1,107 @@
-//! Additive attention's scores (Bahdanau et al. 2015): the one part of attention that is no matrix product.
+//! Attention's scores.
 //!
-//! `score_s = v . tanh(key_s + query)`. The hidden layer `[S, A]` of a query is never stored: backward computes it anew,
-//! which costs a tanh and saves memory of queries times keys times `A`.
+//! Those of dot products are a product of two matrices by their rows, and small: nothing is packed.
+//!
+//! Additive ones (Bahdanau et al. 2015) are `score_s = v . tanh(key_s + query)`. The hidden layer `[S, A]` of a query is
+//! never stored: backward computes it anew, which costs a tanh and saves memory of queries times keys times `A`.
 
 use crate::isa::Isa;
 use crate::scalar::Scalar;
-use crate::vector::{Kernel, Vector};
+use crate::vector::{Kernel, Vector, load};
+
+/// `scores[t][s] = queries[t] . keys[s]`; `queries` `[T, K]`, `keys` `[S, K]`, `scores` `[T, S]`. A score is that of its
+/// query and key alone, whatever stands beside them.
+///
+/// # Panics
+/// If the dimensions do not fit.
+pub fn dot<F: Scalar>(queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
+    dot_on(Isa::best(), queries, keys, width, scores);
+}
+
+pub(crate) fn dot_on<F: Scalar>(isa: Isa, queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
+    assert!(width > 0, "a score is of something");
+    let (t, s) = (queries.len() / width, keys.len() / width);
+    assert!(
+        queries.len() == t * width && keys.len() == s * width && scores.len() == t * s,
+        "queries [T, K], keys [S, K], scores [T, S]"
+    );
+    F::run(isa, Dot { queries, keys, width, scores });
+}
+
+struct Dot<'a, F> {
+    queries: &'a [F],
+    keys: &'a [F],
+    width: usize,
+    scores: &'a mut [F],
+}
+
+impl<F: Scalar> Kernel<F> for Dot<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(mut self) {
+        let (t, s) = (self.queries.len() / self.width, self.keys.len() / self.width);
+        for query in (0..t - t % 2).step_by(2) {
+            // SAFETY: both queries exist.
+            unsafe { self.rows::<V, 2>(query, s) };
+        }
+        if t % 2 == 1 {
+            // SAFETY: the last query.
+            unsafe { self.rows::<V, 1>(t - 1, s) };
+        }
+    }
+}
+
+impl<F: Scalar> Dot<'_, F> {
+    /// `M` queries from `query` on with all `s` keys.
+    ///
+    /// # Safety
+    /// There must be these queries and keys.
+    #[inline(always)]
+    unsafe fn rows<V: Vector<Scalar = F>, const M: usize>(&mut self, query: usize, s: usize) {
+        // SAFETY: keys below `s`; the caller vouches for the queries.
+        unsafe {
+            for key in (0..s - s % 4).step_by(4) {
+                self.tile::<V, M, 4>(query, key, s);
+            }
+            for key in s - s % 4..s {
+                self.tile::<V, M, 1>(query, key, s);
+            }
+        }
+    }
+
+    /// `M` queries from `query` on with `N` keys from `key` on, of `s`.
+    ///
+    /// # Safety
+    /// There must be these queries and keys.
+    #[inline(always)]
+    unsafe fn tile<V: Vector<Scalar = F>, const M: usize, const N: usize>(
+        &mut self,
+        query: usize,
+        key: usize,
+        s: usize,
+    ) {
+        let width = self.width;
+        let mut sums = [[V::splat(F::ZERO); N]; M];
+        for i in (0..width).step_by(V::LANES) {
+            let n = V::LANES.min(width - i);
+            // SAFETY: the caller vouches for the rows, i + n <= width; lanes beyond are zero and add nothing.
+            unsafe {
+                let keys: [V; N] = core::array::from_fn(|c| load(self.keys.as_ptr().add((key + c) * width + i), n));
+                for r in 0..M {
+                    let query = load::<V>(self.queries.as_ptr().add((query + r) * width + i), n);
+                    for c in 0..N {
+                        sums[r][c] = query.mul_add(keys[c], sums[r][c]);
+                    }
+                }
+            }
+        }
+        for r in 0..M {
+            for c in 0..N {
+                self.scores[(query + r) * s + key + c] = sums[r][c].sum();
+            }
+        }
+    }
+}
 
 /// `scores[s] = v . tanh(keys[s] + query)`; `keys` `[S, A]`, `query` and `v` `[A]`, `scores` `[S]`.
 ///
@@ -133,6 +229,26 @@ mod tests {
 
     fn numbers(n: usize, seed: usize) -> Vec<f32> {
         (0..n).map(|i| (((i * 7919 + seed * 104_729) % 2003) as f32) / 1001.5 - 1.0).collect()
+    }
+
+    #[test]
+    fn dot_products_equal_the_plain_loops_whatever_stands_beside_them() {
+        for isa in Isa::available() {
+            for (t, s, width) in [(1, 1, 1), (2, 3, 7), (3, 4, 16), (5, 9, 33), (1, 0, 5), (0, 2, 5), (4, 8, 100)] {
+                let (queries, keys) = (numbers(t * width, 1), numbers(s * width, 2));
+                let mut scores = vec![9.0; t * s];
+                dot_on(isa, &queries, &keys, width, &mut scores);
+                for (i, &got) in scores.iter().enumerate() {
+                    let query = &queries[i / s * width..][..width];
+                    let key = &keys[i % s * width..][..width];
+                    let want: f64 = query.iter().zip(key).map(|(&q, &k)| f64::from(q) * f64::from(k)).sum();
+                    assert!((f64::from(got) - want).abs() < 1e-6 * width as f64, "{isa:?}: {got} {want}");
+                    let mut alone = [9.0];
+                    dot_on(isa, query, key, width, &mut alone);
+                    assert_eq!(got, alone[0], "{isa:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -214,13 +214,15 @@ pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) 
         assert_eq!(bias.len(), c.cols, "a bias for each column");
     }
     match b.operands {
-        Operands::Exact => F::run(b.isa, Gemm { a, b: &b.data, c, start }),
-        Operands::Bf16 => F::run_pairs(b.isa, Gemm { a, b: &b.pairs, c, start }),
+        Operands::Exact => {
+            F::run(b.isa, ExactGemm { a, b: Operand::Packed(&b.data), c, start });
+        }
+        Operands::Bf16 => F::run_pairs(b.isa, PairGemm { a, b: &b.pairs, c, start }),
     }
 }
 
-/// [`gemm`] with an unpacked `B`, which is packed into `scratch` a block at a time: for operands used once, as in weight
-/// gradients.
+/// [`gemm`] with an unpacked `B`, for operands used once, as in weight gradients: it is packed into `scratch` a block at
+/// a time, or read where it is if there are so few rows of `A` that each element is read once anyway.
 ///
 /// # Panics
 /// If the dimensions do not fit.
@@ -243,6 +245,12 @@ pub fn gemm_unpacked_of<F: Scalar>(
     assert_eq!(a.cols, b.rows, "product of [{}, {}] and [{}, {}]", a.rows, a.cols, b.rows, b.cols);
     let MatMut { data, rows, cols, row_stride } = c;
     let mut start = start;
+    if operands == Operands::Exact && b.col_stride == 1 && a.rows == rows && b.cols == cols {
+        let (b, c) = (Operand::Rows(b), MatMut::strided(&mut *data, rows, cols, row_stride));
+        if F::run(Isa::best(), ExactGemm { a, b, c, start }) {
+            return;
+        }
+    }
     let mut from = 0;
     let block = b.rows.div_ceil(b.rows.div_ceil(DEPTH).max(1)).next_multiple_of(2);
     scratch.b.set_operands(operands);
@@ -260,39 +268,86 @@ pub fn gemm_unpacked_of<F: Scalar>(
     }
 }
 
-struct Gemm<'a, F, W> {
-    a: Mat<'a, F>,
-    b: &'a [W],
-    c: MatMut<'a, F>,
-    start: Start<'a, F>,
+/// Where the right operand's words stand: row `k` of panel `p` begins at `p * panel + k * row`.
+#[derive(Clone, Copy)]
+struct Right<W> {
+    first: *const W,
+    panel: usize,
+    row: usize,
 }
 
-impl<F: Scalar> Kernel<F> for Gemm<'_, F, F> {
-    type Output = ();
+impl<W> Right<W> {
+    /// A packed operand of `depth` words and `cols` columns, in panels of `width`.
     #[inline(always)]
-    fn run<V: Vector<Scalar = F>>(self) {
-        let left = InPlace::new(self.a);
-        let depth = self.a.cols;
-        // SAFETY: `a` has these columns.
-        unsafe { self.blocks::<V, Exact, _>(depth, left) };
+    fn packed(b: &[W], depth: usize, cols: usize, width: usize) -> Self {
+        assert!(b.len() >= cols.div_ceil(width) * depth * width, "the packed matrix is too short");
+        Right { first: b.as_ptr(), panel: depth * width, row: width }
     }
 }
 
-impl<F: Scalar> PairKernel<F> for Gemm<'_, F, u32> {
+struct Gemm<'a, 'b, F, W> {
+    a: Mat<'b, F>,
+    right: Right<W>,
+    c: MatMut<'a, F>,
+    start: Start<'b, F>,
+}
+
+/// A right operand of elements as they are.
+enum Operand<'a, F> {
+    Packed(&'a [F]),
+    Rows(Mat<'a, F>),
+}
+
+/// Does the product and says so; not with rows in place that would be read more than once or do not fill panels.
+struct ExactGemm<'a, 'b, F> {
+    a: Mat<'b, F>,
+    b: Operand<'b, F>,
+    c: MatMut<'a, F>,
+    start: Start<'b, F>,
+}
+
+impl<F: Scalar> Kernel<F> for ExactGemm<'_, '_, F> {
+    type Output = bool;
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(self) -> bool {
+        let ExactGemm { a, b, c, start } = self;
+        let width = PLAIN * V::LANES;
+        let right = match b {
+            Operand::Packed(b) => Right::packed(b, a.cols, c.cols, width),
+            Operand::Rows(b) if a.rows <= V::ROWS_2 && b.cols.is_multiple_of(width) => {
+                Right { first: b.data.as_ptr(), panel: width, row: b.row_stride }
+            }
+            Operand::Rows(_) => return false,
+        };
+        // SAFETY: `a` has these columns; `b` so many rows, in panels or of columns that fill panels.
+        unsafe { Gemm { a, right, c, start }.blocks::<V, Exact, _>(a.cols, InPlace::new(a)) };
+        true
+    }
+}
+
+struct PairGemm<'a, 'b, F> {
+    a: Mat<'b, F>,
+    b: &'b [u32],
+    c: MatMut<'a, F>,
+    start: Start<'b, F>,
+}
+
+impl<F: Scalar> PairKernel<F> for PairGemm<'_, '_, F> {
     #[inline(always)]
     fn run<V: PairVector<Scalar = F>>(self) {
-        let left = RoundedLeft::new(self.a);
-        let depth = pairs::words(self.a.cols);
-        // SAFETY: `a` has so many words of columns.
-        unsafe { self.blocks::<V, Pairs, _>(depth, left) };
+        let PairGemm { a, b, c, start } = self;
+        let depth = pairs::words(a.cols);
+        let right = Right::packed(b, depth, c.cols, PLAIN * V::LANES);
+        // SAFETY: `a` has so many words of columns, `b` so many in its panels.
+        unsafe { Gemm { a, right, c, start }.blocks::<V, Pairs, _>(depth, RoundedLeft::new(a)) };
     }
 }
 
-impl<F: Scalar, W> Gemm<'_, F, W> {
+impl<F: Scalar, W> Gemm<'_, '_, F, W> {
     /// The product, block after block.
     ///
     /// # Safety
-    /// `left` must have `depth` words in the rows of `a`.
+    /// `left` must have `depth` words in the rows of `a`, `right` as many in panels that cover the columns of `c`.
     #[inline(always)]
     unsafe fn blocks<V, P, L>(self, depth: usize, mut left: L)
     where
@@ -300,12 +355,11 @@ impl<F: Scalar, W> Gemm<'_, F, W> {
         P: Words<V, Word = W>,
         L: Left<W>,
     {
-        let Gemm { a, b, c, start } = self;
+        let Gemm { a, right, c, start } = self;
         let width = PLAIN * V::LANES;
         if depth == 0 {
             return fill(c, start);
         }
-        assert!(b.len() >= c.cols.div_ceil(width) * depth * width, "the packed matrix is too short");
         let blocks = depth.div_ceil(L::DEPTH);
         let block = depth.div_ceil(blocks);
         let panels = c.cols.div_ceil(width);
@@ -325,8 +379,8 @@ impl<F: Scalar, W> Gemm<'_, F, W> {
                             a: left.wrapping_add(first * a_row),
                             a_row,
                             a_k,
-                            // SAFETY: the panel's row k lies in `b`, checked above.
-                            b: unsafe { b.as_ptr().add((panel * depth + k) * width) },
+                            b: right.first.wrapping_add(panel * right.panel + k * right.row),
+                            b_k: right.row,
                             depth: kc,
                             c: at(row + first, col),
                             c_row: c.row_stride,
@@ -364,6 +418,7 @@ struct Tile<'a, V: Vector, P: Words<V>> {
     a_row: usize,
     a_k: usize,
     b: *const P::Word,
+    b_k: usize,
     depth: usize,
     c: *mut V::Scalar,
     c_row: usize,
@@ -402,7 +457,7 @@ impl<V: Vector, P: Words<V>> Tile<'_, V, P> {
                 Start::Add => core::array::from_fn(|r| core::array::from_fn(|j| load(at(r, j), lanes(j)))),
                 Start::Bias(bias) => [core::array::from_fn(|j| load(bias.as_ptr().add(j * V::LANES), lanes(j))); M],
             };
-            let acc = multiply::<V, P, M, N>(self.depth, self.a, self.a_row, self.a_k, self.b, PLAIN * V::LANES, acc);
+            let acc = multiply::<V, P, M, N>(self.depth, self.a, self.a_row, self.a_k, self.b, self.b_k, acc);
             for r in 0..M {
                 for j in 0..N {
                     store(acc[r][j], at(r, j), lanes(j));
@@ -455,16 +510,21 @@ mod tests {
 
     #[test]
     fn an_unpacked_product_has_the_bits_of_a_packed_one() {
-        let (m, k, n) = (37, 700, 45);
-        let (a, b) = (numbers(m * k, 5), numbers(k * n, 6));
-        let (a, b) = (Mat::new(&a, k, m).t(), Mat::new(&b, k, n));
-        let mut scratch = Scratch::default();
-        let (mut one, mut two) = (numbers(m * n, 7), numbers(m * n, 7));
-        let mut packed = Packed::new();
-        packed.pack(b);
-        gemm(a, &packed, MatMut::new(&mut one, m, n), Start::Add);
-        gemm_unpacked(a, b, MatMut::new(&mut two, m, n), Start::Add, &mut scratch);
-        assert_eq!(one, two);
+        // Packed on the way, and read in place: few rows, columns that fill panels.
+        for (m, k, n) in [(37, 700, 45), (1, 700, 64), (5, 1100, 128), (6, 3, 64), (1, 9, 45)] {
+            // Rows of `b` with a gap after each.
+            let (a, b) = (numbers(m * k, 5), numbers(k * (n + 3), 6));
+            let (a, b) = (Mat::new(&a, k, m).t(), Mat::strided(&b, k, n, n + 3));
+            let mut scratch = Scratch::default();
+            let mut packed = Packed::new();
+            packed.pack(b);
+            for start in [Start::Zero, Start::Add, Start::Bias(&numbers(n, 8))] {
+                let (mut one, mut two) = (numbers(m * n, 7), numbers(m * n, 7));
+                gemm(a, &packed, MatMut::new(&mut one, m, n), start);
+                gemm_unpacked(a, b, MatMut::new(&mut two, m, n), start, &mut scratch);
+                assert_eq!(one, two, "[{m}, {k}] x [{k}, {n}]");
+            }
+        }
     }
 
     #[test]

@@ -150,6 +150,12 @@ impl Isa {
         self
     }
 
+    /// Whether [`Self::with_pair_products`] has instructions for them. Without, they are put together from others, at a
+    /// fraction of the speed of `f32`.
+    pub fn multiplies_pairs(self) -> bool {
+        self.with_pair_products().name() == "avx512-bf16"
+    }
+
     /// The widest of this and lesser instruction sets with products of bytes: AVX-512 has them only with VNNI.
     pub(crate) fn with_byte_products(self) -> Isa {
         #[cfg(target_arch = "x86_64")]

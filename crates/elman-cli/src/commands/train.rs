@@ -8,7 +8,8 @@ use elman::Error;
 use elman::task::Settings;
 use elman::task::language_model::{self, METRIC};
 use elman::task::{NAMES, Plan};
-use elman::train::{Ending, RunFolder, advice, run_folder};
+use elman::train::{Ending, Precision, RunFolder, advice, run_folder};
+use elman_kernels::Isa;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -47,7 +48,10 @@ fn train(
             (path, folder)
         }
     };
-    let facts = plan.facts();
+    let mut facts = plan.facts();
+    if plan.settings().precision == Precision::Bf16 && !Isa::best().multiplies_pairs() {
+        facts.notes.push("this CPU has no instructions for --precision bf16 (AVX512-BF16): f32 is faster here".into());
+    }
     let mut session = plan.session(Some(folder), args.resume.is_some())?;
     let (progress, records) = (session.progress(), session.records());
     let mut watcher = Watcher::new(show, plan.settings(), &facts, &path, progress, records, &signals.stop)?;

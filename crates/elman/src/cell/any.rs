@@ -133,22 +133,35 @@ impl Cell for AnyCell {
         }
     }
 
-    fn backward<F: Scalar>(
+    fn backward_through_time<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
+    ) {
+        match self {
+            AnyCell::Rnn(cell) => cell.backward_through_time(prepared, steps, tape, dh, dstate),
+            AnyCell::Gru(cell) => cell.backward_through_time(prepared, steps, tape, dh, dstate),
+            AnyCell::Lstm(cell) => cell.backward_through_time(prepared, steps, tape, dh, dstate),
+        }
+    }
+
+    fn backward_weights<F: Scalar>(
         &self,
         params: &Params<F>,
         prepared: &Prepared<F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
-        dh: &[F],
-        dstate: &mut State<F>,
         grads: &mut Grads<F>,
         dx: InputGrad<F>,
     ) {
         match self {
-            AnyCell::Rnn(cell) => cell.backward(params, prepared, x, steps, tape, dh, dstate, grads, dx),
-            AnyCell::Gru(cell) => cell.backward(params, prepared, x, steps, tape, dh, dstate, grads, dx),
-            AnyCell::Lstm(cell) => cell.backward(params, prepared, x, steps, tape, dh, dstate, grads, dx),
+            AnyCell::Rnn(cell) => cell.backward_weights(params, prepared, x, steps, tape, grads, dx),
+            AnyCell::Gru(cell) => cell.backward_weights(params, prepared, x, steps, tape, grads, dx),
+            AnyCell::Lstm(cell) => cell.backward_weights(params, prepared, x, steps, tape, grads, dx),
         }
     }
 }

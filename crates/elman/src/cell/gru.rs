@@ -96,21 +96,16 @@ impl Cell for Gru {
         tape.end(steps, state);
     }
 
-    fn backward<F: Scalar>(
+    fn backward_through_time<F: Scalar>(
         &self,
-        params: &Params<F>,
         prepared: &Prepared<F>,
-        x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
         dstate: &mut State<F>,
-        grads: &mut Grads<F>,
-        dx: InputGrad<F>,
     ) {
         let hidden = self.weights.hidden;
         let stride = tape.stride;
-        let mut scratch = std::mem::take(&mut tape.scratch);
         // dL/d(r h_{t-1}) of the reset-before form.
         tape.h_prev.resize(steps.rows().max(steps.batch()) * hidden, F::ZERO);
         for t in (0..steps.len()).rev() {
@@ -135,6 +130,21 @@ impl Cell for Gru {
             let da_rz = Mat::strided(a, n, 2 * hidden, stride);
             gemm(da_rz, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Add);
         }
+    }
+
+    fn backward_weights<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        grads: &mut Grads<F>,
+        dx: InputGrad<F>,
+    ) {
+        let hidden = self.weights.hidden;
+        let stride = tape.stride;
+        let mut scratch = std::mem::take(&mut tape.scratch);
         tape.gather_h_prev(steps);
         let n = steps.rows();
         let h_prev = Mat::new(tape.h_prev(steps), n, hidden);

@@ -60,17 +60,13 @@ impl Cell for Lstm {
         tape.end(steps, state);
     }
 
-    fn backward<F: Scalar>(
+    fn backward_through_time<F: Scalar>(
         &self,
-        params: &Params<F>,
         prepared: &Prepared<F>,
-        x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
         dstate: &mut State<F>,
-        grads: &mut Grads<F>,
-        dx: InputGrad<F>,
     ) {
         let hidden = self.weights.hidden;
         let stride = tape.stride;
@@ -89,6 +85,20 @@ impl Cell for Lstm {
             let da = Mat::strided(a, n, GATES * hidden, stride);
             gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero);
         }
+    }
+
+    fn backward_weights<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        grads: &mut Grads<F>,
+        dx: InputGrad<F>,
+    ) {
+        let hidden = self.weights.hidden;
+        let stride = tape.stride;
         self.peephole_gradient(steps, tape, grads);
         // The weights see all T steps at once: one large product each, not T small ones.
         tape.gather_h_prev(steps);

@@ -19,7 +19,7 @@ pub use source::{Input, Source, Weights};
 pub use steps::{Order, Steps};
 
 pub use elman_kernels::gates::rnn::Nonlinearity;
-use elman_kernels::{Operands, Packed, Scalar, Scratch};
+use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm};
 
 use crate::param::{Grads, Params};
 
@@ -54,7 +54,41 @@ pub trait Cell {
         dstate: &mut State<F>,
         grads: &mut Grads<F>,
         dx: InputGrad<F>,
+    ) {
+        self.backward_through_time(prepared, steps, tape, dh, dstate);
+        self.backward_weights(params, prepared, x, steps, tape, grads, dx);
+    }
+
+    /// The half of [`Self::backward`] that recurs; leaves in the tape the gradients of the gates.
+    fn backward_through_time<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
     );
+
+    /// The half of [`Self::backward`] that does not: the weights and the input see all steps at once.
+    fn backward_weights<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        grads: &mut Grads<F>,
+        dx: InputGrad<F>,
+    );
+
+    /// Between the halves: the input's gradient `[N, I]`, added to `dx`.
+    fn backward_dense_input<F: Scalar>(&self, prepared: &Prepared<F>, tape: &Tape<F>, dx: &mut [F]) {
+        let weights = self.weights();
+        let (width, inputs) = (weights.gates * weights.hidden, weights.source.width());
+        let n = dx.len() / inputs;
+        let da = Mat::strided(&tape.gates, n, width, tape.stride);
+        gemm(da, &prepared.w_ih_back, MatMut::new(dx, n, inputs), Start::Add);
+    }
 }
 
 /// Where the gradient of a cell's input goes.
@@ -150,6 +184,32 @@ impl<F: Scalar> Tape<F> {
     /// The outputs `[N, H]` of the last forward pass.
     pub fn h(&self) -> &[F] {
         &self.h[self.batch * self.hidden..]
+    }
+
+    /// Between the halves of a backward pass: becomes the tape of steps run one by one, as one step of all their rows.
+    /// `parts`: for each the active rows.
+    pub fn join<'a>(&mut self, parts: impl Iterator<Item = (&'a Self, usize)> + Clone)
+    where
+        F: 'a,
+    {
+        let Some((first, _)) = parts.clone().next() else { return };
+        (self.hidden, self.stride) = (first.hidden, first.stride);
+        self.batch = parts.clone().map(|(_, rows)| rows).sum();
+        for all in [&mut self.h, &mut self.c, &mut self.gates] {
+            all.clear();
+        }
+        // States before, then those of the step.
+        for now in [false, true] {
+            for (part, rows) in parts.clone() {
+                let from = if now { part.batch } else { 0 } * part.hidden;
+                let range = from..from + rows * part.hidden;
+                self.h.extend_from_slice(&part.h[range.clone()]);
+                if !part.c.is_empty() {
+                    self.c.extend_from_slice(&part.c[range]);
+                }
+            }
+        }
+        parts.for_each(|(part, rows)| self.gates.extend_from_slice(&part.gates[..rows * part.stride]));
     }
 
     /// Makes room for a pass and writes the initial state. `gates`: parts in a row of `gates`.

@@ -50,17 +50,13 @@ impl Cell for Rnn {
         tape.end(steps, state);
     }
 
-    fn backward<F: Scalar>(
+    fn backward_through_time<F: Scalar>(
         &self,
-        params: &Params<F>,
         prepared: &Prepared<F>,
-        x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
         dstate: &mut State<F>,
-        grads: &mut Grads<F>,
-        dx: InputGrad<F>,
     ) {
         let hidden = self.weights.hidden;
         let stride = tape.stride;
@@ -78,6 +74,20 @@ impl Cell for Rnn {
             let da = Mat::strided(da, n, hidden, stride);
             gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero);
         }
+    }
+
+    fn backward_weights<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        grads: &mut Grads<F>,
+        dx: InputGrad<F>,
+    ) {
+        let hidden = self.weights.hidden;
+        let stride = tape.stride;
         tape.gather_h_prev(steps);
         let mut scratch = std::mem::take(&mut tape.scratch);
         let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);

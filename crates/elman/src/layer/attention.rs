@@ -91,7 +91,8 @@ pub struct AttentionTape<F> {
     /// `p`: for each sequence `[T, S]`, one after the other.
     weights: Vec<F>,
     context: Vec<F>,
-    dweights: Vec<F>,
+    /// dL/dscores, as `weights`.
+    dscores: Vec<F>,
     dprojected: Vec<F>,
     scratch: Scratch<F>,
 }
@@ -113,6 +114,30 @@ impl<F> AttentionTape<F> {
     /// The weights of the last forward pass: for each sequence `[T, S]`, one after the other.
     pub fn weights(&self) -> &[F] {
         &self.weights
+    }
+}
+
+impl<F: Scalar> AttentionTape<F> {
+    /// Becomes what the backward passes of single steps left for [`Attention::backward_rows`] of all: step `t` asked for
+    /// the first sequences of the memory, as many as still run.
+    pub fn join<'a>(&mut self, steps: impl Iterator<Item = &'a Self>, offsets: &[usize], memory: &Memory<F>)
+    where
+        F: 'a,
+    {
+        let places: Vec<Span> = spans(offsets, &memory.offsets).collect();
+        let len = places.last().map_or(0, |span| span.weights.end);
+        self.weights.resize(len, F::ZERO);
+        self.dscores.resize(len, F::ZERO);
+        for (t, step) in steps.enumerate() {
+            let mut from = 0;
+            for span in places.iter().filter(|span| span.queries.len() > t) {
+                let s = span.rows.len();
+                let to = span.weights.start + t * s;
+                self.weights[to..to + s].copy_from_slice(&step.weights[from..from + s]);
+                self.dscores[to..to + s].copy_from_slice(&step.dscores[from..from + s]);
+                from += s;
+            }
+        }
     }
 }
 
@@ -274,8 +299,7 @@ impl Attention {
                     attention::additive(keys, query, &prepared.v, p);
                 }
             } else {
-                let queries = Mat::new(part(queries, &span.queries, width), t, width);
-                gemm_unpacked(queries, Mat::new(keys, s, width).t(), MatMut::new(p, t, s), Start::Zero, scratch);
+                attention::dot(part(queries, &span.queries, width), keys, width, p);
             }
             p.chunks_exact_mut(s).for_each(softmax::softmax);
             let values_rows = Mat::new(part(&memory.values, &span.rows, values), s, values);
@@ -289,7 +313,8 @@ impl Attention {
         zeros(&mut dmemory.dkeys, if self.w_memory.is_some() { memory.keys.len() } else { 0 });
     }
 
-    /// From dL/dcontext `[N, M]`: adds to `grads`, to `dmemory` and to `dvalues` `[R, M]`, writes `dqueries` `[N, H]`.
+    /// From dL/dcontext `[N, M]`: adds to `grads`, writes `dqueries` `[N, H]`, and leaves in the tape what
+    /// [`Self::backward_rows`] needs.
     ///
     /// # Panics
     /// If the dimensions do not fit, or the last forward pass with this tape was another.
@@ -304,16 +329,13 @@ impl Attention {
         grads: &mut Grads<F>,
         dqueries: &mut [F],
         dmemory: &mut MemoryGrad<F>,
-        dvalues: &mut [F],
     ) {
         let AttentionConfig { queries: width, memory: values, .. } = self.config;
         let (n, keys_width) = (offsets.last().copied().unwrap_or(0), self.key_width());
-        let r = memory.offsets.last().copied().unwrap_or(0);
         assert!(dqueries.len() == n * width && dcontext.len() == n * values, "queries [N, H], contexts [N, M]");
-        assert_eq!(dvalues.len(), r * values, "memory [R, M]");
-        let AttentionTape { projected, weights, dweights, dprojected, scratch, .. } = tape;
-        let dkeys = &mut dmemory.dkeys;
+        let AttentionTape { projected, weights, dscores, dprojected, scratch, .. } = tape;
         dqueries.fill(F::ZERO);
+        dscores.resize(weights.len(), F::ZERO);
         if self.additive.is_some() {
             zeros(dprojected, n * keys_width);
         }
@@ -323,23 +345,19 @@ impl Attention {
             if s == 0 {
                 continue;
             }
-            let p = &weights[span.weights];
-            let dcontext = Mat::new(part(dcontext, &span.queries, values), t, values);
-            let values_rows = Mat::new(part(&memory.values, &span.rows, values), s, values);
-            dweights.resize(t * s, F::ZERO);
-            gemm_unpacked(dcontext, values_rows.t(), MatMut::new(dweights, t, s), Start::Zero, scratch);
-            let to = MatMut::new(part_mut(dvalues, &span.rows, values), s, values);
-            gemm_unpacked(Mat::new(p, t, s).t(), dcontext, to, Start::Add, scratch);
+            let (p, dscores) = (&weights[span.weights.clone()], &mut dscores[span.weights]);
+            let dcontext = part(dcontext, &span.queries, values);
+            attention::dot(dcontext, part(&memory.values, &span.rows, values), values, dscores);
             // dscore = p (dp - sum p dp).
-            for (dp, p) in dweights.chunks_exact_mut(s).zip(p.chunks_exact(s)) {
+            for (dp, p) in dscores.chunks_exact_mut(s).zip(p.chunks_exact(s)) {
                 let mut mean = F::ZERO;
                 dp.iter().zip(p).for_each(|(&dp, &p)| mean += p * dp);
                 dp.iter_mut().zip(p).for_each(|(dp, &p)| *dp = p * (*dp - mean));
             }
             let keys = part(keys, &span.rows, keys_width);
             if let Some(AdditiveSlots { v, .. }) = self.additive {
-                let dkeys = part_mut(dkeys, &span.rows, keys_width);
-                for (t, dscores) in span.queries.zip(dweights.chunks_exact(s)) {
+                let dkeys = part_mut(&mut dmemory.dkeys, &span.rows, keys_width);
+                for (t, dscores) in span.queries.zip(dscores.chunks_exact(s)) {
                     let query = &projected[t * keys_width..(t + 1) * keys_width];
                     let dquery = &mut dprojected[t * keys_width..(t + 1) * keys_width];
                     let dv = v.of_mut(grads);
@@ -347,13 +365,8 @@ impl Attention {
                 }
                 continue;
             }
-            let dscores = Mat::new(&dweights[..], t, s);
             let to = MatMut::new(part_mut(dqueries, &span.queries, width), t, width);
-            gemm_unpacked(dscores, Mat::new(keys, s, width), to, Start::Zero, scratch);
-            let queries = Mat::new(part(queries, &span.queries, width), t, width);
-            let dkeys = if self.w_memory.is_some() { &mut dkeys[..] } else { &mut dvalues[..] };
-            let to = MatMut::new(part_mut(dkeys, &span.rows, width), s, width);
-            gemm_unpacked(dscores.t(), queries, to, Start::Add, scratch);
+            gemm_unpacked(Mat::new(dscores, t, s), Mat::new(keys, s, width), to, Start::Zero, scratch);
         }
         // The weights see all sequences at once.
         if let Some(AdditiveSlots { w_query, .. }) = self.additive {
@@ -361,6 +374,40 @@ impl Attention {
             let dw = MatMut::new(w_query.of_mut(grads), keys_width, width);
             gemm_unpacked(dprojected.t(), Mat::new(queries, n, width), dw, Start::Add, scratch);
             gemm(dprojected, &prepared.w_query_back, MatMut::new(dqueries, n, width), Start::Zero);
+        }
+    }
+
+    /// After [`Self::backward`], of the same queries: adds to `dmemory` and to `dvalues` `[R, M]`.
+    ///
+    /// # Panics
+    /// If the dimensions do not fit.
+    pub fn backward_rows<F: Scalar>(
+        &self,
+        memory: &Memory<F>,
+        offsets: &[usize],
+        queries: &[F],
+        dcontext: &[F],
+        tape: &mut AttentionTape<F>,
+        dmemory: &mut MemoryGrad<F>,
+        dvalues: &mut [F],
+    ) {
+        let AttentionConfig { queries: width, memory: values, .. } = self.config;
+        let r = memory.offsets.last().copied().unwrap_or(0);
+        assert_eq!(dvalues.len(), r * values, "memory [R, M]");
+        let AttentionTape { weights, dscores, scratch, .. } = tape;
+        for span in spans(offsets, &memory.offsets) {
+            let (t, s) = (span.queries.len(), span.rows.len());
+            let (p, dscores) = (&weights[span.weights.clone()], &dscores[span.weights]);
+            let dcontext = Mat::new(part(dcontext, &span.queries, values), t, values);
+            let to = MatMut::new(part_mut(dvalues, &span.rows, values), s, values);
+            gemm_unpacked(Mat::new(p, t, s).t(), dcontext, to, Start::Add, scratch);
+            if self.additive.is_some() {
+                continue;
+            }
+            let queries = Mat::new(part(queries, &span.queries, width), t, width);
+            let dkeys = if self.w_memory.is_some() { &mut dmemory.dkeys[..] } else { &mut dvalues[..] };
+            let to = MatMut::new(part_mut(dkeys, &span.rows, width), s, width);
+            gemm_unpacked(Mat::new(dscores, t, s).t(), queries, to, Start::Add, scratch);
         }
     }
 
@@ -453,8 +500,8 @@ mod tests {
                     &mut grads,
                     &mut dq,
                     &mut dmemory,
-                    &mut dm,
                 );
+                attention.backward_rows(&memory, &self.queries, q, &dcontext, &mut tape, &mut dmemory, &mut dm);
                 attention.backward_memory(&prepared, &memory, &mut dmemory, &mut grads, &mut dm);
                 *grad = [&grads.values[..], &dm, &dq].concat();
             }

@@ -192,6 +192,11 @@ impl Stack {
         }
     }
 
+    /// The first cell, which is all of a stack of one layer in one direction, for who runs its steps one by one.
+    pub fn first<'a, F>(&'a self, prepared: &'a StackPrepared<F>) -> (&'a AnyCell, &'a Prepared<F>) {
+        (&self.cells[0], &prepared.cells[0])
+    }
+
     /// `x` to `tape.output()` `[N, D H]`, from `state`, which becomes the final state. With an `rng`, dropout is on.
     pub fn forward<F: Scalar>(
         &self,

@@ -510,8 +510,10 @@ impl Decoder {
                 grads,
                 &mut tape.dqueries,
                 &mut tape.dmemory,
-                dmemory,
             );
+            let (queries, dcontext) = (&tape.queries, &tape.dcontext);
+            let (asked, rows) = (&mut tape.attention, &mut tape.dmemory);
+            attention.backward_rows(memory, &groups.offsets, queries, dcontext, asked, rows, dmemory);
             attention.backward_memory(&prepared.attention, memory, &mut tape.dmemory, grads, dmemory);
             rows::scatter_add(&tape.dqueries, hidden, &groups.row, &mut tape.dh, hidden);
         }

@@ -429,6 +429,10 @@ mod tests {
         for kind in [AttentionKind::Dot, AttentionKind::General, AttentionKind::Additive] {
             check(conditional(kind, kind == AttentionKind::General));
         }
+        for cell in CellKind::ALL {
+            let config = conditional(AttentionKind::General, false);
+            check(SequenceIoConfig { decoder: DecoderConfig { cell, ..config.decoder }, ..config });
+        }
     }
 
     fn check(config: SequenceIoConfig) {

@@ -6,28 +6,35 @@
 //! h_t = lower(x_t, s_{t-1})     c_t = attention(h_t, memory)     s_t = upper(c_t, h_t)     g_t = s_t
 //! ```
 
-use elman_kernels::Scalar;
+use elman_kernels::{Scalar, rows};
 
 use super::{Decoder, DecoderPrepared, DecoderTape, Reading, copy_columns};
-use crate::cell::{Input, Steps};
-use crate::layer::{AttentionTape, Grouping, StackTape};
+use crate::cell::{AnyCell, Cell, Input, InputGrad, Prepared, Steps, Tape};
+use crate::layer::{Attention, AttentionTape, Grouping};
 use crate::param::{Grads, Params};
 
 /// What backward needs of forward.
 #[derive(Clone, Default)]
 pub(super) struct Walk<F> {
     steps: Vec<StepTape<F>>,
-    dh: Vec<F>,
+    /// What the steps' passes through time leave for the weights and the memory, all steps together.
+    all: StepTape<F>,
+    /// Contexts `[N, M]`.
+    contexts: Vec<F>,
     dcontext: Vec<F>,
+    dh: Vec<F>,
     dqueries: Vec<F>,
+    /// Queries `[N, H]` and dL/dcontext `[N, M]`, sequence after sequence.
+    grouped_queries: Vec<F>,
+    grouped_dcontext: Vec<F>,
 }
 
 /// One step of it.
 #[derive(Clone, Default)]
 struct StepTape<F> {
-    lower: StackTape<F>,
+    lower: Tape<F>,
     attention: AttentionTape<F>,
-    upper: StackTape<F>,
+    upper: Tape<F>,
     groups: Grouping,
 }
 
@@ -38,7 +45,16 @@ impl<F> Walk<F> {
     }
 }
 
+/// A cell and its weights as the kernels want them.
+type Ready<'a, F> = (&'a AnyCell, &'a Prepared<F>);
+
 impl Decoder {
+    /// The cell below the attention, the attention, the cell above it.
+    fn parts<'a, F>(&'a self, prepared: &'a DecoderPrepared<F>) -> Option<(Ready<'a, F>, &'a Attention, Ready<'a, F>)> {
+        let (attention, upper) = (self.attention.as_ref()?, self.upper.as_ref()?);
+        Some((self.lower.first(&prepared.lower), attention, upper.first(&prepared.upper)))
+    }
+
     /// As [`Decoder::run`], step after step.
     pub(super) fn walk<F: Scalar>(
         &self,
@@ -47,11 +63,11 @@ impl Decoder {
         tape: &mut DecoderTape<F>,
     ) {
         let Reading { steps, groups, memory, .. } = reading;
-        let (Some(attention), Some(upper)) = (&self.attention, &self.upper) else { return };
+        let Some(((lower, lower_prepared), attention, (upper, upper_prepared))) = self.parts(prepared) else { return };
         let (hidden, embedding, width) = (self.config.hidden, self.config.embedding, self.readout.inputs);
         let DecoderTape { state, x, read, walk, .. } = tape;
         // Both cells carry the one state on.
-        let state = &mut state.lower;
+        let state = &mut state.lower.cells[0];
         walk.steps.resize_with(walk.steps.len().max(steps.len()), StepTape::default);
         for (t, step) in walk.steps[..steps.len()].iter_mut().enumerate() {
             let (range, n) = (steps.range(t), steps.active(t));
@@ -62,13 +78,13 @@ impl Decoder {
                 _ => step.groups.set_one_step((0..steps.batch()).map(|s| usize::from(s < n))),
             }
             let x = Input::Dense(&x[range.start * embedding..range.end * embedding]);
-            self.lower.forward(&prepared.lower, x, &one, state, &mut step.lower, None);
-            let (h, offsets) = (step.lower.output(), &step.groups.offsets);
+            lower.forward(lower_prepared, x, &one, state, &mut step.lower);
+            let (h, offsets) = (step.lower.h(), &step.groups.offsets);
             attention.forward(&prepared.attention, memory, offsets, h, &mut step.attention);
             let context = step.attention.context();
-            upper.forward(&prepared.upper, Input::Dense(context), &one, state, &mut step.upper, None);
+            upper.forward(upper_prepared, Input::Dense(context), &one, state, &mut step.upper);
             let read = &mut read[range.start * width..];
-            copy_columns(step.upper.output(), hidden, read, width, hidden, n);
+            copy_columns(step.upper.h(), hidden, read, width, hidden, n);
             copy_columns(context, self.memory, &mut read[hidden..], width, self.memory, n);
         }
     }
@@ -83,41 +99,57 @@ impl Decoder {
         grads: &mut Grads<F>,
         dvalues: &mut [F],
     ) {
-        let Reading { steps, memory, .. } = reading;
-        let (Some(attention), Some(upper)) = (&self.attention, &self.upper) else { return };
-        let (hidden, embedding, width) = (self.config.hidden, self.config.embedding, self.readout.inputs);
-        let DecoderTape { x, walk, dread, dx, dmemory, dstate, .. } = tape;
-        let Walk { steps: tapes, dh, dcontext, dqueries } = walk;
-        let dstate = &mut dstate.lower;
+        let Reading { steps, groups, memory, .. } = reading;
+        let Some(((lower, lower_prepared), attention, (upper, upper_prepared))) = self.parts(prepared) else { return };
+        let (hidden, width, n) = (self.config.hidden, self.readout.inputs, steps.rows());
+        let DecoderTape { x, read, walk, dread, dx, dmemory, dstate, .. } = tape;
+        let Walk { steps: tapes, all, contexts, dcontext, dh, dqueries, grouped_queries, grouped_dcontext } = walk;
+        let tapes = &mut tapes[..steps.len()];
+        let dstate = &mut dstate.lower.cells[0];
+        dcontext.resize(n * self.memory, F::ZERO);
+        copy_columns(&dread[hidden..], width, dcontext, self.memory, self.memory, n);
         attention.begin_backward(memory, dmemory);
-        for (t, step) in tapes[..steps.len()].iter_mut().enumerate().rev() {
+        for (t, step) in tapes.iter_mut().enumerate().rev() {
             let (range, n) = (steps.range(t), steps.active(t));
             let one = Steps::one(n, steps.batch());
-            let dread = &dread[range.start * width..];
             dh.resize(n * hidden, F::ZERO);
-            copy_columns(dread, width, dh, hidden, hidden, n);
-            dcontext.resize(n * self.memory, F::ZERO);
-            copy_columns(&dread[hidden..], width, dcontext, self.memory, self.memory, n);
-            let context = Input::Dense(step.attention.context());
-            let tape = &mut step.upper;
-            upper.backward(params, &prepared.upper, context, &one, tape, dh, dstate, grads, Some(&mut dcontext[..]));
+            copy_columns(&dread[range.start * width..], width, dh, hidden, hidden, n);
+            let dcontext = &mut dcontext[range.start * self.memory..range.end * self.memory];
+            upper.backward_through_time(upper_prepared, &one, &mut step.upper, dh, dstate);
+            upper.backward_dense_input(upper_prepared, &step.upper, dcontext);
             dqueries.resize(n * hidden, F::ZERO);
+            let (offsets, queries) = (&step.groups.offsets, step.lower.h());
+            let asked = &mut step.attention;
             attention.backward(
                 &prepared.attention,
                 memory,
-                &step.groups.offsets,
-                step.lower.output(),
+                offsets,
+                queries,
                 dcontext,
-                &mut step.attention,
+                asked,
                 grads,
                 dqueries,
                 dmemory,
-                dvalues,
             );
-            let rows = range.start * embedding..range.end * embedding;
-            let (x, dx) = (Input::Dense(&x[rows.clone()]), Some(&mut dx[rows]));
-            self.lower.backward(params, &prepared.lower, x, &one, &mut step.lower, dqueries, dstate, grads, dx);
+            lower.backward_through_time(lower_prepared, &one, &mut step.lower, dqueries, dstate);
         }
+        // The weights and the memory see all steps at once, as one step of all rows.
+        let once = Steps::one(n, n);
+        contexts.resize(n * self.memory, F::ZERO);
+        copy_columns(&read[hidden..], width, contexts, self.memory, self.memory, n);
+        all.upper.join(tapes.iter().enumerate().map(|(t, step)| (&step.upper, steps.active(t))));
+        let contexts = Input::Dense(contexts);
+        upper.backward_weights(params, upper_prepared, contexts, &once, &mut all.upper, grads, InputGrad::None);
+        all.lower.join(tapes.iter().enumerate().map(|(t, step)| (&step.lower, steps.active(t))));
+        grouped_queries.resize(n * hidden, F::ZERO);
+        rows::gather(all.lower.h(), hidden, &groups.row, grouped_queries, hidden);
+        grouped_dcontext.resize(n * self.memory, F::ZERO);
+        rows::gather(dcontext, self.memory, &groups.row, grouped_dcontext, self.memory);
+        let (x, dx) = (Input::Dense(&x[..]), InputGrad::Add(&mut dx[..]));
+        lower.backward_weights(params, lower_prepared, x, &once, &mut all.lower, grads, dx);
+        all.attention.join(tapes.iter().map(|step| &step.attention), &groups.offsets, memory);
+        let asked = &mut all.attention;
+        attention.backward_rows(memory, &groups.offsets, grouped_queries, grouped_dcontext, asked, dmemory, dvalues);
         attention.backward_memory(&prepared.attention, memory, dmemory, grads, dvalues);
     }
 }

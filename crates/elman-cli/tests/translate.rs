@@ -168,7 +168,7 @@ fn texts_are_cut_and_blotted_out_another_way_each_time_and_such_a_run_repeats_an
     let best = |name: &str| place.read(&format!("{name}/best.safetensors"));
     place.ok(&train("none", "--subword-dropout 0"));
     let ways =
-        ["--subword-dropout 0.2", "--word-dropout 0.2", "--conditional --subword-dropout 0.1 --word-dropout 0.1"];
+        ["--subword-dropout 0.2", "--word-dropout 0.2", "--conditional=false --subword-dropout 0.1 --word-dropout 0.1"];
     for (i, way) in ways.into_iter().enumerate() {
         let (once, again, parts) = (format!("once{i}"), format!("again{i}"), format!("parts{i}"));
         place.ok(&train(&once, way));
@@ -182,15 +182,16 @@ fn texts_are_cut_and_blotted_out_another_way_each_time_and_such_a_run_repeats_an
     };
     refused("--units word --subword-dropout 0.2", &["--subword-dropout", "--units subword"]);
     refused("--subword-dropout 1", &["--subword-dropout", "below 1"]);
-    refused("--conditional --upper-layers 2", &["--conditional", "--upper-layers"]);
+    refused("--upper-layers 2", &["--conditional", "--upper-layers", "--conditional=false"]);
+    refused("--upper-layers 0", &["--conditional", "--upper-layers"]);
     place.run("train book.txt --out d --word-dropout 0.1").fails(2, &["--word-dropout", "translate"]);
     place.run("train book.txt --out d --conditional").fails(2, &["--conditional", "translate"]);
 }
 
 #[test]
-fn a_conditional_decoder_learns_and_its_attention_is_drawn() {
+fn a_decoder_of_layers_learns_with_dot_products_too_and_attention_is_drawn() {
     let place = place();
-    train(&place, "run", "--epochs 25 --conditional --quiet");
+    train(&place, "run", "--epochs 25 --conditional=false --attention general --quiet");
     let model = "run/best.safetensors";
     let words = format!("eval {model} --source val.en --target val.fr --json --threads 1");
     let found: Value = serde_json::from_str(&place.ok(&words).stdout).unwrap();

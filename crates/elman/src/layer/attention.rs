@@ -5,6 +5,9 @@
 //! - general (Luong et al. 2015): `q . W m`;
 //! - additive (Bahdanau et al. 2015): `v . tanh(W_q q + W_m m + b)`.
 //!
+//! Scaled, the first two are divided by the root of the vectors' width (Vaswani et al. 2017). Without, the scores of wide
+//! vectors soon differ so much that one place gets the whole weight and no gradient leads away from it.
+//!
 //! A block's memories stand one sequence after the other, `R = S_0 + S_1 + ..` rows, and so do its queries, `N` rows:
 //! offsets say where each sequence begins. So sequences may differ in length without masks, and the queries of a sequence,
 //! whether all steps of training or the hypotheses of a beam, are one product. A sequence without memory has the context 0.
@@ -39,6 +42,8 @@ pub struct AttentionConfig {
     pub memory: usize,
     /// `A`, hidden units of the additive score; the others do not look at it.
     pub hidden: usize,
+    /// Whether a dot product is divided by the root of its width; the additive score does not look at it.
+    pub scaled: bool,
 }
 
 /// An attention layer: places and sizes.
@@ -91,7 +96,7 @@ pub struct AttentionTape<F> {
     /// `p`: for each sequence `[T, S]`, one after the other.
     weights: Vec<F>,
     context: Vec<F>,
-    /// dL/dscores, as `weights`.
+    /// The gradients of additive scores or of dot products, as `weights`.
     dscores: Vec<F>,
     dprojected: Vec<F>,
     scratch: Scratch<F>,
@@ -180,7 +185,7 @@ impl Attention {
     /// # Errors
     /// If a size is 0, or a dot score's query and memory differ in width.
     pub fn add(layout: &mut Layout, prefix: &str, config: AttentionConfig) -> Result<Self> {
-        let AttentionConfig { kind, queries, memory, hidden } = config;
+        let AttentionConfig { kind, queries, memory, hidden, .. } = config;
         if queries == 0 || memory == 0 || (kind == AttentionKind::Additive && hidden == 0) {
             return Err(Error::Usage("attention needs a width of at least 1".into()));
         }
@@ -212,6 +217,11 @@ impl Attention {
     /// `K`, the width of a key.
     fn key_width(&self) -> usize {
         if self.additive.is_some() { self.config.hidden } else { self.config.queries }
+    }
+
+    /// What a dot product is multiplied with.
+    fn scale<F: Scalar>(&self) -> F {
+        if self.config.scaled { F::from_f64(1.0 / (self.config.queries as f64).sqrt()) } else { F::ONE }
     }
 
     /// Draws the weights before training.
@@ -300,6 +310,8 @@ impl Attention {
                 }
             } else {
                 attention::dot(part(queries, &span.queries, width), keys, width, p);
+                let scale = self.scale();
+                p.iter_mut().for_each(|score| *score *= scale);
             }
             p.chunks_exact_mut(s).for_each(softmax::softmax);
             let values_rows = Mat::new(part(&memory.values, &span.rows, values), s, values);
@@ -365,6 +377,8 @@ impl Attention {
                 }
                 continue;
             }
+            let scale = self.scale();
+            dscores.iter_mut().for_each(|d| *d *= scale);
             let to = MatMut::new(part_mut(dqueries, &span.queries, width), t, width);
             gemm_unpacked(Mat::new(dscores, t, s), Mat::new(keys, s, width), to, Start::Zero, scratch);
         }
@@ -456,10 +470,10 @@ mod tests {
     }
 
     impl Case {
-        fn new(kind: AttentionKind) -> Case {
+        fn new(kind: AttentionKind, scaled: bool) -> Case {
             let mut layout = Layout::new();
             let width = if kind == AttentionKind::Dot { 4 } else { 5 };
-            let config = AttentionConfig { kind, queries: width, memory: 4, hidden: 3 };
+            let config = AttentionConfig { kind, queries: width, memory: 4, hidden: 3, scaled };
             let attention = Attention::add(&mut layout, "attention.", config).unwrap();
             // Ragged: a sequence without memory, one without queries, one memory row.
             let (rows, queries) = (vec![0, 3, 3, 5, 6], vec![0, 2, 3, 3, 6]);
@@ -511,8 +525,8 @@ mod tests {
 
     #[test]
     fn gradients_equal_central_differences_for_ragged_memories() {
-        for kind in KINDS {
-            let case = Case::new(kind);
+        for (kind, scaled) in KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+            let case = Case::new(kind, scaled);
             let mut grad = Vec::new();
             case.loss(&case.values, Some(&mut grad));
             assert_eq!(grad.len(), case.values.len());
@@ -533,7 +547,7 @@ mod tests {
     fn a_query_alone_has_the_bits_of_one_among_others_and_weights_sum_to_one() {
         for kind in KINDS {
             let mut layout = Layout::new();
-            let config = AttentionConfig { kind, queries: 40, memory: 40, hidden: 19 };
+            let config = AttentionConfig { kind, queries: 40, memory: 40, hidden: 19, scaled: true };
             let attention = Attention::add(&mut layout, "", config).unwrap();
             let mut rng = Rng::new(3, "test");
             let mut params: Params<f32> = Params::zeros(&Arc::new(layout));
@@ -559,7 +573,7 @@ mod tests {
     #[test]
     fn widths_that_cannot_be_are_refused() {
         let add = |kind, queries, hidden| {
-            Attention::add(&mut Layout::new(), "", AttentionConfig { kind, queries, memory: 4, hidden })
+            Attention::add(&mut Layout::new(), "", AttentionConfig { kind, queries, memory: 4, hidden, scaled: true })
         };
         assert!(add(AttentionKind::Dot, 5, 1).unwrap_err().to_string().contains("general or additive"));
         assert!(add(AttentionKind::Additive, 4, 0).is_err() && add(AttentionKind::General, 0, 1).is_err());

@@ -59,6 +59,9 @@ pub struct DecoderConfig {
     pub attention: Option<AttentionKind>,
     /// `A`, hidden units of additive attention.
     pub attention_hidden: usize,
+    /// Whether attention's dot products are scaled; those of files that do not say it are not.
+    #[serde(default)]
+    pub scaled_attention: bool,
     /// Whether the output layer uses the embedding's matrix.
     pub tied: bool,
     /// Probability of dropping a value of the input, between layers and before the output, in training.
@@ -239,7 +242,8 @@ impl Decoder {
         let lower = Stack::add(layout, &format!("{prefix}rnn."), stack(config.embedding, config.layers))?;
         let memory = if config.attention.is_some() { memory } else { 0 };
         let attention = config.attention.map(|kind| {
-            let sizes = AttentionConfig { kind, queries: config.hidden, memory, hidden: config.attention_hidden };
+            let (hidden, scaled) = (config.attention_hidden, config.scaled_attention);
+            let sizes = AttentionConfig { kind, queries: config.hidden, memory, hidden, scaled };
             Attention::add(layout, &format!("{prefix}attention."), sizes)
         });
         let attention = attention.transpose()?;

@@ -391,6 +391,7 @@ mod tests {
                 conditional: false,
                 attention: Some(kind),
                 attention_hidden: 3,
+                scaled_attention: tied,
                 tied,
                 dropout: 0.3,
                 locked_dropout: tied,

@@ -328,6 +328,7 @@ mod tests {
                 conditional,
                 attention: (places > 1).then_some(AttentionKind::Additive),
                 attention_hidden: 3,
+                scaled_attention: true,
                 tied: true,
                 dropout,
                 locked_dropout: false,

@@ -4,6 +4,7 @@ use super::settings::{InitWord, Settings};
 use crate::cell::CellKind;
 use crate::data::Units;
 use crate::error::{Error, Result};
+use crate::layer::AttentionKind;
 use crate::optim::{OptimizerKind, ScheduleKind};
 use crate::param::Init;
 
@@ -199,6 +200,8 @@ impl Settings {
                 embedding: 256,
                 tied: true,
                 bidirectional: true,
+                attention: AttentionKind::Additive,
+                conditional: true,
                 dropout: 0.3,
                 label_smoothing: 0.1,
                 vocab_size: 6000,
@@ -210,7 +213,7 @@ impl Settings {
                 average: 0.999,
                 warmup: 300,
                 sample_every: 1,
-                epochs: 15.0,
+                epochs: 10.0,
                 ..base
             },
             super::caption::NAME => Settings {
@@ -218,6 +221,7 @@ impl Settings {
                 hidden: 512,
                 embedding: 256,
                 tied: true,
+                attention: AttentionKind::Additive,
                 dropout: 0.5,
                 label_smoothing: 0.1,
                 units: Units::Word,

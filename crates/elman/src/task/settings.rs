@@ -554,8 +554,9 @@ impl Settings {
             let want = "it only to --task translate with --units subword";
             return refuse("subword-dropout", &self.subword_dropout, want);
         }
-        if self.conditional && (!writes || self.upper_layers > 1) {
-            let want = "it only to --task translate and caption, and with --upper-layers 1 at most";
+        if self.conditional && (!writes || self.upper_layers != 1) {
+            let want =
+                "it only to --task translate and caption, and not with --upper-layers; --conditional=false has those";
             return refuse("conditional", &self.conditional, want);
         }
         if !writes && self.val_limit != Settings::default().val_limit {

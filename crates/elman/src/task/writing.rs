@@ -165,6 +165,7 @@ pub(super) fn decoder(settings: &Settings, vocab: usize) -> DecoderConfig {
         conditional: s.conditional,
         attention: Some(s.attention),
         attention_hidden: s.hidden,
+        scaled_attention: true,
         tied: s.tied,
         dropout: s.dropout,
         locked_dropout: s.locked_dropout,

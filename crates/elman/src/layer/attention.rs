@@ -129,13 +129,12 @@ impl<F: Scalar> AttentionTape<F> {
     where
         F: 'a,
     {
-        let places: Vec<Span> = spans(offsets, &memory.offsets).collect();
-        let len = places.last().map_or(0, |span| span.weights.end);
+        let len = spans(offsets, &memory.offsets).last().map_or(0, |span| span.weights.end);
         self.weights.resize(len, F::ZERO);
         self.dscores.resize(len, F::ZERO);
         for (t, step) in steps.enumerate() {
             let mut from = 0;
-            for span in places.iter().filter(|span| span.queries.len() > t) {
+            for span in spans(offsets, &memory.offsets).filter(|span| span.queries.len() > t) {
                 let s = span.rows.len();
                 let to = span.weights.start + t * s;
                 self.weights[to..to + s].copy_from_slice(&step.weights[from..from + s]);

@@ -1,6 +1,7 @@
 //! What a user names: each task joins a reader, a shape and a metric. A new task of an old shape is one file here.
 
 pub mod caption;
+mod checks;
 mod classifier;
 pub mod classify;
 pub mod classify_frames;

@@ -71,10 +71,13 @@ pub(crate) fn stdout(result: io::Result<()>) -> Result<(), Failure> {
 }
 
 /// Ends the process without a word when what it prints to was closed, and with the reason when it is full or failing:
-/// `println!` would panic.
+/// `println!` would panic. Says nothing of panics that become errors.
 pub(crate) fn quiet_on_closed_pipe() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        if elman::data::encoder::is_catching() {
+            return;
+        }
         let text = info.payload().downcast_ref::<String>().map_or("", String::as_str);
         if let Some(reason) = text.strip_prefix("failed printing to ") {
             // Rust's words for EPIPE and, on Windows, for ERROR_NO_DATA and ERROR_BROKEN_PIPE.

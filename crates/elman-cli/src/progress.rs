@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use elman::Error;
 use elman::task::language_model::{METRIC, threads};
@@ -62,6 +62,30 @@ fn is_capable() -> bool {
 /// Whether colours are wanted (no-color.org).
 fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Says on standard error, every few seconds, how many photographs have their features: there may be thousands.
+#[derive(Debug)]
+pub(crate) struct Encoding {
+    is_quiet: bool,
+    said: Instant,
+}
+
+impl Encoding {
+    /// Between two lines.
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    pub(crate) fn new(is_quiet: bool) -> Self {
+        Encoding { is_quiet, said: Instant::now() }
+    }
+
+    /// So many of so many are done.
+    pub(crate) fn see(&mut self, done: usize, all: usize) {
+        if !self.is_quiet && self.said.elapsed() >= Self::PAUSE {
+            self.said = Instant::now();
+            eprintln!("features of photographs: {} of {}", grouped(done as u64), grouped(all as u64));
+        }
+    }
 }
 
 /// What the training thread and the drawing thread share. Drawing has its own thread, so that a slow terminal does not

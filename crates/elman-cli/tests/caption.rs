@@ -157,6 +157,11 @@ fn what_is_no_encoder_and_what_does_not_fit_together_is_refused() {
     train(&format!("{data} --encoder bytes.onnx")).fails(3, &["bytes.onnx", "f32 [1, 3, height, width] is needed"]);
     train(&format!("{data} --encoder flat.onnx")).fails(3, &["flat.onnx", "[?, 192]"]);
     train(&format!("{data} --encoder tiny.onnx --encoder-output top")).fails(3, &["named top", "it has pooled"]);
+    // A length in it that is another takes the library by surprise, not the user.
+    let mut damaged = place.read("tiny.onnx");
+    damaged[54] ^= 0x41;
+    place.write("damaged.onnx", damaged);
+    train(&format!("{data} --encoder damaged.onnx")).fails(3, &["damaged.onnx", "contradicts itself"]);
     train(data).fails(2, &["--images", "--encoder"]);
     train("--captions captions.tsv --features a.npy --images photos").fails(2, &["ready features"]);
     for half in ["--captions captions.tsv", "--encoder-output map"] {

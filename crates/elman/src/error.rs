@@ -41,6 +41,9 @@ pub enum Error {
         /// How often it was noticed.
         times: u32,
     },
+    /// Somebody asked it to stop before a run had begun.
+    #[error("{0}")]
+    Stopped(String),
     /// Another process has the run folder.
     #[error("{0}")]
     Busy(String),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::args::CheckData;
-use crate::progress::grouped;
+use crate::progress::{Encoding, grouped};
 
 /// Symbols of the pieces whose repetition is counted.
 const PIECE: usize = 50;
@@ -48,7 +48,11 @@ pub(crate) fn run(args: CheckData) -> Outcome {
 
 /// What is in the examples of a task that is told the right answers.
 fn of_task(settings: Settings, as_json: bool) -> Outcome {
-    let plan = elman::task::plan(settings)?;
+    let mut encoding = Encoding::new(as_json);
+    let plan = elman::task::plan_watched(settings, &mut |done, all| {
+        encoding.see(done, all);
+        true
+    })?;
     let (facts, survey) = (plan.facts(), plan.survey());
     let warnings = survey.as_ref().map_or_else(Vec::new, warnings);
     if as_json {

@@ -17,7 +17,7 @@ use signal_hook::flag;
 use super::{Outcome, report};
 use crate::args::Train;
 use crate::exit_code::Failure;
-use crate::progress::{Show, Watcher};
+use crate::progress::{Encoding, Show, Watcher};
 
 pub(crate) fn run(args: Train) -> Outcome {
     let show = show(&args).possible()?;
@@ -38,7 +38,18 @@ fn train(
     show: Show,
     signals: &Signals,
 ) -> Result<(u8, Option<f64>), Failure> {
-    let plan = elman::task::plan(settings)?;
+    let mut encoding = Encoding::new(show == Show::Nothing);
+    let planned = elman::task::plan_watched(settings, &mut |done, all| {
+        encoding.see(done, all);
+        !signals.stop.load(Ordering::Relaxed)
+    });
+    let plan = match planned {
+        Err(Error::Stopped(words)) => {
+            eprintln!("{words}; the same command goes on from there");
+            return Ok((signals.exit_code(), None));
+        }
+        planned => planned?,
+    };
     let plan: &dyn Plan = &*plan;
     let (path, folder) = match &args.resume {
         Some(path) => (path.clone(), RunFolder::open(path)?),

@@ -16,6 +16,7 @@ use super::Outcome;
 use super::attention::Page;
 use crate::args::{Eval, Predict, Search};
 use crate::exit_code::{Failure, stdout};
+use crate::progress::Encoding;
 
 /// Lines of a file that are written for together.
 const AT_ONCE: usize = 1024;
@@ -145,7 +146,13 @@ fn eval_caption(args: &Eval, loaded: &Loaded) -> Outcome {
     let (features, described) = match (&args.images, &args.encoder) {
         (Some(images), Some(encoder)) => {
             let encoder = model.open_encoder(encoder)?;
-            let (encoded, described) = pool.install(|| caption::read_images(&encoder, images, captions, split))?;
+            let mut encoding = Encoding::new(args.json);
+            let mut watch = |done, all| {
+                encoding.see(done, all);
+                true
+            };
+            let (encoded, described) =
+                pool.install(|| caption::read_images(&encoder, images, captions, split, &mut watch))?;
             eprintln!("{}", encoded.note);
             (encoded.features, described)
         }

@@ -11,6 +11,7 @@
 //! | `image.crop` | share of the shorter side whose square in the middle is seen; `none`: all, squashed | `none` |
 //! | `image.interpolation` | `bilinear` or `bicubic` | `bilinear` |
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,17 @@ mod onnx;
 pub use absent::Encoder;
 #[cfg(feature = "encoder")]
 pub use onnx::Encoder;
+
+thread_local! {
+    /// See [`is_catching`].
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread would now be caught and become an error that names the file: a program's panic hook need
+/// say nothing of it.
+pub fn is_catching() -> bool {
+    CATCHING.get()
+}
 
 /// Which encoder made features.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

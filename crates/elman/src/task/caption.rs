@@ -8,6 +8,7 @@ mod model;
 use serde_json::{Value, json};
 
 use self::model::{batch, ready, search};
+use super::photographs::Watch;
 use super::plan::{self, Facts};
 use super::settings::Settings;
 use super::writing::{beam_config, decoder, own_probability, spread, val_beam_config};
@@ -175,10 +176,10 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Corpus::read`] and [`network`].
-    pub fn new(settings: Settings) -> Result<Plan> {
+    pub fn new(settings: Settings, watch: &mut Watch) -> Result<Plan> {
         val_beam_config(&settings).validate()?;
         beam_config(&settings).validate()?;
-        let corpus = Corpus::read(&settings)?;
+        let corpus = Corpus::read(&settings, watch)?;
         let network = network(&settings, &corpus.features.dims, corpus.language.subwords.len())?;
         Ok(Plan { settings, corpus, network })
     }

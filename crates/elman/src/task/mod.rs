@@ -21,7 +21,7 @@ pub mod translate;
 mod writing;
 
 pub use classifier::{Classifier, Evaluation, Mistake};
-pub use plan::{Facts, Plan, grouped, plan};
+pub use plan::{Facts, Plan, grouped, plan, plan_watched};
 pub use presets::PRESETS;
 pub use settings::{ClassWeights, InitWord, KEYS, Key, Settings, Sizes};
 pub use supervised::{Examples, Survey};

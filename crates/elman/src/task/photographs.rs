@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::encoder::{Encoder, EncoderId};
 use crate::data::{Matrix, file, half, to_half};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::atomic;
 
-/// Photographs in memory at a time.
-const AT_A_TIME: usize = 256;
+/// Photographs in memory at a time, and between two calls of a [`Watch`].
+const AT_A_TIME: usize = 64;
+
+/// Is told how many photographs have been looked at and how many there are; answers whether to go on.
+pub type Watch<'w> = dyn FnMut(usize, usize) -> bool + Send + 'w;
 
 /// The features of photographs, and how they were come by.
 #[derive(Debug)]
@@ -100,12 +103,88 @@ fn dims(rows: usize, places: usize, width: usize) -> Vec<usize> {
     if places == 1 { vec![rows, width] } else { vec![rows, places, width] }
 }
 
+/// What [`Cache::renew`] did.
+#[derive(Default)]
+struct Renewed {
+    made: usize,
+    /// Those among the made ones that were kept before, of another content.
+    changed: usize,
+}
+
+impl Cache {
+    /// Makes what is missing or of another content, until `watch` has enough; returns what was made even where it failed.
+    fn renew(
+        &mut self,
+        folder: &Path,
+        names: &[String],
+        encoder: &Encoder,
+        watch: &mut Watch,
+    ) -> (Renewed, Result<()>) {
+        let (places, width) = encoder.dims();
+        let row = places * width;
+        let mut at = self.places();
+        let (mut renewed, mut looked_at) = (Renewed::default(), 0);
+        for part in names.chunks(AT_A_TIME) {
+            let look = |name: &String| -> Result<(Kept, Option<Vec<f32>>)> {
+                let photograph = folder.join(name);
+                let bytes = file::read(&photograph)?;
+                let now = Kept { name: name.clone(), bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
+                let is_kept = at.get(name).is_some_and(|&i| self.kept[i] == now);
+                let features = if is_kept { None } else { Some(encoder.features(&bytes, &photograph)?) };
+                Ok((now, features))
+            };
+            let looked: Vec<Result<_>> = part.par_iter().map(look).collect();
+            let mut fault = None;
+            for one in looked {
+                let (now, features) = match one {
+                    Ok((now, Some(features))) => (now, features),
+                    Ok((_, None)) => continue,
+                    Err(error) => {
+                        fault.get_or_insert(error);
+                        continue;
+                    }
+                };
+                renewed.made += 1;
+                match at.get(&now.name) {
+                    Some(&i) => {
+                        renewed.changed += 1;
+                        for (to, x) in self.values[i * row..(i + 1) * row].iter_mut().zip(features) {
+                            *to = to_half(x);
+                        }
+                        self.kept[i] = now;
+                    }
+                    None => {
+                        at.insert(now.name.clone(), self.kept.len());
+                        self.values.extend(features.into_iter().map(to_half));
+                        self.kept.push(now);
+                    }
+                }
+            }
+            if let Some(fault) = fault {
+                return (renewed, Err(fault));
+            }
+            looked_at += part.len();
+            if !watch(looked_at, names.len()) && looked_at < names.len() {
+                let stopped = format!("stopped: {looked_at} of {} photographs have their features", names.len());
+                return (renewed, Err(Error::Stopped(stopped)));
+            }
+        }
+        (renewed, Ok(()))
+    }
+
+    /// Where each photograph is.
+    fn places(&self) -> HashMap<String, usize> {
+        self.kept.iter().enumerate().map(|(i, kept)| (kept.name.clone(), i)).collect()
+    }
+}
+
 /// The features of the photographs `names` of a folder, `[N, C]` or, of a map, `[N, P, C]`. They are kept in the folder, and
-/// made again where a photograph's content or the encoder is another. Runs on the current thread pool.
+/// made again where a photograph's content or the encoder is another; those that were made before it failed or was stopped
+/// are kept, too. Runs on the current thread pool.
 ///
 /// # Errors
-/// A photograph that is missing or damaged; features that cannot be kept.
-pub fn encode(folder: &Path, names: &[String], encoder: &Encoder) -> Result<Encoded> {
+/// A photograph that is missing or damaged; features that cannot be kept; [`Error::Stopped`] if `watch` does not go on.
+pub fn encode(folder: &Path, names: &[String], encoder: &Encoder, watch: &mut Watch) -> Result<Encoded> {
     let (places, width) = encoder.dims();
     let row = places * width;
     let path = cache_path(folder, encoder.id());
@@ -116,41 +195,12 @@ pub fn encode(folder: &Path, names: &[String], encoder: &Encoder) -> Result<Enco
             Err(reason) => (Cache::default(), Some(reason)),
         },
     };
-    let mut at: HashMap<String, usize> =
-        cache.kept.iter().enumerate().map(|(i, kept)| (kept.name.clone(), i)).collect();
-    let (mut made, mut changed) = (0, 0);
-    for part in names.chunks(AT_A_TIME) {
-        let look = |name: &String| -> Result<(Kept, Option<Vec<f32>>)> {
-            let photograph = folder.join(name);
-            let bytes = file::read(&photograph)?;
-            let now = Kept { name: name.clone(), bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
-            let is_kept = at.get(name).is_some_and(|&i| cache.kept[i] == now);
-            let features = if is_kept { None } else { Some(encoder.features(&bytes, &photograph)?) };
-            Ok((now, features))
-        };
-        let looked: Vec<_> = part.par_iter().map(look).collect::<Result<_>>()?;
-        for (now, features) in looked {
-            let Some(features) = features else { continue };
-            made += 1;
-            match at.get(&now.name) {
-                Some(&i) => {
-                    changed += 1;
-                    for (to, x) in cache.values[i * row..(i + 1) * row].iter_mut().zip(features) {
-                        *to = to_half(x);
-                    }
-                    cache.kept[i] = now;
-                }
-                None => {
-                    at.insert(now.name.clone(), cache.kept.len());
-                    cache.values.extend(features.into_iter().map(to_half));
-                    cache.kept.push(now);
-                }
-            }
-        }
-    }
+    let (Renewed { made, changed }, outcome) = cache.renew(folder, names, encoder, watch);
     if made > 0 {
         cache.write(&path, encoder.id(), places, width)?;
     }
+    outcome?;
+    let at = cache.places();
     let mut values = Vec::with_capacity(names.len() * row);
     for name in names {
         let i = at[name];
@@ -189,6 +239,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_before_an_end_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut names: Vec<String> = (0..AT_A_TIME + 6).map(|i| format!("{i}.ppm")).collect();
+        names.iter().for_each(|name| photograph(folder, name, 40));
+        let vectors = encoder("pooled");
+        let mut seen = Vec::new();
+        let mut watch = |done, all| {
+            seen.push((done, all));
+            false
+        };
+        let stopped = encode(folder, &names, &vectors, &mut watch).unwrap_err();
+        assert!(matches!(stopped, Error::Stopped(_)), "{stopped}");
+        assert_eq!(seen, [(AT_A_TIME, AT_A_TIME + 6)]);
+
+        fs::write(folder.join("damaged.ppm"), b"P6 4 4").unwrap();
+        names.push("damaged.ppm".into());
+        let fault = encode(folder, &names, &vectors, &mut |_, _| true).unwrap_err().to_string();
+        assert!(fault.contains("damaged.ppm"), "{fault}");
+        names.pop();
+        // It is done: there is nothing left to be stopped.
+        let note = encode(folder, &names, &vectors, &mut |done, all| done < all).unwrap().note;
+        assert!(note.contains(&format!("features of 0 made by tiny.onnx, of {} kept", AT_A_TIME + 6)), "{note}");
+    }
+
+    #[test]
     fn features_are_kept_and_made_again_where_anything_changed() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
@@ -197,17 +273,17 @@ mod tests {
         }
         let names = ["a.ppm", "b.ppm"].map(String::from);
         let (vectors, maps) = (encoder("pooled"), encoder("map"));
-        let first = encode(folder, &names, &vectors).unwrap();
+        let first = encode(folder, &names, &vectors, &mut |_, _| true).unwrap();
         assert!(first.note.contains("features of 2 made by tiny.onnx, of 0 kept"), "{}", first.note);
         assert_eq!(first.features.dims, [2, 4]);
-        assert_eq!(encode(folder, &names, &maps).unwrap().features.dims, [2, 16, 4]);
+        assert_eq!(encode(folder, &names, &maps, &mut |_, _| true).unwrap().features.dims, [2, 16, 4]);
 
-        let again = encode(folder, &["b.ppm", "c.ppm", "a.ppm"].map(String::from), &vectors).unwrap();
+        let again = encode(folder, &["b.ppm", "c.ppm", "a.ppm"].map(String::from), &vectors, &mut |_, _| true).unwrap();
         assert!(again.note.contains("of 1 made by tiny.onnx, of 2 kept in"), "{}", again.note);
         assert_eq!((again.features.row(0), again.features.row(2)), (first.features.row(1), first.features.row(0)));
 
         photograph(folder, "a.ppm", 60);
-        let changed = encode(folder, &names, &vectors).unwrap();
+        let changed = encode(folder, &names, &vectors, &mut |_, _| true).unwrap();
         assert!(changed.note.ends_with("; 1 of them had changed"), "{}", changed.note);
         assert_ne!(changed.features.row(0), first.features.row(0));
         assert_eq!(changed.features.row(1), first.features.row(1));
@@ -219,15 +295,15 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
             fs::write(&path, bytes).unwrap();
-            let found = encode(folder, &names, &vectors).unwrap();
+            let found = encode(folder, &names, &vectors, &mut |_, _| true).unwrap();
             assert_eq!(found.features, changed.features, "{at}: {}", found.note);
         }
         for len in [0, 8, whole.len() - 1] {
             fs::write(&path, &whole[..len]).unwrap();
-            let note = encode(folder, &names, &vectors).unwrap().note;
+            let note = encode(folder, &names, &vectors, &mut |_, _| true).unwrap().note;
             assert!(note.contains("was damaged and was made anew"), "{len}: {note}");
         }
-        let error = encode(folder, &["d.ppm".into()], &vectors).unwrap_err().to_string();
+        let error = encode(folder, &["d.ppm".into()], &vectors, &mut |_, _| true).unwrap_err().to_string();
         assert!(error.contains("d.ppm"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
+use super::photographs::Watch;
 use super::settings::Settings;
 use super::supervised::Survey;
 use super::{caption, classify, classify_frames, classify_sequence, classify_text, language_model, translate};
@@ -64,6 +65,14 @@ pub struct Facts {
 /// # Errors
 /// As [`Settings::resolve`] and the task's reader.
 pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
+    plan_watched(settings, &mut |_, _| true)
+}
+
+/// As [`plan`]; where features of photographs are made for it, `watch` is told how many there are of how many, and may end it.
+///
+/// # Errors
+/// As [`plan`]; [`Error::Stopped`] if `watch` ended it. What was made is kept for the next time.
+pub fn plan_watched(settings: Settings, watch: &mut Watch) -> Result<Box<dyn Plan>> {
     let settings = settings.resolve()?;
     Ok(match settings.task.as_str() {
         classify::CLASSIFY | classify::REGRESS => Box::new(classify::Plan::new(settings)?),
@@ -71,7 +80,7 @@ pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
         classify_sequence::NAME => Box::new(classify_sequence::Plan::new(settings)?),
         classify_frames::NAME => Box::new(classify_frames::Plan::new(settings)?),
         translate::NAME => Box::new(translate::Plan::new(settings)?),
-        caption::NAME => Box::new(caption::Plan::new(settings)?),
+        caption::NAME => Box::new(caption::Plan::new(settings, watch)?),
         _ => Box::new(language_model::Plan::new(settings)?),
     })
 }

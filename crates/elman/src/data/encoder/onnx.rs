@@ -6,7 +6,7 @@ use std::path::Path;
 use tract_onnx::pb::{ModelProto, tensor_shape_proto::dimension, type_proto};
 use tract_onnx::prelude::*;
 
-use super::{EncoderId, Wanted, Window};
+use super::{CATCHING, EncoderId, Wanted, Window};
 use crate::data::file::{self, fault};
 use crate::data::images::{self, Interpolation, Picture};
 use crate::data::{half, to_half};
@@ -78,6 +78,15 @@ impl Features {
     }
 }
 
+/// What `f` returns; nothing if it panics. The library gives errors for what it does not know, but some damaged files take it
+/// by surprise.
+fn caught<T>(f: impl FnOnce() -> T) -> Option<T> {
+    CATCHING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    CATCHING.set(false);
+    result.ok()
+}
+
 impl Encoder {
     /// Reads a network.
     ///
@@ -87,9 +96,8 @@ impl Encoder {
     pub fn open(path: &Path, wanted: Wanted) -> Result<Encoder> {
         let bytes = file::read(path)?;
         let id = EncoderId::of(path, &bytes);
-        // The library gives errors for what it does not know, but some damaged files take it by surprise.
-        let opened = catch_unwind(AssertUnwindSafe(|| open(&bytes, wanted, id)));
-        let opened = opened.unwrap_or_else(|_| Err("the network in it contradicts itself; is it damaged?".into()));
+        let opened = caught(|| open(&bytes, wanted, id));
+        let opened = opened.unwrap_or_else(|| Err("the network in it contradicts itself; is it damaged?".into()));
         opened.map_err(|reason| fault(path, reason))
     }
 
@@ -133,8 +141,9 @@ impl Encoder {
         let input = self.preparation.numbers(&picture.cut(window).resize_by(width, height, interpolation)?);
         let failed = |reason: String| fault(path, format!("{} cannot encode it: {reason}", self.id.file));
         let input = Tensor::from_shape(&[1, 3, height, width], &input).map_err(|error| failed(error.to_string()))?;
-        let run = catch_unwind(AssertUnwindSafe(|| self.network.run(tvec!(input.into()))));
-        let outputs = run.map_err(|_| failed("the network fails".into()))?.map_err(|error| failed(one_line(&error)))?;
+        let run = caught(|| self.network.run(tvec!(input.into())));
+        let outputs =
+            run.ok_or_else(|| failed("the network fails".into()))?.map_err(|error| failed(one_line(&error)))?;
         let values = outputs[0].as_slice::<f32>().map_err(|error| failed(one_line(&error)))?;
         let (places, channels) = self.dims();
         if values.len() != places * channels {

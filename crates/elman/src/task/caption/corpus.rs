@@ -10,7 +10,7 @@ use crate::data::table::Table;
 use crate::data::{Matrix, builtin, held_out};
 use crate::error::{Error, Result};
 use crate::task::language_model::threads;
-use crate::task::photographs::{self, Encoded};
+use crate::task::photographs::{self, Encoded, Watch};
 use crate::task::settings::Settings;
 use crate::task::writing::Language;
 
@@ -159,16 +159,28 @@ pub fn read(features: &Matrix, captions: &Path, part: &str) -> Result<Vec<Descri
 ///
 /// # Errors
 /// As [`read`] and [`photographs::encode`].
-pub fn read_images(encoder: &Encoder, images: &Path, captions: &Path, part: &str) -> Result<(Encoded, Vec<Described>)> {
+pub fn read_images(
+    encoder: &Encoder,
+    images: &Path,
+    captions: &Path,
+    part: &str,
+    watch: &mut Watch,
+) -> Result<(Encoded, Vec<Described>)> {
     let mut all = Captions::read(captions, Subject::Image)?;
     let names = std::mem::take(&mut all.names);
     let mut described = all.part(part, captions)?;
-    let encoded = encode(encoder, images, &names, &mut [&mut described])?;
+    let encoded = encode(encoder, images, &names, &mut [&mut described], watch)?;
     Ok((encoded, described))
 }
 
 /// The features of the photographs that are described; the rows become theirs.
-fn encode(encoder: &Encoder, images: &Path, names: &[String], parts: &mut [&mut Vec<Described>]) -> Result<Encoded> {
+fn encode(
+    encoder: &Encoder,
+    images: &Path,
+    names: &[String],
+    parts: &mut [&mut Vec<Described>],
+    watch: &mut Watch,
+) -> Result<Encoded> {
     let mut rows = vec![None; names.len()];
     let mut used = Vec::new();
     for described in parts.iter_mut().flat_map(|part| part.iter_mut()) {
@@ -178,7 +190,7 @@ fn encode(encoder: &Encoder, images: &Path, names: &[String], parts: &mut [&mut 
             used.len() - 1
         });
     }
-    photographs::encode(images, &used, encoder)
+    photographs::encode(images, &used, encoder, watch)
 }
 
 /// Features and captions, to learn from and held out.
@@ -201,12 +213,13 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Reads what the settings name and learns the symbols; where they name nothing, scenes that the program makes.
+    /// Reads what the settings name and learns the symbols; where they name nothing, scenes that the program makes. `watch`
+    /// is told how many photographs have their features.
     ///
     /// # Errors
     /// As the readers and [`photographs::encode`]; without captions, or features or photographs; if no caption is left of at
     /// most `--max-len` symbols.
-    pub fn read(settings: &Settings) -> Result<Corpus> {
+    pub fn read(settings: &Settings, watch: &mut Watch) -> Result<Corpus> {
         let Settings { features, captions, images, encoder, encoder_output, .. } = settings;
         if [features, captions, images, encoder, encoder_output].iter().all(|word| word.is_empty()) {
             return Self::made(settings);
@@ -241,7 +254,10 @@ impl Corpus {
         let threads = threads(settings.threads);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| Error::Usage(format!("--threads {threads}: cannot be started: {error}")))?;
-        let encoded = pool.install(|| encode(&encoder, Path::new(images), &names, &mut [&mut train, &mut val]))?;
+        let encoded = pool.install(|| {
+            let parts = &mut [&mut train, &mut val];
+            encode(&encoder, Path::new(images), &names, parts, watch)
+        })?;
         let corpus = Self::of(encoded.features, &train, val, settings)?;
         Ok(Corpus { encoder: Some(encoder.id().clone()), note: Some(encoded.note), ..corpus })
     }
@@ -309,6 +325,6 @@ mod tests {
         fs::write(&path, "0\ta dog\n1\ta cat\n").unwrap();
         assert_eq!(read(&features, &path, "test").unwrap().len(), 2);
         let settings = Settings { captions: "captions.tsv".into(), ..Settings::default() };
-        assert!(Corpus::read(&settings).unwrap_err().to_string().contains("--features"));
+        assert!(Corpus::read(&settings, &mut |_, _| true).unwrap_err().to_string().contains("--features"));
     }
 }

@@ -34,6 +34,16 @@ impl<F: Scalar> Dropout<F> {
         rows::multiply(&self.mask, x);
     }
 
+    /// As [`Self::forward`] with one mask for all places of an example, so that no neighbour shows what was dropped (spatial
+    /// dropout, Tompson et al. 2015); `x` `[B, places, width]`. The masks `[B, width]` are no use to [`Self::backward`].
+    pub fn forward_channels(&mut self, p: f64, rng: &mut Rng, places: usize, width: usize, x: &mut [F]) {
+        self.mask.resize(x.len() / places, F::ZERO);
+        draw(p, rng, &mut self.mask);
+        for (x, mask) in x.chunks_exact_mut(places * width).zip(self.mask.chunks_exact(width)) {
+            x.chunks_exact_mut(width).for_each(|x| rows::multiply(mask, x));
+        }
+    }
+
     /// Draws and applies, where dropout is on: with a random stream and `p` above 0. Says whether it did; `locked` is
     /// [`Self::forward_locked`].
     pub fn forward_if(&mut self, p: f64, locked: bool, rng: Option<&mut Rng>, steps: &Steps, x: &mut [F]) -> bool {

@@ -157,7 +157,7 @@ impl SequenceOutput {
         tape.x.clear();
         tape.x.extend_from_slice(features);
         if let Some(rng) = dropout.filter(|_| self.config.feature_dropout > 0.0) {
-            tape.x_mask.forward(self.config.feature_dropout, rng, &mut tape.x);
+            tape.x_mask.forward_channels(self.config.feature_dropout, rng, places, width, &mut tape.x);
         }
         zeros(&mut tape.summary, batch * width);
         for (x, mean) in tape.x.chunks_exact(places * width).zip(tape.summary.chunks_exact_mut(width)) {

@@ -88,6 +88,12 @@ fn captions_are_learnt_from_a_matrix_measured_and_written() {
         );
         assert_eq!(found["nbest"].as_array().unwrap().len(), 2);
     }
+    place.ok(&format!(
+        "train {SMALL} --features map.npy --captions captions.tsv --out other --max-steps 20 --cell lstm --conditional=false"
+    ));
+    let words = "eval map/best.safetensors --features map.npy --captions captions.tsv --json";
+    let together = &json(&place.ok(&format!("{words} --ensemble other/best.safetensors")))[0];
+    assert!(together["models"] == 2 && together["loss_nats"].is_number(), "{together}");
     place.ok("predict map/best.safetensors map.npy --attention looks.html");
     let page = fs::read_to_string(place.path("looks.html")).unwrap();
     assert_eq!(

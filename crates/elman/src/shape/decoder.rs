@@ -224,7 +224,9 @@ impl Decoder {
         }
         let DecoderConfig { layers, upper_layers, conditional, .. } = *config;
         if conditional && (config.attention.is_none() || layers != 1 || upper_layers != 1) {
-            return wrong("a conditional decoder has attention, one layer below it and one above it");
+            return wrong(
+                "a conditional decoder has attention, one layer below it and one above it; --conditional=false has --layers",
+            );
         }
         let shared = embedding.is_some();
         let embedding = embedding.unwrap_or_else(|| {

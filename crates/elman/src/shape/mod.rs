@@ -37,7 +37,7 @@ pub trait Shape<F: Scalar>: Sync {
     type State: Clone + Send;
     /// The weights as the kernels want them, made once per optimizer step.
     type Prepared: Default + Send + Sync;
-    /// Working memory of a block.
+    /// Working memory of a block, of one network.
     type Tape: Default + Send;
 
     /// The names and places of the weights.

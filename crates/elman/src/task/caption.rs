@@ -34,13 +34,14 @@ pub fn network(settings: &Settings, dims: &[usize], vocab: usize) -> Result<Sequ
     let features = dims.last().copied().unwrap_or(0);
     let places = dims.iter().skip(1).product::<usize>() / features.max(1);
     let is_map = places > 1;
-    let with_attention = decoder(settings, vocab);
-    let decoder = DecoderConfig {
-        attention: with_attention.attention.filter(|_| is_map),
+    let of_map = decoder(settings, vocab);
+    let decoder = match is_map {
         // There is no encoder whose layers these would be: a conditional decoder refuses more than one.
-        layers: settings.layers,
-        upper_layers: if is_map { with_attention.upper_layers } else { 0 },
-        ..with_attention
+        true => DecoderConfig { layers: settings.layers, ..of_map },
+        // There is nothing to look at.
+        false => {
+            DecoderConfig { attention: None, conditional: false, layers: settings.layers, upper_layers: 0, ..of_map }
+        }
     };
     let (memory, feature_dropout) = (settings.hidden, settings.feature_dropout);
     SequenceOutput::new(SequenceOutputConfig { features, places, memory, feature_dropout, decoder })

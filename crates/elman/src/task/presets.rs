@@ -222,6 +222,7 @@ impl Settings {
                 embedding: 256,
                 tied: true,
                 attention: AttentionKind::Additive,
+                conditional: true,
                 dropout: 0.5,
                 label_smoothing: 0.1,
                 units: Units::Word,

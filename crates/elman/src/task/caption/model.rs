@@ -63,10 +63,12 @@ fn loss_nats(networks: &[Ready], language: &Language, features: &Matrix, describ
     captions.sort_by_key(|(_, symbols)| std::cmp::Reverse(symbols.len()));
     let parts: Vec<(f64, usize)> = captions
         .par_chunks(SIDE_BY_SIDE)
-        .map_init(SequenceOutputTape::default, |tape, part| {
+        .map_init(Vec::new, |tapes: &mut Vec<SequenceOutputTape<f32>>, part| {
             let batch = batch(part.iter(), features, language);
-            let of = |(network, prepared): &Ready| network.target_log_probs(prepared, &batch, tape);
-            let log_probs: Vec<Vec<f32>> = networks.iter().map(of).collect();
+            tapes.resize_with(networks.len(), SequenceOutputTape::default);
+            let each = networks.iter().zip(tapes);
+            let log_probs: Vec<Vec<f32>> =
+                each.map(|((network, prepared), tape)| network.target_log_probs(prepared, &batch, tape)).collect();
             (writing::nats(&log_probs), batch.targets.targets.len())
         })
         .collect();

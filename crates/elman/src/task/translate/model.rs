@@ -122,10 +122,12 @@ impl<'m> Writer<'m> {
         order.sort_by_key(|&i| std::cmp::Reverse(pairs.length(i)));
         let parts: Vec<(f64, usize)> = order
             .par_chunks(SIDE_BY_SIDE)
-            .map_init(SequenceIoTape::default, |tape, part| {
+            .map_init(Vec::new, |tapes: &mut Vec<SequenceIoTape<f32>>, part| {
                 let batch = pairs.batch(part, self.language);
-                let of = |member: &Member| member.network.target_log_probs(&member.prepared, &batch, tape);
-                let log_probs: Vec<Vec<f32>> = self.members.iter().map(of).collect();
+                tapes.resize_with(self.members.len(), SequenceIoTape::default);
+                let each = self.members.iter().zip(tapes);
+                let log_probs: Vec<Vec<f32>> =
+                    each.map(|(one, tape)| one.network.target_log_probs(&one.prepared, &batch, tape)).collect();
                 (writing::nats(&log_probs), batch.targets.targets.len())
             })
             .collect();

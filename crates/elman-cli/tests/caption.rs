@@ -8,7 +8,8 @@ use elman::{Place, Run};
 use serde_json::Value;
 
 const SMALL: &str = "--task caption --seed 1 --quiet --threads 1 --hidden 16 --embedding 8 --batch 8 --lr 0.02 \
-                     --vocab-min 1 --warmup 5 --dropout 0 --feature-dropout 0 --average 0 --label-smoothing 0";
+                     --vocab-min 1 --warmup 5 --dropout 0 --feature-dropout 0 --average 0 --label-smoothing 0 \
+                     --scheduled-sampling 0";
 const LIGHTS: [(&str, u8); 2] = [("dark", 10), ("bright", 230)];
 
 fn json(run: &Run) -> Vec<Value> {

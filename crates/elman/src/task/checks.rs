@@ -116,8 +116,8 @@ impl Settings {
             return refuse("embeddings", &self.embeddings, "it only with --level word: its vectors are of words");
         }
         if self.scheduled_sampling > 0.0 && self.epochs == 0.0 && self.max_steps == 0 {
-            let want =
-                "--epochs or --max-steps too, over which it grows; a share of --max-time would differ from run to run";
+            let want = "0, or --epochs or --max-steps too, over which it grows: a share of --max-time would differ from \
+                        run to run";
             return refuse("scheduled-sampling", &self.scheduled_sampling, want);
         }
         let of_pictures = [

@@ -90,7 +90,7 @@ fn captions_are_learnt_from_a_matrix_measured_and_written() {
         assert_eq!(found["nbest"].as_array().unwrap().len(), 2);
     }
     place.ok(&format!(
-        "train {SMALL} --features map.npy --captions captions.tsv --out other --max-steps 20 --cell lstm --conditional=false"
+        "train {SMALL} --features map.npy --captions captions.tsv --out other --max-steps 20 --cell gru --conditional"
     ));
     let words = "eval map/best.safetensors --features map.npy --captions captions.tsv --json";
     let together = &json(&place.ok(&format!("{words} --ensemble other/best.safetensors")))[0];
@@ -107,6 +107,9 @@ fn captions_are_learnt_from_a_matrix_measured_and_written() {
     place.run("predict vector/best.safetensors wide.npy").fails(3, &["wide.npy", "[2, 2]", "1 of 2 values"]);
     let run = place.run("predict vector/best.safetensors features.npy --encoder x.onnx");
     run.fails(2, &["--encoder is for photographs"]);
+    let run =
+        place.run(&format!("train {SMALL} --features features.npy --captions captions.tsv --out no --conditional"));
+    run.fails(2, &["conditional", "has attention"]);
     place.write("beyond.tsv", "0\ttrain\ta wall\n48\ttrain\ta wall\n");
     let run = place.run(&format!("train {SMALL} --features features.npy --captions beyond.tsv --out no"));
     run.fails(3, &["beyond.tsv", "line 2", "no row 48"]);

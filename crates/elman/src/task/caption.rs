@@ -38,10 +38,8 @@ pub fn network(settings: &Settings, dims: &[usize], vocab: usize) -> Result<Sequ
     let decoder = match is_map {
         // There is no encoder whose layers these would be: a conditional decoder refuses more than one.
         true => DecoderConfig { layers: settings.layers, ..of_map },
-        // There is nothing to look at.
-        false => {
-            DecoderConfig { attention: None, conditional: false, layers: settings.layers, upper_layers: 0, ..of_map }
-        }
+        // There is nothing to look at; a conditional decoder refuses that, too.
+        false => DecoderConfig { attention: None, layers: settings.layers, upper_layers: 0, ..of_map },
     };
     let (memory, feature_dropout) = (settings.hidden, settings.feature_dropout);
     SequenceOutput::new(SequenceOutputConfig { features, places, memory, feature_dropout, decoder })

@@ -223,7 +223,6 @@ impl Settings {
                 embedding: 256,
                 tied: true,
                 attention: AttentionKind::Additive,
-                conditional: true,
                 dropout: 0.5,
                 label_smoothing: 0.1,
                 scheduled_sampling: 0.3,

@@ -105,7 +105,7 @@ settings! {
         /// Layers of a decoder above its attention.
         upper_layers: usize = 1,
         /// A decoder of two cells that share a state, with attention between them (conditional GRU), instead of layers below
-        /// and above the attention; layers are then those of the encoder. Of captions only where there is a map to look at.
+        /// and above the attention; layers are then those of the encoder. Captions need a map for it.
         conditional: bool = false,
         /// Channels of convolutions (3x3, stride 2) that pictures or frames go through first, such as 16,32,64.
         convs: Sizes = Sizes::default(),

@@ -105,7 +105,7 @@ fn each_answer_is_there_before_the_next_line_is_read() {
 fn models_of_the_same_symbols_write_together_and_others_are_named() {
     let place = place();
     train(&place, "a", "--max-steps 60 --quiet");
-    train(&place, "b", "--max-steps 60 --quiet --seed 2 --cell lstm --conditional=false --hidden 40");
+    train(&place, "b", "--max-steps 60 --quiet --seed 2 --cell lstm --conditional=false");
     let eval = |more: &str| -> Value {
         let words = format!("eval a/best.safetensors --source val.en --target val.fr --json {more}");
         serde_json::from_str(&place.ok(&words).stdout).unwrap()

@@ -237,7 +237,7 @@ impl Settings {
                 warmup: 200,
                 sample_every: 1,
                 epochs: 10.0,
-                // Greedily one epoch looks two points better than the next, and may write worse with the full beam.
+                // Greedily BLEU swings by a point between epochs, and the best so may write worse with the full beam.
                 val_beam: 5,
                 length_penalty: 0.7,
                 ..base

@@ -1,9 +1,9 @@
 //! Matrix products with the right operand packed once and used many times (after Goto & van de Geijn 2008).
 
+use crate::bf16::{self, Operands, Pairs, RoundedLeft};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut};
-use crate::pairs::{self, Operands, Pairs, RoundedLeft};
 use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector, load, store};
@@ -55,9 +55,9 @@ impl<F: Scalar> Packed<F> {
     /// register of units with all their gates side by side.
     ///
     /// # Panics
-    /// If `gates` is not 3 or 4, or does not divide the columns.
+    /// If `gates` is 0 or does not divide the columns.
     pub fn pack_gates(&mut self, b: Mat<F>, gates: usize) {
-        assert!(gates == 3 || gates == 4, "panels exist for 3 and 4 gates");
+        assert!(gates > 0, "a cell has at least one gate");
         self.pack_on(self.best(), b, gates);
     }
 
@@ -112,11 +112,11 @@ impl<F: Scalar> PairKernel<F> for Pack<'_, '_, F> {
     fn run<V: PairVector<Scalar = F>>(self) {
         let Pack { packed, b } = self;
         let parts = Parts::new(b.cols, packed.gates, V::LANES);
-        let panel = pairs::words(b.rows) * parts.width;
+        let panel = bf16::words(b.rows) * parts.width;
         packed.pairs.resize(parts.panels * panel);
         for (p, part, col, n) in parts.iter() {
             let to = &mut packed.pairs[p * panel..][..panel];
-            pairs::pack_part(b, col, n, V::LANES, to, part * V::LANES, parts.width);
+            bf16::pack_part(b, col, n, V::LANES, to, part * V::LANES, parts.width);
         }
     }
 }
@@ -160,7 +160,7 @@ fn pack_part<V: Vector>(b: Mat<V::Scalar>, col: usize, n: usize, panel: &mut [V:
     for k in 0..b.rows {
         let to = &mut panel[k * width + at..][..V::LANES];
         if n == 0 {
-            to.fill(V::Scalar::ZERO);
+            to.fill(V::Scalar::default());
             continue;
         }
         let from = &b.data[k * b.row_stride + col * b.col_stride..];
@@ -173,7 +173,7 @@ fn pack_part<V: Vector>(b: Mat<V::Scalar>, col: usize, n: usize, panel: &mut [V:
         for (j, x) in to[..n].iter_mut().enumerate() {
             *x = from[j * b.col_stride];
         }
-        to[n..].fill(V::Scalar::ZERO);
+        to[n..].fill(V::Scalar::default());
     }
 }
 
@@ -336,7 +336,7 @@ impl<F: Scalar> PairKernel<F> for PairGemm<'_, '_, F> {
     #[inline(always)]
     fn run<V: PairVector<Scalar = F>>(self) {
         let PairGemm { a, b, c, start } = self;
-        let depth = pairs::words(a.cols);
+        let depth = bf16::words(a.cols);
         let right = Right::packed(b, depth, c.cols, PLAIN * V::LANES);
         // SAFETY: `a` has so many words of columns, `b` so many in its panels.
         unsafe { Gemm { a, right, c, start }.blocks::<V, Pairs, _>(depth, RoundedLeft::new(a)) };
@@ -453,7 +453,7 @@ impl<V: Vector, P: Words<V>> Tile<'_, V, P> {
                 }
             }
             let acc: [[V; N]; M] = match self.start {
-                Start::Zero => [[V::splat(V::Scalar::ZERO); N]; M],
+                Start::Zero => [[V::splat(V::Scalar::default()); N]; M],
                 Start::Add => core::array::from_fn(|r| core::array::from_fn(|j| load(at(r, j), lanes(j)))),
                 Start::Bias(bias) => [core::array::from_fn(|j| load(bias.as_ptr().add(j * V::LANES), lanes(j))); M],
             };

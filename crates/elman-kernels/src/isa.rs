@@ -3,6 +3,9 @@
 #[cfg(feature = "std")]
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+/// `f32` (and `f64`) values in an array of the plain path.
+pub(crate) const LANES: usize = 8;
+
 /// The instruction sets [`Isa::best`] may be, each wider than the one before it.
 const ALL: &[Isa] = &[
     Isa(Kind::Plain),
@@ -123,7 +126,7 @@ impl Isa {
     /// `f32` values in one register.
     pub fn lanes(self) -> usize {
         match self.0 {
-            Kind::Plain => crate::arch::plain::LANES,
+            Kind::Plain => LANES,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,7 @@
 
 use core::hint::black_box;
 
+use crate::arch::Run;
 use crate::isa::Isa;
 use crate::vector::{Kernel, Vector};
 
@@ -10,7 +11,7 @@ const CHAINS: usize = 12;
 
 /// Does `rounds` rounds of multiply-adds in registers and returns how many floating-point operations that was.
 pub fn multiply_adds(isa: Isa, rounds: usize) -> f64 {
-    <f32 as crate::Scalar>::run(isa, MultiplyAdds { rounds })
+    f32::run(isa, MultiplyAdds { rounds })
 }
 
 struct MultiplyAdds {

@@ -4,8 +4,7 @@
 use core::fmt::{Debug, Display};
 use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
-use crate::isa::Isa;
-use crate::vector::{Kernel, PairKernel};
+use crate::arch::Run;
 
 /// An element type: `f32` or (with `std`) `f64`.
 pub trait Scalar:
@@ -26,6 +25,7 @@ pub trait Scalar:
     + SubAssign
     + MulAssign
     + DivAssign
+    + Run
     + 'static
 {
     /// Zero.
@@ -54,14 +54,6 @@ pub trait Scalar:
     /// The hyperbolic tangent, of the standard library.
     #[cfg(feature = "std")]
     fn tanh(self) -> Self;
-
-    /// Runs a kernel on the vectors of an instruction set.
-    #[doc(hidden)]
-    fn run<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
-
-    /// Runs a kernel of bfloat16 pairs on the vectors of an instruction set.
-    #[doc(hidden)]
-    fn run_pairs<K: PairKernel<Self>>(isa: Isa, kernel: K);
 
     /// The bits of the nearest bfloat16.
     #[doc(hidden)]
@@ -116,18 +108,8 @@ impl Scalar for f32 {
     scalar!(f32, "f32");
 
     #[inline(always)]
-    fn run<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
-        crate::arch::run_f32(isa, kernel)
-    }
-
-    #[inline(always)]
-    fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
-        crate::arch::run_pairs(isa, kernel);
-    }
-
-    #[inline(always)]
     fn to_bf16(self) -> u16 {
-        crate::step::round_to_bf16(self)
+        round_to_bf16(self)
     }
 }
 
@@ -136,17 +118,17 @@ impl Scalar for f64 {
     scalar!(f64, "f64");
 
     #[inline(always)]
-    fn run<K: Kernel<f64>>(_isa: Isa, kernel: K) -> K::Output {
-        kernel.run::<crate::arch::plain::Plain<f64>>()
-    }
-
-    #[inline(always)]
-    fn run_pairs<K: PairKernel<f64>>(_isa: Isa, kernel: K) {
-        kernel.run::<crate::arch::plain::Plain<f64>>();
-    }
-
-    #[inline(always)]
     fn to_bf16(self) -> u16 {
-        crate::step::round_to_bf16(self as f32)
+        round_to_bf16(self as f32)
     }
+}
+
+/// The nearest bfloat16, ties to even: the upper half of an `f32`'s bits; a value that is not finite stays so.
+#[inline(always)]
+pub fn round_to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    if !x.is_finite() {
+        return (bits >> 16 | u32::from(x.is_nan())) as u16;
+    }
+    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }

@@ -4,7 +4,7 @@
 mod neon;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon_step;
-pub(crate) mod plain;
+mod plain;
 mod plain_step;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -12,12 +12,47 @@ mod x86;
 mod x86_step;
 
 use crate::isa::{Isa, Kind};
-use crate::step::vector::StepKernel;
+use crate::vector::step::StepKernel;
 use crate::vector::{Kernel, PairKernel};
+
+/// An element type that kernels run over. No other crate can name this trait, so that none can add a type.
+pub trait Run: Sized {
+    /// Runs a kernel on the vectors of an instruction set.
+    fn run<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
+
+    /// Runs a kernel of bfloat16 pairs on the vectors of an instruction set.
+    fn run_pairs<K: PairKernel<Self>>(isa: Isa, kernel: K);
+}
+
+impl Run for f32 {
+    #[inline(always)]
+    fn run<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
+        run_f32(isa, kernel)
+    }
+
+    #[inline(always)]
+    fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
+        run_pairs(isa, kernel);
+    }
+}
+
+/// Plain arrays, whatever the instruction set.
+#[cfg(feature = "std")]
+impl Run for f64 {
+    #[inline(always)]
+    fn run<K: Kernel<f64>>(_isa: Isa, kernel: K) -> K::Output {
+        kernel.run::<plain::Plain<f64>>()
+    }
+
+    #[inline(always)]
+    fn run_pairs<K: PairKernel<f64>>(_isa: Isa, kernel: K) {
+        kernel.run::<plain::Plain<f64>>();
+    }
+}
 
 /// Runs an `f32` kernel on the vectors of `isa`.
 #[inline(always)]
-pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
+fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
     match isa.kind() {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -33,7 +68,7 @@ pub(crate) fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
 
 /// Runs an `f32` kernel of bfloat16 pairs on the vectors of `isa`.
 #[inline(always)]
-pub(crate) fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
+fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
     match isa.kind() {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]

@@ -3,7 +3,7 @@
 
 use core::arch::aarch64::*;
 
-use crate::vector::{PairVector, Vector};
+use crate::vector::{PairVector, Vector, approx};
 
 /// One register.
 #[derive(Clone, Copy)]
@@ -117,15 +117,15 @@ impl Vector for Neon {
     }
     #[inline(always)]
     fn exp(self) -> Self {
-        crate::activation::exp_f32(self)
+        approx::exp_f32(self)
     }
     #[inline(always)]
     fn tanh(self) -> Self {
-        crate::activation::tanh_f32(self)
+        approx::tanh_f32(self)
     }
     #[inline(always)]
     fn sigmoid(self) -> Self {
-        crate::activation::sigmoid_f32(self)
+        approx::sigmoid_f32(self)
     }
     #[inline(always)]
     fn sum(self) -> f32 {

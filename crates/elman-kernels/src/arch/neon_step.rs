@@ -3,7 +3,7 @@
 use core::arch::aarch64::*;
 
 use super::neon::Neon;
-use crate::step::vector::StepVector;
+use crate::vector::step::StepVector;
 
 // SAFETY of every block in it: as for `Vector`.
 impl StepVector for Neon {

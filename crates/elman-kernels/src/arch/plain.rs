@@ -1,16 +1,13 @@
 //! [`Vector`] over arrays: correct on every target, and vectorised by the compiler where it can.
 
-use crate::scalar::Scalar;
-use crate::vector::{PairVector, Vector};
-
-/// Lanes of the plain path.
-pub(crate) const LANES: usize = 8;
+use crate::isa::LANES;
+use crate::vector::{PairVector, Vector, approx};
 
 /// [`LANES`] elements.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<F>(pub(super) [F; LANES]);
 
-impl<F: Scalar> Plain<F> {
+impl<F: Copy> Plain<F> {
     #[inline(always)]
     fn map(self, f: impl Fn(F) -> F) -> Self {
         Plain(self.0.map(f))
@@ -127,15 +124,15 @@ impl Vector for Plain<f32> {
     }
     #[inline(always)]
     fn exp(self) -> Self {
-        crate::activation::exp_f32(self)
+        approx::exp_f32(self)
     }
     #[inline(always)]
     fn tanh(self) -> Self {
-        crate::activation::tanh_f32(self)
+        approx::tanh_f32(self)
     }
     #[inline(always)]
     fn sigmoid(self) -> Self {
-        crate::activation::sigmoid_f32(self)
+        approx::sigmoid_f32(self)
     }
 }
 

@@ -1,7 +1,8 @@
 //! [`StepVector`] over arrays.
 
-use super::plain::{LANES, Plain};
-use crate::step::vector::StepVector;
+use super::plain::Plain;
+use crate::isa::LANES;
+use crate::vector::step::StepVector;
 
 impl StepVector for Plain<f32> {
     type Int = [i32; LANES];

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::vector::{Kernel, PairKernel, PairVector, Vector};
+use crate::vector::{Kernel, PairKernel, PairVector, Vector, approx};
 
 /// One register of AVX2.
 #[derive(Clone, Copy)]
@@ -144,15 +144,15 @@ macro_rules! same_but_for_width {
         }
         #[inline(always)]
         fn exp(self) -> Self {
-            crate::activation::exp_f32(self)
+            approx::exp_f32(self)
         }
         #[inline(always)]
         fn tanh(self) -> Self {
-            crate::activation::tanh_f32(self)
+            approx::tanh_f32(self)
         }
         #[inline(always)]
         fn sigmoid(self) -> Self {
-            crate::activation::sigmoid_f32(self)
+            approx::sigmoid_f32(self)
         }
     };
 }

@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::x86::{Avx2, Avx512};
-use crate::step::vector::{StepKernel, StepVector};
+use crate::vector::step::{StepKernel, StepVector};
 
 /// Runs a kernel with AVX2 and FMA enabled.
 ///

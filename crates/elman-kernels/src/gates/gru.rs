@@ -11,6 +11,9 @@ use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
+use crate::step::panels::Panels;
+use crate::step::product::{Cell, PARTS, Scratch, Start, run};
+use crate::step::states::{Rows, row_major, rows};
 use crate::vector::{Kernel, Vector, load, store};
 
 /// Forward over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds in its first three parts `W_xh x + b` (for `n` without `b_hn`) and becomes
@@ -242,4 +245,136 @@ pub fn reset_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &
         }
     }
     over_rows(Isa::best(), hidden, a, h_prev, ds, ResetBackward);
+}
+
+/// One step of a network that runs, over few rows, with the reset after the product: `h` `[B, H]` from `x` `[B, I]` and `h_prev`; `b_hn` `[H]`.
+///
+/// # Panics
+/// If a length does not fit, or a token has no row in the table.
+pub fn step(
+    panels: &Panels,
+    b_hn: &[f32],
+    start: Start,
+    x: &[f32],
+    h_prev: &[f32],
+    h: &mut [f32],
+    scratch: &mut Scratch,
+    backwards: bool,
+) {
+    let rows = rows(panels, h);
+    assert!(h_prev.len() == h.len() && b_hn.len() == panels.units(), "the states of a GRU step differ in rows");
+    let cell = Step { b_hn: b_hn.as_ptr(), h_prev: h_prev.as_ptr(), h: row_major(panels, h) };
+    // SAFETY: both states have `rows` rows of `units`, the bias `units`.
+    unsafe { run(panels, start, rows, x, h_prev, scratch, backwards, cell) }
+}
+
+/// First half of a step with the reset before the product, over the gates `r` and `z`: writes `r h_prev` to `s` and `z`, both
+/// `[B, H]`.
+///
+/// # Panics
+/// If a length does not fit, or a token has no row in the table.
+pub fn reset_step(
+    panels: &Panels,
+    start: Start,
+    x: &[f32],
+    h_prev: &[f32],
+    s: &mut [f32],
+    z: &mut [f32],
+    scratch: &mut Scratch,
+    backwards: bool,
+) {
+    let rows = rows(panels, s);
+    assert!(h_prev.len() == s.len() && z.len() == s.len(), "the states of a GRU step differ in rows");
+    let cell = ResetStep { h_prev: h_prev.as_ptr(), s: row_major(panels, s), z: row_major(panels, z) };
+    // SAFETY: all three have `rows` rows of `units`.
+    unsafe { run(panels, start, rows, x, h_prev, scratch, backwards, cell) }
+}
+
+/// Second half, over the candidate: `h` `[B, H]` from `x`, `s`, `z` and `h_prev`.
+///
+/// # Panics
+/// If a length does not fit, or a token has no row in the table.
+pub fn update_step(
+    panels: &Panels,
+    start: Start,
+    x: &[f32],
+    s: &[f32],
+    z: &[f32],
+    h_prev: &[f32],
+    h: &mut [f32],
+    scratch: &mut Scratch,
+    backwards: bool,
+) {
+    let rows = rows(panels, h);
+    assert!(h_prev.len() == h.len() && z.len() == h.len(), "the states of a GRU step differ in rows");
+    let cell = UpdateStep { z: z.as_ptr(), h_prev: h_prev.as_ptr(), h: row_major(panels, h) };
+    // SAFETY: all three have `rows` rows of `units`.
+    unsafe { run(panels, start, rows, x, s, scratch, backwards, cell) }
+}
+
+/// `n = tanh(a_n + r q)`, `h = n + z (h_prev - n)`.
+#[derive(Clone, Copy)]
+struct Step {
+    b_hn: *const f32,
+    h_prev: *const f32,
+    h: Rows,
+}
+
+impl Cell for Step {
+    const GATES: usize = 3;
+    #[inline(always)]
+    fn apart(&self) -> Option<*const f32> {
+        Some(self.b_hn)
+    }
+    #[inline(always)]
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [r, z, q, a_n]: [V; PARTS]) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let candidate = r.sigmoid().mul_add(q, a_n).tanh();
+            let h_prev: V = self.h.read(self.h_prev, row, unit, n);
+            self.h.write(row, unit, n, z.sigmoid().mul_add(h_prev.sub(candidate), candidate));
+        }
+    }
+}
+
+/// `s = r h_prev`.
+#[derive(Clone, Copy)]
+struct ResetStep {
+    h_prev: *const f32,
+    s: Rows,
+    z: Rows,
+}
+
+impl Cell for ResetStep {
+    const GATES: usize = 2;
+    #[inline(always)]
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [r, z, ..]: [V; PARTS]) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let h_prev: V = self.s.read(self.h_prev, row, unit, n);
+            self.s.write(row, unit, n, r.sigmoid().mul(h_prev));
+            self.z.write(row, unit, n, z.sigmoid());
+        }
+    }
+}
+
+/// `n = tanh(a)`, `h = n + z (h_prev - n)`.
+#[derive(Clone, Copy)]
+struct UpdateStep {
+    z: *const f32,
+    h_prev: *const f32,
+    h: Rows,
+}
+
+impl Cell for UpdateStep {
+    const GATES: usize = 1;
+    #[inline(always)]
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [a, ..]: [V; PARTS]) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let candidate = a.tanh();
+            let (z, h_prev): (V, V) = (self.h.read(self.z, row, unit, n), self.h.read(self.h_prev, row, unit, n));
+            self.h.write(row, unit, n, z.mul_add(h_prev.sub(candidate), candidate));
+        }
+    }
 }

@@ -7,6 +7,9 @@ use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
+use crate::step::panels::Panels;
+use crate::step::product::{Cell, PARTS, Scratch, Start, run};
+use crate::step::states::{Rows, row_major, rows};
 use crate::vector::{Kernel, Vector, load, store};
 
 /// Forward over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds `W_xh x + b` and becomes the activated gates; writes `c` and `h` `[B, H]`
@@ -200,6 +203,83 @@ impl<F: Scalar> Kernel<F> for Backward<'_, F> {
                     }
                 }
             });
+        }
+    }
+}
+
+/// One step of a network that runs, over few rows: `h` and `c` `[B, H]` from `x` `[B, I]`, `h_prev` and `c_prev`; `peephole` `[3H]`.
+///
+/// # Panics
+/// If a length does not fit, or a token has no row in the table.
+pub fn step(
+    panels: &Panels,
+    peephole: Option<&[f32]>,
+    start: Start,
+    x: &[f32],
+    (h_prev, c_prev): (&[f32], &[f32]),
+    (h, c): (&mut [f32], &mut [f32]),
+    scratch: &mut Scratch,
+    backwards: bool,
+) {
+    let rows = rows(panels, h);
+    assert!(c.len() == h.len() && c_prev.len() == h.len(), "the states of an LSTM step differ in rows");
+    let (h, c) = (row_major(panels, h), row_major(panels, c));
+    let c_prev = c_prev.as_ptr();
+    // SAFETY: all states have `rows` rows of `units`, the peepholes three times `units`.
+    unsafe {
+        match peephole {
+            None => run(panels, start, rows, x, h_prev, scratch, backwards, Step { c_prev, h, c }),
+            Some(p) => {
+                assert_eq!(p.len(), 3 * panels.units(), "peepholes are [3H]");
+                run(panels, start, rows, x, h_prev, scratch, backwards, PeepholeStep { p: p.as_ptr(), c_prev, h, c });
+            }
+        }
+    }
+}
+
+/// `c = f c_prev + i g`, `h = o tanh(c)`.
+#[derive(Clone, Copy)]
+struct Step {
+    c_prev: *const f32,
+    h: Rows,
+    c: Rows,
+}
+
+impl Cell for Step {
+    const GATES: usize = 4;
+    #[inline(always)]
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [i, f, g, o]: [V; PARTS]) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let c_prev: V = self.c.read(self.c_prev, row, unit, n);
+            let c = f.sigmoid().mul_add(c_prev, i.sigmoid().mul(g.tanh()));
+            self.c.write(row, unit, n, c);
+            self.h.write(row, unit, n, o.sigmoid().mul(c.tanh()));
+        }
+    }
+}
+
+/// As [`Step`], with `a_i += p_i c_prev`, `a_f += p_f c_prev`, `a_o += p_o c`.
+#[derive(Clone, Copy)]
+struct PeepholeStep {
+    p: *const f32,
+    c_prev: *const f32,
+    h: Rows,
+    c: Rows,
+}
+
+impl Cell for PeepholeStep {
+    const GATES: usize = 4;
+    #[inline(always)]
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [i, f, g, o]: [V; PARTS]) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let p = |gate: usize| load::<V>(self.p.add(gate * self.h.units + unit), n);
+            let c_prev: V = self.c.read(self.c_prev, row, unit, n);
+            let (i, f) = (p(0).mul_add(c_prev, i), p(1).mul_add(c_prev, f));
+            let c = f.sigmoid().mul_add(c_prev, i.sigmoid().mul(g.tanh()));
+            self.c.write(row, unit, n, c);
+            self.h.write(row, unit, n, p(2).mul_add(c, o).sigmoid().mul(c.tanh()));
         }
     }
 }

@@ -7,9 +7,9 @@ pub mod rnn;
 
 use core::mem::MaybeUninit;
 
+use crate::bf16::{Operands, Pairs, RoundedLeft, words};
 use crate::gemm::{Packed, Parts};
 use crate::mat::Mat;
-use crate::pairs::{Operands, Pairs, RoundedLeft, words};
 use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector};
@@ -96,9 +96,11 @@ impl<'a, F: Scalar, C: Ending<F, G>, const G: usize> Forward<'a, F, C, G> {
         let Parts { width, panels, .. } = Parts::new(self.w_hh.cols, self.w_hh.gates, V::LANES);
         assert!(width == G * V::LANES && weights.len() >= panels * depth * width, "the packed weights are too short");
         let max = match G {
-            2 => V::ROWS_2,
+            ..=2 => V::ROWS_2,
             3 => V::ROWS_3,
-            _ => V::ROWS_4,
+            4 => V::ROWS_4,
+            // As many accumulators as with four gates, where they hold a row at all.
+            _ => (4 * V::ROWS_4 / G).max(1),
         };
         let end = self.cell.end::<V>();
         // SAFETY: the weights were measured just now, `h_prev` has these rows, and the cell checked what `end` reads.
@@ -129,7 +131,7 @@ pub(crate) unsafe fn recurrent<V, W, L, E, const G: usize>(
     E: Epilogue<V, G>,
 {
     // 16 KiB of f32 in 8 lanes, 32 KiB in 16.
-    let blocks = depth.div_ceil(512 / G);
+    let blocks = depth.div_ceil((512 / G).max(1));
     let block = depth.div_ceil(blocks.max(1));
     let mut waiting = [[MaybeUninit::<V>::uninit(); G]; ROWS];
     for first_row in (0..rows).step_by(ROWS) {
@@ -232,8 +234,12 @@ pub(crate) fn registers<V: Vector>(hidden: usize, mut f: impl FnMut(usize, usize
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
-    use crate::Isa;
     use crate::gates::rnn::Nonlinearity;
+    use crate::gemm::{PLAIN, Start};
+    use crate::mat::MatMut;
+    use crate::vector::store;
+    use crate::{Isa, reference};
+    use std::vec;
     use std::vec::Vec;
 
     fn numbers<F: Scalar>(n: usize, seed: usize) -> Vec<F> {
@@ -302,6 +308,81 @@ mod tests {
         for (i, (g, w)) in got.iter().zip(&want).enumerate() {
             assert!((g - w).abs() <= 2e-5, "{isa:?} {operands:?} {cell} [{rows}, {hidden}] value {i}: {g} {w}");
         }
+    }
+
+    /// Ends a product of any number of gates by writing it out: `a` `[B, G * H]`, gate after gate.
+    struct Copied<'a, F> {
+        a: &'a mut [F],
+        gates: usize,
+        hidden: usize,
+    }
+
+    struct CopiedEnd<F> {
+        a: *mut F,
+        gates: usize,
+        hidden: usize,
+    }
+
+    impl<F: Scalar, const G: usize> Ending<F, G> for Copied<'_, F> {
+        type End<V: Vector<Scalar = F>> = CopiedEnd<F>;
+        fn end<V: Vector<Scalar = F>>(&mut self) -> CopiedEnd<F> {
+            CopiedEnd { a: self.a.as_mut_ptr(), gates: self.gates, hidden: self.hidden }
+        }
+    }
+
+    impl<F: Scalar, V: Vector<Scalar = F>, const G: usize> Epilogue<V, G> for CopiedEnd<F> {
+        unsafe fn start(&self, _: usize, _: usize) -> [V; G] {
+            [V::splat(F::ZERO); G]
+        }
+        fn prefetch(&self, _: usize, _: usize) {}
+        unsafe fn finish(&self, row: usize, panel: usize, a: [V; G]) {
+            for (register, a) in a.into_iter().enumerate() {
+                let (gate, unit) =
+                    if self.gates == 1 { (0, (panel * G + register) * V::LANES) } else { (register, panel * V::LANES) };
+                let n = self.hidden.saturating_sub(unit).min(V::LANES);
+                // SAFETY: row, gate and units lie within `a`; where n is 0 nothing is written.
+                unsafe { store(a, self.a.wrapping_add((row * self.gates + gate) * self.hidden + unit), n) };
+            }
+        }
+    }
+
+    fn packed_gates_equal_the_product<const G: usize>(gates: usize) {
+        for isa in Isa::available().flat_map(|isa| [isa, isa.with_pair_products()]) {
+            for operands in [Operands::Exact, Operands::Bf16] {
+                for (rows, hidden) in [(1, 1), (3, 7), (33, 17), (5, 40), (2, 600)] {
+                    let (w, h_prev) = (numbers::<f32>(gates * hidden * hidden, 1), numbers(rows * hidden, 2));
+                    let near = |x: &[f32]| -> Vec<f32> {
+                        let bf16 = |x: &f32| f32::from_bits(u32::from(x.to_bf16()) << 16);
+                        if operands == Operands::Bf16 { x.iter().map(bf16).collect() } else { x.to_vec() }
+                    };
+                    let mut want = vec![0.0; rows * gates * hidden];
+                    let (near_w, near_h) = (near(&w), near(&h_prev));
+                    let into = MatMut::new(&mut want, rows, gates * hidden);
+                    let w_hh = Mat::new(&near_w, gates * hidden, hidden).t();
+                    reference::gemm(Mat::new(&near_h, rows, hidden), w_hh, into, Start::Zero);
+                    let mut packed = Packed::new();
+                    packed.set_operands(operands);
+                    packed.pack_on(isa, Mat::new(&w, gates * hidden, hidden).t(), gates);
+                    // Dirty memory.
+                    let mut a = numbers(rows * gates * hidden, 3);
+                    forward::<f32, _, G>(&packed, &h_prev, Copied { a: &mut a, gates, hidden });
+                    for (i, (got, want)) in a.iter().zip(&want).enumerate() {
+                        let near = (got - want).abs() <= 1e-6 * hidden as f32;
+                        assert!(near, "{isa:?} {operands:?} {gates} gates [{rows}, {hidden}] value {i}: {got} {want}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_gates_gives_the_plain_product() {
+        packed_gates_equal_the_product::<PLAIN>(1);
+        packed_gates_equal_the_product::<2>(2);
+        packed_gates_equal_the_product::<3>(3);
+        packed_gates_equal_the_product::<4>(4);
+        packed_gates_equal_the_product::<5>(5);
+        packed_gates_equal_the_product::<9>(9);
     }
 
     #[test]

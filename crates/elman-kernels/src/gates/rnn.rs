@@ -4,6 +4,9 @@ use super::{Ending, Epilogue, registers};
 use crate::gemm::{PLAIN, Packed};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
+use crate::step::panels::Panels;
+use crate::step::product::{Cell, PARTS, Scratch, Start, run};
+use crate::step::states::{Rows, row_major, rows};
 use crate::vector::{Kernel, Vector, load, store};
 
 /// The nonlinearity of a simple recurrent network.
@@ -124,5 +127,59 @@ impl<F: Scalar> Kernel<F> for Backward<'_, F> {
                 store(da, self.dh.as_mut_ptr().add(at), n);
             }
         });
+    }
+}
+
+/// One step of a network that runs, over few rows: `h` `[B, H]` from `x` `[B, I]` and `h_prev` `[B, H]`.
+///
+/// # Panics
+/// If a length does not fit, or a token has no row in the table.
+pub fn step(
+    panels: &Panels,
+    nonlinearity: Nonlinearity,
+    start: Start,
+    x: &[f32],
+    h_prev: &[f32],
+    h: &mut [f32],
+    scratch: &mut Scratch,
+    backwards: bool,
+) {
+    let rows = rows(panels, h);
+    // SAFETY: `h` has `rows` rows of `units`.
+    unsafe {
+        match nonlinearity {
+            Nonlinearity::Tanh => {
+                run(panels, start, rows, x, h_prev, scratch, backwards, TanhStep(row_major(panels, h)))
+            }
+            Nonlinearity::Relu => {
+                run(panels, start, rows, x, h_prev, scratch, backwards, ReluStep(row_major(panels, h)))
+            }
+        }
+    }
+}
+
+/// `h = tanh(a)`.
+#[derive(Clone, Copy)]
+struct TanhStep(Rows);
+
+impl Cell for TanhStep {
+    const GATES: usize = 1;
+    #[inline(always)]
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, a: [V; PARTS]) {
+        // SAFETY: the caller vouches.
+        unsafe { self.0.write(row, unit, n, a[0].tanh()) }
+    }
+}
+
+/// `h = relu(a)`.
+#[derive(Clone, Copy)]
+struct ReluStep(Rows);
+
+impl Cell for ReluStep {
+    const GATES: usize = 1;
+    #[inline(always)]
+    unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, a: [V; PARTS]) {
+        // SAFETY: the caller vouches.
+        unsafe { self.0.write(row, unit, n, a[0].relu()) }
     }
 }

@@ -1,6 +1,6 @@
 //! How weights are held, and how a block of them is multiplied.
 
-use crate::step::vector::StepVector;
+use crate::vector::step::StepVector;
 
 /// How weights are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -222,16 +222,6 @@ impl Format for Int8 {
     }
 }
 
-/// The nearest bfloat16, ties to even; a value that is not finite stays so.
-#[inline(always)]
-pub(super) fn to_bf16(x: f32) -> u32 {
-    let bits = x.to_bits();
-    if !x.is_finite() {
-        return bits >> 16 | u32::from(x.is_nan());
-    }
-    (bits + 0x7fff + (bits >> 16 & 1)) >> 16
-}
-
 /// A row of weights as bytes: their scale, `max |w| / 127`, and a function that rounds one.
 pub(super) fn to_bytes(row: impl Iterator<Item = f32>) -> (f32, impl Fn(f32) -> i8) {
     let max = row.fold(0.0, |max: f32, w| if w.abs() > max { w.abs() } else { max });
@@ -240,12 +230,6 @@ pub(super) fn to_bytes(row: impl Iterator<Item = f32>) -> (f32, impl Fn(f32) -> 
     let (scale, inverse) = if inverse.is_finite() { (max / 127.0, inverse) } else { (0.0, 0.0) };
     // Half away from zero: the conversion cuts off.
     (scale, move |w: f32| (w * inverse + if w < 0.0 { -0.5 } else { 0.5 }) as i8)
-}
-
-/// The nearest bfloat16, as [`super::Panels`] holds a weight: the upper half of an `f32`'s bits.
-#[inline(always)]
-pub fn round_to_bf16(x: f32) -> u16 {
-    to_bf16(x) as u16
 }
 
 /// A row of weights as [`super::Panels`] holds it in bytes; returns their scale, `max |w| / 127`.

@@ -1,4 +1,5 @@
-//! One step of a recurrent layer for one or a few independent rows: running, as opposed to training.
+//! One step of a recurrent layer for one or a few independent rows: running, as opposed to training. Each cell's step
+//! stands with its training kernels, as [`crate::gates::lstm::step`] does.
 //!
 //! A step of one row is a product of a matrix and a vector, so it costs what reading the weights costs. [`Panels`] holds
 //! `W_ih` and `W_hh` in the order they are read: register-wide panels of units, gates side by side, a few panels to a
@@ -9,25 +10,18 @@
 //! block has fewer columns than eight registers, each column's sum is split over several accumulators. How depends on
 //! the dimensions and the instruction set alone, so a row's result does not depend on the rows beside it.
 
-mod cells;
 mod format;
-mod panels;
-mod product;
-pub(crate) mod vector;
+mod linear;
+pub(crate) mod panels;
+pub(crate) mod product;
+pub(crate) mod states;
 
-pub use cells::{gru, linear, lstm, reset, rnn, update};
-pub use format::{INT8_DEPTH, Precision, round_to_bf16, round_to_bytes};
+pub use format::{INT8_DEPTH, Precision, round_to_bytes};
+pub use linear::linear;
 pub use panels::Panels;
-pub use product::Scratch;
+pub use product::{Scratch, Start};
 
-/// What the pre-activations of each row begin with, `[gates * units]`.
-#[derive(Clone, Copy, Debug)]
-pub enum Start<'a> {
-    /// The same bias for every row.
-    Bias(&'a [f32]),
-    /// For row `m`, row `tokens[m]` of a table `[V, gates * units]`: the input product of that token, with the bias.
-    Table(&'a [f32], &'a [u32]),
-}
+pub use crate::scalar::round_to_bf16;
 
 #[cfg(all(test, feature = "std"))]
 mod tests;

@@ -1,9 +1,10 @@
 //! The weights of a layer in the order a step reads them.
 
-use super::format::{INT8_DEPTH, Precision, to_bf16, to_bytes, words};
+use super::format::{INT8_DEPTH, Precision, to_bytes, words};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::mat::Mat;
+use crate::scalar::round_to_bf16;
 
 /// Sums a block of panels keeps in flight.
 pub(super) const SUMS: usize = 8;
@@ -150,7 +151,7 @@ fn pack_column(precision: Precision, depth: usize, w: impl Fn(usize) -> f32, to:
         }
         Precision::Bf16 => {
             for k in 0..depth {
-                to[k / 2 * stride] |= to_bf16(w(k)) << (16 * (k % 2));
+                to[k / 2 * stride] |= u32::from(round_to_bf16(w(k))) << (16 * (k % 2));
             }
         }
         Precision::Int8 => {

@@ -2,20 +2,28 @@
 
 use core::marker::PhantomData;
 
-use super::Start;
 use super::format::{Bf16, F32, Format, Int8, Operand, Precision};
 use super::panels::{Panels, block, blocks};
-use super::vector::{StepKernel, StepVector};
 use crate::arch::run_step;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
-use crate::vector::Vector;
+use crate::vector::step::{StepKernel, StepVector};
+use crate::vector::{Vector, load};
 
 /// Registers of one row and one panel: the gates, and `q` of a GRU.
-pub(super) const PARTS: usize = 4;
+pub(crate) const PARTS: usize = 4;
+
+/// What the pre-activations of each row begin with, `[gates * units]`.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// The same bias for every row.
+    Bias(&'a [f32]),
+    /// For row `m`, row `tokens[m]` of a table `[V, gates * units]`: the input product of that token, with the bias.
+    Table(&'a [f32], &'a [u32]),
+}
 
 /// What ends the product of a cell.
-pub(super) trait Cell: Copy {
+pub(crate) trait Cell: Copy {
     /// The gates.
     const GATES: usize;
     /// Where the recurrent product of the last gate starts, `[units]`, if that product is a fourth part by itself: the
@@ -81,7 +89,7 @@ struct Step<'a, C, F> {
 /// # Panics
 /// If a length does not fit, a token has no row in the table, or [`Scratch::reserve`] was not called.
 #[inline(always)]
-pub(super) unsafe fn run<C: Cell>(
+pub(crate) unsafe fn run<C: Cell>(
     panels: &Panels,
     start: Start,
     rows: usize,
@@ -306,24 +314,4 @@ impl StepKernel for Round<'_> {
             }
         }
     }
-}
-
-/// Reads `n` lanes: without a mask where the register is full.
-///
-/// # Safety
-/// `p` must be valid for reading `n` elements.
-#[inline(always)]
-pub(super) unsafe fn load<V: Vector>(p: *const V::Scalar, n: usize) -> V {
-    // SAFETY: the caller vouches.
-    unsafe { if n == V::LANES { V::load(p) } else { V::load_n(p, n) } }
-}
-
-/// Writes `n` lanes: without a mask where the register is full.
-///
-/// # Safety
-/// `p` must be valid for writing `n` elements.
-#[inline(always)]
-pub(super) unsafe fn store<V: Vector>(v: V, p: *mut V::Scalar, n: usize) {
-    // SAFETY: the caller vouches.
-    unsafe { if n == V::LANES { v.store(p) } else { v.store_n(p, n) } }
 }

@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::gates::rnn::Nonlinearity;
+use crate::gates::{gru, lstm, rnn};
 use crate::{Isa, Mat};
 
 const CELLS: [&str; 7] = ["linear", "tanh", "relu", "gru", "before", "lstm", "peephole"];
@@ -88,19 +89,19 @@ impl Case {
         scratch.reserve(&panels, self.rows);
         match self.cell {
             "linear" => linear(&panels, &self.start, h_prev, &mut h, scratch, backwards),
-            "tanh" => rnn(&panels, Nonlinearity::Tanh, start, x, h_prev, &mut h, scratch, backwards),
-            "relu" => rnn(&panels, Nonlinearity::Relu, start, x, h_prev, &mut h, scratch, backwards),
-            "gru" => gru(&panels, &self.b_hn, start, x, h_prev, &mut h, scratch, backwards),
+            "tanh" => rnn::step(&panels, Nonlinearity::Tanh, start, x, h_prev, &mut h, scratch, backwards),
+            "relu" => rnn::step(&panels, Nonlinearity::Relu, start, x, h_prev, &mut h, scratch, backwards),
+            "gru" => gru::step(&panels, &self.b_hn, start, x, h_prev, &mut h, scratch, backwards),
             "before" => {
                 let (mut s, mut z) = (c.clone(), c.clone());
                 let (panels, start) = self.part(isa, precision, 0..2);
-                reset(&panels, self.start(&start), x, h_prev, &mut s, &mut z, scratch, backwards);
+                gru::reset_step(&panels, self.start(&start), x, h_prev, &mut s, &mut z, scratch, backwards);
                 let (panels, start) = self.part(isa, precision, 2..3);
-                update(&panels, self.start(&start), x, &s, &z, h_prev, &mut h, scratch, backwards);
+                gru::update_step(&panels, self.start(&start), x, &s, &z, h_prev, &mut h, scratch, backwards);
             }
             _ => {
                 let peephole = (self.cell == "peephole").then_some(&self.peephole[..]);
-                lstm(&panels, peephole, start, x, (h_prev, &self.c_prev), (&mut h, &mut c), scratch, backwards);
+                lstm::step(&panels, peephole, start, x, (h_prev, &self.c_prev), (&mut h, &mut c), scratch, backwards);
                 h.extend_from_slice(&c);
             }
         }

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use elman_kernels::step::{self, Precision};
+use elman_kernels::gates::gru;
+use elman_kernels::step::Precision;
 
 use super::product::Product;
 use super::{Input, Kind, Scratch, Source, Weights, cell};
@@ -62,14 +63,14 @@ impl Layer {
         match self {
             Layer::After { product, b_hn } => {
                 let (start, x) = product.start(input);
-                step::gru(&product.panels, b_hn, start, x, h_prev, h, rounded, backwards);
+                gru::step(&product.panels, b_hn, start, x, h_prev, h, rounded, backwards);
             }
             Layer::Before { r_z, n } => {
                 let (s, z) = (&mut scratch.s[..h.len()], &mut scratch.z[..h.len()]);
                 let (start, x) = r_z.start(input);
-                step::reset(&r_z.panels, start, x, h_prev, s, z, rounded, backwards);
+                gru::reset_step(&r_z.panels, start, x, h_prev, s, z, rounded, backwards);
                 let (start, x) = n.start(input);
-                step::update(&n.panels, start, x, s, z, h_prev, h, rounded, backwards);
+                gru::update_step(&n.panels, start, x, s, z, h_prev, h, rounded, backwards);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use elman_kernels::gates::lstm;
 use elman_kernels::step::{self, Precision};
 
 use super::product::Product;
@@ -62,6 +63,6 @@ impl Layer {
         let states = next.len() / 2;
         let (h, c) = next.split_at_mut(states);
         let peephole = self.peephole.as_deref();
-        step::lstm(&self.product.panels, peephole, start, x, prev.split_at(states), (h, c), rounded, backwards);
+        lstm::step(&self.product.panels, peephole, start, x, prev.split_at(states), (h, c), rounded, backwards);
     }
 }

@@ -1,6 +1,6 @@
 //! Elman's simple recurrent network: `h_t = tanh(W_xh x_t + W_hh h_{t-1} + b)`, or with `relu`.
 
-use elman_kernels::gates::rnn::Nonlinearity;
+use elman_kernels::gates::rnn::{self, Nonlinearity};
 use elman_kernels::step::{self, Precision};
 
 use super::product::Product;
@@ -61,6 +61,6 @@ impl Layer {
         backwards: bool,
     ) {
         let (start, x) = self.product.start(input);
-        step::rnn(&self.product.panels, self.nonlinearity, start, x, h_prev, h, rounded, backwards);
+        rnn::step(&self.product.panels, self.nonlinearity, start, x, h_prev, h, rounded, backwards);
     }
 }

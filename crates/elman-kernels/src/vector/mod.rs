@@ -1,16 +1,19 @@
 //! The operations a kernel body is written in: one register of an instruction set.
+//!
+//! [`approx`]: the activation functions made of them. [`step`]: what single steps ask of a register beyond them.
 
-use crate::scalar::Scalar;
+pub(crate) mod approx;
+pub(crate) mod step;
 
 /// One SIMD register.
 ///
 /// # Safety of use
 /// The methods are safe to name but compile to instructions of their instruction set: a body over `V` may only run
-/// inside [`crate::arch::run_f32`]'s shell for that set. The pointer methods ask what `core::ptr::read` asks, for
+/// inside the shell of that set in [`crate::arch`]. The pointer methods ask what `core::ptr::read` asks, for
 /// [`Self::LANES`] elements (or for `n`), without alignment.
 pub trait Vector: Copy {
-    /// The element type.
-    type Scalar: Scalar;
+    /// The element type; its default is zero.
+    type Scalar: Copy + Default + PartialOrd;
     /// Elements in a register.
     const LANES: usize;
     /// Rows of a product's tile with 2, 3 and 4 registers of columns: as many accumulators as leave room for operands.
@@ -97,7 +100,7 @@ pub trait PairVector: Vector {
 }
 
 /// As [`Kernel`], of bfloat16 pairs.
-pub trait PairKernel<F: Scalar> {
+pub trait PairKernel<F> {
     /// The body.
     fn run<V: PairVector<Scalar = F>>(self);
 }
@@ -105,7 +108,7 @@ pub trait PairKernel<F: Scalar> {
 /// A body written once over [`Vector`]; arguments are its fields.
 ///
 /// `run` is `#[inline(always)]`, so that it is compiled inside the shell of each instruction set.
-pub trait Kernel<F: Scalar> {
+pub trait Kernel<F> {
     /// What it returns.
     type Output;
     /// The body.

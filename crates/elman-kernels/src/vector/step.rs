@@ -1,6 +1,6 @@
 //! What steps ask of a register beyond [`Vector`]: weights of two and of one byte.
 
-use crate::vector::Vector;
+use super::Vector;
 
 /// One SIMD register of `f32`, and what goes with it. Safety is that of [`Vector`].
 pub(crate) trait StepVector: Vector<Scalar = f32> {

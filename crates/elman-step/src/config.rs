@@ -1,65 +1,114 @@
-//! What a model file says of its network: the JSON the trainer writes.
+//! The sizes of a network that answers at every step: the part `network` of a model file's JSON. The trainer lays the
+//! network out by it, and the runner reads it.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::cell::Feed;
+use crate::cell::CellKind;
+use crate::cell::input::InputKind;
 use crate::model::ModelError;
 
-/// The cells there are, as model files name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CellKind {
-    /// Long short-term memory.
-    Lstm,
-    /// Long short-term memory with peepholes.
-    LstmPeephole,
-    /// Gated recurrent unit, reset after the product (PyTorch's).
-    Gru,
-    /// Gated recurrent unit, reset before the product (Cho et al. 2014).
-    GruResetBefore,
-    /// Elman's network with tanh.
-    RnnTanh,
-    /// Elman's network with relu.
-    RnnRelu,
-}
-
-impl CellKind {
-    /// `g`: the gates, each with its rows in the weights.
-    pub(crate) fn gates(self) -> usize {
-        match self {
-            CellKind::Lstm | CellKind::LstmPeephole => 4,
-            CellKind::Gru | CellKind::GruResetBefore => 3,
-            CellKind::RnnTanh | CellKind::RnnRelu => 1,
-        }
-    }
-}
-
-/// Sizes of a network that answers at every step.
+/// Sizes of a network that answers at every step: recurrent layers and a linear output.
+///
+/// What only training knows has a type of the trainer: `Front`, the layers without recurrence before the recurrent ones,
+/// and `Loss`, what outputs are compared with targets by. A network that runs a step at a time has no front and does not
+/// look at the loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkConfig {
+#[serde(
+    deny_unknown_fields,
+    bound(
+        serialize = "Front: Serialize, Loss: Serialize + Default + PartialEq",
+        deserialize = "Front: Deserialize<'de>, Loss: Deserialize<'de> + Default"
+    )
+)]
+pub struct NetworkConfig<Front = NoFront, Loss = NoLoss> {
     /// The cell of every layer.
     pub cell: CellKind,
     /// `L`.
     pub layers: usize,
-    /// `H`, of each layer.
+    /// `H`, of each layer and direction.
     pub hidden: usize,
     /// Whether each sequence is also read from its end.
     pub bidirectional: bool,
     /// What stands at the input.
-    pub feed: Feed,
-    /// Width of the embedding of tokens; 0: one-hot vectors.
+    pub feed: InputKind,
+    /// Width of a learned embedding of tokens; 0 feeds them as one-hot vectors.
     pub embedding: usize,
-    /// Whether the output layer uses the embedding's matrix.
+    /// Whether the output layer uses the embedding's matrix (needs an embedding as wide as the output of the layers).
     pub tied: bool,
     /// `V`, classes at the output.
     pub classes: usize,
-    /// Probability of dropping a value in training; nothing is dropped here.
+    /// Probability of dropping a value between layers and before the output, in training.
     pub dropout: f64,
+    /// Layers without recurrence between the input, which must be vectors, and the recurrent ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<Front>,
+    /// How outputs are compared with targets in training.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub loss: Loss,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The front of a network that has none; no value of it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoFront {}
+
+/// Stands for a loss where nothing is trained: whatever a file says of it is passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoLoss;
+
+impl Serialize for NoLoss {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for NoLoss {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| NoLoss)
+    }
+}
+
+impl<Front, Loss: Default> NetworkConfig<Front, Loss> {
+    /// A language model as min-char-rnn's: one layer that reads one of `vocab` tokens as a one-hot vector and predicts the
+    /// next.
+    pub fn language_model(cell: CellKind, hidden: usize, vocab: usize) -> Self {
+        NetworkConfig {
+            cell,
+            layers: 1,
+            hidden,
+            bidirectional: false,
+            feed: InputKind::Tokens(vocab),
+            embedding: 0,
+            tied: false,
+            classes: vocab,
+            dropout: 0.0,
+            front: None,
+            loss: Loss::default(),
+        }
+    }
+}
+
+impl<Front, Loss> NetworkConfig<Front, Loss> {
+    /// The sizes alone, to run the network a step at a time.
+    ///
+    /// # Errors
+    /// [`ModelError::Unsupported`] if it has a front.
+    pub fn without_training(&self) -> Result<NetworkConfig, ModelError> {
+        let &NetworkConfig { cell, layers, hidden, bidirectional, feed, embedding, tied, classes, dropout, .. } = self;
+        if self.front.is_some() {
+            return Err(has_front());
+        }
+        let (front, loss) = (None, NoLoss);
+        Ok(NetworkConfig { cell, layers, hidden, bidirectional, feed, embedding, tied, classes, dropout, front, loss })
+    }
 }
 
 impl NetworkConfig {
@@ -78,12 +127,16 @@ impl NetworkConfig {
             None => return Err(refuse("`shape` is missing")),
         }
         let network = config.get("network").ok_or_else(|| refuse("`network` is missing"))?;
+        if network.get("front").is_some_and(|front| !front.is_null()) {
+            return Err(has_front());
+        }
         let network = Self::deserialize(network).map_err(|error| refuse(format!("in `network`: {error}")))?;
         network.check()?;
         Ok(network)
     }
 
-    fn check(&self) -> Result<(), ModelError> {
+    /// Holds if a network of these sizes can run a step at a time.
+    pub(crate) fn check(&self) -> Result<(), ModelError> {
         if self.bidirectional {
             return Err(ModelError::Unsupported {
                 reason: "a bidirectional network also reads each sequence from its end, and a stream has no end yet; \
@@ -92,7 +145,7 @@ impl NetworkConfig {
             });
         }
         let feed = match self.feed {
-            Feed::Dense(width) | Feed::Tokens(width) => width,
+            InputKind::Dense(width) | InputKind::Tokens(width) => width,
         };
         for (what, size) in
             [("layers", self.layers), ("hidden", self.hidden), ("classes", self.classes), ("feed", feed)]
@@ -101,13 +154,22 @@ impl NetworkConfig {
                 return Err(refuse(format!("`{what}` is 0")));
             }
         }
-        if matches!(self.feed, Feed::Dense(_)) && (self.embedding > 0 || self.tied) {
+        if matches!(self.feed, InputKind::Dense(_)) && (self.embedding > 0 || self.tied) {
             return Err(refuse("there is an embedding, but the network reads vectors"));
         }
-        if self.tied && (self.embedding != self.hidden || self.feed != Feed::Tokens(self.classes)) {
+        if self.tied && (self.embedding != self.hidden || self.feed != InputKind::Tokens(self.classes)) {
             return Err(refuse("the output is tied to an embedding of other dimensions"));
         }
         Ok(())
+    }
+}
+
+fn has_front() -> ModelError {
+    ModelError::Unsupported {
+        reason:
+            "this network has convolutions or dense layers before the recurrent ones, which do not run a step at a \
+                 time; run it over whole sequences"
+                .into(),
     }
 }
 

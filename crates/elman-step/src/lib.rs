@@ -14,12 +14,16 @@ mod config;
 mod error;
 pub mod model;
 mod network;
+mod single;
 mod stack;
 
-pub use cell::{Feed, Gru, Lstm, Reset, Rnn, Source, Weights};
-pub use config::{CellKind, NetworkConfig};
+pub use cell::CellKind;
+pub use cell::gru::Reset;
+pub use cell::input::{InputKind, Source, Weights};
+pub use config::{NetworkConfig, NoFront, NoLoss};
 pub use elman_kernels::gates::rnn::Nonlinearity;
 pub use elman_kernels::step::Precision;
 pub use error::Error;
 pub use network::{Network, Streams};
+pub use single::{Gru, Lstm, Rnn};
 pub use stack::{Layers, Stack};

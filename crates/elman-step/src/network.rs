@@ -6,14 +6,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use elman_kernels::Mat;
-use elman_kernels::gates::rnn::Nonlinearity;
 use elman_kernels::step::{self, Panels, Precision};
 
-use crate::cell::{Feed, Gru, Input, Lstm, Reset, Rnn, Source, Weights};
-use crate::config::{CellKind, NetworkConfig, refuse};
+use crate::cell::input::{Input, InputKind, Source};
+use crate::config::{NetworkConfig, refuse};
 use crate::error::Error;
 use crate::model::{Document, ModelError};
-use crate::stack::{Layers, Stack};
+use crate::stack::Layers;
 
 /// A token table may take this many times the memory of the tensors it is made from; beyond, the embedding is gathered
 /// and multiplied at each step.
@@ -61,21 +60,48 @@ impl Network {
     /// [`ModelError::NotFinite`] if a weight is infinite or NaN.
     pub fn read(document: &Document, precision: Precision) -> Result<Self, ModelError> {
         let config = NetworkConfig::read(document.config())?;
-        let tensor = |name: &str, dims: &[usize]| finite(name, document.expect_f32(name, dims)?);
-        let gated = config.cell.gates().checked_mul(config.hidden).ok_or_else(|| refuse("`hidden` is too large"))?;
+        Self::new(config, precision, |name, dims| document.expect_f32(name, dims))
+    }
+
+    /// Arranges a network for steps; its state is zero. `tensors` hands out the weights by the names and dimensions they
+    /// have in a model file, such as `rnn.weight_ih_l0` `[gH, I]` and `output.bias` `[V]`.
+    ///
+    /// # Errors
+    /// Those of `tensors`; [`ModelError::Config`] if sizes contradict each other, [`ModelError::Unsupported`] if the
+    /// network cannot run a step at a time, [`ModelError::Dimensions`] if a tensor has another number of elements,
+    /// [`ModelError::NotFinite`] if a weight is infinite or NaN.
+    ///
+    /// ```
+    /// use elman_step::{CellKind, Network, NetworkConfig, Precision};
+    ///
+    /// // With all weights 0, every token is as likely as any other.
+    /// let config = NetworkConfig::language_model(CellKind::Gru, 8, 3);
+    /// let mut network = Network::new(config, Precision::F32, |_, dims| Ok(vec![0.0; dims.iter().product()]))?;
+    /// assert_eq!(network.step_token(2), Ok(&[0.0; 3][..]));
+    /// # Ok::<(), elman_step::model::ModelError>(())
+    /// ```
+    pub fn new(
+        config: NetworkConfig,
+        precision: Precision,
+        tensors: impl Fn(&str, &[usize]) -> Result<Vec<f32>, ModelError>,
+    ) -> Result<Self, ModelError> {
+        config.check()?;
+        let tensor = |name: &str, dims: &[usize]| checked(name, dims, tensors(name, dims)?);
+        let too_large = || refuse("`hidden` is too large");
+        let gated = config.cell.gates().checked_mul(config.hidden).ok_or_else(too_large)?;
         let (hidden, classes) = (config.hidden, config.classes);
 
         let embedding = match config.feed {
-            Feed::Tokens(vocab) if config.embedding > 0 => {
+            InputKind::Tokens(vocab) if config.embedding > 0 => {
                 Some((vocab, tensor("embedding.weight", &[vocab, config.embedding])?))
             }
             _ => None,
         };
         // Stays with the network where a table would be too large.
         let mut gathered = None;
-        let mut cells: Vec<Layers> = Vec::new();
-        for layer in 0..config.layers {
-            let source = match (layer, config.feed, &embedding) {
+        let mut layers = Vec::new();
+        for number in 0..config.layers {
+            let source = match (number, config.feed, &embedding) {
                 (0, _, Some((vocab, embedding))) => {
                     let width = config.embedding;
                     let weights = embedding.len() + gated.saturating_mul(width.saturating_add(hidden));
@@ -86,29 +112,14 @@ impl Network {
                         Source::Dense(width)
                     }
                 }
-                (0, Feed::Dense(width), _) => Source::Dense(width),
-                (0, Feed::Tokens(vocab), None) => Source::Tokens(vocab),
+                (0, InputKind::Dense(width), _) => Source::Dense(width),
+                (0, InputKind::Tokens(vocab), None) => Source::Tokens(vocab),
                 _ => Source::Dense(hidden),
             };
-            let of_layer = |name: &str, dims: &[usize]| tensor(&format!("rnn.{name}_l{layer}"), dims);
-            let w_ih = of_layer("weight_ih", &[gated, source.width()])?;
-            let w_hh = of_layer("weight_hh", &[gated, hidden])?;
-            let (b_ih, b_hh) = (of_layer("bias_ih", &[gated])?, of_layer("bias_hh", &[gated])?);
-            let weights = Weights { w_ih: &w_ih, w_hh: &w_hh, b_ih: &b_ih, b_hh: &b_hh };
-            let rnn = |nonlinearity| Rnn::new(source, hidden, nonlinearity, weights, precision).map(Layers::from);
-            let gru = |reset| Gru::new(source, hidden, reset, weights, precision).map(Layers::from);
-            let lstm = |peephole| Lstm::new(source, hidden, peephole, weights, precision).map(Layers::from);
-            let cell = match config.cell {
-                CellKind::RnnTanh => rnn(Nonlinearity::Tanh),
-                CellKind::RnnRelu => rnn(Nonlinearity::Relu),
-                CellKind::Gru => gru(Reset::After),
-                CellKind::GruResetBefore => gru(Reset::Before),
-                CellKind::Lstm => lstm(None),
-                CellKind::LstmPeephole => lstm(Some(&of_layer("weight_peephole", &[3, hidden])?)),
-            };
-            cells.push(cell.map_err(refuse)?);
+            let of_layer = |name: &str, dims: &[usize]| tensor(&format!("rnn.{name}_l{number}"), dims);
+            layers.push(Arc::new(config.cell.layer(source, hidden, precision, of_layer)?));
         }
-        let layers = Stack::new(cells).map_err(refuse)?.into();
+        let layers = Layers::stacked(layers).map_err(refuse)?;
 
         let bias = tensor("output.bias", &[classes])?;
         let output = |weight: &[f32]| {
@@ -260,7 +271,7 @@ impl Running {
     }
 
     fn step_tokens(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
-        let Feed::Tokens(vocab) = self.shared.config.feed else { return Err(self.wrong_feed()) };
+        let InputKind::Tokens(vocab) = self.shared.config.feed else { return Err(self.wrong_feed()) };
         if tokens.len() != self.layers.rows() {
             let (want, got) = (self.layers.rows(), tokens.len());
             return Err(Error::Length { what: "the list of tokens".into(), want, got });
@@ -285,7 +296,7 @@ impl Running {
     }
 
     fn step(&mut self, x: &[f32]) -> Result<&[f32], Error> {
-        let Feed::Dense(width) = self.shared.config.feed else { return Err(self.wrong_feed()) };
+        let InputKind::Dense(width) = self.shared.config.feed else { return Err(self.wrong_feed()) };
         if x.len() != self.layers.rows() * width {
             let want = self.layers.rows() * width;
             return Err(Error::Length { what: "the input".into(), want, got: x.len() });
@@ -299,8 +310,8 @@ impl Running {
 
     fn wrong_feed(&self) -> Error {
         let reads: String = match self.shared.config.feed {
-            Feed::Dense(width) => format!("vectors of width {width}, not tokens"),
-            Feed::Tokens(vocab) => format!("tokens below {vocab}, not vectors"),
+            InputKind::Dense(width) => format!("vectors of width {width}, not tokens"),
+            InputKind::Tokens(vocab) => format!("tokens below {vocab}, not vectors"),
         };
         Error::Feed { reads }
     }
@@ -312,7 +323,12 @@ impl Running {
     }
 }
 
-fn finite(name: &str, values: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+/// The elements, if there are as many as the dimensions say and all are finite.
+fn checked(name: &str, dims: &[usize], values: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+    let len = dims.iter().try_fold(1, |len: usize, dim| len.checked_mul(*dim));
+    if len != Some(values.len()) {
+        return Err(ModelError::Dimensions { tensor: name.into(), got: alloc::vec![values.len()], want: dims.into() });
+    }
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(ModelError::NotFinite { tensor: name.into(), index }),
         None => Ok(values),

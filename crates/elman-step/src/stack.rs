@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use elman_kernels::Buffer;
 
-use crate::cell::{Feed, Input, Layer, Scratch};
+use crate::cell::input::{Input, InputKind};
+use crate::cell::layer::{Layer, Scratch};
 use crate::error::Error;
 
 /// Recurrent layers and the state of `B` rows. Cloning shares the weights and copies the state.
@@ -29,10 +30,34 @@ impl Layers {
         Self::of(alloc::vec![Arc::new(layer)], 1)
     }
 
+    /// Layers one above the other, for one row.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without layers; [`Error::Length`] if one reads another width than the one below returns;
+    /// [`Error::Feed`] if one above the first reads tokens.
+    pub(crate) fn stacked(layers: Vec<Arc<Layer>>) -> Result<Self, Error> {
+        if layers.is_empty() {
+            return Err(Error::Empty { what: "the number of layers" });
+        }
+        for (number, pair) in layers.windows(2).enumerate() {
+            match pair[1].input {
+                InputKind::Dense(width) if width == pair[0].hidden => {}
+                InputKind::Dense(width) => {
+                    let what = alloc::format!("the input of layer {}", number + 1);
+                    return Err(Error::Length { what, want: width, got: pair[0].hidden });
+                }
+                InputKind::Tokens(_) => {
+                    return Err(Error::Feed { reads: alloc::format!("tokens in layer {}", number + 1) });
+                }
+            }
+        }
+        Ok(Self::of(layers, 1))
+    }
+
     fn of(layers: Vec<Arc<Layer>>, rows: usize) -> Self {
         let len = layers.iter().map(|layer| rows * layer.state_width()).sum();
         let mut scratch = Scratch::default();
-        layers.iter().for_each(|layer| scratch.reserve(layer, rows));
+        layers.iter().for_each(|layer| layer.reserve(&mut scratch, rows));
         Layers { layers, rows, states: [Buffer::zeros(len), Buffer::zeros(len)], second: false, scratch }
     }
 
@@ -42,8 +67,8 @@ impl Layers {
     }
 
     /// What the first layer reads.
-    pub(crate) fn feed(&self) -> Feed {
-        self.layers[0].feed
+    pub(crate) fn input(&self) -> InputKind {
+        self.layers[0].input
     }
 
     /// `H` of the last layer.
@@ -60,11 +85,11 @@ impl Layers {
     /// # Panics
     /// If the input is of the other kind, has another width, or a token is outside the vocabulary.
     pub(crate) fn step(&mut self, input: Input) -> &[f32] {
-        match (input, self.feed()) {
-            (Input::Dense(x), Feed::Dense(width)) => {
+        match (input, self.input()) {
+            (Input::Dense(x), InputKind::Dense(width)) => {
                 assert_eq!(x.len(), self.rows * width, "the input of a step has another width than the layer reads");
             }
-            (Input::Tokens(tokens), Feed::Tokens(vocab)) => {
+            (Input::Tokens(tokens), InputKind::Tokens(vocab)) => {
                 let known = tokens.iter().all(|&token| (token as usize) < vocab);
                 assert!(known && tokens.len() == self.rows, "a token outside the vocabulary of {vocab}");
             }
@@ -154,26 +179,10 @@ impl Stack {
     /// Puts cells one above the other, each read by the next; states start at zero.
     ///
     /// # Errors
-    /// [`Error::Empty`] without cells; [`Error::Length`] if a cell reads another width than the one below returns, or
-    /// tokens.
+    /// [`Error::Empty`] without cells; [`Error::Length`] if a cell reads another width than the one below returns;
+    /// [`Error::Feed`] if one above the first reads tokens.
     pub fn new(cells: impl IntoIterator<Item = Layers>) -> Result<Self, Error> {
-        let layers: Vec<Arc<Layer>> = cells.into_iter().flat_map(|cell| cell.layers).collect();
-        if layers.is_empty() {
-            return Err(Error::Empty { what: "the number of layers" });
-        }
-        for (number, pair) in layers.windows(2).enumerate() {
-            match pair[1].feed {
-                Feed::Dense(width) if width == pair[0].hidden => {}
-                Feed::Dense(width) => {
-                    let what = alloc::format!("the input of layer {}", number + 1);
-                    return Err(Error::Length { what, want: width, got: pair[0].hidden });
-                }
-                Feed::Tokens(_) => {
-                    return Err(Error::Feed { reads: alloc::format!("tokens in layer {}", number + 1) });
-                }
-            }
-        }
-        Ok(Stack { layers: Layers::of(layers, 1) })
+        Ok(Stack { layers: Layers::stacked(cells.into_iter().flat_map(|cell| cell.layers).collect())? })
     }
 
     /// One step: from `x` `[I]` to `h` `[H]` of the last layer. Allocates nothing.

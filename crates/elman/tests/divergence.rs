@@ -10,7 +10,7 @@ use elman::format::model;
 use elman::layer::StackState;
 use elman::param::{Init, Params};
 use elman::rng::Rng;
-use elman::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
+use elman::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
 use elman::task::Settings;
 use elman::train::{Ending, Engine, Event, Every, RunFolder, Scores, Task, TrainConfig, Trainer};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl Task<Synced> for Signs {
 
 fn network() -> Synced {
     let config = SyncedConfig::language_model(CellKind::Lstm, 5, 2);
-    Synced::new(SyncedConfig { feed: Feed::Dense(WIDTH), ..config }).unwrap()
+    Synced::new(SyncedConfig { feed: InputKind::Dense(WIDTH), ..config }).unwrap()
 }
 
 fn config() -> TrainConfig {

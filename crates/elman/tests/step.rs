@@ -5,7 +5,7 @@ use elman::format::document::{DocumentWriter, Tensor, TensorData};
 use elman::format::quantize::quantize;
 use elman::param::{Init, Params};
 use elman::rng::Rng;
-use elman::shape::{Feed, Inputs, Shape, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
+use elman::shape::{InputKind, Inputs, Shape, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
 use elman::step::model::{Document, ModelError};
 use elman::step::{Network, Precision};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const STEPS: usize = 30;
 const CLASSES: usize = 11;
 
-fn config(cell: CellKind, layers: usize, hidden: usize, feed: Feed, embedding: usize) -> SyncedConfig {
+fn config(cell: CellKind, layers: usize, hidden: usize, feed: InputKind, embedding: usize) -> SyncedConfig {
     let tied = embedding == hidden;
     let base = SyncedConfig::language_model(cell, hidden, CLASSES);
     SyncedConfig { layers, feed, embedding, tied, dropout: 0.1, ..base }
@@ -66,11 +66,11 @@ fn read(bytes: &[u8]) -> Result<Network, ModelError> {
     Network::read(&Document::parse(bytes)?, Precision::F32)
 }
 
-fn inputs(feed: Feed, seed: u64) -> Inputs<f32> {
+fn inputs(feed: InputKind, seed: u64) -> Inputs<f32> {
     let mut rng = Rng::new(seed, "inputs");
     match feed {
-        Feed::Dense(width) => Inputs::Dense((0..STEPS * width).map(|_| rng.range(-1.0, 1.0) as f32).collect()),
-        Feed::Tokens(vocab) => Inputs::Tokens((0..STEPS).map(|_| rng.below(vocab) as u32).collect()),
+        InputKind::Dense(width) => Inputs::Dense((0..STEPS * width).map(|_| rng.range(-1.0, 1.0) as f32).collect()),
+        InputKind::Tokens(vocab) => Inputs::Tokens((0..STEPS).map(|_| rng.below(vocab) as u32).collect()),
     }
 }
 
@@ -98,12 +98,12 @@ fn cases() -> Vec<SyncedConfig> {
     let mut cases = Vec::new();
     for cell in CellKind::ALL {
         for (layers, hidden) in [(1, 5), (2, 16), (3, 40)] {
-            cases.push(config(cell, layers, hidden, Feed::Dense(3), 0));
-            cases.push(config(cell, layers, hidden, Feed::Tokens(CLASSES), 0));
-            cases.push(config(cell, layers, hidden, Feed::Tokens(CLASSES), 7));
-            cases.push(config(cell, layers, hidden, Feed::Tokens(CLASSES), hidden));
+            cases.push(config(cell, layers, hidden, InputKind::Dense(3), 0));
+            cases.push(config(cell, layers, hidden, InputKind::Tokens(CLASSES), 0));
+            cases.push(config(cell, layers, hidden, InputKind::Tokens(CLASSES), 7));
+            cases.push(config(cell, layers, hidden, InputKind::Tokens(CLASSES), hidden));
             // A vocabulary too large for a table: the embedding is gathered.
-            cases.push(config(cell, layers, hidden, Feed::Tokens(3000), 2));
+            cases.push(config(cell, layers, hidden, InputKind::Tokens(3000), 2));
         }
     }
     cases
@@ -136,7 +136,7 @@ fn streams_have_the_bits_of_networks_by_themselves() {
             let want: Vec<f32> =
                 networks.iter_mut().zip(&inputs).flat_map(|(network, inputs)| step(network, inputs, t)).collect();
             let got = match config.feed {
-                Feed::Dense(width) => {
+                InputKind::Dense(width) => {
                     let x: Vec<f32> = inputs
                         .iter()
                         .flat_map(|inputs| match inputs {
@@ -146,7 +146,7 @@ fn streams_have_the_bits_of_networks_by_themselves() {
                         .collect();
                     streams.step(&x).unwrap()
                 }
-                Feed::Tokens(_) => {
+                InputKind::Tokens(_) => {
                     let tokens: Vec<u32> = inputs
                         .iter()
                         .map(|inputs| match inputs {
@@ -191,7 +191,7 @@ fn a_state_taken_out_and_put_back_goes_on_with_the_same_bits() {
 
 #[test]
 fn configs_that_contradict_the_tensors_are_refused_in_words() {
-    let trained = Trained::new(config(CellKind::Lstm, 2, 5, Feed::Tokens(CLASSES), 5));
+    let trained = Trained::new(config(CellKind::Lstm, 2, 5, InputKind::Tokens(CLASSES), 5));
     let message = |change: &dyn Fn(&mut Value)| {
         let mut config = trained.config();
         change(&mut config);
@@ -222,7 +222,7 @@ fn configs_that_contradict_the_tensors_are_refused_in_words() {
 
 #[test]
 fn a_weight_that_is_not_finite_is_named() {
-    let mut trained = Trained::new(config(CellKind::Gru, 1, 4, Feed::Dense(2), 0));
+    let mut trained = Trained::new(config(CellKind::Gru, 1, 4, InputKind::Dense(2), 0));
     trained.params.get_mut("rnn.bias_hh_l0").unwrap()[3] = f32::NAN;
     let error = read(&trained.file(trained.config())).map(|_| ()).unwrap_err();
     assert_eq!(error, ModelError::NotFinite { tensor: "rnn.bias_hh_l0".into(), index: 3 });
@@ -230,7 +230,7 @@ fn a_weight_that_is_not_finite_is_named() {
 
 #[test]
 fn inputs_of_the_wrong_kind_or_size_are_refused_and_leave_the_state() {
-    let tokens = Trained::new(config(CellKind::RnnTanh, 1, 4, Feed::Tokens(CLASSES), 0));
+    let tokens = Trained::new(config(CellKind::RnnTanh, 1, 4, InputKind::Tokens(CLASSES), 0));
     let mut network = tokens.run();
     network.step_token(3).unwrap();
     let state = network.state().to_vec();
@@ -239,7 +239,7 @@ fn inputs_of_the_wrong_kind_or_size_are_refused_and_leave_the_state() {
     assert_eq!(network.step(&[0.0; 4]).unwrap_err().to_string(), "this network reads tokens below 11, not vectors");
     assert_eq!(network.state(), state);
 
-    let dense = Trained::new(config(CellKind::RnnTanh, 1, 4, Feed::Dense(2), 0));
+    let dense = Trained::new(config(CellKind::RnnTanh, 1, 4, InputKind::Dense(2), 0));
     let mut network = dense.run();
     assert_eq!(network.step_token(0).unwrap_err().to_string(), "this network reads vectors of width 2, not tokens");
     assert_eq!(network.step(&[1.0]).unwrap_err().to_string(), "the input has 1 values, but the sizes ask for 2");

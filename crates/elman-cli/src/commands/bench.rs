@@ -10,9 +10,9 @@ use elman::format::quantize::quantize;
 use elman::optim::{Optimizer, OptimizerConfig, clip};
 use elman::param::{Init, Params};
 use elman::rng::Rng;
-use elman::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
+use elman::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
 use elman::step::model::Document;
-use elman::step::{Feed as StepFeed, Network, Precision};
+use elman::step::{Network, Precision};
 use elman::task::language_model;
 use elman::train::{Engine, blocks, weights};
 use elman_kernels::{Isa, peak};
@@ -102,7 +102,7 @@ fn of_standard_sizes(threads: usize) -> Result<Report, Failure> {
     for cell in [CellKind::Lstm, CellKind::Gru] {
         for hidden in STEPPED {
             // Vectors as wide as the network, and as many classes: every matrix is read whole.
-            let config = SyncedConfig { feed: Feed::Dense(hidden), ..standard(cell, 1, hidden, 1) };
+            let config = SyncedConfig { feed: InputKind::Dense(hidden), ..standard(cell, 1, hidden, 1) };
             let file = file(&config)?;
             let model = |error| Failure::Other(format!("the network to measure cannot be built: {error}"));
             let document = Document::parse(&file).map_err(model)?;
@@ -143,15 +143,15 @@ fn time_steps(name: &str, precision: &'static str, mut network: Network) -> elma
     let refused = |error: elman::step::Error| Error::Usage(error.to_string());
     let feed = network.config().feed;
     let x: Vec<f32> = match feed {
-        StepFeed::Dense(width) => (0..width).map(|i| (i as f32 * 0.37).sin()).collect(),
-        StepFeed::Tokens(_) => Vec::new(),
+        InputKind::Dense(width) => (0..width).map(|i| (i as f32 * 0.37).sin()).collect(),
+        InputKind::Tokens(_) => Vec::new(),
     };
     let mut at = 0u32;
     let mut step = || -> elman::Result<()> {
         at = at.wrapping_add(7);
         let logits = match feed {
-            StepFeed::Dense(_) => network.step(black_box(&x)),
-            StepFeed::Tokens(vocab) => network.step_token(black_box(at % vocab.max(1) as u32)),
+            InputKind::Dense(_) => network.step(black_box(&x)),
+            InputKind::Tokens(vocab) => network.step_token(black_box(at % vocab.max(1) as u32)),
         };
         black_box(logits.map_err(refused)?);
         Ok(())
@@ -200,8 +200,8 @@ impl Training {
             .map(|block| {
                 let rows = STEPS * block.len();
                 let inputs = match shape.config().feed {
-                    Feed::Dense(width) => Inputs::Dense((0..rows * width).map(|_| rng.normal() as f32).collect()),
-                    Feed::Tokens(vocab) => Inputs::Tokens((0..rows).map(|_| rng.below(vocab) as u32).collect()),
+                    InputKind::Dense(width) => Inputs::Dense((0..rows * width).map(|_| rng.normal() as f32).collect()),
+                    InputKind::Tokens(vocab) => Inputs::Tokens((0..rows).map(|_| rng.below(vocab) as u32).collect()),
                 };
                 let targets = (0..rows).map(|_| rng.below(classes) as u32).collect();
                 SyncedBatch { steps: Steps::equal(STEPS, block.len()), inputs, targets }
@@ -225,7 +225,7 @@ impl Training {
 
     /// Operations that a step needs: six for each weight and symbol. A table of tokens is looked up, not multiplied.
     fn flops(&self) -> f64 {
-        let tokens = matches!(self.shape.config().feed, Feed::Tokens(_));
+        let tokens = matches!(self.shape.config().feed, InputKind::Tokens(_));
         let is_table = |name: &str| tokens && (name.starts_with("rnn.weight_ih_l0") || name.starts_with("embedding"));
         let tensors = self.shape.layout().tensors().iter();
         let matrices = tensors.filter(|t| t.dims.len() == 2 && !is_table(&t.name) && !t.name.contains("peephole"));

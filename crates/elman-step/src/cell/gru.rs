@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use elman_kernels::gates::gru;
 use elman_kernels::step::Precision;
 
+use super::input::{Input, Source, Weights};
+use super::layer::{Cell, Layer, Scratch};
 use super::product::Product;
-use super::{Input, Kind, Scratch, Source, Weights, cell};
 use crate::error::Error;
-use crate::stack::Layers;
 
 /// Gates of the cell.
 const GATES: usize = 3;
@@ -22,50 +22,53 @@ pub enum Reset {
     Before,
 }
 
-/// A gated recurrent unit with its state.
-#[derive(Clone)]
-pub struct Gru {
-    layers: Layers,
-}
-
-impl Gru {
-    /// Arranges the weights; the state is zero.
-    ///
-    /// # Errors
-    /// [`Error::Empty`] and [`Error::Length`].
-    pub fn new(
-        source: Source,
-        hidden: usize,
-        reset: Reset,
-        weights: Weights,
-        precision: Precision,
-    ) -> Result<Self, Error> {
-        weights.check(&source, hidden, GATES)?;
-        let product = |gates, shared| Product::new(precision, &source, &weights, hidden, gates, shared);
-        let layer = match reset {
-            Reset::After => Layer::After { product: product(0..3, 0..2), b_hn: weights.b_hh[2 * hidden..].to_vec() },
-            Reset::Before => Layer::Before { r_z: product(0..2, 0..3), n: product(2..3, 0..3) },
-        };
-        Ok(Gru { layers: Layers::one(super::Layer { feed: source.feed(), hidden, kind: Kind::Gru(layer) }) })
-    }
-}
-
-cell!(Gru, "`h` `[H]`");
-
-pub(super) enum Layer {
+enum Gru {
     After { product: Product, b_hn: Vec<f32> },
     Before { r_z: Product, n: Product },
 }
 
-impl Layer {
-    pub(super) fn step(&self, input: Input, h_prev: &[f32], h: &mut [f32], scratch: &mut Scratch, backwards: bool) {
+/// Arranges the weights.
+///
+/// # Errors
+/// [`Error::Empty`] and [`Error::Length`].
+pub(crate) fn layer(
+    source: Source,
+    hidden: usize,
+    reset: Reset,
+    weights: Weights,
+    precision: Precision,
+) -> Result<Layer, Error> {
+    weights.check(&source, hidden, GATES)?;
+    let product = |gates, shared| Product::new(precision, &source, &weights, hidden, gates, shared);
+    let cell = match reset {
+        Reset::After => Gru::After { product: product(0..3, 0..2), b_hn: weights.b_hh[2 * hidden..].to_vec() },
+        Reset::Before => Gru::Before { r_z: product(0..2, 0..3), n: product(2..3, 0..3) },
+    };
+    Ok(Layer::new(source.kind(), hidden, cell))
+}
+
+impl Cell for Gru {
+    fn reserve(&self, scratch: &mut Scratch, rows: usize, hidden: usize) {
+        match self {
+            Gru::After { product, .. } => scratch.reserve(product, rows),
+            Gru::Before { r_z, n } => {
+                scratch.reserve(r_z, rows);
+                scratch.reserve(n, rows);
+                let len = scratch.s.len().max(rows * hidden);
+                scratch.s.resize(len, 0.0);
+                scratch.z.resize(len, 0.0);
+            }
+        }
+    }
+
+    fn step(&self, input: Input, h_prev: &[f32], h: &mut [f32], scratch: &mut Scratch, backwards: bool) {
         let rounded = &mut scratch.rounded;
         match self {
-            Layer::After { product, b_hn } => {
+            Gru::After { product, b_hn } => {
                 let (start, x) = product.start(input);
                 gru::step(&product.panels, b_hn, start, x, h_prev, h, rounded, backwards);
             }
-            Layer::Before { r_z, n } => {
+            Gru::Before { r_z, n } => {
                 let (s, z) = (&mut scratch.s[..h.len()], &mut scratch.z[..h.len()]);
                 let (start, x) = r_z.start(input);
                 gru::reset_step(&r_z.panels, start, x, h_prev, s, z, rounded, backwards);

@@ -4,65 +4,54 @@
 use alloc::vec::Vec;
 
 use elman_kernels::gates::lstm;
-use elman_kernels::step::{self, Precision};
+use elman_kernels::step::Precision;
 
+use super::input::{Input, Source, Weights};
+use super::layer::{Cell, Layer, Scratch};
 use super::product::Product;
-use super::{Input, Kind, Source, Weights, cell};
 use crate::error::{Error, check_length};
-use crate::stack::Layers;
 
 /// Gates of the cell.
 const GATES: usize = 4;
 
-/// A long short-term memory with its state.
-#[derive(Clone)]
-pub struct Lstm {
-    layers: Layers,
-}
-
-impl Lstm {
-    /// Arranges the weights; the state is zero. With `peephole` `[3, H]` (Gers & Schmidhuber 2000), `a_i += p_i c_{t-1}`,
-    /// `a_f += p_f c_{t-1}`, `a_o += p_o c_t`.
-    ///
-    /// # Errors
-    /// [`Error::Empty`] and [`Error::Length`].
-    pub fn new(
-        source: Source,
-        hidden: usize,
-        peephole: Option<&[f32]>,
-        weights: Weights,
-        precision: Precision,
-    ) -> Result<Self, Error> {
-        weights.check(&source, hidden, GATES)?;
-        if let Some(peephole) = peephole {
-            check_length("peephole", hidden.checked_mul(3), peephole.len())?;
-        }
-        let product = Product::new(precision, &source, &weights, hidden, 0..GATES, 0..GATES);
-        let kind = Kind::Lstm(Layer { product, peephole: peephole.map(<[f32]>::to_vec) });
-        Ok(Lstm { layers: Layers::one(super::Layer { feed: source.feed(), hidden, kind }) })
-    }
-}
-
-cell!(Lstm, "`h` `[H]`, then `c` `[H]`");
-
-pub(super) struct Layer {
-    pub(super) product: Product,
+struct Lstm {
+    product: Product,
     peephole: Option<Vec<f32>>,
 }
 
-impl Layer {
-    pub(super) fn step(
-        &self,
-        input: Input,
-        prev: &[f32],
-        next: &mut [f32],
-        rounded: &mut step::Scratch,
-        backwards: bool,
-    ) {
+/// Arranges the weights; `peephole` `[3, H]`.
+///
+/// # Errors
+/// [`Error::Empty`] and [`Error::Length`].
+pub(crate) fn layer(
+    source: Source,
+    hidden: usize,
+    peephole: Option<&[f32]>,
+    weights: Weights,
+    precision: Precision,
+) -> Result<Layer, Error> {
+    weights.check(&source, hidden, GATES)?;
+    if let Some(peephole) = peephole {
+        check_length("peephole", hidden.checked_mul(3), peephole.len())?;
+    }
+    let product = Product::new(precision, &source, &weights, hidden, 0..GATES, 0..GATES);
+    Ok(Layer::new(source.kind(), hidden, Lstm { product, peephole: peephole.map(<[f32]>::to_vec) }))
+}
+
+impl Cell for Lstm {
+    fn states(&self) -> usize {
+        2
+    }
+
+    fn reserve(&self, scratch: &mut Scratch, rows: usize, _: usize) {
+        scratch.reserve(&self.product, rows);
+    }
+
+    fn step(&self, input: Input, prev: &[f32], next: &mut [f32], scratch: &mut Scratch, backwards: bool) {
         let (start, x) = self.product.start(input);
         let states = next.len() / 2;
         let (h, c) = next.split_at_mut(states);
-        let peephole = self.peephole.as_deref();
+        let (peephole, rounded) = (self.peephole.as_deref(), &mut scratch.rounded);
         lstm::step(&self.product.panels, peephole, start, x, prev.split_at(states), (h, c), rounded, backwards);
     }
 }

@@ -1,228 +1,103 @@
-//! The cells' weights, arranged for steps, and one step of each.
+//! The cells there are: the one place in this crate that lists them. Each has a file of its own.
 
-mod gru;
-mod lstm;
+pub(crate) mod gru;
+pub(crate) mod input;
+pub(crate) mod layer;
+pub(crate) mod lstm;
 mod product;
-mod rnn;
+pub(crate) mod rnn;
 
-pub use gru::{Gru, Reset};
-pub use lstm::Lstm;
-pub use rnn::Rnn;
-
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use elman_kernels::step;
+use elman_kernels::gates::rnn::Nonlinearity;
+use elman_kernels::step::Precision;
+use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, check_length};
+use crate::model::ModelError;
 
-/// What a cell reads at each step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Source<'a> {
-    /// Vectors of this width, `I`.
-    Dense(usize),
-    /// Tokens below `V`: one-hot vectors, `I = V`.
-    Tokens(usize),
-    /// Tokens below `V` through an embedding: `I = E`.
-    Embedded {
-        /// `V`.
-        vocab: usize,
-        /// `E`.
-        width: usize,
-        /// `[V, E]`.
-        embedding: &'a [f32],
-    },
+/// The cells there are, as `--cell` and model files name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CellKind {
+    /// Long short-term memory.
+    Lstm,
+    /// Long short-term memory with peepholes.
+    LstmPeephole,
+    /// Gated recurrent unit, reset after the product (PyTorch's).
+    Gru,
+    /// Gated recurrent unit, reset before the product (Cho et al. 2014).
+    GruResetBefore,
+    /// Elman's network with tanh.
+    RnnTanh,
+    /// Elman's network with relu.
+    RnnRelu,
 }
 
-impl Source<'_> {
-    /// `I`, the columns of `W_ih`.
-    pub fn width(&self) -> usize {
-        match *self {
-            Source::Dense(width) | Source::Tokens(width) | Source::Embedded { width, .. } => width,
+impl CellKind {
+    /// Every cell.
+    pub const ALL: [CellKind; 6] = [
+        CellKind::Lstm,
+        CellKind::LstmPeephole,
+        CellKind::Gru,
+        CellKind::GruResetBefore,
+        CellKind::RnnTanh,
+        CellKind::RnnRelu,
+    ];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            CellKind::Lstm => "lstm",
+            CellKind::LstmPeephole => "lstm-peephole",
+            CellKind::Gru => "gru",
+            CellKind::GruResetBefore => "gru-reset-before",
+            CellKind::RnnTanh => "rnn-tanh",
+            CellKind::RnnRelu => "rnn-relu",
         }
     }
 
-    fn feed(&self) -> Feed {
-        match *self {
-            Source::Dense(width) => Feed::Dense(width),
-            Source::Tokens(vocab) | Source::Embedded { vocab, .. } => Feed::Tokens(vocab),
+    /// `g`: the gates, each with its `H` rows in the weights.
+    pub fn gates(self) -> usize {
+        match self {
+            CellKind::Lstm | CellKind::LstmPeephole => 4,
+            CellKind::Gru | CellKind::GruResetBefore => 3,
+            CellKind::RnnTanh | CellKind::RnnRelu => 1,
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
-        match *self {
-            Source::Dense(0) => Err(Error::Empty { what: "the width of the input" }),
-            Source::Tokens(0) | Source::Embedded { vocab: 0, .. } => Err(Error::Empty { what: "the vocabulary" }),
-            Source::Embedded { width: 0, .. } => Err(Error::Empty { what: "the width of the embedding" }),
-            Source::Embedded { vocab, width, embedding } => {
-                check_length("the embedding", vocab.checked_mul(width), embedding.len())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What stands at the input of each step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Feed {
-    /// Vectors of this width.
-    Dense(usize),
-    /// Tokens below this number.
-    Tokens(usize),
-}
-
-/// The weights of a cell with `g` gates, in PyTorch's names and order of gates (LSTM `i, f, g, o`; GRU `r, z, n`).
-#[derive(Clone, Copy, Debug)]
-pub struct Weights<'a> {
-    /// `[gH, I]`.
-    pub w_ih: &'a [f32],
-    /// `[gH, H]`.
-    pub w_hh: &'a [f32],
-    /// `[gH]`.
-    pub b_ih: &'a [f32],
-    /// `[gH]`.
-    pub b_hh: &'a [f32],
-}
-
-impl Weights<'_> {
-    fn check(&self, source: &Source, hidden: usize, gates: usize) -> Result<(), Error> {
-        source.check()?;
-        if hidden == 0 {
-            return Err(Error::Empty { what: "the hidden size" });
-        }
-        let rows = gates.checked_mul(hidden);
-        let of = |width: usize| rows.and_then(|rows| rows.checked_mul(width));
-        check_length("w_ih", of(source.width()), self.w_ih.len())?;
-        check_length("w_hh", of(hidden), self.w_hh.len())?;
-        check_length("b_ih", rows, self.b_ih.len())?;
-        check_length("b_hh", rows, self.b_hh.len())
-    }
-}
-
-/// The input of a step of `B` rows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Input<'a> {
-    /// `[B, I]`.
-    Dense(&'a [f32]),
-    /// `[B]`.
-    Tokens(&'a [u32]),
-}
-
-/// Working memory of a step.
-#[derive(Clone, Default)]
-pub(crate) struct Scratch {
-    rounded: step::Scratch,
-    /// What a GRU that resets before the product keeps between its halves, `[B, H]`: `r h_{t-1}` and `z`.
-    s: Vec<f32>,
-    z: Vec<f32>,
-}
-
-impl Scratch {
-    /// Makes room for a layer.
-    pub(crate) fn reserve(&mut self, layer: &Layer, rows: usize) {
-        let mut reserve = |product: &product::Product| self.rounded.reserve(&product.panels, rows);
-        match &layer.kind {
-            Kind::Rnn(rnn) => reserve(&rnn.product),
-            Kind::Lstm(lstm) => reserve(&lstm.product),
-            Kind::Gru(gru::Layer::After { product, .. }) => reserve(product),
-            Kind::Gru(gru::Layer::Before { r_z, n }) => {
-                reserve(r_z);
-                reserve(n);
-                let len = self.s.len().max(rows * layer.hidden);
-                self.s.resize(len, 0.0);
-                self.z.resize(len, 0.0);
-            }
-        }
-    }
-}
-
-/// A layer of any cell: weights, no state.
-pub(crate) struct Layer {
-    pub(crate) feed: Feed,
-    pub(crate) hidden: usize,
-    kind: Kind,
-}
-
-enum Kind {
-    Rnn(rnn::Layer),
-    Gru(gru::Layer),
-    Lstm(lstm::Layer),
-}
-
-impl Layer {
-    /// Values of one row's state: `h`, and `c` of an LSTM.
-    pub(crate) fn state_width(&self) -> usize {
-        match self.kind {
-            Kind::Lstm(_) => 2 * self.hidden,
-            _ => self.hidden,
-        }
+    /// Whether the state has a `c` beside `h`.
+    pub fn has_c(self) -> bool {
+        matches!(self, CellKind::Lstm | CellKind::LstmPeephole)
     }
 
-    /// One step of `B` rows: `prev` and `next` hold `h` `[B, H]`, then `c` `[B, H]` of an LSTM. `backwards`: see
-    /// [`elman_kernels::step`].
-    pub(crate) fn step(&self, input: Input, prev: &[f32], next: &mut [f32], scratch: &mut Scratch, backwards: bool) {
-        match &self.kind {
-            Kind::Rnn(rnn) => rnn.step(input, prev, next, &mut scratch.rounded, backwards),
-            Kind::Gru(gru) => gru.step(input, prev, next, scratch, backwards),
-            Kind::Lstm(lstm) => lstm.step(input, prev, next, &mut scratch.rounded, backwards),
-        }
+    /// A layer of this cell from its tensors, which `tensor` hands out by PyTorch's names and by dimensions.
+    ///
+    /// # Errors
+    /// Those of `tensor`; [`ModelError::Config`] if a size is 0 or too large.
+    pub(crate) fn layer(
+        self,
+        source: input::Source,
+        hidden: usize,
+        precision: Precision,
+        tensor: impl Fn(&str, &[usize]) -> Result<Vec<f32>, ModelError>,
+    ) -> Result<layer::Layer, ModelError> {
+        let refuse = |reason: &dyn ToString| ModelError::Config { reason: reason.to_string() };
+        let rows = self.gates().checked_mul(hidden).ok_or_else(|| refuse(&"`hidden` is too large"))?;
+        let (w_ih, w_hh) = (tensor("weight_ih", &[rows, source.width()])?, tensor("weight_hh", &[rows, hidden])?);
+        let (b_ih, b_hh) = (tensor("bias_ih", &[rows])?, tensor("bias_hh", &[rows])?);
+        let weights = input::Weights { w_ih: &w_ih, w_hh: &w_hh, b_ih: &b_ih, b_hh: &b_hh };
+        let layer = match self {
+            CellKind::Lstm => lstm::layer(source, hidden, None, weights, precision),
+            CellKind::LstmPeephole => {
+                let peephole = tensor("weight_peephole", &[3, hidden])?;
+                lstm::layer(source, hidden, Some(&peephole), weights, precision)
+            }
+            CellKind::Gru => gru::layer(source, hidden, gru::Reset::After, weights, precision),
+            CellKind::GruResetBefore => gru::layer(source, hidden, gru::Reset::Before, weights, precision),
+            CellKind::RnnTanh => rnn::layer(source, hidden, Nonlinearity::Tanh, weights, precision),
+            CellKind::RnnRelu => rnn::layer(source, hidden, Nonlinearity::Relu, weights, precision),
+        };
+        layer.map_err(|error| refuse(&error))
     }
 }
-
-/// Gives a cell its public face: it is one layer and its state.
-macro_rules! cell {
-    ($cell:ident, $state:literal) => {
-        impl $cell {
-            /// One step: from `x` `[I]` to `h` `[H]`. Allocates nothing.
-            ///
-            /// # Panics
-            /// If `x` has not the width of the input, or the cell reads tokens.
-            pub fn step(&mut self, x: &[f32]) -> &[f32] {
-                self.layers.step($crate::cell::Input::Dense(x))
-            }
-
-            /// One step from a token: the cell reads its recurrent weights and one row of a table.
-            ///
-            /// # Panics
-            /// If the token is outside the vocabulary, or the cell reads vectors.
-            pub fn step_token(&mut self, token: u32) -> &[f32] {
-                self.layers.step($crate::cell::Input::Tokens(&[token]))
-            }
-
-            /// Sets the state to zero.
-            pub fn reset(&mut self) {
-                self.layers.reset();
-            }
-
-            #[doc = concat!("The state: ", $state, ".")]
-            pub fn state(&self) -> &[f32] {
-                self.layers.state()
-            }
-
-            /// Goes on from a state that [`Self::state`] returned.
-            ///
-            /// # Panics
-            /// If it has another length.
-            pub fn set_state(&mut self, state: &[f32]) {
-                self.layers.set_state(state);
-            }
-
-            /// What it reads.
-            pub fn feed(&self) -> $crate::cell::Feed {
-                self.layers.feed()
-            }
-
-            /// `H`, the width of what it returns.
-            pub fn hidden(&self) -> usize {
-                self.layers.width()
-            }
-        }
-
-        impl From<$cell> for $crate::stack::Layers {
-            fn from(cell: $cell) -> Self {
-                cell.layers
-            }
-        }
-    };
-}
-use cell;

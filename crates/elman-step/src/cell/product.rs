@@ -6,7 +6,7 @@ use core::ops::Range;
 use elman_kernels::step::{Panels, Precision, Start};
 use elman_kernels::{Mat, MatMut, Packed, gemm};
 
-use super::{Input, Source, Weights};
+use super::input::{Input, Source, Weights};
 
 /// Some gates of a layer, packed.
 pub(super) struct Product {

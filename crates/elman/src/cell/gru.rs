@@ -7,24 +7,20 @@
 //! A row of the tape's gates has four parts `r, z, n, q`; see [`elman_kernels::gates::gru`].
 
 use elman_kernels::{Mat, MatMut, Scalar, Start, gates::gru, gemm, rows};
+use elman_step::Reset;
 
-use super::source::pack_back;
-use super::{Cell, Input, InputGrad, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
+use super::cell::Cell;
+use super::prepared::Prepared;
+use super::state::State;
+use super::steps::Steps;
+use super::tape::{Tape, before_and_now, part, part_mut};
+use super::weights::{Input, InputGrad, Weights, pack_back};
 use crate::param::{Grads, Params};
 
 /// Gates of the cell.
 pub(super) const GATES: usize = 3;
 /// Parts in a row of the tape.
 const PARTS: usize = 4;
-
-/// Where the reset gate acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reset {
-    /// On the recurrent product, as in PyTorch.
-    After,
-    /// On the state before the product, as in Cho et al. 2014.
-    Before,
-}
 
 /// A GRU layer in one direction.
 #[derive(Clone, Debug)]

@@ -7,9 +7,14 @@
 
 use elman_kernels::{Mat, MatMut, Scalar, Start, gates::lstm, gemm, rows};
 
-use super::source::{pack_back, sum_into};
-use super::{Cell, Input, InputGrad, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut};
-use crate::param::{Grads, Params, Slot};
+use super::cell::Cell;
+use super::prepared::Prepared;
+use super::state::State;
+use super::steps::Steps;
+use super::tape::{Tape, before_and_now, part, part_mut};
+use super::weights::{Input, InputGrad, Weights, pack_back, sum_into};
+use crate::param::{Grads, Init, Params, Slot};
+use crate::rng::Rng;
 
 /// Gates of the cell.
 pub(super) const GATES: usize = 4;
@@ -26,6 +31,18 @@ pub struct Lstm {
 impl Cell for Lstm {
     fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// The forget gate starts at 1 (Gers et al. 2000; Jozefowicz et al. 2015).
+    fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
+        let Lstm { weights, peephole } = self;
+        let hidden = weights.hidden;
+        weights.init(init, params, rng);
+        weights.b_ih.of_mut(params)[hidden..2 * hidden].fill(F::ONE);
+        weights.b_hh.of_mut(params)[hidden..2 * hidden].fill(F::ZERO);
+        if let Some(peephole) = peephole {
+            init.fill(peephole.of_mut(params), hidden, false, rng);
+        }
     }
 
     fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {

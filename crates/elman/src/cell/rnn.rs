@@ -1,11 +1,14 @@
 //! The simple recurrent network (Elman 1990): `h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`, or with relu.
 
-use elman_kernels::{Mat, MatMut, Scalar, Start, gates::rnn, gemm, rows};
+use elman_kernels::gates::rnn::{self, Nonlinearity};
+use elman_kernels::{Mat, MatMut, Scalar, Start, gemm, rows};
 
-use super::source::{pack_back, sum_into};
-use super::{
-    Cell, Input, InputGrad, Nonlinearity, Prepared, State, Steps, Tape, Weights, before_and_now, part, part_mut,
-};
+use super::cell::Cell;
+use super::prepared::Prepared;
+use super::state::State;
+use super::steps::Steps;
+use super::tape::{Tape, before_and_now, part, part_mut};
+use super::weights::{Input, InputGrad, Weights, pack_back, sum_into};
 use crate::param::{Grads, Params};
 
 /// A simple recurrent layer in one direction.

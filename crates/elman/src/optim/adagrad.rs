@@ -5,7 +5,7 @@
 use elman_kernels::Scalar;
 use elman_kernels::optim::{self, Adagrad, Gradient};
 
-use super::{Part, Step};
+use super::part::{Part, Step};
 
 /// The sum of squares `m`.
 pub(super) const SUM: &str = "adagrad.sum";

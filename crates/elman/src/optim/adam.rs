@@ -8,7 +8,7 @@
 use elman_kernels::Scalar;
 use elman_kernels::optim::{self, Adam, Gradient};
 
-use super::{Part, Step};
+use super::part::{Part, Step};
 
 /// The first moment `m`.
 pub(super) const FIRST: &str = "adam.m";

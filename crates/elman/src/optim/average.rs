@@ -3,7 +3,7 @@
 use elman_kernels::{Scalar, optim};
 use rayon::prelude::*;
 
-use super::CHUNK;
+use super::part::CHUNK;
 use crate::error::{Error, Result};
 use crate::param::Params;
 

@@ -3,7 +3,7 @@
 use elman_kernels::{Scalar, optim};
 use rayon::prelude::*;
 
-use super::CHUNK;
+use super::part::CHUNK;
 use crate::param::Grads;
 
 /// The L2 norm of all gradients together, on the current rayon pool.

@@ -6,7 +6,7 @@
 use elman_kernels::Scalar;
 use elman_kernels::optim::{self, Gradient, Rmsprop, RmspropMomentum};
 
-use super::{Part, Step};
+use super::part::{Part, Step};
 
 /// The mean square `m`.
 pub(super) const MEAN: &str = "rmsprop.mean";

@@ -5,7 +5,7 @@
 use elman_kernels::Scalar;
 use elman_kernels::optim::{self, Gradient, Momentum, Sgd};
 
-use super::{Part, Step};
+use super::part::{Part, Step};
 
 /// The velocity `v`, kept where there is momentum.
 pub(super) const VELOCITY: &str = "sgd.velocity";

@@ -9,6 +9,7 @@ mod sequence_output;
 mod synced;
 
 pub use decoder::{Decoder, DecoderConfig, DecoderPrepared, DecoderTape, Stepper, TargetSequences};
+pub use elman_step::InputKind;
 pub use fixed::{Fixed, FixedBatch, FixedConfig, FixedPrepared, FixedTape, Targets};
 pub use sequence_input::{
     SequenceInput, SequenceInputBatch, SequenceInputConfig, SequenceInputPrepared, SequenceInputTape,
@@ -17,7 +18,7 @@ pub use sequence_io::{SequenceIo, SequenceIoBatch, SequenceIoConfig, SequenceIoP
 pub use sequence_output::{
     SequenceOutput, SequenceOutputBatch, SequenceOutputConfig, SequenceOutputPrepared, SequenceOutputTape,
 };
-pub use synced::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
+pub use synced::{Inputs, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::{Answers, Feed, Inputs, Shape};
+use super::{Answers, InputKind, Inputs, Shape};
 use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
@@ -32,7 +32,7 @@ pub struct SequenceInputConfig {
     /// Whether each sequence is also read from its end.
     pub bidirectional: bool,
     /// What stands at the input.
-    pub feed: Feed,
+    pub feed: InputKind,
     /// `E`, width of the embedding of tokens.
     pub embedding: usize,
     /// Probability of dropping a value of an embedded token, in training.
@@ -128,11 +128,11 @@ impl SequenceInput {
         }
         let mut layout = Layout::new();
         let (embedding, width) = match config.feed {
-            Feed::Dense(width) => (None, width),
-            Feed::Tokens(_) if config.embedding == 0 => {
+            InputKind::Dense(width) => (None, width),
+            InputKind::Tokens(_) if config.embedding == 0 => {
                 return Err(Error::Usage("--embedding must be at least 1: tokens are read as vectors".into()));
             }
-            Feed::Tokens(vocab) => {
+            InputKind::Tokens(vocab) => {
                 let (width, dropout) = (config.embedding, config.embedding_dropout);
                 if !(0.0..1.0).contains(&dropout) {
                     return Err(Error::Usage(format!("--embedding-dropout {dropout} is no probability below 1")));
@@ -338,7 +338,7 @@ mod tests {
     use crate::layer::Dropped;
     use crate::shape::check_gradient;
 
-    fn network(feed: Feed, pooling: Pooling, bidirectional: bool) -> SequenceInput {
+    fn network(feed: InputKind, pooling: Pooling, bidirectional: bool) -> SequenceInput {
         SequenceInput::new(SequenceInputConfig {
             cell: CellKind::Lstm,
             layers: 2,
@@ -370,7 +370,7 @@ mod tests {
                 } else {
                     Inputs::Dense((0..24).map(|_| rng.range(-1.0, 1.0)).collect())
                 };
-                let feed = if let Inputs::Tokens(_) = inputs { Feed::Tokens(6) } else { Feed::Dense(2) };
+                let feed = if let Inputs::Tokens(_) = inputs { InputKind::Tokens(6) } else { InputKind::Dense(2) };
                 let network = network(feed, pooling, bidirectional);
                 let extra = (0..8).map(|_| rng.range(-1.0, 1.0)).collect();
                 let batch = SequenceInputBatch { steps: steps.clone(), inputs, extra, targets: vec![0, 2, 1, 2] };
@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn dropped_weights_are_zero_or_scaled_the_same_for_a_whole_batch_and_other_weights_are_as_they_were() {
-        let network = network(Feed::Tokens(6), Pooling::Mean, true);
+        let network = network(InputKind::Tokens(6), Pooling::Mean, true);
         let params: Params<f64> = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
         let drop = network.weight_drop.as_ref().unwrap();
         assert_eq!(drop.weights.len(), 4);
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn an_answer_does_not_depend_on_the_other_sequences_of_its_batch() {
-        let network = network(Feed::Tokens(6), Pooling::MaxMean, true);
+        let network = network(InputKind::Tokens(6), Pooling::MaxMean, true);
         let params: Params<f32> = network.init(Init::Fan, &mut Rng::new(2, "weights"));
         let (mut prepared, mut tape) = (SequenceInputPrepared::default(), SequenceInputTape::default());
         network.prepare(&params, &mut prepared);

@@ -9,10 +9,10 @@ mod segments;
 use std::sync::Arc;
 
 use elman_kernels::{Operands, Scalar, Scratch, softmax};
-use serde::{Deserialize, Serialize};
+use elman_step::{InputKind, NetworkConfig};
 
 use super::{Answers, Shape};
-use crate::cell::{CellKind, Input, Source, Steps};
+use crate::cell::{Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
     Dropout, Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss, Stack, StackConfig,
@@ -21,69 +21,8 @@ use crate::layer::{
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
-/// What stands at the input of each step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Feed {
-    /// Vectors of this width.
-    Dense(usize),
-    /// Tokens below this number.
-    Tokens(usize),
-}
-
-/// Sizes of a [`Synced`] network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SyncedConfig {
-    /// The cell of every layer.
-    pub cell: CellKind,
-    /// `L`.
-    pub layers: usize,
-    /// `H`, of each layer and direction.
-    pub hidden: usize,
-    /// Whether each sequence is also read from its end.
-    pub bidirectional: bool,
-    /// What stands at the input.
-    pub feed: Feed,
-    /// Width of a learned embedding of tokens; 0 feeds them as one-hot vectors.
-    pub embedding: usize,
-    /// Whether the output layer uses the embedding's matrix (asks for an embedding as wide as the output of the stack).
-    pub tied: bool,
-    /// `V`, classes at the output.
-    pub classes: usize,
-    /// Probability of dropping a value between layers and before the output, in training.
-    pub dropout: f64,
-    /// Layers without recurrence between the input, which must be vectors, and the recurrent ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub front: Option<FrontConfig>,
-    /// How classes are judged in training.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub loss: Loss,
-}
-
-fn is_default(loss: &Loss) -> bool {
-    *loss == Loss::default()
-}
-
-impl SyncedConfig {
-    /// A language model as min-char-rnn's: one layer that reads one of `vocab` tokens as a one-hot vector and predicts the
-    /// next.
-    pub fn language_model(cell: CellKind, hidden: usize, vocab: usize) -> Self {
-        SyncedConfig {
-            cell,
-            layers: 1,
-            hidden,
-            bidirectional: false,
-            feed: Feed::Tokens(vocab),
-            embedding: 0,
-            tied: false,
-            classes: vocab,
-            dropout: 0.0,
-            front: None,
-            loss: Loss::default(),
-        }
-    }
-}
+/// Sizes of a [`Synced`] network, with what its training needs.
+pub type SyncedConfig = NetworkConfig<FrontConfig, Loss>;
 
 /// A network that answers at every step.
 #[derive(Clone, Debug)]
@@ -169,7 +108,7 @@ impl Synced {
             front = Some(Front::add(&mut layout, "front.", config.clone())?);
         }
         let source = match config.feed {
-            Feed::Dense(width) => match &front {
+            InputKind::Dense(width) => match &front {
                 Some(front) if front.config().input_len() == width => Source::Dense(front.output_width()),
                 Some(front) => {
                     let message = format!("inputs of {width} values do not fit {:?}", front.config().input);
@@ -177,11 +116,11 @@ impl Synced {
                 }
                 None => Source::Dense(width),
             },
-            Feed::Tokens(_) if front.is_some() => {
+            InputKind::Tokens(_) if front.is_some() => {
                 return Err(Error::Usage("convolutions and dense layers take vectors, not tokens".into()));
             }
-            Feed::Tokens(vocab) if config.embedding == 0 => Source::Tokens(vocab),
-            Feed::Tokens(vocab) => {
+            InputKind::Tokens(vocab) if config.embedding == 0 => Source::Tokens(vocab),
+            InputKind::Tokens(vocab) => {
                 let slot = layout.add("embedding.weight", &[vocab, config.embedding]);
                 embedding = Some(slot);
                 Source::Embedded { vocab, width: config.embedding, slot }
@@ -198,7 +137,9 @@ impl Synced {
         let stack = Stack::add(&mut layout, "rnn.", stack)?;
         let width = stack.output_width();
         let tied = match embedding {
-            Some(slot) if config.tied && config.embedding == width && config.feed == Feed::Tokens(config.classes) => {
+            Some(slot)
+                if config.tied && config.embedding == width && config.feed == InputKind::Tokens(config.classes) =>
+            {
                 Some(slot)
             }
             _ if config.tied => {
@@ -458,9 +399,10 @@ impl Answers for Synced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::CellKind;
     use crate::shape::check_gradient;
 
-    fn network(feed: Feed, embedding: usize, tied: bool, bidirectional: bool) -> Synced {
+    fn network(feed: InputKind, embedding: usize, tied: bool, bidirectional: bool) -> Synced {
         Synced::new(SyncedConfig {
             cell: CellKind::Lstm,
             layers: 2,
@@ -480,7 +422,7 @@ mod tests {
     #[test]
     fn gradients_reach_through_the_frames_features() {
         let front = FrontConfig { input: [4, 3, 2], convs: vec![3], dense: vec![5], dropout: 0.2 };
-        let config = network(Feed::Dense(24), 0, false, true).config().clone();
+        let config = network(InputKind::Dense(24), 0, false, true).config().clone();
         let loss = Loss { smoothing: 0.05, class_weights: Vec::new() };
         let network = Synced::new(SyncedConfig { front: Some(front), loss, ..config }).unwrap();
         let mut rng = Rng::new(1, "test");
@@ -494,10 +436,10 @@ mod tests {
     #[test]
     fn gradients_equal_central_differences_with_dropout_and_ignored_targets() {
         let cases = [
-            (Feed::Tokens(5), 0, false, false),
-            (Feed::Tokens(5), 3, false, true),
-            (Feed::Tokens(5), 6, true, false),
-            (Feed::Dense(2), 0, false, true),
+            (InputKind::Tokens(5), 0, false, false),
+            (InputKind::Tokens(5), 3, false, true),
+            (InputKind::Tokens(5), 6, true, false),
+            (InputKind::Dense(2), 0, false, true),
         ];
         for (feed, embedding, tied, bidirectional) in cases {
             let network = network(feed, embedding, tied, bidirectional);
@@ -505,8 +447,8 @@ mod tests {
             let params: Params<f64> = network.init(Init::Uniform(0.8), &mut rng);
             let steps = Steps::ragged(&[4, 3, 1]).unwrap();
             let inputs = match feed {
-                Feed::Dense(width) => Inputs::Dense((0..8 * width).map(|_| rng.range(-1.0, 1.0)).collect()),
-                Feed::Tokens(vocab) => Inputs::Tokens((0..8).map(|_| rng.below(vocab) as u32).collect()),
+                InputKind::Dense(width) => Inputs::Dense((0..8 * width).map(|_| rng.range(-1.0, 1.0)).collect()),
+                InputKind::Tokens(vocab) => Inputs::Tokens((0..8).map(|_| rng.below(vocab) as u32).collect()),
             };
             let batch = SyncedBatch { steps, inputs, targets: vec![0, 4, softmax::IGNORE, 2, 2, 1, 3, 0] };
             check_gradient(&network, &params, &batch, &network.zero_state(3));
@@ -515,7 +457,7 @@ mod tests {
 
     #[test]
     fn sizes_that_cannot_be_are_refused_with_the_flag_to_change() {
-        let config = network(Feed::Tokens(5), 6, true, false).config().clone();
+        let config = network(InputKind::Tokens(5), 6, true, false).config().clone();
         let message = |config: SyncedConfig| Synced::new(config).unwrap_err().to_string();
         assert!(message(SyncedConfig { hidden: 0, ..config.clone() }).contains("--hidden"));
         assert!(message(SyncedConfig { layers: 0, ..config.clone() }).contains("--layers"));

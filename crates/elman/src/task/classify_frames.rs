@@ -19,7 +19,7 @@ use crate::data::{Labels, Pixels, Split, Vary};
 use crate::error::{Error, Result};
 use crate::layer::{FrontConfig, Loss};
 use crate::rng::Rng;
-use crate::shape::{Feed, Synced, SyncedConfig};
+use crate::shape::{InputKind, Synced, SyncedConfig};
 use crate::train::{RunFolder, Session, Trainer};
 
 pub use self::model::Model;
@@ -123,7 +123,7 @@ impl Plan {
             layers: s.layers,
             hidden: s.hidden,
             bidirectional: s.bidirectional,
-            feed: Feed::Dense(reader.width()),
+            feed: InputKind::Dense(reader.width()),
             embedding: 0,
             tied: false,
             classes: labels.len(),

@@ -23,7 +23,7 @@ use crate::format::model::Loaded;
 use crate::layer::Loss;
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
+use crate::shape::{InputKind, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
 use crate::train::{RunFolder, Session, Trainer};
 
 /// The name in files and on the command line.
@@ -294,7 +294,7 @@ impl Plan {
             layers: settings.layers,
             hidden: settings.hidden,
             bidirectional: settings.bidirectional,
-            feed: Feed::Dense(reader.width()),
+            feed: InputKind::Dense(reader.width()),
             embedding: 0,
             embedding_dropout: 0.0,
             locked: false,
@@ -393,7 +393,7 @@ impl Model {
         let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
         let config: SequenceInputConfig = plan::part(loaded, "network")?;
         let (reader, labels): (Reader, Labels) = (plan::part(loaded, "reader")?, plan::part(loaded, "labels")?);
-        if config.feed != Feed::Dense(reader.width()) || config.classes != labels.len() {
+        if config.feed != InputKind::Dense(reader.width()) || config.classes != labels.len() {
             return Err(wrong("its reader or its labels do not fit its network".into()));
         }
         let network = SequenceInput::new(config).map_err(|error| wrong(error.to_string()))?;

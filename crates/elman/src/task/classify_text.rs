@@ -19,7 +19,7 @@ use crate::format::model::Loaded;
 use crate::layer::Loss;
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
+use crate::shape::{InputKind, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
 use crate::train::{RunFolder, Session, Trainer};
 
 /// The name in files and on the command line.
@@ -219,7 +219,7 @@ impl Plan {
             layers: settings.layers,
             hidden: settings.hidden,
             bidirectional: settings.bidirectional,
-            feed: Feed::Tokens(words.len()),
+            feed: InputKind::Tokens(words.len()),
             embedding: settings.embedding,
             embedding_dropout: settings.embedding_dropout,
             locked: settings.locked_dropout,
@@ -386,7 +386,8 @@ impl Model {
         let bayes: Option<NaiveBayes> = plan::part(loaded, "naive_bayes")?;
         let counts_fit = bayes.as_ref().is_none_or(|bayes| bayes.fits(words.len(), labels.len()));
         let extra = bayes.as_ref().map_or(0, NaiveBayes::width);
-        let fits = config.feed == Feed::Tokens(words.len()) && config.classes == labels.len() && config.extra == extra;
+        let fits =
+            config.feed == InputKind::Tokens(words.len()) && config.classes == labels.len() && config.extra == extra;
         if !fits || !counts_fit {
             return Err(wrong("its vocabulary, its labels or its counts do not fit its network".into()));
         }

@@ -17,7 +17,7 @@ use crate::format::model::Loaded;
 use crate::layer::{Loss, StackState};
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::shape::{Feed, Inputs, Synced, SyncedBatch, SyncedConfig};
+use crate::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
 use crate::train::{Engine, RunFolder, Scores, Session, Task, Trainer, blocks, weights};
 
 /// The name in files and on the command line.
@@ -116,7 +116,7 @@ pub fn network(settings: &Settings, vocab: usize) -> Result<Synced> {
         layers: settings.layers,
         hidden: settings.hidden,
         bidirectional: false,
-        feed: Feed::Tokens(vocab),
+        feed: InputKind::Tokens(vocab),
         embedding: settings.embedding,
         tied: settings.tied,
         classes: vocab,
@@ -166,7 +166,7 @@ impl Model {
         let network = loaded.document.config().get("network").cloned().unwrap_or_default();
         let network: SyncedConfig = serde_json::from_value(network)
             .map_err(|error| wrong(format!("`network` in its metadata cannot be used: {error}")))?;
-        if network.feed != Feed::Tokens(vocab.len()) || network.classes != vocab.len() {
+        if network.feed != InputKind::Tokens(vocab.len()) || network.classes != vocab.len() {
             return Err(wrong(format!("its vocabulary of {} symbols does not fit its network", vocab.len())));
         }
         if [network.hidden, network.layers, network.embedding, network.classes].iter().any(|&size| size > MAX_SIZE) {

@@ -150,7 +150,7 @@ mod tests {
     use crate::cell::CellKind;
     use crate::param::Init;
     use crate::rng::Rng;
-    use crate::shape::{Feed, SyncedConfig};
+    use crate::shape::{InputKind, SyncedConfig};
 
     fn network() -> (Synced, Params<f32>, Vec<u32>) {
         let config = SyncedConfig {
@@ -158,7 +158,7 @@ mod tests {
             layers: 2,
             hidden: 12,
             bidirectional: false,
-            feed: Feed::Tokens(7),
+            feed: InputKind::Tokens(7),
             embedding: 0,
             tied: false,
             classes: 7,

@@ -184,7 +184,7 @@ mod tests {
     use crate::cell::{CellKind, Steps};
     use crate::layer::{Loss, Pooling};
     use crate::param::Init;
-    use crate::shape::{Feed, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
+    use crate::shape::{InputKind, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
 
     #[test]
     fn gradients_are_added_in_a_tree_whatever_the_stretches_and_the_others_are_left_zero() {
@@ -221,7 +221,7 @@ mod tests {
             layers: 1,
             hidden: 4,
             bidirectional: true,
-            feed: Feed::Dense(2),
+            feed: InputKind::Dense(2),
             embedding: 0,
             embedding_dropout: 0.0,
             locked: false,

@@ -116,7 +116,7 @@ fn cut<F: Scalar>(batch: &SyncedBatch<F>, first: usize, steps: usize, part: &mut
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Feed, SyncedConfig};
+    use super::super::{InputKind, SyncedConfig};
     use super::*;
     use crate::cell::CellKind;
     use crate::param::Init;
@@ -163,7 +163,7 @@ mod tests {
         let batch = batch(&mut rng);
         check_gradient(&network, &params, &batch, &network.zero_state(2));
         // A network of vectors goes the same way.
-        let config = SyncedConfig { feed: Feed::Dense(3), ..network.config().clone() };
+        let config = SyncedConfig { feed: InputKind::Dense(3), ..network.config().clone() };
         let dense = Synced::new(config).unwrap().in_segments(2);
         let params: Params<f64> = dense.init(Init::Uniform(0.8), &mut rng);
         let inputs = Inputs::Dense((0..42).map(|_| rng.range(-1.0, 1.0)).collect());

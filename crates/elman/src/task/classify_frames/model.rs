@@ -12,7 +12,7 @@ use crate::data::{Labels, Split};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::param::Params;
-use crate::shape::{Feed, Synced, SyncedConfig};
+use crate::shape::{InputKind, Synced, SyncedConfig};
 use crate::task::judge::{Judge, probabilities};
 use crate::task::settings::Settings;
 use crate::task::{plan, supervised};
@@ -47,7 +47,7 @@ impl Model {
         let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
         let config: SyncedConfig = plan::part(loaded, "network")?;
         let (reader, labels): (Reader, Labels) = (plan::part(loaded, "reader")?, plan::part(loaded, "labels")?);
-        if config.feed != Feed::Dense(reader.width()) || config.classes != labels.len() {
+        if config.feed != InputKind::Dense(reader.width()) || config.classes != labels.len() {
             return Err(wrong("its reader or its labels do not fit its network".into()));
         }
         if let Reader::Frames { context, ahead, .. } = reader

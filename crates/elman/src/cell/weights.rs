@@ -5,7 +5,7 @@
 
 use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked_of, rows};
 
-use super::{InputGrad, Prepared};
+use super::prepared::Prepared;
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
@@ -43,6 +43,16 @@ pub enum Input<'a, F> {
     Dense(&'a [F]),
     /// `[N]`.
     Tokens(&'a [u32]),
+}
+
+/// Where the gradient of a cell's input goes.
+pub enum InputGrad<'a, F> {
+    /// Nowhere: it is not wanted.
+    None,
+    /// Over what is there.
+    Write(&'a mut [F]),
+    /// Added to what is there.
+    Add(&'a mut [F]),
 }
 
 /// Working memory of the input's backward.

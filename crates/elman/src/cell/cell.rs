@@ -1,0 +1,84 @@
+//! The seam between a recurrent layer and what it is made of.
+
+use elman_kernels::{Mat, MatMut, Scalar, Start, gemm};
+
+use super::prepared::Prepared;
+use super::state::State;
+use super::steps::Steps;
+use super::tape::Tape;
+use super::weights::{Input, InputGrad, Weights};
+use crate::param::{Grads, Init, Params};
+use crate::rng::Rng;
+
+/// What every cell can do. `T` steps, `B` sequences, `N` rows in all ([`Steps`]), `H` hidden units.
+pub trait Cell {
+    /// The places and sizes of the weights.
+    fn weights(&self) -> &Weights;
+
+    /// Draws the weights before training.
+    fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
+        self.weights().init(init, params, rng);
+    }
+
+    /// Rearranges the weights for the kernels: once per optimizer step, shared by all blocks of a batch.
+    fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>);
+
+    /// `x` to `tape.h()` `[N, H]`, from `state`; leaves the final state of each sequence in `state`.
+    fn forward<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        state: &mut State<F>,
+        tape: &mut Tape<F>,
+    );
+
+    /// Backpropagation through time, from `T - 1` to 0. Takes dL/dh `[N, H]` and, in `dstate`, dL/d(final state); leaves
+    /// there dL/d(initial state). Adds to `grads`, so that a batch may be split; `dx` `[N, I]`. Uses up the tape.
+    fn backward<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
+        grads: &mut Grads<F>,
+        dx: InputGrad<F>,
+    ) {
+        self.backward_through_time(prepared, steps, tape, dh, dstate);
+        self.backward_weights(params, prepared, x, steps, tape, grads, dx);
+    }
+
+    /// The half of [`Self::backward`] that recurs; leaves in the tape the gradients of the gates.
+    fn backward_through_time<F: Scalar>(
+        &self,
+        prepared: &Prepared<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        dh: &[F],
+        dstate: &mut State<F>,
+    );
+
+    /// The half of [`Self::backward`] that does not: the weights and the input see all steps at once.
+    fn backward_weights<F: Scalar>(
+        &self,
+        params: &Params<F>,
+        prepared: &Prepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut Tape<F>,
+        grads: &mut Grads<F>,
+        dx: InputGrad<F>,
+    );
+
+    /// Between the halves: the input's gradient `[N, I]`, added to `dx`.
+    fn backward_dense_input<F: Scalar>(&self, prepared: &Prepared<F>, tape: &Tape<F>, dx: &mut [F]) {
+        let weights = self.weights();
+        let (width, inputs) = (weights.gates * weights.hidden, weights.source.width());
+        let n = dx.len() / inputs;
+        let da = Mat::strided(&tape.gates, n, width, tape.stride);
+        gemm(da, &prepared.w_ih_back, MatMut::new(dx, n, inputs), Start::Add);
+    }
+}

@@ -7,15 +7,12 @@
 
 use std::path::Path;
 
-use elman::cell::{CellKind, Steps};
 use elman::data::Vocab;
 use elman::decode::{Sampler, SamplerConfig};
-use elman::layer::StackState;
 use elman::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip};
-use elman::param::{Init, Params};
+use elman::param::Init;
 use elman::rng::Rng;
-use elman::shape::{Inputs, Shape, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
-use elman::{Error, Result};
+use elman::{Error, Result, Rnn};
 
 const HIDDEN: usize = 100;
 const SEQ_LEN: usize = 25; // steps that the gradient goes back through time
@@ -50,32 +47,33 @@ fn run(args: Vec<String>) -> Result<()> {
     println!("data has {} characters, {} unique.", data.len(), vocab.len());
 
     // weights: small and random
-    let net = Synced::new(SyncedConfig::language_model(CellKind::RnnTanh, HIDDEN, vocab.len()))?;
-    let mut params: Params<f32> = net.init(Init::Normal(0.01), &mut Rng::new(1, "weights"));
+    let mut rnn = Rnn::tokens(vocab.len(), HIDDEN, 1)?;
+    rnn.init(Init::Normal(0.01), 1);
     let mut rng = Rng::new(1, "sample");
 
     let kind = OptimizerKind::Adagrad;
     let config = OptimizerConfig { kind, eps: 1e-8, eps_in_root: true, ..Default::default() };
-    let mut adagrad = Optimizer::new(config, net.layout());
+    let mut adagrad = Optimizer::new(config, rnn.params().layout());
 
     let mut smooth_loss = (vocab.len() as f64).ln() * SEQ_LEN as f64; // of guessing
-    let (mut p, mut h_prev) = (0, net.zero_state(1));
+    let mut p = 0;
     for n in 0..=iterations {
         // The text is read from left to right, and again from its start with an empty memory.
         if p + SEQ_LEN + 1 >= data.len() {
-            (p, h_prev) = (0, net.zero_state(1));
+            p = 0;
+            rnn.reset();
         }
         let inputs = &data[p..p + SEQ_LEN];
         let targets = &data[p + 1..p + SEQ_LEN + 1];
 
         // What does it write by now?
         if n % 100 == 0 {
-            let tokens = sample(&net, &params, h_prev.clone(), inputs[0], 200, &mut rng)?;
+            let tokens = sample(rnn.clone(), inputs[0], 200, &mut rng)?;
             println!("----\n {} \n----", vocab.decode(&tokens));
         }
 
         // Forward through SEQ_LEN characters, and back through them for the gradients.
-        let (loss, mut grads, h) = net.loss_and_gradients(&params, inputs, targets, &h_prev);
+        let (loss, mut grads) = rnn.loss_and_grad_tokens(inputs, targets)?;
         smooth_loss = smooth_loss * 0.999 + loss * 0.001;
         if n % 100 == 0 {
             println!("iter {n}, loss: {smooth_loss:.6}");
@@ -86,31 +84,19 @@ fn run(args: Vec<String>) -> Result<()> {
         if let Some(db_hh) = grads.get_mut("rnn.bias_hh_l0") {
             db_hh.fill(0.0); // a second bias, which PyTorch's layers have and the original has not
         }
-        adagrad.update(&mut params, &grads, LR, 1.0);
-
-        (p, h_prev) = (p + SEQ_LEN, h);
+        adagrad.update(rnn.params_mut(), &grads, LR, 1.0);
+        p += SEQ_LEN;
     }
     Ok(())
 }
 
-/// `n` tokens of the model's own after the state `h` and `token`: each is drawn, and read as the next input.
-fn sample(
-    net: &Synced,
-    params: &Params<f32>,
-    mut h: StackState<f32>,
-    token: u32,
-    n: usize,
-    rng: &mut Rng,
-) -> Result<Vec<u32>> {
-    let (mut prepared, mut tape) = (SyncedPrepared::default(), SyncedTape::default());
-    net.prepare(params, &mut prepared);
+/// `n` tokens of the model's own after `token`: each is drawn, and read as the next input.
+fn sample(mut rnn: Rnn, mut token: u32, n: usize, rng: &mut Rng) -> Result<Vec<u32>> {
     let mut sampler = Sampler::new(SamplerConfig::default())?;
-    let mut tokens = vec![token];
-    while tokens.len() <= n {
-        let inputs = Inputs::Tokens(vec![tokens[tokens.len() - 1]]);
-        let step = SyncedBatch { steps: Steps::equal(1, 1), inputs, targets: Vec::new() };
-        net.forward(params, &prepared, &step, &mut h, &mut tape, None);
-        tokens.push(sampler.pick(tape.logits(), rng.uniform())?);
+    let mut tokens = Vec::new();
+    for _ in 0..n {
+        token = sampler.pick(rnn.step_token(token)?, rng.uniform())?;
+        tokens.push(token);
     }
-    Ok(tokens.split_off(1))
+    Ok(tokens)
 }

@@ -1,6 +1,49 @@
 //! Elman: recurrent networks trained and run on a CPU.
 //!
-//! A trained model runs one step at a time, without allocating ([`step`], a crate of its own for places without `std`):
+//! A recurrent network is an object with a state: it reads a vector, changes the state and answers with a vector.
+//!
+//! ```
+//! use elman::Rnn;
+//!
+//! let mut rnn = Rnn::new(3, 100, 8, 1)?; // 3 inputs, 100 hidden units, 8 outputs, seed 1
+//! let x = [1.0, 0.0, -0.5];
+//! let y = rnn.step(&x)?; // h = tanh(W_xh x + W_hh h + b_h); y = W_hy h + b_y
+//! # assert_eq!(y.len(), 8);
+//!
+//! // And so networks stand one above the other.
+//! let mut rnn1 = Rnn::new(3, 100, 8, 1)?;
+//! let mut rnn2 = Rnn::new(8, 100, 2, 2)?;
+//! let y = rnn2.step(rnn1.step(&x)?)?;
+//! # assert_eq!(y.len(), 2);
+//! # Ok::<(), elman::Error>(())
+//! ```
+//!
+//! [`Gru`] and [`Lstm`] are used in the same way, and [`Stack`] is any number of layers of any cell. The same object is
+//! trained: [`Stack::loss_and_grad`] is backpropagation through time over a sequence, and an
+//! [`Optimizer`](optim::Optimizer) takes it from gradients to the next weights.
+//!
+//! ```
+//! use elman::Rnn;
+//! use elman::optim::{Optimizer, OptimizerConfig};
+//!
+//! // h e l l o: after each letter the next, of the letters h, e, l, o.
+//! let (letters, next) = ([0, 1, 2, 2], [1, 2, 2, 3]);
+//! let mut rnn = Rnn::tokens(4, 16, 1)?;
+//! let mut adam = Optimizer::new(OptimizerConfig::default(), rnn.params().layout());
+//! for _ in 0..100 {
+//!     rnn.reset();
+//!     let (loss_nats, grads) = rnn.loss_and_grad_tokens(&letters, &next)?;
+//!     adam.update(rnn.params_mut(), &grads, 0.03, 1.0);
+//!     # let _ = loss_nats;
+//! }
+//! rnn.reset();
+//! let logits = rnn.step_token(0)?;
+//! assert!(logits[1] > logits[0] && logits[1] > logits[2] && logits[1] > logits[3]);
+//! # Ok::<(), elman::Error>(())
+//! ```
+//!
+//! [`Stack::save`] and [`Stack::load`] write and read a model file. One that was trained elsewhere, such as by the command
+//! `elman train`, runs without the trainer too: in the crate [`elman_step`](step), which needs no `std`.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -25,9 +68,11 @@ pub mod metric;
 pub mod optim;
 pub mod param;
 pub mod rng;
+pub mod rnn;
 pub mod shape;
 pub mod task;
 pub mod train;
 
 pub use elman_step as step;
 pub use error::{Error, Result};
+pub use rnn::{Gru, Lstm, Rnn, Stack};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The rows of `elman`, from the top. A module may import those of lower rows and itself; two on a row stay apart.
 const ROWS: [&[&str]; 8] = [
     &["task"],
-    &["train", "inspect"],
+    &["train", "inspect", "rnn"],
     &["shape"],
     &["layer", "decode"],
     &["cell", "optim", "data", "metric", "format"],

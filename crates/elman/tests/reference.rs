@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use elman::Rnn;
 use elman::cell::{CellKind, Input, Order, Source};
 use elman::data::Vocab;
 use elman::layer::{Stack, StackConfig, StackPrepared, StackTape};
@@ -284,6 +285,38 @@ fn min_char_rnn_is_followed_in_f32() {
     let recorded: MinCharRnn = parse("min_char_rnn.json");
     let ours = recorded.train::<f32>(0.01, 100);
     assert_losses(&ours.loss, &recorded.run(0.01).loss, 1e-3);
+}
+
+#[test]
+fn min_char_rnn_is_followed_by_the_object_that_steps() {
+    let recorded: MinCharRnn = parse("min_char_rnn.json");
+    let text = read("min_char_rnn.txt");
+    let vocab = Vocab::of(text.as_bytes(), true, &recording("min_char_rnn.txt")).unwrap();
+    let (data, _) = vocab.encode(text.as_bytes(), false).unwrap();
+    let mut rnn = Rnn::tokens(vocab.len(), recorded.hidden, 1).unwrap();
+    rnn.params_mut().zero();
+    for (tensor, name) in [("rnn.weight_ih_l0", "w_xh"), ("rnn.weight_hh_l0", "w_hh"), ("output.weight", "w_hy")] {
+        let weights = rnn.params_mut().get_mut(tensor).unwrap();
+        weights.copy_from_slice(&wave(weights.len(), 0.01, 12.9898, phase_of(name)));
+    }
+    let kind = OptimizerKind::Adagrad;
+    let config = OptimizerConfig { kind, eps: 1e-8, eps_in_root: true, ..Default::default() };
+    let mut adagrad = Optimizer::new(config, rnn.params().layout());
+    let (mut p, mut losses) = (0, Vec::new());
+    for _ in 0..100 {
+        if p + recorded.seq + 1 >= data.len() {
+            p = 0;
+            rnn.reset();
+        }
+        let (inputs, targets) = (&data[p..p + recorded.seq], &data[p + 1..p + recorded.seq + 1]);
+        let (loss_nats, mut grads) = rnn.loss_and_grad_tokens(inputs, targets).unwrap();
+        grads.get_mut("rnn.bias_hh_l0").unwrap().fill(0.0);
+        clip::by_value(&mut grads, 5.0);
+        adagrad.update(rnn.params_mut(), &grads, 0.01, 1.0);
+        losses.push(loss_nats);
+        p += recorded.seq;
+    }
+    assert_losses(&losses, &recorded.run(0.01).loss, 1e-3);
 }
 
 // Optimizers, clipping, schedules.

@@ -18,7 +18,7 @@ use super::weights::{Input, InputGrad, Weights, pack_back};
 use crate::param::{Grads, Params};
 
 /// Gates of the cell.
-pub(super) const GATES: usize = 3;
+const GATES: usize = 3;
 /// Parts in a row of the tape.
 const PARTS: usize = 4;
 

@@ -17,7 +17,7 @@ use crate::param::{Grads, Init, Params, Slot};
 use crate::rng::Rng;
 
 /// Gates of the cell.
-pub(super) const GATES: usize = 4;
+const GATES: usize = 4;
 
 /// An LSTM layer in one direction.
 #[derive(Clone, Debug)]

@@ -48,18 +48,17 @@ pub enum AnyCell {
 impl AnyCell {
     /// Adds a cell's tensors to the layout, named `{prefix}weight_ih_{suffix}` and so on.
     pub fn add(kind: CellKind, layout: &mut Layout, prefix: &str, suffix: &str, source: Source, hidden: usize) -> Self {
-        let mut weights = |gates| Weights::add(layout, prefix, suffix, source, hidden, gates);
+        let weights = Weights::add(layout, prefix, suffix, source, hidden, kind.gates());
         match kind {
-            CellKind::Lstm => AnyCell::Lstm(Lstm { weights: weights(lstm::GATES), peephole: None }),
+            CellKind::Lstm => AnyCell::Lstm(Lstm { weights, peephole: None }),
             CellKind::LstmPeephole => {
-                let weights = weights(lstm::GATES);
                 let peephole = layout.add(format!("{prefix}weight_peephole_{suffix}"), &[3, hidden]);
                 AnyCell::Lstm(Lstm { weights, peephole: Some(peephole) })
             }
-            CellKind::Gru => AnyCell::Gru(Gru { weights: weights(gru::GATES), reset: Reset::After }),
-            CellKind::GruResetBefore => AnyCell::Gru(Gru { weights: weights(gru::GATES), reset: Reset::Before }),
-            CellKind::RnnTanh => AnyCell::Rnn(Rnn { weights: weights(1), nonlinearity: Nonlinearity::Tanh }),
-            CellKind::RnnRelu => AnyCell::Rnn(Rnn { weights: weights(1), nonlinearity: Nonlinearity::Relu }),
+            CellKind::Gru => AnyCell::Gru(Gru { weights, reset: Reset::After }),
+            CellKind::GruResetBefore => AnyCell::Gru(Gru { weights, reset: Reset::Before }),
+            CellKind::RnnTanh => AnyCell::Rnn(Rnn { weights, nonlinearity: Nonlinearity::Tanh }),
+            CellKind::RnnRelu => AnyCell::Rnn(Rnn { weights, nonlinearity: Nonlinearity::Relu }),
         }
     }
 }

@@ -6,14 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// What is gathered, from the root of the workspace; paths that are absent are left out.
 const PLACES: [&str; 8] = [
-    "README.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "docs",
-    "crates/elman-kernels/src",
-    "crates/elman-step/src",
-    "crates/elman/src",
-    "crates/elman/tests",
+    "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs", "crates/elman-kernels/src", "crates/elman-step/src",
+    "crates/elman/src", "crates/elman/tests",
 ];
 /// Bytes at most: enough to learn from in a minute.
 const CAP: usize = 600_000;

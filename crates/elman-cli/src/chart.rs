@@ -72,45 +72,31 @@ impl Chart<'_> {
                 true => (10f64.powf(tick), two_digits(10f64.powf(tick))),
                 false => (tick, short(tick)),
             };
-            let y = py(value);
+            let (y, right, beside, below) = (py(value), WIDTH - RIGHT, LEFT - 6.0, py(value) + 4.0);
             let _ = writeln!(
                 text,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                WIDTH - RIGHT,
-                LEFT - 6.0,
-                y + 4.0,
-                label
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text x=\"{beside:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{label}</text>"
             );
         }
         for tick in ticks(x0, x1, 5) {
-            let _ = writeln!(
-                text,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                px(tick),
-                HEIGHT - 8.0,
-                short(tick)
-            );
+            let (x, y, label) = (px(tick), HEIGHT - 8.0, short(tick));
+            let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{label}</text>");
         }
         for curve in &self.curves {
             let every = curve.points.len().div_ceil(POINTS).max(1);
             let points: Vec<&(f64, f64)> = curve.points.iter().filter(|(_, y)| y.is_finite()).step_by(every).collect();
+            let colour = curve.colour;
             if let [(x, y)] = points[..] {
-                let _ = writeln!(
-                    text,
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{}\"/>",
-                    px(*x),
-                    py(*y),
-                    curve.colour
-                );
+                let (x, y) = (px(*x), py(*y));
+                let _ = writeln!(text, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
                 continue;
             }
             let path: Vec<String> = points.iter().map(|(x, y)| format!("{:.1},{:.1}", px(*x), py(*y))).collect();
             let (width, dash) = if curve.dashed { (1.2, " stroke-dasharray=\"2 3\"") } else { (2.0, "") };
             let _ = writeln!(
                 text,
-                "<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\"{dash} points=\"{}\"/>",
-                curve.colour,
+                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"{dash} points=\"{}\"/>",
                 path.join(" ")
             );
         }

@@ -2,11 +2,16 @@
 //!
 //! 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, 6 disk, 130 and 143 after a signal.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
 use elman::Error;
+use elman::error::in_words;
+
+use crate::args::Args;
 
 /// A wrong option or value.
 pub(crate) const USAGE: u8 = 2;
@@ -26,15 +31,22 @@ pub(crate) enum Failure {
     Other(String),
 }
 
+/// What a command ends with: the exit code, or the reason of a failure.
+pub(crate) type Outcome = Result<u8, Failure>;
+
 impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Failure::Elman(Error::Usage(_)) => USAGE,
-            Failure::Elman(Error::Data { .. } | Error::Io { action: "read", .. }) => 3,
             Failure::Model(_) | Failure::Elman(Error::Model { .. }) => 4,
-            Failure::Elman(Error::Diverged { .. }) => 5,
-            Failure::Elman(Error::Io { .. }) | Failure::Stream("write to", _) => DISK,
+            Failure::Elman(error) => match error {
+                Error::Setting { .. } | Error::Unread { .. } | Error::UnknownSetting { .. } | Error::Usage(_) => USAGE,
+                Error::Data { .. } | Error::Io { action: "read", .. } => 3,
+                Error::Diverged { .. } => 5,
+                Error::Io { .. } => DISK,
+                _ => 1,
+            },
+            Failure::Stream("write to", _) => DISK,
             _ => 1,
         }
     }
@@ -47,12 +59,55 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_config = |path: &Path| path.extension().is_some_and(|e| e == "toml");
         match self {
-            Failure::Elman(error) | Failure::Model(error) => error.fmt(f),
-            Failure::Stream(what, error) => write!(f, "cannot {what} the terminal, file or pipe: {error}"),
+            Failure::Elman(error @ (Error::Setting { key, .. } | Error::Unread { key, .. })) => {
+                // The message begins with the key.
+                let text = error.to_string();
+                // A switch has no value on the command line.
+                let rest = said(&text[key.len()..]).replacen(" true: only ", ": only ", 1);
+                write!(f, "{}{rest}", as_flag(key, &flags()).unwrap_or_else(|| key.clone()))
+            }
+            // These speak of the keys of a file.
+            Failure::Elman(error @ (Error::UnknownSetting { .. } | Error::Model { .. })) => error.fmt(f),
+            Failure::Elman(error @ Error::Data { path, .. }) if is_config(path) => error.fmt(f),
+            Failure::Elman(error) => f.write_str(&said(&error.to_string())),
+            Failure::Model(error) => error.fmt(f),
+            Failure::Stream(what, error) => write!(f, "cannot {what} the terminal, file or pipe: {}", in_words(error)),
             Failure::Other(words) => f.write_str(words),
         }
     }
+}
+
+/// The flags of all commands, without their dashes.
+fn flags() -> BTreeSet<String> {
+    let command = Args::command();
+    let of = |command: &clap::Command| -> Vec<String> {
+        command.get_arguments().filter_map(|arg| arg.get_long()).map(String::from).collect()
+    };
+    command.get_subcommands().flat_map(of).collect()
+}
+
+/// The flag of a setting or an option.
+fn as_flag(name: &str, flags: &BTreeSet<String>) -> Option<String> {
+    Some(name.replace('_', "-")).filter(|flag| flags.contains(flag)).map(|flag| format!("--{flag}"))
+}
+
+/// The library's words with settings in backticks as flags: `` `val_frac` `` as `--val-frac`, `` `level = word` `` as
+/// `--level word`.
+pub(crate) fn said(text: &str) -> String {
+    let (flags, mut said, mut rest) = (flags(), String::new(), text);
+    while let Some((before, after)) = rest.split_once('`') {
+        let flag = after.split_once('`').and_then(|(quoted, rest)| {
+            let (name, value) = quoted.split_once(" = ").unwrap_or((quoted, ""));
+            let equals = if matches!(value, "true" | "false") { "=" } else { " " };
+            Some((format!("{}{equals}{value}", as_flag(name, &flags)?), rest))
+        });
+        let (shown, after) = flag.unwrap_or(("`".into(), after));
+        said = said + before + shown.trim_end();
+        rest = after;
+    }
+    said + rest
 }
 
 impl From<Error> for Failure {
@@ -86,9 +141,38 @@ pub(crate) fn quiet_on_closed_pipe() {
             if is_closed {
                 std::process::exit(0);
             }
+            let reason = reason.split_once(" (os error").map_or(reason, |(words, _)| words);
             let _ = writeln!(io::stderr(), "elman: cannot write to {reason}");
             std::process::exit(DISK.into());
         }
         default(info);
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_in_backticks_are_said_as_flags_and_other_words_are_left() {
+        assert_eq!(
+            said("a higher `val_frac`, `a = b` or `level = word`"),
+            "a higher --val-frac, `a = b` or --level word"
+        );
+        assert_eq!(said("`elman train` and `gzip -t` and `q"), "`elman train` and `gzip -t` and `q");
+        assert_eq!(said("\"a`b\" and `lr`"), "\"a`b\" and --lr");
+        let refused = |error: Error| Failure::from(error).to_string();
+        assert_eq!(refused(Error::setting("val_frac", 0, "see `val`")), "--val-frac 0: see --val");
+        let unread = |key: &str| {
+            let (key, value, task) = (key.into(), "9".into(), "a".into());
+            refused(Error::Unread { key, value, readers: vec!["b", "c"], task })
+        };
+        assert_eq!(unread("lookahead"), "--lookahead 9: only b and c read it; the task is a");
+        let switch = Error::Unread { key: "raw".into(), value: "true".into(), readers: vec!["b"], task: "a".into() };
+        assert_eq!(refused(switch), "--raw: only b reads it; the task is a");
+        assert_eq!(unread("ELMAN_LOOKAHEAD"), "ELMAN_LOOKAHEAD 9: only b and c read it; the task is a");
+        assert_eq!(unread("file"), "file 9: only b and c read it; the task is a");
+        let data = |path: &str| refused(Error::Data { path: path.into(), reason: "`clip_norm`".into() });
+        assert_eq!((data("a.toml"), data("a.txt")), ("a.toml: `clip_norm`".into(), "a.txt: --clip-norm".into()));
+    }
 }

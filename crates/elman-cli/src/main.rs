@@ -9,16 +9,27 @@ mod settings_args;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches};
+
+use args::Args;
 
 fn main() -> ExitCode {
     // `| head` closes the pipe early: the next write ends the process quietly, as for any Unix tool.
     exit_code::quiet_on_closed_pipe();
-    let args = match args::Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return refused(&error),
-    };
-    match commands::run(args) {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut command = settings_args::described(Args::command(), &words);
+    let args = command.try_get_matches_from_mut(std::env::args_os());
+    let args = args.and_then(|matches| Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
+    match args {
+        Ok(args) => ended(commands::run(args)),
+        Err(error) => refused(&error),
+    }
+}
+
+/// The exit code; the reason of a failure goes to standard error.
+fn ended(outcome: exit_code::Outcome) -> ExitCode {
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             eprintln!("elman: {failure}");
@@ -30,23 +41,50 @@ fn main() -> ExitCode {
 /// Help and version go to standard output with code 0; a mistake is one line on standard error, with code 2.
 fn refused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        return match exit_code::stdout(error.print()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                eprintln!("elman: {failure}");
-                ExitCode::from(failure.code())
-            }
-        };
+        return ended(exit_code::stdout(error.print()).map(|()| 0));
     }
-    let text = error.render().to_string();
-    let said: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim).collect();
-    let said: Vec<&str> = said.into_iter().filter(|line| !line.is_empty()).collect();
-    let line = said.join("; ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
-    if line.is_empty() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
     } else {
-        eprintln!("elman: {line}; see elman --help");
+        eprintln!("elman: {}", in_a_line(error));
     }
     ExitCode::from(exit_code::USAGE)
+}
+
+/// What is wrong with the command line, and what to do.
+fn in_a_line(error: &clap::Error) -> String {
+    let of = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        Some(ContextValue::StyledStr(text)) => Some(text.to_string()),
+        Some(ContextValue::StyledStrs(texts)) => texts.first().map(ToString::to_string),
+        _ => None,
+    };
+    // `--length <N>` as it is written.
+    let flag = |text: String| text.split_whitespace().next().unwrap_or_default().to_string();
+    let value = of(ContextKind::InvalidArg).zip(of(ContextKind::InvalidValue));
+    let nearest = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand].into_iter().find_map(of);
+    let text = match (error.kind(), value) {
+        (ErrorKind::InvalidValue, Some((arg, value))) if value.is_empty() => format!("{arg}: give a value"),
+        (ErrorKind::InvalidValue, Some((arg, value))) => {
+            let valid = of(ContextKind::ValidValue).unwrap_or_default();
+            return format!("{} {value}: must be one of {valid}", flag(arg));
+        }
+        (ErrorKind::ValueValidation, Some((arg, value))) => {
+            let reason = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
+            let want = if reason.contains("float") { "a number" } else { "a whole number from 0 upwards" };
+            return format!("{} {value}: must be {want}", flag(arg));
+        }
+        (ErrorKind::MissingRequiredArgument, _) => {
+            format!("missing: {}", of(ContextKind::InvalidArg).unwrap_or_default())
+        }
+        _ => {
+            let text = error.render().to_string();
+            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string()
+        }
+    };
+    match nearest {
+        Some(nearest) => format!("{text}; did you mean '{nearest}'?"),
+        None => format!("{text}; see elman --help"),
+    }
 }

@@ -3,6 +3,7 @@
 mod curve;
 mod dashboard;
 mod live;
+mod shared;
 mod view;
 mod words;
 
@@ -10,22 +11,21 @@ use std::f64::consts::LN_2;
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use elman::Error;
-use elman::task::language_model::{METRIC, threads};
-use elman::task::{Facts, Settings};
-use elman::train::{Ending, Event, Progress, Record};
+use elman::error::in_words;
+use elman::settings::Settings;
+use elman::task::{RunSummary, Task, grouped};
+use elman::train::{Ending, Event, Record, Session, VAL_LOSS, threads};
 use serde_json::json;
 
+use self::shared::{Shared, State};
 use self::view::RunView;
-use self::words::{TIE, fitted, shown, time, wrapped};
-use crate::exit_code::Failure;
-
-/// Between two pictures: at most ten a second.
-const REFRESH: Duration = Duration::from_millis(100);
+use self::words::{TIE, fitted, measure, shown, time, wrapped};
+use crate::exit_code::{Failure, said};
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +59,7 @@ fn is_capable() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether colours are wanted (no-color.org).
-fn colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// Says on standard error, every few seconds, how many photographs have their features: there may be thousands.
+/// Says on standard error, every few seconds, how many images have their features: there may be thousands.
 #[derive(Debug)]
 pub(crate) struct Encoding {
     is_quiet: bool,
@@ -79,48 +74,20 @@ impl Encoding {
         Encoding { is_quiet, said: Instant::now() }
     }
 
-    /// So many of so many are done.
-    pub(crate) fn see(&mut self, done: usize, all: usize) {
+    /// Is told how many are done; always answers to go on.
+    pub(crate) fn see(&mut self, done: usize, all: usize) -> bool {
         if !self.is_quiet && self.said.elapsed() >= Self::PAUSE {
             self.said = Instant::now();
-            eprintln!("features of photographs: {} of {}", grouped(done as u64), grouped(all as u64));
+            eprintln!("features of images: {} of {}", grouped(done), grouped(all));
         }
-    }
-}
-
-/// What the training thread and the drawing thread share. Drawing has its own thread, so that a slow terminal does not
-/// hold up training.
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    view: RunView,
-    /// Lines to print above the display.
-    lines: Vec<String>,
-    is_over: bool,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked while it drew has spoiled a picture, no more.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The state after the time between two pictures, or at once when the run is over.
-    fn next(&self) -> MutexGuard<'_, State> {
-        let wait = self.wake.wait_timeout_while(self.lock(), REFRESH, |state| !state.is_over);
-        wait.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state)
+        true
     }
 }
 
 /// Draws until the run is over.
 fn draw(shared: &Shared) {
     let mut screen = live::Screen::default();
-    let colours = colours();
+    let colours = live::colours();
     loop {
         let (size, mut state) = (live::size(), shared.next());
         let lines = std::mem::take(&mut state.lines);
@@ -142,6 +109,8 @@ pub(crate) struct Watcher {
     path: PathBuf,
     /// What a target is.
     unit: &'static str,
+    /// What the loss is counted in: nats, or nothing.
+    loss_unit: &'static str,
     /// The command that uses the model.
     command: &'static str,
     /// Updates seen.
@@ -153,24 +122,35 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Says what is about to happen. `records` are those of the run so far; `stop` becomes true when the run is to end.
+    /// Says what is about to happen; `stop` becomes true when the run is to end.
     ///
     /// # Errors
     /// If the dashboard cannot be opened.
     pub(crate) fn new(
         show: Show,
         settings: &Settings,
-        facts: &Facts,
+        summary: &RunSummary,
         path: &Path,
-        progress: &Progress,
-        records: &[Record],
+        session: &dyn Session,
         stop: &Arc<AtomicBool>,
     ) -> Result<Watcher, Failure> {
         let is_terminal = stderr().is_terminal();
-        let (unit, command) = (facts.unit, facts.command);
-        let mut watcher = Watcher { show, path: path.into(), unit, command, updates: 0, display: None, is_terminal };
-        let begin = watcher.begin(settings, facts);
-        let view = || RunView::new(begin.join("; "), progress, records);
+        let mut watcher = Watcher {
+            show,
+            path: path.into(),
+            unit: summary.unit,
+            loss_unit: summary.loss_unit,
+            command: Task::find(&settings.task)?.command,
+            updates: 0,
+            display: None,
+            is_terminal,
+        };
+        let begin = watcher.begin(settings, summary);
+        let view = || {
+            let mut view = RunView::new(begin.join("; "), session.progress(), session.records());
+            view.loss_unit = summary.loss_unit;
+            view
+        };
         match show {
             Show::Dashboard => watcher.start(view(), Some(stop.clone()))?,
             Show::Lines if is_terminal && is_capable() => watcher.start(view(), None)?,
@@ -183,7 +163,7 @@ impl Watcher {
         let state = Mutex::new(State { view, lines: Vec::new(), is_over: false });
         let shared = Arc::new(Shared { state, wake: Condvar::new() });
         let theirs = shared.clone();
-        let failed = |e: std::io::Error| Failure::Other(format!("cannot open the display: {e}"));
+        let failed = |e: std::io::Error| Failure::Other(format!("cannot open the display: {}", in_words(&e)));
         let thread = std::thread::Builder::new().name("display".into());
         let thread = match dashboard {
             None => thread.spawn(move || draw(&theirs)),
@@ -197,34 +177,32 @@ impl Watcher {
     }
 
     /// Prints what is about to be trained, and returns it.
-    fn begin(&self, s: &Settings, facts: &Facts) -> Vec<String> {
+    fn begin(&self, s: &Settings, summary: &RunSummary) -> Vec<String> {
         let threads = threads(s.threads);
         if self.show == Show::Json {
-            let mut line = facts.json.clone();
+            let mut line = summary.json.clone();
             line["event"] = "start".into();
             line["task"] = s.task.as_str().into();
-            line["parameters"] = facts.parameters.into();
-            line["memory_bytes"] = facts.memory.into();
+            line["parameters"] = summary.parameters.into();
+            line["memory_bytes"] = summary.memory.into();
             line["threads"] = threads.into();
             line["seed"] = s.seed.into();
             line["folder"] = json!(self.path);
             println!("{line}");
         }
-        let given = [&s.file, &s.source, &s.features, &s.images].into_iter().find(|name| !name.is_empty());
-        let file = given.map_or("built-in data", String::as_str);
         let mut lines = vec![
             format!(
                 "{}: {} parameters, {:.2} {}s per parameter, about {} MB, {threads} threads, seed {}",
-                facts.network,
-                grouped(facts.parameters as u64),
-                facts.targets as f64 / facts.parameters as f64,
-                facts.unit.trim_end_matches('s'),
-                facts.memory.div_ceil(1 << 20),
+                summary.network,
+                grouped(summary.parameters),
+                summary.targets as f64 / summary.parameters as f64,
+                summary.unit.trim_end_matches('s'),
+                summary.memory.div_ceil(1 << 20),
                 s.seed
             ),
-            format!("{file}: {}; the run is in {}", facts.data, self.path.display()),
+            format!("{}: {}; the run is in {}", data_name(s), summary.data, self.path.display()),
         ];
-        lines.extend(facts.notes.iter().cloned());
+        lines.extend(summary.notes.iter().map(|note| said(note)));
         if self.show == Show::Lines {
             lines.iter().for_each(|line| self.line(line));
         }
@@ -266,7 +244,7 @@ impl Watcher {
     fn see_as_lines(&self, event: &Event) {
         match event {
             Event::Step { .. } | Event::Saved { .. } => {}
-            Event::Record(record) if self.display.is_none() => self.line(&describe(record, self.unit)),
+            Event::Record(record) if self.display.is_none() => self.line(&describe(record, self.unit, self.loss_unit)),
             // The display has the rest.
             Event::Record(record) if record.val.is_empty() => {}
             Event::Record(record) => self.line(&describe_briefly(record, self.unit, live::size().0.saturating_sub(1))),
@@ -295,15 +273,9 @@ impl Watcher {
     }
 
     /// Says how it ended, and how much of the time went into saving.
-    pub(crate) fn end(
-        &mut self,
-        ending: Ending,
-        progress: &Progress,
-        records: &[Record],
-        elapsed_s: f64,
-        saving_s: f64,
-    ) {
+    pub(crate) fn end(&mut self, ending: Ending, session: &dyn Session) {
         self.close();
+        let (progress, elapsed_s, saving_s) = (session.progress(), session.elapsed_s(), session.saving_s());
         let path = self.path.display().to_string().replace(' ', &TIE.to_string());
         match self.show {
             Show::Nothing => {}
@@ -329,12 +301,15 @@ impl Watcher {
                     self.line(&format!("the run was complete already, after {} updates", progress.step));
                 }
                 if let Some((_, step)) = progress.best {
-                    let best = records.iter().rfind(|record| record.step == step && !record.val.is_empty());
-                    let best = best.map_or_else(String::new, |record| held_out(record, self.unit));
-                    self.line(&format!("best: {best} on held-out data, at update {step} of {}; {time}", progress.step));
+                    let is_best = |record: &&Record| record.step == step && !record.val.is_empty();
+                    let best = session.records().iter().rfind(is_best);
+                    let best = best.map_or_else(String::new, |record| validation(record, self.unit));
+                    self.line(&format!(
+                        "best: {best} on validation data, at update {step} of {}; {time}",
+                        progress.step
+                    ));
                 }
-                let command = self.command.replace(' ', &TIE.to_string());
-                self.line(&format!("use it: {command}{TIE}{path}/best.safetensors"));
+                self.line(&format!("use it: elman{TIE}{}{TIE}{path}/best.safetensors", self.command));
             }
         }
     }
@@ -356,59 +331,62 @@ impl Drop for Watcher {
     }
 }
 
+/// What the data of a run are called.
+pub(crate) fn data_name(s: &Settings) -> &str {
+    let given = [&s.file, &s.source, &s.features, &s.images].into_iter().find(|name| !name.is_empty());
+    given.map_or("built-in data", String::as_str)
+}
+
+/// A cross-entropy per target as people compare it: of characters in bits, of words as a perplexity.
+pub(crate) fn nats(nats: f64, unit: &str) -> String {
+    match unit {
+        "character" | "byte" | "token" => format!("{nats:.4} nats, {:.4} bits per {unit}", nats / LN_2),
+        "word" | "subword" => format!("perplexity {:.2} per {unit} ({nats:.4} nats)", nats.exp()),
+        _ => format!("{nats:.4} nats"),
+    }
+}
+
 /// A record as a line.
-fn describe(r: &Record, unit: &str) -> String {
+fn describe(r: &Record, unit: &str, loss_unit: &str) -> String {
     let mut text = format!("step {:>6}  epoch {:>6.2}", r.step, r.epoch);
-    if let Some(nats) = r.train_nats {
-        text.push_str(&format!("  train {nats:.4} nats"));
-        if unit == "symbol" {
-            text.push_str(&format!(" {:.4} bits", nats / LN_2));
+    if let Some(loss) = r.train() {
+        text.push_str(format!("  train {loss:.4} {loss_unit}").trim_end());
+        if matches!(unit, "character" | "byte" | "token") {
+            text.push_str(&format!(" {:.4} bits", loss / LN_2));
         }
     }
     if !r.val.is_empty() {
         let mark = if r.best { " (best)" } else { "" };
-        text.push_str(&format!("  held out {}{mark}", held_out(r, unit)));
+        text.push_str(&format!("  validation {}{mark}", validation(r, unit)));
     }
     let plural = if unit.ends_with('s') { "" } else { "s" };
-    text.push_str(&format!("  {} {unit}{plural}/s", grouped(r.targets_per_s as u64)));
+    text.push_str(&format!("  {} {unit}{plural}/s", grouped(r.targets_per_s as usize)));
     text
 }
 
-/// What was measured on held-out data, the measure that chooses first.
-fn held_out(r: &Record, unit: &str) -> String {
-    let nats = r.val(METRIC).map(|nats| match unit {
-        "symbol" => format!("{nats:.4} nats, {:.4} bits per symbol", nats / LN_2),
-        "word" | "subword" | "character" => {
-            format!("perplexity {:.2} per {unit} ({nats:.4} nats, teacher-forced)", nats.exp())
-        }
-        _ => format!("{nats:.4} nats"),
+/// What was measured on validation data, the measure that chooses first.
+fn validation(r: &Record, unit: &str) -> String {
+    let first = r.val.first().filter(|(name, _)| !VAL_LOSS.contains(&name.as_str()));
+    let first = first.map(|(name, value)| measure(name, *value));
+    let loss = r.val.iter().find(|(name, _)| VAL_LOSS.contains(&name.as_str()));
+    let loss = loss.map(|(name, value)| match name == VAL_LOSS[0] {
+        true => nats(*value, unit).replace(" nats)", " nats, teacher-forced)"),
+        false => measure(name, *value),
     });
-    let first = r.val.first().filter(|(name, _)| name != METRIC).map(|(name, value)| {
-        let name = name.strip_prefix("val_").unwrap_or(name);
-        match name {
-            "accuracy" => format!("{:.2} % right", 100.0 * value),
-            "bleu" => format!("BLEU {value:.2}"),
-            _ => match name.strip_prefix("bleu") {
-                Some(order) => format!("BLEU-{order} {value:.2}"),
-                None => format!("{name} {value:.4}"),
-            },
-        }
-    });
-    first.into_iter().chain(nats).collect::<Vec<_>>().join(", ")
+    first.into_iter().chain(loss).collect::<Vec<_>>().join(", ")
 }
 
 /// A validation as one line of a terminal: what there is room for, the most important first.
 fn describe_briefly(r: &Record, unit: &str, columns: usize) -> String {
-    let (step, mark) = (grouped(r.step), if r.best { ", best" } else { "" });
+    let (step, mark) = (grouped(r.step as usize), if r.best { ", best" } else { "" });
     let is_narrow = columns < 60;
     let mut parts = vec![if is_narrow { format!("step {step}") } else { format!("step {step:>7}") }];
-    let is_text = r.val.first().is_some_and(|(name, _)| name == METRIC);
-    parts.extend(match (r.val(METRIC).filter(|_| is_text), is_narrow) {
-        (Some(nats), true) => Some(format!("held out {nats:.4}{mark}")),
-        (Some(nats), false) => Some(format!("held out {nats:.4} nats{mark:6}")),
-        (None, _) => Some(format!("held out {}{mark:6}", held_out(r, unit))),
+    parts.push(match (r.val.first(), is_narrow) {
+        (Some((name, nats)), true) if name == VAL_LOSS[0] => format!("validation {nats:.4}{mark}"),
+        (Some((name, nats)), false) if name == VAL_LOSS[0] => format!("validation {nats:.4} nats{mark:6}"),
+        _ => format!("validation {}{mark:6}", validation(r, unit)),
     });
-    parts.extend(r.train_nats.map(|nats| format!("training {nats:.4}")));
+    parts.extend(r.train().map(|loss| format!("training {loss:.4}")));
     parts.push(format!("epoch {:.2}", r.epoch));
     parts.push(format!("{} elapsed", time(r.elapsed_s)));
     fitted(&parts, columns).trim_end().to_string()
@@ -417,13 +395,11 @@ fn describe_briefly(r: &Record, unit: &str, columns: usize) -> String {
 fn see_as_json(event: &Event) {
     let line = match event {
         Event::Step { .. } => return,
-        Event::Record(record) => match serde_json::to_value(record) {
-            Ok(mut line) => {
-                line["event"] = "record".into();
-                line
-            }
-            Err(_) => return,
-        },
+        Event::Record(record) => {
+            let mut line = json!(record);
+            line["event"] = "record".into();
+            line
+        }
         Event::Sample { step, text } => json!({"event": "sample", "step": step, "text": text}),
         Event::Saved { step } => json!({"event": "saved", "step": step}),
         Event::RolledBack { at, loss_nats, to, lr_scale } => {
@@ -433,37 +409,37 @@ fn see_as_json(event: &Event) {
     println!("{line}");
 }
 
-/// `1234567` as `1,234,567`.
-pub(crate) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_judged_by_bleu_and_perplexity() {
-        let val = vec![("val_bleu".to_string(), 31.416), (METRIC.to_string(), 1.5)];
+    fn what_was_written_is_measured_by_bleu_and_perplexity() {
+        let val = vec![("val_bleu".to_string(), 31.416), (VAL_LOSS[0].to_string(), 1.5)];
         let record = Record { val, ..Record::default() };
-        assert_eq!(held_out(&record, "word"), "BLEU 31.42, perplexity 4.48 per word (1.5000 nats, teacher-forced)");
+        assert_eq!(validation(&record, "word"), "BLEU 31.42, perplexity 4.48 per word (1.5000 nats, teacher-forced)");
+        assert_eq!(measure("val_accuracy", 0.975), "accuracy 97.50 %");
+    }
+
+    #[test]
+    fn a_loss_is_in_nats_only_where_it_is_a_cross_entropy() {
+        let record = |name: &str| {
+            let val = vec![("val_rmse".to_string(), 2.0), (name.to_string(), 0.5)];
+            Record { step: 10, train_nats: Some(0.25), val, ..Record::default() }
+        };
+        let numbers = describe(&record(VAL_LOSS[1]), "example", "");
+        assert!(numbers.contains("train 0.2500  validation rmse 2.0000, loss 0.5000"), "{numbers}");
+        let classes = describe(&record(VAL_LOSS[0]), "example", "nats");
+        assert!(classes.contains("train 0.2500 nats  validation rmse 2.0000, 0.5000 nats"), "{classes}");
     }
 
     #[test]
     fn a_validation_is_one_line_with_its_result_on_any_terminal() {
-        let val = vec![(METRIC.to_string(), 1.8032)];
+        let val = vec![(VAL_LOSS[0].to_string(), 1.8032)];
         let record = Record { step: 123_456, train_nats: Some(1.7), val, best: true, ..Record::default() };
-        assert_eq!(describe_briefly(&record, "symbol", 39), "step 123,456  held out 1.8032, best");
-        let wide = describe_briefly(&record, "symbol", 79);
-        assert_eq!(wide, "step 123,456  held out 1.8032 nats, best  training 1.7000  epoch 0.00");
-        assert!((1..130).all(|columns| words::width(&describe_briefly(&record, "symbol", columns)) <= columns));
+        assert_eq!(describe_briefly(&record, "character", 39), "step 123,456  validation 1.8032, best");
+        let wide = describe_briefly(&record, "character", 79);
+        assert_eq!(wide, "step 123,456  validation 1.8032 nats, best  training 1.7000  epoch 0.00");
+        assert!((1..130).all(|columns| words::width(&describe_briefly(&record, "character", columns)) <= columns));
     }
 }

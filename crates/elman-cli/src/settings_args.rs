@@ -1,29 +1,248 @@
-//! The library's settings as flags and environment variables: one word list.
+//! The settings of a run: the library's list as flags, as environment variables and as `-s KEY=VALUE`, and its help as the
+//! task in hand reads it.
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-use elman::task::{KEYS, Settings};
+use std::path::{Path, PathBuf};
 
-/// What was given on the command line or in the environment: key and text.
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use elman::cell::CellKind;
+use elman::settings::{ConfigFile, Data, KEYS, Key, Settings};
+use elman::task::{TASKS, Task, language_model};
+use elman::train::run_folder;
+use elman::{Error, Result};
+
+/// Begins the names of environment variables.
+const PREFIX: &str = "ELMAN_";
+/// Where the test-suite finds the real data sets.
+const DATA: &str = "ELMAN_DATA";
+/// The settings that are paths. They are made whole, so that a run can be resumed from any folder.
+const PATHS: [&str; 11] = [
+    "file", "val", "embeddings", "features", "captions", "images", "encoder", "source", "target", "val_source",
+    "val_target",
+];
+
+/// What was given on the command line.
 #[derive(Debug, Default)]
-pub(crate) struct SettingArgs(pub(crate) Vec<(&'static str, String)>);
+pub(crate) struct SettingArgs {
+    /// Key and text of each flag.
+    flags: Vec<(&'static Key, String)>,
+    /// `KEY=VALUE` of each `-s`.
+    set: Vec<String>,
+}
+
+/// A setting that was given.
+struct Given {
+    key: &'static Key,
+    text: String,
+    /// The environment variable it comes from.
+    variable: Option<String>,
+}
+
+impl Given {
+    /// An error of this setting, by the name it was given under.
+    fn refused(&self, error: Error) -> Error {
+        match (error, self.variable.clone()) {
+            (Error::Setting { value, requirement, .. }, Some(key)) => Error::Setting { key, value, requirement },
+            (Error::Unread { value, readers, task, .. }, Some(key)) => Error::Unread { key, value, readers, task },
+            (error, _) => error,
+        }
+    }
+}
+
+impl SettingArgs {
+    /// The settings of a new run. A preset or a config file comes first, then the environment, then flags, then `-s`: each
+    /// changes what stands before it. What the task does not read is refused.
+    ///
+    /// # Errors
+    /// [`Error::Unread`], [`Error::Setting`], [`Error::UnknownSetting`]; a config file that cannot be used.
+    pub(crate) fn settings(&self, file: Option<&Path>, preset: Option<&str>) -> Result<Settings> {
+        let given = self.given()?;
+        let is_config = file.is_some_and(|file| file.extension().is_some_and(|e| e == "toml"));
+        let (config, file) = match file {
+            Some(path) if is_config => (Some(ConfigFile::read(path)?), None),
+            file => (None, file),
+        };
+        if config.is_some() && preset.is_some() {
+            return Err(Error::Usage("a config file and --preset were given; name one of them".into()));
+        }
+        let of_config = |key: &str| config.as_ref().and_then(|config| config.get(key)).filter(|text| !text.is_empty());
+        let last = |key: &str| given.iter().rfind(|given| given.key.name == key).map(|given| given.text.as_str());
+        let task = Task::find(last("task").or(of_config("task")).unwrap_or(language_model::TASK.name))?;
+
+        let is_given = |key: &str| {
+            let is_file = key == "file" && file.is_some();
+            is_file || last(key).or(of_config(key)).is_some_and(|text| !text.is_empty())
+        };
+        let data = if task.data.iter().any(|key| is_given(key)) { Data::Given } else { Data::Builtin };
+        let mut settings = match preset {
+            Some(preset) => self::preset(task, preset)?,
+            None => (task.defaults)(data),
+        };
+        if let Some(config) = &config {
+            settings = config.apply(settings)?;
+        }
+        if let Some(file) = file {
+            task.check_read("file", &file.display().to_string())?;
+            settings.file = text_of(file.into())?;
+        }
+        for given in &given {
+            let set = task.check_read(given.key.name, &given.text);
+            set.and_then(|()| settings.set(given.key.name, &given.text)).map_err(|error| given.refused(error))?;
+        }
+        for key in PATHS {
+            let path = PathBuf::from(settings.get(key));
+            if path.is_relative() && !path.as_os_str().is_empty() {
+                settings.set(key, &text_of(std::path::absolute(&path).unwrap_or(path))?)?;
+            }
+        }
+        Ok(settings)
+    }
+
+    /// The settings of a run to go on with.
+    ///
+    /// # Errors
+    /// If the folder holds no run, or another setting than `threads` was given.
+    pub(crate) fn resumed(&self, folder: &Path) -> Result<Settings> {
+        let config = run_folder::config(folder)?;
+        let mut settings = Settings::from_toml(&config, &folder.join(run_folder::CONFIG))?.without_unread()?;
+        for given in self.given()? {
+            if given.key.name != "threads" {
+                let name = given.variable.unwrap_or_else(|| given.key.flag());
+                return Err(Error::Usage(format!("{name} cannot be changed by --resume; only --threads can")));
+            }
+            settings.set(given.key.name, &given.text)?;
+        }
+        Ok(settings)
+    }
+
+    /// All that was given, in the order in which it counts.
+    fn given(&self) -> Result<Vec<Given>> {
+        let mut given = environment();
+        given.extend(self.flags.iter().map(|(key, text)| Given { key, text: text.clone(), variable: None }));
+        for pair in &self.set {
+            let Some((name, text)) = pair.split_once('=') else {
+                return Err(Error::Usage(format!("-s {pair}: write KEY=VALUE, such as -s lr=0.002")));
+            };
+            given.push(Given { key: Key::named(name.trim())?, text: text.trim().into(), variable: None });
+        }
+        Ok(given)
+    }
+}
+
+/// The settings of a preset; only language models have some.
+///
+/// # Errors
+/// [`Error::Unread`] for another task; [`Error::Setting`] if there is none of that name.
+pub(crate) fn preset(task: &Task, name: &str) -> Result<Settings> {
+    task.check("preset", name, |task| task.name == language_model::TASK.name)?;
+    Settings::preset(name)
+}
+
+/// The settings in the environment. A name that is not a setting is told, and passed over.
+fn environment() -> Vec<Given> {
+    let mut variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.to_string_lossy().into_owned())))
+        .filter(|(name, _)| name.starts_with(PREFIX) && name != DATA)
+        .collect();
+    variables.sort();
+    let mut given = Vec::new();
+    for (variable, text) in variables {
+        match Key::named(&variable[PREFIX.len()..].to_lowercase()) {
+            Ok(key) => given.push(Given { key, text, variable: Some(variable) }),
+            Err(Error::UnknownSetting { nearest: Some(name), .. }) => {
+                eprintln!("elman: {variable} is not a setting; did you mean {PREFIX}{}?", name.to_uppercase());
+            }
+            Err(_) => eprintln!("elman: {variable} is not a setting; `elman init` lists them all"),
+        }
+    }
+    given
+}
+
+/// A path as a setting.
+fn text_of(path: PathBuf) -> Result<String> {
+    path.into_os_string().into_string().map_err(|path| {
+        let path = path.display();
+        Error::Usage(format!("{path}: a path that is not in UTF-8 cannot be written into config.toml"))
+    })
+}
+
+/// The keys that are flags; `file` is an argument.
+fn flags() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| key.name != "file")
+}
+
+fn help(key: &Key) -> String {
+    let help = key.help.trim();
+    if key.name != "cell" {
+        return help.into();
+    }
+    let cells = CellKind::ALL.map(CellKind::name).join(", ");
+    format!("{}: {cells}.", help.split([':', '.']).next().unwrap_or(help))
+}
+
+/// The command line with the help of the task that `words` or the environment ask for: it lists what that task reads, with
+/// the defaults of that task. What it does not read is hidden, and still understood, to be refused with the reason.
+pub(crate) fn described(command: Command, words: &[String]) -> Command {
+    let asked = asked_task(words).and_then(|name| Task::find(&name).ok());
+    let task = asked.copied().unwrap_or(language_model::TASK);
+    let defaults = (task.defaults)(Data::Given);
+    let listed = |command: Command| {
+        let command = flags().fold(command, |command, key| {
+            let default = defaults.get(key.name);
+            let default = if default.is_empty() { "none".into() } else { default };
+            command.mut_arg(key.name, |arg| match task.is_read(key.name) {
+                true => arg.help(format!("{} [default: {default}]", help(key))),
+                false => arg.hide(true),
+            })
+        });
+        let command = command.mut_arg("preset", |arg| arg.hide(task.name != language_model::TASK.name));
+        command.after_help(about(asked, &task))
+    };
+    command.mut_subcommand("train", listed).mut_subcommand("check-data", listed)
+}
+
+/// What stands below the settings.
+fn about(asked: Option<&Task>, task: &Task) -> String {
+    if asked.is_some() {
+        return format!(
+            "These are the settings that the task {} reads ({}), with its defaults.",
+            task.name, task.about
+        );
+    }
+    let head = format!(
+        "These are the settings of the task {}. `elman train --task TASK --help` lists those of another task:",
+        task.name
+    );
+    TASKS.iter().fold(head, |text, task| format!("{text}\n  {:<18}{}", task.name, task.about))
+}
+
+/// The task that the words of a command line or the environment ask for.
+fn asked_task(words: &[String]) -> Option<String> {
+    let of = |i: usize| -> Option<&str> {
+        let next = words.get(i + 1).map(String::as_str);
+        match words[i].as_str() {
+            "--task" => next,
+            "-s" | "--set" => next?.strip_prefix("task="),
+            word => ["--task=", "--set=task=", "-stask="].iter().find_map(|start| word.strip_prefix(start)),
+        }
+    };
+    let of_words = (0..words.len()).filter_map(of).next_back().map(String::from);
+    of_words.or_else(|| std::env::var(format!("{PREFIX}TASK")).ok())
+}
 
 impl Args for SettingArgs {
     fn augment_args(command: Command) -> Command {
-        let defaults = Settings::default();
-        KEYS.iter().filter(|key| key.name != "file").fold(command, |command, key| {
-            let default = match defaults.get(key.name) {
-                text if text.is_empty() => "none".to_string(),
-                text => text,
-            };
-            let is_switch = matches!(default.as_str(), "true" | "false");
+        let defaults = (language_model::TASK.defaults)(Data::Given);
+        let set = Arg::new("set").short('s').long("set").value_name("KEY=VALUE").action(ArgAction::Append);
+        let set = set.help("Set any setting by its key, such as -s lr=0.002; may be repeated");
+        flags().fold(command.arg(set), |command, key| {
+            let is_switch = matches!(defaults.get(key.name).as_str(), "true" | "false");
             let arg = Arg::new(key.name)
                 .long(key.name.replace('_', "-"))
-                .env(format!("ELMAN_{}", key.name.to_uppercase()))
-                .hide_env(true)
                 .help_heading(key.group)
                 .value_name(if is_switch { "BOOL" } else { "VALUE" })
                 .allow_negative_numbers(true)
-                .help(format!("{} [default: {default}]", key.help.trim()));
+                .help(help(key));
+            let arg = if key.old_name.is_empty() { arg } else { arg.alias(key.old_name.replace('_', "-")) };
             command.arg(if is_switch {
                 arg.num_args(0..=1).require_equals(true).default_missing_value("true")
             } else {
@@ -38,13 +257,13 @@ impl Args for SettingArgs {
 }
 
 impl FromArgMatches for SettingArgs {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = KEYS.iter().filter(|key| key.name != "file");
-        let given = given.filter_map(|key| Some((key.name, matches.get_one::<String>(key.name)?.clone())));
-        Ok(SettingArgs(given.collect()))
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        let given = flags().filter_map(|key| Some((key, matches.get_one::<String>(key.name)?.clone())));
+        let set = matches.get_many::<String>("set").unwrap_or_default().cloned().collect();
+        Ok(SettingArgs { flags: given.collect(), set })
     }
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }

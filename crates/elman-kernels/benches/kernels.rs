@@ -1,6 +1,6 @@
 //! Shares of the machine's measured multiply-add peak, one thread: `cargo bench -p elman-kernels [FILTER]`.
 //!
-//! The peak is measured anew before each row, in the same process, so that a noisy machine divides out.
+//! The peak is measured again before each row, in the same process, so that machine noise divides out.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

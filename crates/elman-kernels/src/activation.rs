@@ -1,8 +1,8 @@
 //! `exp`, `tanh` and `sigmoid` over slices.
 //!
 //! Errors of `f32` against the exact function over all of its values, measured by the tests below: `exp` at most 2 ulp
-//! between -87.3 and 88.3 (below it stays at the smallest normal number, above at the largest power it reaches), `tanh` at
-//! most 4 ulp, `sigmoid` at most 3 ulp above -87. NaN gives NaN. `f64` uses the standard library.
+//! between -87.3 and 88.3 (outside it saturates at the smallest normal number and at the largest power in range),
+//! `tanh` at most 4 ulp, `sigmoid` at most 3 ulp above -87. NaN gives NaN. `f64` uses the standard library.
 
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -40,10 +40,10 @@ macro_rules! in_place {
     };
 }
 
-in_place!(exp, exp_on, Exp, exp, "`x = e^x`, element by element; saturates instead of overflowing.");
-in_place!(tanh, tanh_on, Tanh, tanh, "`x = tanh(x)`, element by element.");
-in_place!(sigmoid, sigmoid_on, Sigmoid, sigmoid, "`x = 1 / (1 + e^-x)`, element by element.");
-in_place!(relu, relu_on, Relu, relu, "`x = max(x, 0)`, element by element; NaN stays.");
+in_place!(exp, exp_on, Exp, exp, "`x = e^x`, element-wise; saturates instead of overflowing.");
+in_place!(tanh, tanh_on, Tanh, tanh, "`x = tanh(x)`, element-wise.");
+in_place!(sigmoid, sigmoid_on, Sigmoid, sigmoid, "`x = 1 / (1 + e^-x)`, element-wise.");
+in_place!(relu, relu_on, Relu, relu, "`x = max(x, 0)`, element-wise; NaN stays.");
 
 #[cfg(test)]
 mod tests {

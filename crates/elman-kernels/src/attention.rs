@@ -1,25 +1,25 @@
-//! Attention's scores.
+//! Attention scores.
 //!
-//! Those of dot products are a product of two matrices by their rows, and small: nothing is packed.
+//! Dot-product scores are one small matrix product `Q K^T`: nothing is packed.
 //!
-//! Additive ones (Bahdanau et al. 2015) are `score_s = v . tanh(key_s + query)`. The hidden layer `[S, A]` of a query is
-//! never stored: backward computes it anew, which costs a tanh and saves memory of queries times keys times `A`.
+//! Additive scores (Bahdanau et al. 2015) are `score_s = v . tanh(key_s + query)`. The hidden layer `[S, A]` of a query
+//! is never stored: backward recomputes it, which costs a tanh and saves `T S A` values.
 
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector, load};
 
-/// `scores[t][s] = queries[t] . keys[s]`; `queries` `[T, K]`, `keys` `[S, K]`, `scores` `[T, S]`. A score is that of its
-/// query and key alone, whatever stands beside them.
+/// `scores[t][s] = queries[t] . keys[s]`; `queries` `[T, K]`, `keys` `[S, K]`, `scores` `[T, S]`. A score depends
+/// on its query and key alone.
 ///
 /// # Panics
-/// If the dimensions do not fit.
+/// If the dimensions do not match.
 pub fn dot<F: Scalar>(queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
     dot_on(Isa::best(), queries, keys, width, scores);
 }
 
 pub(crate) fn dot_on<F: Scalar>(isa: Isa, queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
-    assert!(width > 0, "a score is of something");
+    assert!(width > 0, "the width must be at least 1");
     let (t, s) = (queries.len() / width, keys.len() / width);
     assert!(
         queries.len() == t * width && keys.len() == s * width && scores.len() == t * s,
@@ -55,10 +55,10 @@ impl<F: Scalar> Dot<'_, F> {
     /// `M` queries from `query` on with all `s` keys.
     ///
     /// # Safety
-    /// There must be these queries and keys.
+    /// These queries and keys must exist.
     #[inline(always)]
     unsafe fn rows<V: Vector<Scalar = F>, const M: usize>(&mut self, query: usize, s: usize) {
-        // SAFETY: keys below `s`; the caller vouches for the queries.
+        // SAFETY: keys below `s`; the caller guarantees the queries.
         unsafe {
             for key in (0..s - s % 4).step_by(4) {
                 self.tile::<V, M, 4>(query, key, s);
@@ -72,7 +72,7 @@ impl<F: Scalar> Dot<'_, F> {
     /// `M` queries from `query` on with `N` keys from `key` on, of `s`.
     ///
     /// # Safety
-    /// There must be these queries and keys.
+    /// These queries and keys must exist.
     #[inline(always)]
     unsafe fn tile<V: Vector<Scalar = F>, const M: usize, const N: usize>(
         &mut self,
@@ -84,7 +84,7 @@ impl<F: Scalar> Dot<'_, F> {
         let mut sums = [[V::splat(F::ZERO); N]; M];
         for i in (0..width).step_by(V::LANES) {
             let n = V::LANES.min(width - i);
-            // SAFETY: the caller vouches for the rows, i + n <= width; lanes beyond are zero and add nothing.
+            // SAFETY: the caller guarantees the rows, i + n <= width; lanes beyond are zero and add nothing.
             unsafe {
                 let keys: [V; N] = core::array::from_fn(|c| load(self.keys.as_ptr().add((key + c) * width + i), n));
                 for r in 0..M {
@@ -106,7 +106,7 @@ impl<F: Scalar> Dot<'_, F> {
 /// `scores[s] = v . tanh(keys[s] + query)`; `keys` `[S, A]`, `query` and `v` `[A]`, `scores` `[S]`.
 ///
 /// # Panics
-/// If the dimensions do not fit.
+/// If the dimensions do not match.
 pub fn additive<F: Scalar>(keys: &[F], query: &[F], v: &[F], scores: &mut [F]) {
     additive_on(Isa::best(), keys, query, v, scores);
 }
@@ -150,7 +150,7 @@ impl<F: Scalar> Kernel<F> for Additive<'_, F> {
 /// The gradients of [`additive`] from `dscores` `[S]`: adds to `dkeys` `[S, A]`, `dquery` `[A]` and `dv` `[A]`.
 ///
 /// # Panics
-/// If the dimensions do not fit.
+/// If the dimensions do not match.
 pub fn additive_backward<F: Scalar>(
     keys: &[F],
     query: &[F],
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn dot_products_equal_the_plain_loops_whatever_stands_beside_them() {
+    fn dot_products_equal_the_plain_loops_and_are_independent() {
         for isa in Isa::available() {
             for (t, s, width) in [(1, 1, 1), (2, 3, 7), (3, 4, 16), (5, 9, 33), (1, 0, 5), (0, 2, 5), (4, 8, 100)] {
                 let (queries, keys) = (numbers(t * width, 1), numbers(s * width, 2));
@@ -258,7 +258,7 @@ mod tests {
                 let (k, q, v, ds) = (numbers(keys * width, 1), numbers(width, 2), numbers(width, 3), numbers(keys, 4));
                 let mut scores = vec![9.0; keys];
                 additive_on(isa, &k, &q, &v, &mut scores);
-                // What is there already is added to.
+                // Gradients are added to.
                 let (mut dk, mut dq, mut dv) = (vec![0.5; keys * width], vec![0.25; width], vec![0.125; width]);
                 additive_backward_on(isa, &k, &q, &v, &ds, &mut dk, &mut dq, &mut dv);
                 let (mut want_dq, mut want_dv) = (vec![0.25; width], vec![0.125; width]);

@@ -1,4 +1,5 @@
-//! Products of operands rounded to bfloat16: pairs of neighbours along the depth in one word, sums in full.
+//! Products of operands rounded to bfloat16: pairs of neighbours along the depth in one word, accumulated in full
+//! precision.
 
 use core::mem::MaybeUninit;
 
@@ -7,21 +8,21 @@ use crate::scalar::Scalar;
 use crate::tile::{Left, Words};
 use crate::vector::PairVector;
 
-/// What the operands of a product are rounded to before they are multiplied; sums never are.
+/// What the operands of a product are rounded to before multiplication; accumulation is in full precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Operands {
-    /// Nothing: they are multiplied as they are.
+    /// Not rounded.
     #[default]
     Exact,
-    /// The nearest bfloat16 (8 significant bits): twice as fast where the CPU has products of them.
+    /// The nearest bfloat16 (8 significant bits): twice as fast where the CPU multiplies them.
     Bf16,
 }
 
-/// Rows of the left operand that are rounded at a time.
+/// Rows of the left operand rounded at a time.
 const ROWS: usize = 48;
-/// Words of a row that are rounded at a time.
+/// Words of a row rounded at a time.
 const DEPTH: usize = 512;
-/// Words between rows, so that they do not fall into the same few sets of the cache.
+/// Words between rows, so that they do not map to the same few cache sets.
 const APART: usize = 16;
 
 /// Operands in pairs of bfloat16.
@@ -33,12 +34,12 @@ impl<V: PairVector> Words<V> for Pairs {
 
     #[inline(always)]
     unsafe fn splat(p: *const u32) -> V::Pairs {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         V::splat_pair(unsafe { p.read() })
     }
     #[inline(always)]
     unsafe fn load(p: *const u32) -> V::Pairs {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { V::load_pairs(p) }
     }
     #[inline(always)]
@@ -57,7 +58,7 @@ fn pair<F: Scalar>(even: F, odd: F) -> u32 {
     u32::from(even.to_bf16()) | u32::from(odd.to_bf16()) << 16
 }
 
-/// Rounds a row; where its length is odd, a zero follows.
+/// Rounds a row; an odd length is padded with a zero.
 #[inline(always)]
 fn round_row<F: Scalar>(row: &[F], to: &mut [MaybeUninit<u32>]) {
     let (whole, rest) = row.as_chunks();
@@ -69,7 +70,7 @@ fn round_row<F: Scalar>(row: &[F], to: &mut [MaybeUninit<u32>]) {
     }
 }
 
-/// Rounds two rows, one above the other, into words side by side.
+/// Rounds two consecutive rows into interleaved words.
 #[inline(always)]
 fn round_rows<F: Scalar>(even: &[F], odd: Option<&[F]>, to: &mut [MaybeUninit<u32>]) {
     match odd {
@@ -82,7 +83,7 @@ fn round_rows<F: Scalar>(even: &[F], odd: Option<&[F]>, to: &mut [MaybeUninit<u3
 pub(crate) struct RoundedLeft<'a, F> {
     a: Mat<'a, F>,
     words: [MaybeUninit<u32>; ROWS * (DEPTH + APART)],
-    /// The first of the rows that `words` holds in whole.
+    /// The first of the rows that `words` holds completely.
     held: Option<usize>,
 }
 
@@ -101,7 +102,7 @@ impl<F: Scalar> Left<u32> for RoundedLeft<'_, F> {
     unsafe fn block(&mut self, row: usize, rows: usize, k: usize, depth: usize) -> (*const u32, usize, usize) {
         let a = self.a;
         let all = words(a.cols);
-        // Short rows are rounded once for all that is asked of them.
+        // Short rows are rounded once and reused.
         let is_whole = all <= DEPTH;
         let (first, len) = if is_whole { (0, all) } else { (k, depth) };
         let (row_stride, k_stride) = if a.col_stride == 1 { (len + APART, 1) } else { (1, ROWS) };
@@ -135,7 +136,7 @@ pub(crate) fn pack_part<F: Scalar>(
     at: usize,
     width: usize,
 ) {
-    /// Words rounded at a time where they stand one after the other.
+    /// Words rounded at a time where they are contiguous.
     const BLOCK: usize = 16;
     let lines = |first: usize| (first..words(b.rows)).map(move |k| k * width + at..k * width + at + lanes);
     for line in lines(0) {
@@ -180,7 +181,7 @@ mod tests {
         (0..n).map(|i| (((i * 7919 + seed * 104_729) % 2003) as f32) / 1001.5 - 1.0).collect()
     }
 
-    /// The values that are multiplied.
+    /// The rounded values.
     fn rounded(x: &[f32]) -> Vec<f32> {
         x.iter().map(|x| f32::from_bits(u32::from(x.to_bf16()) << 16)).collect()
     }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn products_have_the_same_bits_on_every_instruction_set_and_are_near_those_of_the_rounded_operands() {
+    fn bf16_products_are_bit_identical_on_every_isa_and_near_f64() {
         for (k, n) in [(1, 1), (2, 16), (3, 7), (31, 33), (64, 9), (300, 65), (1030, 20), (2050, 5)] {
             for m in [1, 2, 7, 13, 60] {
                 let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unpacked_product_has_the_bits_of_a_packed_one_and_a_row_those_of_itself_alone() {
+    fn unpacked_equals_packed_and_rows_are_independent_bit_for_bit() {
         let (m, k, n) = (61, 2101, 45);
         let (a, b) = (numbers(k * m, 5), numbers(k * n, 6));
         let (a, b) = (Mat::new(&a, k, m).t(), Mat::new(&b, k, n));
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_finite_stays_so() {
+    fn non_finite_values_stay_non_finite() {
         for x in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut c = [0.0];
             let packed = bf16(Isa::best(), Mat::new(&[1.0, 1.0], 2, 1));

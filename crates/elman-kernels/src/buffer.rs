@@ -10,7 +10,7 @@ const CHUNK: usize = 16;
 #[repr(C, align(64))]
 struct Chunk<F>([F; CHUNK]);
 
-/// A slice that begins on a cache line and keeps its memory when it shrinks.
+/// A cache-line-aligned slice that keeps its capacity when it shrinks.
 #[derive(Clone, Default)]
 pub struct Buffer<F> {
     chunks: Vec<Chunk<F>>,
@@ -23,8 +23,8 @@ impl<F: Copy + Default> Buffer<F> {
         Buffer { chunks: Vec::new(), len: 0 }
     }
 
-    /// Makes the length `len`; allocates only when it never was that long. Old contents stay where they are, new
-    /// elements hold zeros or what an earlier, longer use left there.
+    /// Sets the length to `len`; allocates only beyond the longest length so far. Old contents stay, new elements hold
+    /// zeros or values of an earlier, longer use.
     pub fn resize(&mut self, len: usize) {
         let chunks = len.div_ceil(CHUNK);
         if chunks > self.chunks.len() {

@@ -8,20 +8,20 @@ use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector, load, store};
 
-/// Registers in a panel of a plainly packed matrix.
+/// Registers in a panel of a matrix packed without gates.
 pub(crate) const PLAIN: usize = 2;
-/// Depth of a block of an operand that is packed a block at a time; even, so that no pair is divided.
+/// Depth of a block of an operand that is packed a block at a time; even, so that no pair is split.
 const DEPTH: usize = 1024;
-/// Rows of the left operand in a block: its part over one depth stays in the second-level cache.
+/// Rows of the left operand in a block: its part over one depth stays in the L2 cache.
 const ROWS: usize = 48;
 
-/// The right operand `[K, N]` of a product, laid out in panels so that the inner loop reads it in order.
+/// The right operand `[K, N]` of a product, packed in panels so that the inner loop reads it in order.
 ///
 /// Weights are packed once per optimizer step and then used at every time step.
 #[derive(Clone, Default)]
 pub struct Packed<F> {
     pub(crate) data: Buffer<F>,
-    /// What stands for `data` where operands are rounded to bfloat16.
+    /// Used instead of `data` where operands are rounded to bfloat16.
     pub(crate) pairs: Buffer<u32>,
     pub(crate) operands: Operands,
     pub(crate) depth: usize,
@@ -31,17 +31,17 @@ pub struct Packed<F> {
 }
 
 impl<F: Scalar> Packed<F> {
-    /// Packs nothing yet.
+    /// Empty.
     pub fn new() -> Self {
         Packed::default()
     }
 
-    /// From the next packing on, operands are rounded to this before they are multiplied.
+    /// Precision of the operands, from the next packing on.
     pub fn set_operands(&mut self, operands: Operands) {
         self.operands = operands;
     }
 
-    /// What operands are rounded to.
+    /// Precision of the operands.
     pub fn operands(&self) -> Operands {
         self.operands
     }
@@ -121,8 +121,8 @@ impl<F: Scalar> PairKernel<F> for Pack<'_, '_, F> {
     }
 }
 
-/// Which columns stand in which register of which panel: a plain panel is PLAIN registers of columns; a gated one is a
-/// register of units for each gate.
+/// Which columns are in which register of which panel: a plain panel is PLAIN registers of columns; a gated one has
+/// one register of units per gate.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts {
     units: usize,
@@ -177,13 +177,13 @@ fn pack_part<V: Vector>(b: Mat<V::Scalar>, col: usize, n: usize, panel: &mut [V:
     }
 }
 
-/// Working memory of products; grows to the largest and stays.
+/// Working memory of products; grows to the largest and is kept.
 #[derive(Clone, Default)]
 pub struct Scratch<F> {
     b: Packed<F>,
 }
 
-/// What a product starts from.
+/// Initial value of a product.
 #[derive(Clone, Copy)]
 pub enum Start<'a, F> {
     /// `C = A B`.
@@ -197,9 +197,9 @@ pub enum Start<'a, F> {
 /// `C [M, N] = start + A [M, K] B [K, N]` with `B` packed.
 ///
 /// # Panics
-/// If the dimensions do not fit, or if `b` was packed with gates.
+/// If the dimensions do not match, or if `b` was packed with gates.
 pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
-    assert_eq!(b.gates, 1, "a product needs a plainly packed matrix");
+    assert_eq!(b.gates, 1, "a product needs a matrix packed without gates");
     assert!(
         a.cols == b.depth && a.rows == c.rows && b.cols == c.cols,
         "product [{}, {}] x [{}, {}] into [{}, {}]",
@@ -221,19 +221,19 @@ pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) 
     }
 }
 
-/// [`gemm`] with an unpacked `B`, for operands used once, as in weight gradients: it is packed into `scratch` a block at
-/// a time, or read where it is if there are so few rows of `A` that each element is read once anyway.
+/// [`gemm`] with an unpacked `B`, for operands used once, as in weight gradients: it is packed into `scratch` a block
+/// at a time, or read in place if `A` has so few rows that each element is read only once.
 ///
 /// # Panics
-/// If the dimensions do not fit.
+/// If the dimensions do not match.
 pub fn gemm_unpacked<F: Scalar>(a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start<F>, scratch: &mut Scratch<F>) {
     gemm_unpacked_of(Operands::Exact, a, b, c, start, scratch);
 }
 
-/// [`gemm_unpacked`] of operands that are rounded.
+/// [`gemm_unpacked`] with rounded operands.
 ///
 /// # Panics
-/// If the dimensions do not fit.
+/// If the dimensions do not match.
 pub fn gemm_unpacked_of<F: Scalar>(
     operands: Operands,
     a: Mat<F>,
@@ -254,7 +254,7 @@ pub fn gemm_unpacked_of<F: Scalar>(
     let mut from = 0;
     let block = b.rows.div_ceil(b.rows.div_ceil(DEPTH).max(1)).next_multiple_of(2);
     scratch.b.set_operands(operands);
-    // Blocks of the depth one after the other: the sum keeps its order, the packed block stays in the cache.
+    // Blocks of the depth in order: the sum keeps its order, the packed block stays in the cache.
     loop {
         let to = (from + block).min(b.rows);
         let part = Mat { data: &b.data[(from * b.row_stride).min(b.data.len())..], rows: to - from, ..b };
@@ -268,7 +268,7 @@ pub fn gemm_unpacked_of<F: Scalar>(
     }
 }
 
-/// Where the right operand's words stand: row `k` of panel `p` begins at `p * panel + k * row`.
+/// Layout of the right operand's words: row `k` of panel `p` begins at `p * panel + k * row`.
 #[derive(Clone, Copy)]
 struct Right<W> {
     first: *const W,
@@ -292,13 +292,14 @@ struct Gemm<'a, 'b, F, W> {
     start: Start<'b, F>,
 }
 
-/// A right operand of elements as they are.
+/// A right operand of unrounded elements.
 enum Operand<'a, F> {
     Packed(&'a [F]),
     Rows(Mat<'a, F>),
 }
 
-/// Does the product and says so; not with rows in place that would be read more than once or do not fill panels.
+/// Computes the product and returns true; false for rows in place that would be read more than once or do not fill
+/// panels.
 struct ExactGemm<'a, 'b, F> {
     a: Mat<'b, F>,
     b: Operand<'b, F>,
@@ -400,7 +401,7 @@ impl<F: Scalar, W> Gemm<'_, '_, F, W> {
     }
 }
 
-/// A product over no depth: only the start remains.
+/// A product of depth 0: only the initial value remains.
 fn fill<F: Scalar>(c: MatMut<F>, start: Start<F>) {
     for r in 0..c.rows {
         let row = &mut c.data[r * c.row_stride..r * c.row_stride + c.cols];
@@ -429,7 +430,7 @@ struct Tile<'a, V: Vector, P: Words<V>> {
 impl<V: Vector, P: Words<V>> ForRows for Tile<'_, V, P> {
     #[inline(always)]
     unsafe fn run<const M: usize>(self) {
-        // SAFETY: the caller vouches for the tile's rows and columns. A panel whose second register would hold no
+        // SAFETY: the caller guarantees the tile's rows and columns. A panel whose second register would hold no
         // column of `C` is multiplied without it.
         unsafe { if self.cols > V::LANES { self.columns::<M, PLAIN>() } else { self.columns::<M, 1>() } }
     }
@@ -443,10 +444,10 @@ impl<V: Vector, P: Words<V>> Tile<'_, V, P> {
     #[inline(always)]
     unsafe fn columns<const M: usize, const N: usize>(self) {
         let lanes = |j: usize| if j + 1 < N { V::LANES } else { self.cols - j * V::LANES };
-        // SAFETY: the caller vouches for the tile's rows and columns; partial registers touch only columns that exist.
+        // SAFETY: the caller guarantees the tile's rows and columns; partial registers touch only columns that exist.
         unsafe {
             let at = |r: usize, j: usize| self.c.add(r * self.c_row + j * V::LANES);
-            // The next panel's tile of `C` lies beside this one; it is fetched meanwhile.
+            // The next panel's tile of `C` is adjacent; it is prefetched meanwhile.
             for r in 0..M {
                 for j in 0..N {
                     V::prefetch(self.c.wrapping_add(r * self.c_row + (N + j) * V::LANES));
@@ -509,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unpacked_product_has_the_bits_of_a_packed_one() {
+    fn unpacked_products_equal_packed_ones_bit_for_bit() {
         // Packed on the way, and read in place: few rows, columns that fill panels.
         for (m, k, n) in [(37, 700, 45), (1, 700, 64), (5, 1100, 128), (6, 3, 64), (1, 9, 45)] {
             // Rows of `b` with a gap after each.
@@ -528,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_does_not_depend_on_the_rows_beside_it() {
+    fn rows_of_a_product_are_independent() {
         let (m, k, n) = (29, 130, 40);
         let (a, b) = (numbers(m * k, 8), numbers(k * n, 9));
         let mut packed = Packed::new();
@@ -543,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_over_nothing_leaves_the_start() {
+    fn a_product_of_depth_0_is_its_initial_value() {
         let mut c = [5.0f32; 6];
         let packed = {
             let mut packed = Packed::new();

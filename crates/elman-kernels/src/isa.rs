@@ -1,4 +1,4 @@
-//! Which instruction sets this CPU has.
+//! Detection of the instruction sets of this CPU.
 
 #[cfg(feature = "std")]
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// `f32` (and `f64`) values in an array of the plain path.
 pub(crate) const LANES: usize = 8;
 
-/// The instruction sets [`Isa::best`] may be, each wider than the one before it.
+/// The candidates for [`Isa::best`], in order of width.
 const ALL: &[Isa] = &[
     Isa(Kind::Plain),
     #[cfg(target_arch = "x86_64")]
@@ -17,18 +17,18 @@ const ALL: &[Isa] = &[
     Isa(Kind::Neon),
 ];
 
-/// One more than the place of [`Isa::best`] in [`ALL`]; 0 before it was looked up.
+/// One plus the index of [`Isa::best`] in [`ALL`]; 0 before detection.
 #[cfg(feature = "std")]
 static FOUND: AtomicUsize = AtomicUsize::new(0);
 
-/// An instruction set this CPU was seen to have: holding one is the proof.
+/// An instruction set detected on this CPU: holding one is the proof.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Isa(Kind);
 
-/// The instruction sets there are kernels for.
+/// The supported instruction sets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// Arrays, which the compiler turns into what the target has.
+    /// Arrays, vectorised by the compiler for the target.
     Plain,
     /// AVX2 with FMA: 16 registers of 8 `f32`.
     #[cfg(target_arch = "x86_64")]
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     /// AVX-512F: 32 registers of 16 `f32`.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// AVX-512F with products of bfloat16: only what [`Isa::with_pair_products`] gives.
+    /// AVX-512F with AVX-512 BF16: only returned by [`Isa::with_pair_products`].
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     /// NEON: 32 registers of 4 `f32`.
@@ -45,10 +45,10 @@ pub(crate) enum Kind {
 }
 
 impl Isa {
-    /// The plain path, which every CPU has.
+    /// The portable path, available on every CPU.
     pub const PLAIN: Isa = Isa(Kind::Plain);
 
-    /// The widest instruction set of this CPU, looked up once; or what [`Isa::choose`] made it.
+    /// The widest instruction set of this CPU, detected once, or the one set by [`Isa::choose`].
     pub fn best() -> Isa {
         #[cfg(feature = "std")]
         {
@@ -64,8 +64,7 @@ impl Isa {
         Self::detect()
     }
 
-    /// Makes this one [`Isa::best`], in the whole process: to hold a whole computation on one instruction set to the same on
-    /// another.
+    /// Makes this one [`Isa::best`] for the whole process: to compare a whole computation between instruction sets.
     #[cfg(feature = "std")]
     pub fn choose(self) {
         FOUND.store(1 + ALL.iter().position(|isa| *isa == self).unwrap_or(0), Ordering::Relaxed);
@@ -83,7 +82,7 @@ impl Isa {
         }
     }
 
-    /// The instruction set the program was compiled for: without `std` nothing can be looked up at run time, and NEON is
+    /// The instruction set the program was compiled for: without `std` there is no run-time detection, and NEON is
     /// part of its target.
     #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
     fn detect() -> Isa {
@@ -102,13 +101,13 @@ impl Isa {
         Isa(Kind::Plain)
     }
 
-    /// Every instruction set this CPU can run, the plain one first: for tests that hold one path to another.
+    /// Every instruction set this CPU can run, the portable one first: for tests that compare paths.
     pub fn available() -> impl Iterator<Item = Isa> {
         let widest = ALL.iter().position(|isa| *isa == Isa::detect()).unwrap_or(0);
         ALL[..=widest].iter().copied()
     }
 
-    /// `"plain"`, `"avx2"`, `"avx512"`, `"neon"` or, of products of bfloat16, `"avx512-bf16"`.
+    /// `"plain"`, `"avx2"`, `"avx512"`, `"neon"` or, with bfloat16 products, `"avx512-bf16"`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Plain => "plain",
@@ -140,7 +139,7 @@ impl Isa {
         self.0
     }
 
-    /// This instruction set with products of pairs of bfloat16, where the CPU has them for it.
+    /// This instruction set with bfloat16 pair products, if the CPU has them.
     pub fn with_pair_products(self) -> Isa {
         #[cfg(target_arch = "x86_64")]
         if self.0 == Kind::Avx512 {
@@ -153,13 +152,13 @@ impl Isa {
         self
     }
 
-    /// Whether [`Self::with_pair_products`] has instructions for them. Without, they are put together from others, at a
-    /// fraction of the speed of `f32`.
+    /// Whether [`Self::with_pair_products`] has native instructions. Otherwise products are emulated at a fraction of
+    /// the speed of `f32`.
     pub fn multiplies_pairs(self) -> bool {
         self.with_pair_products().name() == "avx512-bf16"
     }
 
-    /// The widest of this and lesser instruction sets with products of bytes: AVX-512 has them only with VNNI.
+    /// The widest instruction set, up to this one, with int8 dot products: AVX-512 has them only with VNNI.
     pub(crate) fn with_byte_products(self) -> Isa {
         #[cfg(target_arch = "x86_64")]
         if self.0 == Kind::Avx512 {

@@ -2,12 +2,12 @@
 //! operations, and the activation functions they share.
 //!
 //! Every function is safe, takes slices and sizes, and knows no model. Each body is written once over
-//! a `Vector` of registers and compiled for every instruction set in `arch`; [`Isa::best`] chooses at run time. `f64` runs
-//! the same bodies over plain arrays, for gradient checks and references.
+//! a `Vector` of registers and compiled for every instruction set in `arch`; [`Isa::best`] selects one at run time.
+//! `f64` runs the same bodies over plain arrays, for gradient checks and references.
 //!
 //! Sums have a fixed order: element `(m, n)` of a product is the start value plus `a[m][k] b[k][n]` for `k` ascending,
-//! each a fused multiply-add where the instruction set has one. So a row's result depends neither on the rows beside it
-//! nor on how rows are split over threads, and a time step computed alone has the bits of one computed in a batch.
+//! each a fused multiply-add where the instruction set has one. So a row's result depends neither on the other rows nor
+//! on how rows are split over threads, and a time step computed alone is bit-identical to one computed in a batch.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_op_in_unsafe_fn)]
 extern crate alloc;

@@ -1,27 +1,32 @@
-//! The optimizers' updates, element by element, and the sum of squares that clipping needs.
+//! The optimizers' element-wise update rules, and the sum of squares that clipping needs.
 //!
-//! A rule reads the gradient and writes the weight and its own buffers in one pass over memory: these loops are as fast
-//! as memory is, and a second pass would double their time.
+//! A rule reads the gradient and writes the weight and its own buffers in one pass: these loops are memory-bound, and a
+//! second pass would double their time.
 
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
 
-/// How one element of the weights and of `N - 1` buffers changes with its gradient.
-pub trait Rule<F: Scalar, const N: usize>: Copy {
+/// The update of one element of the weights and of `N - 1` buffers, given its gradient.
+pub trait UpdateRule<F: Scalar, const N: usize>: Copy {
     /// The new values of `[w, buffers ..]` from the old ones and the gradient.
     fn step<V: Vector<Scalar = F>>(self, g: V, state: [V; N]) -> [V; N];
 }
 
-/// Applies a rule to `state`, `[w, buffers ..]`, with the gradient `grad`; all `[P]`.
+/// Applies an update rule to `state`, `[w, buffers ..]`, with the gradient `grad`; all `[P]`.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn update<F: Scalar, const N: usize>(rule: impl Rule<F, N>, grad: &[F], state: [&mut [F]; N]) {
+pub fn update<F: Scalar, const N: usize>(rule: impl UpdateRule<F, N>, grad: &[F], state: [&mut [F]; N]) {
     update_on(Isa::best(), rule, grad, state);
 }
 
-pub(crate) fn update_on<F: Scalar, const N: usize>(isa: Isa, rule: impl Rule<F, N>, grad: &[F], state: [&mut [F]; N]) {
+pub(crate) fn update_on<F: Scalar, const N: usize>(
+    isa: Isa,
+    rule: impl UpdateRule<F, N>,
+    grad: &[F],
+    state: [&mut [F]; N],
+) {
     for part in &state {
         assert_eq!(part.len(), grad.len(), "update: a weight and a value of every buffer for each gradient");
     }
@@ -34,7 +39,7 @@ struct Update<'a, F, R, const N: usize> {
     state: [&'a mut [F]; N],
 }
 
-impl<F: Scalar, R: Rule<F, N>, const N: usize> Kernel<F> for Update<'_, F, R, N> {
+impl<F: Scalar, R: UpdateRule<F, N>, const N: usize> Kernel<F> for Update<'_, F, R, N> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) {
@@ -70,7 +75,7 @@ impl<F: Scalar, R: Rule<F, N>, const N: usize> Kernel<F> for Update<'_, F, R, N>
     }
 }
 
-/// `g = grad_scale grad + decay w`: the gradient a rule sees.
+/// `g = grad_scale grad + decay w`: the gradient an update rule sees.
 #[derive(Clone, Copy, Debug)]
 pub struct Gradient<F> {
     /// Scales the gradient, as clipping by norm does.
@@ -91,11 +96,11 @@ impl<F: Scalar> Gradient<F> {
 pub struct Sgd<F> {
     /// `g`.
     pub gradient: Gradient<F>,
-    /// The rate.
+    /// The learning rate.
     pub lr: F,
 }
 
-impl<F: Scalar> Rule<F, 1> for Sgd<F> {
+impl<F: Scalar> UpdateRule<F, 1> for Sgd<F> {
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w]: [V; 1]) -> [V; 1] {
         let g = self.gradient.of(g, w);
@@ -108,13 +113,13 @@ impl<F: Scalar> Rule<F, 1> for Sgd<F> {
 pub struct Momentum<F> {
     /// `g`.
     pub gradient: Gradient<F>,
-    /// The rate.
+    /// The learning rate.
     pub lr: F,
-    /// How much of the velocity stays.
+    /// Decay of the velocity.
     pub momentum: F,
 }
 
-impl<F: Scalar> Rule<F, 2> for Momentum<F> {
+impl<F: Scalar> UpdateRule<F, 2> for Momentum<F> {
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, v]: [V; 2]) -> [V; 2] {
         let g = self.gradient.of(g, w);
@@ -128,15 +133,15 @@ impl<F: Scalar> Rule<F, 2> for Momentum<F> {
 pub struct Adagrad<F> {
     /// `g`.
     pub gradient: Gradient<F>,
-    /// The rate.
+    /// The learning rate.
     pub lr: F,
-    /// Keeps the quotient finite.
+    /// Added to the denominator.
     pub eps: F,
-    /// Does so under the root.
+    /// Added under the root.
     pub eps_in_root: F,
 }
 
-impl<F: Scalar> Rule<F, 2> for Adagrad<F> {
+impl<F: Scalar> UpdateRule<F, 2> for Adagrad<F> {
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m]: [V; 2]) -> [V; 2] {
         let g = self.gradient.of(g, w);
@@ -151,13 +156,13 @@ impl<F: Scalar> Rule<F, 2> for Adagrad<F> {
 pub struct Rmsprop<F> {
     /// `g`.
     pub gradient: Gradient<F>,
-    /// The rate.
+    /// The learning rate.
     pub lr: F,
-    /// How much of the mean square stays.
+    /// Decay of the mean square.
     pub alpha: F,
     /// `1 - alpha`, rounded once.
     pub one_minus_alpha: F,
-    /// Keeps the quotient finite.
+    /// Added to the denominator.
     pub eps: F,
 }
 
@@ -171,7 +176,7 @@ impl<F: Scalar> Rmsprop<F> {
     }
 }
 
-impl<F: Scalar> Rule<F, 2> for Rmsprop<F> {
+impl<F: Scalar> UpdateRule<F, 2> for Rmsprop<F> {
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m]: [V; 2]) -> [V; 2] {
         let (m, q) = self.normalised(g, w, m);
@@ -184,11 +189,11 @@ impl<F: Scalar> Rule<F, 2> for Rmsprop<F> {
 pub struct RmspropMomentum<F> {
     /// `m` and the quotient.
     pub rmsprop: Rmsprop<F>,
-    /// How much of the velocity stays.
+    /// Decay of the velocity.
     pub momentum: F,
 }
 
-impl<F: Scalar> Rule<F, 3> for RmspropMomentum<F> {
+impl<F: Scalar> UpdateRule<F, 3> for RmspropMomentum<F> {
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m, v]: [V; 3]) -> [V; 3] {
         let (m, q) = self.rmsprop.normalised(g, w, m);
@@ -200,7 +205,7 @@ impl<F: Scalar> Rule<F, 3> for RmspropMomentum<F> {
 /// `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g^2`,
 /// `w = shrink w - rate m / (sqrt(v) root_scale + eps)`.
 ///
-/// `rate` and `root_scale` hold the corrections of the moments' bias, `shrink` the decoupled weight decay.
+/// `rate` and `root_scale` hold the bias corrections, `shrink` the decoupled weight decay.
 #[derive(Clone, Copy, Debug)]
 pub struct Adam<F> {
     /// `g`.
@@ -211,19 +216,19 @@ pub struct Adam<F> {
     pub root_scale: F,
     /// `1 - lr decay`, or 1.
     pub shrink: F,
-    /// How much of the first moment stays.
+    /// Decay of the first moment.
     pub beta1: F,
     /// `1 - beta1`, rounded once.
     pub one_minus_beta1: F,
-    /// How much of the second moment stays.
+    /// Decay of the second moment.
     pub beta2: F,
     /// `1 - beta2`, rounded once.
     pub one_minus_beta2: F,
-    /// Keeps the quotient finite.
+    /// Added to the denominator.
     pub eps: F,
 }
 
-impl<F: Scalar> Rule<F, 3> for Adam<F> {
+impl<F: Scalar> UpdateRule<F, 3> for Adam<F> {
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m, v]: [V; 3]) -> [V; 3] {
         let g = self.gradient.of(g, w);
@@ -234,14 +239,14 @@ impl<F: Scalar> Rule<F, 3> for Adam<F> {
     }
 }
 
-/// `a += part (w - a)`, where the gradient's place is taken by `w`: a moving average.
+/// `a += part (w - a)`, with `w` passed as the gradient: a moving average.
 #[derive(Clone, Copy, Debug)]
 pub struct Average<F> {
-    /// How far the average goes towards the value.
+    /// Weight of the new value.
     pub part: F,
 }
 
-impl<F: Scalar> Rule<F, 1> for Average<F> {
+impl<F: Scalar> UpdateRule<F, 1> for Average<F> {
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, w: V, [a]: [V; 1]) -> [V; 1] {
         [V::splat(self.part).mul_add(w.sub(a), a)]
@@ -279,7 +284,7 @@ impl<F: Scalar> Kernel<F> for Clamp<'_, F> {
 /// Lanes of [`sum_of_squares`]: one AVX-512 register of `f32`, on every instruction set, so that the sum has one order.
 const SUMS: usize = 16;
 
-/// The sum of `x^2`, in `f64`, with the same bits on every instruction set.
+/// The sum of `x^2`, in `f64`, bit-identical on every instruction set.
 pub fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
     sum_of_squares_on(Isa::best(), x)
 }
@@ -296,7 +301,7 @@ impl<F: Scalar> Kernel<F> for SumOfSquares<'_, F> {
     type Output = f64;
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) -> f64 {
-        // The compiler makes vectors of these lanes: a `Vector` does not widen to f64.
+        // The compiler vectorises these lanes: a `Vector` does not widen to f64.
         let mut sums = [0.0f64; SUMS];
         let chunks = self.x.chunks_exact(SUMS);
         let rest = chunks.remainder();
@@ -324,15 +329,15 @@ mod tests {
         (0..n).map(|i| (low + (high - low) * 0.5 * (1.0 + (0.37 * i as f64 + shift).sin())) as f32).collect()
     }
 
-    /// Holds a rule on every instruction set to `want(w, g, [buffers])`, the formula in f64, where `g` is scaled and
-    /// decayed already.
-    fn assert_rule<const N: usize>(rule: impl Rule<f32, N>, want: impl Fn(f64, f64, [f64; N]) -> [f64; N]) {
+    /// Compares a rule on every instruction set with `want(w, g, [buffers])`, the formula in f64, where `g` is already
+    /// scaled and decayed.
+    fn assert_rule<const N: usize>(rule: impl UpdateRule<f32, N>, want: impl Fn(f64, f64, [f64; N]) -> [f64; N]) {
         for n in LENGTHS {
             let grad = wave(n, 0.3, -2.0, 2.0);
             // The weights have both signs; buffers may hold squares.
             let old: [Vec<f32>; N] = core::array::from_fn(|k| wave(n, k as f64, if k == 0 { -1.0 } else { 0.01 }, 1.0));
             for isa in Isa::available() {
-                // A value behind the end of each array must stay.
+                // A value past the end of each array must stay.
                 let mut new = old.clone();
                 new.iter_mut().for_each(|x| x.push(7.0));
                 update_on(isa, rule, &grad, new.each_mut().map(|x| &mut x[..n]));
@@ -345,13 +350,13 @@ mod tests {
                         assert!((got - want[k]).abs() <= 1e-6, "{isa:?} [{k}][{i}] of {n}: {got}, want {}", want[k]);
                     }
                 }
-                assert!(new.iter().all(|x| x[n] == 7.0), "{isa:?}: wrote behind {n} values");
+                assert!(new.iter().all(|x| x[n] == 7.0), "{isa:?}: wrote past {n} values");
             }
         }
     }
 
     #[test]
-    fn every_rule_equals_its_formula_on_every_instruction_set() {
+    fn every_rule_equals_its_formula_on_every_isa() {
         let (lr, eps) = (0.1, 1e-3);
         assert_rule(Sgd { gradient: GRADIENT, lr: 0.1 }, |g, _, [w]| [w - lr * g]);
         assert_rule(Momentum { gradient: GRADIENT, lr: 0.1, momentum: 0.9 }, |g, _, [w, v]| {
@@ -391,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn clamping_keeps_what_is_within_and_nan() {
+    fn clamping_keeps_values_in_range_and_nan() {
         for n in LENGTHS {
             let mut x = wave(n, 0.0, -3.0, 3.0);
             if n > 5 {
@@ -408,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_squares_have_the_same_bits_on_every_instruction_set() {
+    fn sums_of_squares_are_bit_identical_on_every_isa() {
         for n in LENGTHS {
             let x = wave(n, 0.0, -3.0, 3.0);
             let want: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();

@@ -1,4 +1,4 @@
-//! What the machine can do at most: fused multiply-adds on registers alone, for benches to divide by.
+//! Peak throughput: fused multiply-adds on registers alone, the reference of the benches.
 
 use core::hint::black_box;
 
@@ -9,7 +9,7 @@ use crate::vector::{Kernel, Vector};
 /// Accumulators: enough to hide the latency of a multiply-add everywhere.
 const CHAINS: usize = 12;
 
-/// Does `rounds` rounds of multiply-adds in registers and returns how many floating-point operations that was.
+/// Runs `rounds` rounds of multiply-adds in registers and returns the number of floating-point operations.
 pub fn multiply_adds(isa: Isa, rounds: usize) -> f64 {
     f32::run(isa, MultiplyAdds { rounds })
 }

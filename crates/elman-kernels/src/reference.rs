@@ -1,4 +1,4 @@
-//! The obvious loops, over `f32` or `f64`: what every kernel's test compares with.
+//! Straightforward loops, over `f32` or `f64`: the reference of every kernel's test.
 
 #[cfg(feature = "std")]
 use alloc::vec::Vec;

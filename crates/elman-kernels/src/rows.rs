@@ -15,7 +15,8 @@ pub fn gather<F: Scalar>(table: &[F], width: usize, tokens: &[u32], out: &mut [F
     }
 }
 
-/// `table[tokens[r]] += x[r]`, in the order of the rows; the `r`-th row of `width` elements starts at `r * stride` in `x`.
+/// `table[tokens[r]] += x[r]`, in the order of the rows; the `r`-th row of `width` elements starts at `r * stride` in
+/// `x`.
 ///
 /// # Panics
 /// If a token is beyond the table, or `x` too short.
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_scattered_comes_back_where_it_was_gathered() {
+    fn scatter_add_is_the_adjoint_of_gather() {
         let width = 11;
         let table: std::vec::Vec<f32> = (0..5 * width).map(|i| i as f32).collect();
         let tokens = [4, 0, 4];
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_summed_products_are_taken() {
+    fn rows_are_summed_and_multiplied() {
         let x: std::vec::Vec<f64> = (0..30).map(f64::from).collect();
         let mut out = [0.5; 9];
         sum_add(&x, 3, 10, &mut out);

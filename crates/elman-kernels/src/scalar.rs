@@ -1,4 +1,4 @@
-//! The two element types: `f32`, which runs the SIMD kernels, and `f64`, which runs plain loops and exists for gradient
+//! The two element types: `f32`, which runs the SIMD kernels, and `f64`, which runs plain loops, for gradient
 //! checks and references.
 
 use core::fmt::{Debug, Display};
@@ -45,13 +45,13 @@ pub trait Scalar:
     /// The square root.
     #[cfg(feature = "std")]
     fn sqrt(self) -> Self;
-    /// `e^self`, of the standard library.
+    /// `e^self`, from the standard library.
     #[cfg(feature = "std")]
     fn exp(self) -> Self;
     /// The natural logarithm.
     #[cfg(feature = "std")]
     fn ln(self) -> Self;
-    /// The hyperbolic tangent, of the standard library.
+    /// The hyperbolic tangent, from the standard library.
     #[cfg(feature = "std")]
     fn tanh(self) -> Self;
 
@@ -123,7 +123,7 @@ impl Scalar for f64 {
     }
 }
 
-/// The nearest bfloat16, ties to even: the upper half of an `f32`'s bits; a value that is not finite stays so.
+/// The nearest bfloat16, ties to even: the upper half of an `f32`'s bits; non-finite values stay non-finite.
 #[inline(always)]
 pub fn round_to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();

@@ -4,7 +4,7 @@ use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
 
-/// A target that counts neither in the loss nor in the gradient.
+/// A target excluded from the loss and the gradient.
 pub const IGNORE: u32 = u32::MAX;
 
 /// Cross-entropy in nats, summed over the rows of `logits` `[N, V]` whose target is not [`IGNORE`]; the logits become
@@ -35,8 +35,8 @@ pub(crate) fn cross_entropy_backward_on<F: Scalar>(isa: Isa, logits: &mut [F], t
 }
 
 /// [`cross_entropy_backward`] with label smoothing (Szegedy et al. 2016): the target distribution is
-/// `(1 - smoothing) onehot(target) + smoothing / V`, and the logits become `scale (softmax - that)`. Returns two sums in
-/// nats: the smoothed cross-entropy, which the gradient is of, and the plain one.
+/// `(1 - smoothing) onehot(target) + smoothing / V`, and the logits become `scale (softmax - that)`. Returns two sums
+/// in nats: the smoothed cross-entropy, whose gradient this is, and the plain one.
 ///
 /// # Panics
 /// If `logits` is not `targets.len()` rows, or a target is not below `V`.
@@ -104,7 +104,7 @@ pub(crate) fn cross_entropy_on<F: Scalar>(isa: Isa, logits: &[F], targets: &[u32
 #[cfg(feature = "std")]
 fn classes<F>(logits: &[F], targets: &[u32]) -> usize {
     let classes = logits.len().checked_div(targets.len()).unwrap_or(0);
-    assert_eq!(logits.len(), classes * targets.len(), "a row of logits for each target");
+    assert_eq!(logits.len(), classes * targets.len(), "one row of logits per target");
     classes
 }
 
@@ -124,7 +124,7 @@ fn max_of<V: Vector>(row: &[V::Scalar]) -> V::Scalar {
     chunks.remainder().iter().fold(max.max_lane(), |m, &x| if x > m { x } else { m })
 }
 
-/// `ln sum e^x` of one row: a logit less this is its log-probability. Not a number, if one of the row is none.
+/// `ln sum e^x` of one row: a logit minus this is its log-probability. NaN if the row has a NaN.
 #[cfg(feature = "std")]
 pub fn log_sum_exp<F: Scalar>(row: &[F]) -> F {
     let (max, sum) = F::run(Isa::best(), MaxAndSum { row });
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logit_less_the_log_sum_is_the_logarithm_of_softmax() {
+    fn a_logit_minus_log_sum_exp_is_log_softmax() {
         let logits: Vec<f32> = (0..37).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.1).collect();
         let (mut p, log_sum) = (logits.clone(), log_sum_exp(&logits));
         softmax(&mut p);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nan_among_the_logits_shows_in_the_loss() {
+    fn a_nan_logit_makes_the_loss_nan() {
         let mut logits = [0.5f32; 20];
         logits[13] = f32::NAN;
         assert!(cross_entropy(&logits, &[3]).is_nan());

@@ -5,13 +5,13 @@ use core::marker::PhantomData;
 use crate::mat::Mat;
 use crate::vector::Vector;
 
-/// What a product's operands are made of, one word after the other along the depth.
+/// The words of a product's operands, along the depth.
 pub(crate) trait Words<V: Vector> {
     /// One word.
     type Word: Copy;
     /// A register of words.
     type Register: Copy;
-    /// All lanes the word at `p`.
+    /// Broadcasts the word at `p`.
     ///
     /// # Safety
     /// `p` must be valid for reading a word.
@@ -25,7 +25,7 @@ pub(crate) trait Words<V: Vector> {
     fn multiply_add(a: Self::Register, b: Self::Register, sum: V) -> V;
 }
 
-/// Operands as they are: a word is an element.
+/// Unrounded operands: a word is an element.
 pub(crate) struct Exact;
 
 impl<V: Vector> Words<V> for Exact {
@@ -34,12 +34,12 @@ impl<V: Vector> Words<V> for Exact {
 
     #[inline(always)]
     unsafe fn splat(p: *const V::Scalar) -> V {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         V::splat(unsafe { p.read() })
     }
     #[inline(always)]
     unsafe fn load(p: *const V::Scalar) -> V {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { V::load(p) }
     }
     #[inline(always)]
@@ -48,20 +48,20 @@ impl<V: Vector> Words<V> for Exact {
     }
 }
 
-/// The left operand of a product, handed out a block at a time.
+/// The left operand of a product, provided a block at a time.
 pub(crate) trait Left<W> {
-    /// Words of the depth in a block, at most.
+    /// Most words of depth per block.
     const DEPTH: usize;
 
-    /// Where the words `k..k + depth` of the rows `row..row + rows` stand: a pointer to the first, and the words from one
-    /// row and from one `k` to the next. Good until the next call.
+    /// Location of the words `k..k + depth` of the rows `row..row + rows`: a pointer to the first, and the strides
+    /// between rows and between `k`, in words. Valid until the next call.
     ///
     /// # Safety
     /// They must lie in the operand.
     unsafe fn block(&mut self, row: usize, rows: usize, k: usize, depth: usize) -> (*const W, usize, usize);
 }
 
-/// A left operand read where it is.
+/// A left operand read in place.
 pub(crate) struct InPlace<'a, F> {
     data: *const F,
     row_stride: usize,
@@ -77,7 +77,7 @@ impl<'a, F> InPlace<'a, F> {
 }
 
 impl<F> Left<F> for InPlace<'_, F> {
-    /// Few passes over the result, whose rows are far apart; a panel streams in order, which even the third-level cache
+    /// Few passes over the result, whose rows are far apart; a panel is read sequentially, which even the L3 cache
     /// feeds faster than it is used.
     const DEPTH: usize = 1024;
 
@@ -103,11 +103,11 @@ pub(crate) unsafe fn multiply<V: Vector, W: Words<V>, const M: usize, const N: u
     mut acc: [[V; N]; M],
 ) -> [[V; N]; M] {
     for k in 0..depth {
-        // SAFETY: the caller vouches for both operands over the whole depth.
+        // SAFETY: the caller guarantees both operands over the whole depth.
         unsafe {
             let a = a.add(k * a_k);
             let b = b.add(k * b_k);
-            // The shorter side is held in registers, the longer one passes through.
+            // The shorter side is held in registers, the longer one is streamed.
             if M <= N {
                 let rows: [W::Register; M] = core::array::from_fn(|r| W::splat(a.add(r * a_row)));
                 for j in 0..N {
@@ -130,7 +130,7 @@ pub(crate) unsafe fn multiply<V: Vector, W: Words<V>, const M: usize, const N: u
     acc
 }
 
-/// Rows in tiles of at most `max`, as equal as can be: `(first row, rows)`.
+/// Rows in tiles of at most `max`, as equal as possible: `(first row, rows)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles {
     rows: usize,
@@ -150,7 +150,7 @@ impl Tiles {
     }
 }
 
-/// Something to do for a tile whose number of rows is known when compiled.
+/// An operation on a tile whose number of rows is known at compile time.
 pub(crate) trait ForRows {
     /// Runs it for `M` rows.
     ///
@@ -166,7 +166,7 @@ pub(crate) trait ForRows {
 #[inline(always)]
 pub(crate) unsafe fn for_rows<T: ForRows>(rows: usize, max: usize, tile: T) {
     debug_assert!(rows >= 1 && rows <= max && max <= 12);
-    // SAFETY: the caller vouches. `max` is a constant of the instruction set: arms above it are not compiled.
+    // SAFETY: guaranteed by the caller. `max` is a constant of the instruction set: arms above it are not compiled.
     unsafe {
         match rows {
             1 => tile.run::<1>(),

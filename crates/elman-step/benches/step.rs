@@ -1,7 +1,7 @@
 //! One step of one stream, one thread: `cargo bench -p elman-step [FILTER]`.
 //!
-//! `median` is that of blocks of steps; `p99.9` and `worst` are of single steps, the clock's own time taken off. Beside
-//! them stand the bytes of weights a step reads and the rate that makes.
+//! `median` is over blocks of steps; `p99.9` and `worst` are over single steps, less the clock's overhead. The other
+//! columns are the bytes of weights a step reads and the resulting bandwidth.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -32,7 +32,7 @@ fn build(cell: &str, gates: usize, source: Source, hidden: usize, precision: Pre
         "lstm" => Lstm::new(source, hidden, None, weights, precision).map(Layers::from),
         _ => Lstm::new(source, hidden, Some(&peephole), weights, precision).map(Layers::from),
     };
-    Stack::new(cell).expect("sizes that fit")
+    Stack::new(cell).expect("valid sizes")
 }
 
 /// Seconds: the median step of blocks, and of single steps the 99.9th percentile and the worst.

@@ -1,5 +1,5 @@
-//! The sizes of a network that answers at every step: the part `network` of a model file's JSON. The trainer lays the
-//! network out by it, and the runner reads it.
+//! The configuration of a network with an output at every step: the part `network` of a model file's JSON. Training
+//! writes it, and inference reads it.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,11 +12,10 @@ use crate::cell::CellKind;
 use crate::cell::input::InputKind;
 use crate::model::ModelError;
 
-/// Sizes of a network that answers at every step: recurrent layers and a linear output.
+/// Configuration of a network with an output at every step: recurrent layers and a linear output.
 ///
-/// What only training knows has a type of the trainer: `Front`, the layers without recurrence before the recurrent ones,
-/// and `Loss`, what outputs are compared with targets by. A network that runs a step at a time has no front and does not
-/// look at the loss.
+/// Types that only training knows are parameters: `Front`, the feed-forward layers before the recurrent ones, and
+/// `Loss`, which compares outputs with targets. A network that runs step by step has no front and ignores the loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -32,19 +31,19 @@ pub struct NetworkConfig<Front = NoFront, Loss = NoLoss> {
     pub layers: usize,
     /// `H`, of each layer and direction.
     pub hidden: usize,
-    /// Whether each sequence is also read from its end.
+    /// Whether a second set of cells reads each sequence backwards.
     pub bidirectional: bool,
-    /// What stands at the input.
+    /// The kind of input.
     pub feed: InputKind,
-    /// Width of a learned embedding of tokens; 0 feeds them as one-hot vectors.
+    /// Width of a learned embedding of tokens; 0 for one-hot vectors.
     pub embedding: usize,
     /// Whether the output layer uses the embedding's matrix (needs an embedding as wide as the output of the layers).
     pub tied: bool,
     /// `V`, classes at the output.
     pub classes: usize,
-    /// Probability of dropping a value between layers and before the output, in training.
+    /// Dropout probability between layers and before the output.
     pub dropout: f64,
-    /// Layers without recurrence between the input, which must be vectors, and the recurrent ones.
+    /// Feed-forward layers between the input, which must be vectors, and the recurrent ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<Front>,
     /// How outputs are compared with targets in training.
@@ -56,11 +55,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The front of a network that has none; no value of it exists.
+/// The front of a network without one; an uninhabited type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoFront {}
 
-/// Stands for a loss where nothing is trained: whatever a file says of it is passed over.
+/// The loss of a network that is not trained; ignored when a file is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoLoss;
 
@@ -77,8 +76,8 @@ impl<'de> Deserialize<'de> for NoLoss {
 }
 
 impl<Front, Loss: Default> NetworkConfig<Front, Loss> {
-    /// A language model as min-char-rnn's: one layer that reads one of `vocab` tokens as a one-hot vector and predicts the
-    /// next.
+    /// A language model like min-char-rnn: one layer that reads one of `vocab` tokens as a one-hot vector and predicts
+    /// the next.
     pub fn language_model(cell: CellKind, hidden: usize, vocab: usize) -> Self {
         NetworkConfig {
             cell,
@@ -97,7 +96,7 @@ impl<Front, Loss: Default> NetworkConfig<Front, Loss> {
 }
 
 impl<Front, Loss> NetworkConfig<Front, Loss> {
-    /// The sizes alone, to run the network a step at a time.
+    /// The configuration without training's parts, to run the network step by step.
     ///
     /// # Errors
     /// [`ModelError::Unsupported`] if it has a front.
@@ -115,13 +114,13 @@ impl NetworkConfig {
     /// Reads the part of a model's config that describes its network.
     ///
     /// # Errors
-    /// [`ModelError::Config`] if a part is missing or sizes contradict each other, [`ModelError::Unsupported`] if the
-    /// network cannot run a step at a time.
+    /// [`ModelError::Config`] if a part is missing or sizes are inconsistent, [`ModelError::Unsupported`] if the
+    /// network cannot run step by step.
     pub fn read(config: &Value) -> Result<Self, ModelError> {
         match config.get("shape").and_then(Value::as_str) {
             Some("synced") => {}
             Some(shape) => {
-                let reason = format!("a network of the shape \"{shape}\" does not answer step by step");
+                let reason = format!("a network of the shape {shape:?} has no output at every step");
                 return Err(ModelError::Unsupported { reason });
             }
             None => return Err(refuse("`shape` is missing")),
@@ -135,12 +134,12 @@ impl NetworkConfig {
         Ok(network)
     }
 
-    /// Holds if a network of these sizes can run a step at a time.
+    /// Checks that a network of this configuration can run step by step.
     pub(crate) fn check(&self) -> Result<(), ModelError> {
         if self.bidirectional {
             return Err(ModelError::Unsupported {
                 reason: "a bidirectional network also reads each sequence from its end, and a stream has no end yet; \
-                         run it over whole sequences, or train one without --bidirectional"
+                         run it over whole sequences, or train one without `bidirectional`"
                     .into(),
             });
         }

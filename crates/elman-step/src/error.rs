@@ -1,4 +1,4 @@
-//! What can be wrong with weights, sizes and inputs, in words for the person who gave them.
+//! Errors in weights, sizes and inputs.
 
 use alloc::string::String;
 use core::fmt;
@@ -12,32 +12,32 @@ pub enum Error {
         /// Which.
         what: &'static str,
     },
-    /// A slice has another length than the sizes ask for.
+    /// A slice does not have the length that the sizes require.
     Length {
         /// Which slice.
         what: String,
-        /// The length that follows from the sizes.
+        /// The required length.
         want: usize,
-        /// The length it has.
+        /// The actual length.
         got: usize,
     },
     /// A token outside the vocabulary.
     Token {
         /// The token.
         token: u32,
-        /// Tokens there are.
+        /// Size of the vocabulary.
         vocab: usize,
     },
     /// Vectors given to a network of tokens, or tokens to one of vectors.
-    Feed {
+    WrongInput {
         /// What the network reads.
         reads: String,
     },
-    /// A stream that is not there.
+    /// A stream that does not exist.
     Stream {
-        /// Its number.
+        /// Its index.
         row: usize,
-        /// Streams there are.
+        /// Number of streams.
         rows: usize,
     },
 }
@@ -46,11 +46,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty { what } => write!(f, "{what} is 0, but must be at least 1"),
-            Self::Length { what, want, got } => write!(f, "{what} has {got} values, but the sizes ask for {want}"),
+            Self::Length { what, want, got } => write!(f, "{what} has {got} values, but the sizes require {want}"),
             Self::Token { token, vocab } => {
                 write!(f, "token {token} is outside the vocabulary, which has tokens 0 to {}", vocab.saturating_sub(1))
             }
-            Self::Feed { reads } => write!(f, "this network reads {reads}"),
+            Self::WrongInput { reads } => write!(f, "this network reads {reads}"),
             Self::Stream { row, rows } => {
                 write!(f, "there is no stream {row}; streams are 0 to {}", rows.saturating_sub(1))
             }
@@ -60,7 +60,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// Holds if a slice has this length.
+/// Checks the length of a slice.
 pub(crate) fn check_length(what: &str, want: Option<usize>, got: usize) -> Result<(), Error> {
     let want = want.unwrap_or(usize::MAX);
     if want == got { Ok(()) } else { Err(Error::Length { what: what.into(), want, got }) }

@@ -1,10 +1,10 @@
 //! Recurrent networks one step at a time: `y = rnn.step(x)`.
 //!
-//! [`Rnn`], [`Gru`] and [`Lstm`] each hold their weights and their state; [`Stack`] puts them one above the other;
-//! [`Network`] is a whole model read from a file, with an embedding below and a linear output above; [`Streams`] runs
-//! several independent states over one set of weights.
+//! [`Rnn`], [`Gru`] and [`Lstm`] each hold their weights and their state; [`Stack`] stacks them;
+//! [`Network`] is a whole model read from a file, with an embedding and a linear output; [`Streams`] runs
+//! several independent states with one set of weights.
 //!
-//! After construction a step allocates nothing, takes no lock and calls nothing of the operating system. The crate is
+//! After construction a step allocates nothing, takes no lock and makes no system call. The crate is
 //! `no_std` and needs `alloc`; without the feature `std` the instruction set is the one the program is compiled for.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;

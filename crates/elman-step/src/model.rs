@@ -1,15 +1,16 @@
 //! Reads a model: one safetensors file, the weights as tensors, everything else as JSON in its metadata.
 //!
-//! safetensors notices no changed byte in a tensor, so the file carries its own checksums. The metadata has three
-//! keys, all texts:
+//! safetensors does not detect corrupted tensors, so the file carries its own checksums. The metadata has three
+//! keys, all strings:
 //! - `elman`: a JSON object with `format_version`, `kind` (`"model"` or `"checkpoint"`) and what the kind needs;
 //! - `elman.tensors`: a JSON object, the CRC-32 of each tensor's bytes by its name, to name the damaged one;
-//! - `elman.crc32`: the CRC-32 of the whole file, in which these eight digits themselves are read as `00000000`.
+//! - `elman.crc32`: the CRC-32 of the whole file, computed with these eight digits set to `00000000`.
 //!
 //! A CRC-32 is eight lower-case hexadecimal digits of the polynomial zlib and PNG use. Numbers are little-endian. To
-//! every other program the file is a plain safetensors file.
+//! any other program the file is a plain safetensors file.
 
 mod error;
+mod format;
 mod header;
 mod weights;
 
@@ -23,38 +24,21 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::Value;
 
 pub use error::ModelError;
+pub use format::{
+    CHECKSUM_KEY, CONFIG_KEY, Dtype, FORMAT_VERSION, MAX_HEADER, MAX_RANK, MAX_TENSORS, MAX_VALUES, TENSORS_KEY,
+};
 use header::Header;
-/// The element types of tensors, as safetensors names them.
-pub use safetensors::Dtype;
 pub use weights::{SCALE, scale_name};
-
-/// The format this release writes and reads.
-pub const FORMAT_VERSION: u64 = 1;
-/// Metadata key of the JSON document.
-pub const CONFIG_KEY: &str = "elman";
-/// Metadata key of the whole file's checksum.
-pub const CHECKSUM_KEY: &str = "elman.crc32";
-/// Metadata key of the tensors' checksums.
-pub const TENSORS_KEY: &str = "elman.tensors";
-
-/// Longest header accepted, in bytes; safetensors allows 100 MB.
-pub const MAX_HEADER: usize = 10_000_000;
-/// Most tensors accepted.
-pub const MAX_TENSORS: usize = 100_000;
-/// Most dimensions of a tensor.
-pub const MAX_RANK: usize = 8;
-/// Most values in the JSON document: each takes 32 bytes and more in memory, and as little as 2 in the file.
-pub const MAX_VALUES: usize = 1_000_000;
 
 /// Bytes of the header's length, at the very start.
 const LENGTH: usize = 8;
-/// What the digits of [`CHECKSUM_KEY`] are while the checksum is computed.
+/// Replaces the digits of [`CHECKSUM_KEY`] while the checksum is computed.
 const BLANK: &[u8; 8] = b"00000000";
 
-/// A tensor where it lies in the file.
+/// A tensor, borrowed from the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TensorView<'d> {
-    /// Dimensions, outermost first; empty for a single number.
+    /// Dimensions, outermost first; empty for a scalar.
     pub dims: &'d [usize],
     /// Type of the elements.
     pub dtype: Dtype,
@@ -62,16 +46,16 @@ pub struct TensorView<'d> {
     pub bytes: &'d [u8],
 }
 
-/// What a file is for.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Weights and what is needed to run them.
+    /// Weights and what is needed for inference.
     Model,
-    /// A model, and the exact position of the training that was at work on it.
+    /// A model and the exact state of its training.
     Checkpoint,
 }
 
-/// A verified model file. Parsing allocates the names and the config; looking at tensors allocates nothing.
+/// A verified model file. Parsing allocates the names and the config; tensor views allocate nothing.
 #[derive(Debug, Clone)]
 pub struct Document<'a> {
     file: Cow<'a, [u8]>,
@@ -87,12 +71,12 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     /// Any [`ModelError`] but `Missing`, `Dimensions` and `Type`. A file that differs in one byte from what was written
-    /// is refused by its checksum; one made with a right checksum, but a header that contradicts itself, by its form.
+    /// fails its checksum; an inconsistent header is rejected even with a valid checksum.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
         Self::read(Cow::Borrowed(bytes))
     }
 
-    /// As [`Document::parse`], keeping the bytes.
+    /// As [`Document::parse`], taking ownership of the bytes.
     ///
     /// # Errors
     /// As [`Document::parse`].
@@ -148,10 +132,10 @@ impl<'a> Document<'a> {
         Some(TensorView { dims: &info.shape, dtype: info.dtype, bytes })
     }
 
-    /// The elements of a tensor of any dimensions; weights in fewer bits as the numbers they stand for.
+    /// The elements of a tensor of any dimensions; quantised weights are dequantised.
     ///
     /// # Errors
-    /// [`ModelError::Missing`] and [`ModelError::Type`]; for bytes, whatever is wrong with their scales.
+    /// [`ModelError::Missing`] and [`ModelError::Type`]; for bytes, any error of their scales.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         self.weights(name, None)
     }
@@ -172,7 +156,7 @@ impl<'a> Document<'a> {
         self.elements(name, None, u64::from_le_bytes)
     }
 
-    /// A tensor of bytes, where it lies.
+    /// A tensor of bytes, borrowed.
     ///
     /// # Errors
     /// As [`Document::f32`].
@@ -204,7 +188,7 @@ impl<'a> Document<'a> {
         self.elements(name, Some(dims), u64::from_le_bytes)
     }
 
-    /// As [`Document::expect_f32`], where the bytes lie.
+    /// As [`Document::expect_f32`], for borrowed bytes.
     ///
     /// # Errors
     /// As [`Document::expect_f32`].
@@ -212,13 +196,13 @@ impl<'a> Document<'a> {
         self.typed(name, Some(dims), Dtype::U8)
     }
 
-    /// As [`Document::expect_f32`], into a part of a buffer that is there already.
+    /// As [`Document::expect_f32`], into an existing buffer.
     ///
     /// # Errors
     /// As [`Document::expect_f32`]; `out` is then unchanged.
     ///
     /// # Panics
-    /// If `out` does not have the product of `dims` elements.
+    /// If the length of `out` is not the product of `dims`.
     pub fn copy_f32(&self, name: &str, dims: &[usize], out: &mut [f32]) -> Result<(), ModelError> {
         if self.tensor(name).is_some_and(|view| view.dtype != Dtype::F32) {
             let weights = self.weights(name, Some(dims))?;
@@ -260,7 +244,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A number type that tensors can be read as.
+/// A number type tensors can be read as.
 trait Element {
     const DTYPE: Dtype;
 }
@@ -277,17 +261,17 @@ impl Element for u64 {
     const DTYPE: Dtype = Dtype::U64;
 }
 
-/// The length of the header, from the first bytes of a file (9 are enough) and its length in bytes. It tells a file
+/// The length of the header, from the first bytes of a file (9 are enough) and its length in bytes. It rejects a file
 /// that cannot be a model before the rest is read.
 ///
 /// # Errors
-/// [`ModelError::NotSafetensors`]; [`ModelError::Damaged`] if only the length itself cannot be.
+/// [`ModelError::NotSafetensors`]; [`ModelError::Damaged`] if only the length is invalid.
 pub fn header_length(start: &[u8], file_length: u64) -> Result<usize, ModelError> {
     let Some((length, rest)) = start.split_first_chunk::<LENGTH>() else {
         return Err(ModelError::NotSafetensors {
             reason: match file_length {
                 0 => "it is empty".into(),
-                n => format!("{n} bytes are fewer than the smallest one has"),
+                n => format!("{n} bytes are fewer than the smallest such file has"),
             },
         });
     };
@@ -297,11 +281,11 @@ pub fn header_length(start: &[u8], file_length: u64) -> Result<usize, ModelError
             Err(ModelError::NotSafetensors { reason: "byte 8 does not begin a header".into() })
         }
         (Ok(length), _) if (2..=MAX_HEADER).contains(&length) => Ok(length),
-        _ => Err(damaged("the header's length", format!("{stated} bytes, where 2 to {MAX_HEADER} are possible"))),
+        _ => Err(damaged("the header's length", format!("{stated} bytes, but must be from 2 to {MAX_HEADER}"))),
     }
 }
 
-/// CRC-32 of `bytes`, as the metadata writes it.
+/// CRC-32 of `bytes`, in the form of the metadata.
 pub fn checksum(bytes: &[u8]) -> String {
     format!("{:08x}", crc32fast::hash(bytes))
 }
@@ -310,7 +294,7 @@ fn damaged(part: &str, reason: impl ToString) -> ModelError {
     ModelError::Damaged { part: part.into(), reason: reason.to_string() }
 }
 
-/// Holds if the tensors fill `length` bytes of data without a hole or an overlap, each with the bytes its dimensions
+/// Checks that the tensors fill `length` bytes of data without a hole or an overlap, each with the bytes its dimensions
 /// need. `before` is the length of everything before the data.
 fn check_layout(tensors: &BTreeMap<String, TensorInfo>, length: u64, before: u64) -> Result<(), ModelError> {
     let mut in_order = Vec::with_capacity(tensors.len());
@@ -328,7 +312,7 @@ fn check_layout(tensors: &BTreeMap<String, TensorInfo>, length: u64, before: u64
     let last = in_order.last().map_or(0, |(_, info)| info.data_offsets.1) as u64;
     let at_the_cut =
         in_order.iter().find(|(_, info)| info.data_offsets.1 as u64 > length).map(|(name, _)| name.clone());
-    // The reference implementation's own word on holes and overlaps.
+    // The reference implementation checks for holes and overlaps.
     Metadata::new(None, in_order).map_err(|error| damaged("the header", error))?;
     if let Some(part) = at_the_cut {
         return Err(ModelError::CutShort { part, want: before.saturating_add(last), got: before + length });
@@ -354,7 +338,7 @@ fn checksum_holds(file: &[u8], stated: Cow<'_, str>) -> Result<bool, ModelError>
     Ok(format!("{:08x}", crc.finalize()) == *digits)
 }
 
-/// Names what is damaged in a file whose checksum does not hold: the first tensor that contradicts its own checksum,
+/// Names what is damaged in a file whose checksum does not match: the first tensor that fails its own checksum,
 /// otherwise the header.
 fn blame(tensors: &BTreeMap<String, TensorInfo>, data: &[u8], sums: &str) -> ModelError {
     let sums = match header::parse_value(sums) {
@@ -364,13 +348,13 @@ fn blame(tensors: &BTreeMap<String, TensorInfo>, data: &[u8], sums: &str) -> Mod
     for (name, info) in tensors {
         let Some(sum) = sums.get(name) else { return damaged("the header", format!("no checksum for {name}")) };
         if *sum != checksum(&data[info.data_offsets.0..info.data_offsets.1]) {
-            return damaged(name, "its bytes and its checksum differ; copy the file again, or use an earlier one");
+            return damaged(name, "its bytes do not match its checksum; copy the file again, or use an earlier one");
         }
     }
-    damaged("the header", "its checksum differs; copy the file again, or use an earlier one")
+    damaged("the header", "its checksum does not match; copy the file again, or use an earlier one")
 }
 
-/// The document must say which format it has, and what it is.
+/// Checks the format version; returns the kind.
 fn check_config(config: &Value) -> Result<Kind, ModelError> {
     match config.get("format_version").and_then(Value::as_u64) {
         Some(FORMAT_VERSION) => {}

@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::model::{Document, ModelError};
 use crate::stack::Layers;
 
-/// A token table may take this many times the memory of the tensors it is made from; beyond, the embedding is gathered
-/// and multiplied at each step.
+/// A token table may take this many times the memory of its source tensors; beyond that, the embedding is gathered and
+/// multiplied at each step.
 const TABLE_GROWTH: usize = 4;
 
 /// A network and the state of one stream. Cloning shares the weights and copies the state.
@@ -24,16 +24,16 @@ pub struct Network {
     running: Running,
 }
 
-/// A network and the states of `B` independent streams, stepped together: a weight that was read serves them all.
+/// A network and the states of `B` independent streams, stepped together: each weight is read once for all.
 #[derive(Clone)]
 pub struct Streams {
     running: Running,
 }
 
-/// What never changes.
+/// The immutable part.
 struct Shared {
     config: NetworkConfig,
-    /// `[V, E]`, where there is no table.
+    /// `[V, E]`, if there is no table.
     embedding: Option<Vec<f32>>,
     output: Panels,
     bias: Vec<f32>,
@@ -43,7 +43,7 @@ struct Shared {
 struct Running {
     shared: Arc<Shared>,
     layers: Layers,
-    /// Gathered embeddings `[B, E]`, where there is no table.
+    /// Gathered embeddings `[B, E]`, if there is no table.
     x: Vec<f32>,
     /// `[B, V]`.
     logits: Vec<f32>,
@@ -56,19 +56,19 @@ impl Network {
     ///
     /// # Errors
     /// [`ModelError::Config`] and [`ModelError::Unsupported`] as [`NetworkConfig::read`]; [`ModelError::Missing`],
-    /// [`ModelError::Dimensions`] and [`ModelError::Type`] if the tensors are not those of the config;
+    /// [`ModelError::Dimensions`] and [`ModelError::Type`] if the tensors do not match the config;
     /// [`ModelError::NotFinite`] if a weight is infinite or NaN.
     pub fn read(document: &Document, precision: Precision) -> Result<Self, ModelError> {
         let config = NetworkConfig::read(document.config())?;
         Self::new(config, precision, |name, dims| document.expect_f32(name, dims))
     }
 
-    /// Arranges a network for steps; its state is zero. `tensors` hands out the weights by the names and dimensions they
+    /// Packs a network for stepping; its state is zero. `tensors` returns the weights by the names and dimensions they
     /// have in a model file, such as `rnn.weight_ih_l0` `[gH, I]` and `output.bias` `[V]`.
     ///
     /// # Errors
-    /// Those of `tensors`; [`ModelError::Config`] if sizes contradict each other, [`ModelError::Unsupported`] if the
-    /// network cannot run a step at a time, [`ModelError::Dimensions`] if a tensor has another number of elements,
+    /// Any error of `tensors`; [`ModelError::Config`] if sizes are inconsistent, [`ModelError::Unsupported`] if the
+    /// network cannot run step by step, [`ModelError::Dimensions`] if a tensor has a different number of elements,
     /// [`ModelError::NotFinite`] if a weight is infinite or NaN.
     ///
     /// ```
@@ -97,7 +97,7 @@ impl Network {
             }
             _ => None,
         };
-        // Stays with the network where a table would be too large.
+        // Kept where a table would be too large.
         let mut gathered = None;
         let mut layers = Vec::new();
         for number in 0..config.layers {
@@ -134,7 +134,7 @@ impl Network {
         Ok(Network { running: Running::new(shared, layers) })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &NetworkConfig {
         &self.running.shared.config
     }
@@ -147,7 +147,8 @@ impl Network {
     /// One step from a token; returns the logits `[V]`. Allocates nothing.
     ///
     /// # Errors
-    /// [`Error::Token`] outside the vocabulary, [`Error::Feed`] if the network reads vectors; the state is then as it was.
+    /// [`Error::Token`] outside the vocabulary, [`Error::WrongInput`] if the network reads vectors; the state is then
+    /// unchanged.
     pub fn step_token(&mut self, token: u32) -> Result<&[f32], Error> {
         self.running.step_tokens(&[token])
     }
@@ -155,8 +156,8 @@ impl Network {
     /// One step from a vector `x` `[I]`; returns the logits `[V]`. Allocates nothing.
     ///
     /// # Errors
-    /// [`Error::Length`] if `x` has another width, [`Error::Feed`] if the network reads tokens; the state is then as it
-    /// was.
+    /// [`Error::Length`] if `x` has a different width, [`Error::WrongInput`] if the network reads tokens; the state is
+    /// then unchanged.
     pub fn step(&mut self, x: &[f32]) -> Result<&[f32], Error> {
         self.running.step(x)
     }
@@ -166,7 +167,7 @@ impl Network {
         &self.running.logits
     }
 
-    /// The neurons `h` `[H]` of a layer after the last step, if there is one with this number.
+    /// The hidden state `h` `[H]` of a layer after the last step, if the layer exists.
     pub fn hidden(&self, layer: usize) -> Option<&[f32]> {
         self.running.layers.hidden(layer)
     }
@@ -181,10 +182,10 @@ impl Network {
         self.running.layers.state()
     }
 
-    /// Goes on from a state that [`Self::state`] returned.
+    /// Restores a state that [`Self::state`] returned.
     ///
     /// # Errors
-    /// [`Error::Length`] if it is that of another network.
+    /// [`Error::Length`] if it belongs to a different network.
     pub fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
         self.running.set_state(state)
     }
@@ -203,7 +204,7 @@ impl Network {
 }
 
 impl Streams {
-    /// `B`, the streams.
+    /// `B`, the number of streams.
     pub fn rows(&self) -> usize {
         self.running.layers.rows()
     }
@@ -211,7 +212,7 @@ impl Streams {
     /// One step of every stream, each from its token; returns the logits `[B, V]`. Allocates nothing.
     ///
     /// # Errors
-    /// As [`Network::step_token`], and [`Error::Length`] if there is not a token for each stream.
+    /// As [`Network::step_token`], and [`Error::Length`] if there is not one token per stream.
     pub fn step_tokens(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
         self.running.step_tokens(tokens)
     }
@@ -224,7 +225,7 @@ impl Streams {
         self.running.step(x)
     }
 
-    /// `h` `[B, H]` of a layer after the last step, if there is one with this number.
+    /// `h` `[B, H]` of a layer after the last step, if the layer exists.
     pub fn hidden(&self, layer: usize) -> Option<&[f32]> {
         self.running.layers.hidden(layer)
     }
@@ -234,7 +235,7 @@ impl Streams {
         self.running.layers.reset();
     }
 
-    /// Sets the state of one stream to zero, for a new sequence in its place.
+    /// Sets the state of one stream to zero, for a new sequence.
     ///
     /// # Errors
     /// [`Error::Stream`] if there is no such stream.
@@ -251,10 +252,10 @@ impl Streams {
         self.running.layers.state()
     }
 
-    /// Goes on from states that [`Self::state`] returned.
+    /// Restores states that [`Self::state`] returned.
     ///
     /// # Errors
-    /// [`Error::Length`] if they are those of another network or number of streams.
+    /// [`Error::Length`] if they belong to a different network or number of streams.
     pub fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
         self.running.set_state(state)
     }
@@ -271,7 +272,7 @@ impl Running {
     }
 
     fn step_tokens(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
-        let InputKind::Tokens(vocab) = self.shared.config.feed else { return Err(self.wrong_feed()) };
+        let InputKind::Tokens(vocab) = self.shared.config.feed else { return Err(self.wrong_input()) };
         if tokens.len() != self.layers.rows() {
             let (want, got) = (self.layers.rows(), tokens.len());
             return Err(Error::Length { what: "the list of tokens".into(), want, got });
@@ -296,7 +297,7 @@ impl Running {
     }
 
     fn step(&mut self, x: &[f32]) -> Result<&[f32], Error> {
-        let InputKind::Dense(width) = self.shared.config.feed else { return Err(self.wrong_feed()) };
+        let InputKind::Dense(width) = self.shared.config.feed else { return Err(self.wrong_input()) };
         if x.len() != self.layers.rows() * width {
             let want = self.layers.rows() * width;
             return Err(Error::Length { what: "the input".into(), want, got: x.len() });
@@ -308,12 +309,12 @@ impl Running {
         Ok(&self.logits)
     }
 
-    fn wrong_feed(&self) -> Error {
+    fn wrong_input(&self) -> Error {
         let reads: String = match self.shared.config.feed {
             InputKind::Dense(width) => format!("vectors of width {width}, not tokens"),
             InputKind::Tokens(vocab) => format!("tokens below {vocab}, not vectors"),
         };
-        Error::Feed { reads }
+        Error::WrongInput { reads }
     }
 
     fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
@@ -323,7 +324,7 @@ impl Running {
     }
 }
 
-/// The elements, if there are as many as the dimensions say and all are finite.
+/// Checks the number of elements and that all are finite.
 fn checked(name: &str, dims: &[usize], values: Vec<f32>) -> Result<Vec<f32>, ModelError> {
     let len = dims.iter().try_fold(1, |len: usize, dim| len.checked_mul(*dim));
     if len != Some(values.len()) {

@@ -9,14 +9,14 @@ use crate::cell::{lstm, rnn};
 use crate::error::Error;
 use crate::stack::Layers;
 
-/// What every cell can do: it is one layer and its state.
+/// The methods of every cell: one layer and its state.
 macro_rules! face {
     ($cell:ident, $state:literal) => {
         impl $cell {
             /// One step: from `x` `[I]` to `h` `[H]`. Allocates nothing.
             ///
             /// # Panics
-            /// If `x` has not the width of the input, or the cell reads tokens.
+            /// If `x` does not have the input's width, or the cell reads tokens.
             pub fn step(&mut self, x: &[f32]) -> &[f32] {
                 self.layers.step(Input::Dense(x))
             }
@@ -39,20 +39,20 @@ macro_rules! face {
                 self.layers.state()
             }
 
-            /// Goes on from a state that [`Self::state`] returned.
+            /// Restores a state that [`Self::state`] returned.
             ///
             /// # Panics
-            /// If it has another length.
+            /// If it has a different length.
             pub fn set_state(&mut self, state: &[f32]) {
                 self.layers.set_state(state);
             }
 
-            /// What it reads.
+            /// The kind of input.
             pub fn input(&self) -> InputKind {
                 self.layers.input()
             }
 
-            /// `H`, the width of what it returns.
+            /// `H`, the width of the output.
             pub fn hidden(&self) -> usize {
                 self.layers.width()
             }
@@ -71,7 +71,7 @@ macro_rules! face {
 /// ```
 /// use elman_step::{Nonlinearity, Precision, Rnn, Source, Weights};
 ///
-/// // Two hidden units; the first follows the input, the second the first, one step late.
+/// // Two hidden units; the first copies the input, the second the first, one step later.
 /// let weights = Weights { w_ih: &[1.0, 0.0], w_hh: &[0.0, 0.0, 1.0, 0.0], b_ih: &[0.0; 2], b_hh: &[0.0; 2] };
 /// let mut rnn = Rnn::new(Source::Dense(1), 2, Nonlinearity::Relu, weights, Precision::F32)?;
 /// assert_eq!(rnn.step(&[3.0]), [3.0, 0.0]);
@@ -84,7 +84,7 @@ pub struct Rnn {
 }
 
 impl Rnn {
-    /// Arranges the weights; the state is zero.
+    /// Packs the weights; the state is zero.
     ///
     /// # Errors
     /// [`Error::Empty`] and [`Error::Length`].
@@ -108,7 +108,7 @@ pub struct Gru {
 }
 
 impl Gru {
-    /// Arranges the weights; the state is zero.
+    /// Packs the weights; the state is zero.
     ///
     /// # Errors
     /// [`Error::Empty`] and [`Error::Length`].
@@ -132,7 +132,7 @@ pub struct Lstm {
 }
 
 impl Lstm {
-    /// Arranges the weights; the state is zero. With `peephole` `[3, H]` (Gers & Schmidhuber 2000), `a_i += p_i c_{t-1}`,
+    /// Packs the weights; the state is zero. With `peephole` `[3, H]` (Gers & Schmidhuber 2000), `a_i += p_i c_{t-1}`,
     /// `a_f += p_f c_{t-1}`, `a_o += p_o c_t`.
     ///
     /// # Errors

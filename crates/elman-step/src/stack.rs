@@ -1,4 +1,4 @@
-//! Layers one above the other: `rnn2.step(rnn1.step(x))`.
+//! Stacked layers: `rnn2.step(rnn1.step(x))`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,13 +12,13 @@ use crate::error::Error;
 /// Recurrent layers and the state of `B` rows. Cloning shares the weights and copies the state.
 ///
 /// The whole state lies in one buffer, layer after layer, each `h` `[B, H]` and, of an LSTM, `c` `[B, H]`. A step reads
-/// one buffer and writes another, and they change places.
+/// one buffer and writes another, then swaps them.
 #[derive(Clone)]
 pub struct Layers {
     layers: Vec<Arc<Layer>>,
     rows: usize,
     states: [Buffer<f32>; 2],
-    /// Which of the two is the present one. Every other step also reads the weights in the other order; see
+    /// Which of the two is current. Every other step also reads the weights in reverse order; see
     /// [`elman_kernels::step`].
     second: bool,
     scratch: Scratch,
@@ -30,11 +30,11 @@ impl Layers {
         Self::of(alloc::vec![Arc::new(layer)], 1)
     }
 
-    /// Layers one above the other, for one row.
+    /// Stacked layers, for one row.
     ///
     /// # Errors
-    /// [`Error::Empty`] without layers; [`Error::Length`] if one reads another width than the one below returns;
-    /// [`Error::Feed`] if one above the first reads tokens.
+    /// [`Error::Empty`] without layers; [`Error::Length`] if a layer's input width is not the width of the layer below;
+    /// [`Error::WrongInput`] if a layer above the first reads tokens.
     pub(crate) fn stacked(layers: Vec<Arc<Layer>>) -> Result<Self, Error> {
         if layers.is_empty() {
             return Err(Error::Empty { what: "the number of layers" });
@@ -47,7 +47,7 @@ impl Layers {
                     return Err(Error::Length { what, want: width, got: pair[0].hidden });
                 }
                 InputKind::Tokens(_) => {
-                    return Err(Error::Feed { reads: alloc::format!("tokens in layer {}", number + 1) });
+                    return Err(Error::WrongInput { reads: alloc::format!("tokens in layer {}", number + 1) });
                 }
             }
         }
@@ -66,7 +66,7 @@ impl Layers {
         Self::of(self.layers.clone(), rows)
     }
 
-    /// What the first layer reads.
+    /// The input of the first layer.
     pub(crate) fn input(&self) -> InputKind {
         self.layers[0].input
     }
@@ -83,11 +83,11 @@ impl Layers {
     /// One step of all rows; returns `h` `[B, H]` of the last layer.
     ///
     /// # Panics
-    /// If the input is of the other kind, has another width, or a token is outside the vocabulary.
+    /// If the input is of the other kind, has a different width, or a token is outside the vocabulary.
     pub(crate) fn step(&mut self, input: Input) -> &[f32] {
         match (input, self.input()) {
             (Input::Dense(x), InputKind::Dense(width)) => {
-                assert_eq!(x.len(), self.rows * width, "the input of a step has another width than the layer reads");
+                assert_eq!(x.len(), self.rows * width, "the input of a step does not have the layer's width");
             }
             (Input::Tokens(tokens), InputKind::Tokens(vocab)) => {
                 let known = tokens.iter().all(|&token| (token as usize) < vocab);
@@ -99,7 +99,7 @@ impl Layers {
         let [first, second] = &mut self.states;
         let (prev, now) = if self.second { (second, first) } else { (first, second) };
         self.second = !self.second;
-        // Where the layer's state begins, and the one below it.
+        // Where the layer's state begins, and that of the layer below.
         let (mut at, mut below) = (0, 0..0);
         for (number, layer) in self.layers.iter().enumerate() {
             let end = at + self.rows * layer.state_width();
@@ -111,7 +111,7 @@ impl Layers {
         &now[below]
     }
 
-    /// `h` `[B, H]` of a layer, if there is one with this number.
+    /// `h` `[B, H]` of a layer, if it exists.
     pub(crate) fn hidden(&self, number: usize) -> Option<&[f32]> {
         let layer = self.layers.get(number)?;
         let at: usize = self.layers[..number].iter().map(|layer| self.rows * layer.state_width()).sum();
@@ -123,7 +123,7 @@ impl Layers {
     }
 
     /// # Panics
-    /// If there is no such row.
+    /// If the row does not exist.
     pub(crate) fn reset_row(&mut self, row: usize) {
         let mut at = 0;
         let state = &mut self.states[usize::from(self.second)];
@@ -147,18 +147,18 @@ impl Layers {
     /// # Panics
     /// If the length differs.
     pub(crate) fn set_state(&mut self, state: &[f32]) {
-        assert_eq!(state.len(), self.state().len(), "a state of another network");
+        assert_eq!(state.len(), self.state().len(), "a state of a different network");
         self.state_mut().copy_from_slice(state);
     }
 }
 
-/// Cells one above the other with their states, stepped as one: `rnn2.step(rnn1.step(x))`.
+/// Stacked cells with their states, stepped as one: `rnn2.step(rnn1.step(x))`.
 ///
 /// ```
 /// use elman_step::{Nonlinearity, Precision, Rnn, Source, Stack, Weights};
 ///
 /// let weights = Weights { w_ih: &[1.0], w_hh: &[1.0], b_ih: &[0.0], b_hh: &[0.0] };
-/// // A sum, and the sum of the sums.
+/// // A running sum, and the running sum of it.
 /// let sum = || Rnn::new(Source::Dense(1), 1, Nonlinearity::Relu, weights, Precision::F32);
 /// let (mut rnn1, mut rnn2) = (sum()?, sum()?);
 /// assert_eq!(rnn2.step(rnn1.step(&[1.0])), [1.0]);
@@ -176,11 +176,11 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Puts cells one above the other, each read by the next; states start at zero.
+    /// Stacks cells, each reading the output of the one before; states start at zero.
     ///
     /// # Errors
-    /// [`Error::Empty`] without cells; [`Error::Length`] if a cell reads another width than the one below returns;
-    /// [`Error::Feed`] if one above the first reads tokens.
+    /// [`Error::Empty`] without cells; [`Error::Length`] if a cell's input width is not the width of the cell below;
+    /// [`Error::WrongInput`] if a layer above the first reads tokens.
     pub fn new(cells: impl IntoIterator<Item = Layers>) -> Result<Self, Error> {
         Ok(Stack { layers: Layers::stacked(cells.into_iter().flat_map(|cell| cell.layers).collect())? })
     }
@@ -188,7 +188,7 @@ impl Stack {
     /// One step: from `x` `[I]` to `h` `[H]` of the last layer. Allocates nothing.
     ///
     /// # Panics
-    /// If `x` has not the width of the input, or the first layer reads tokens.
+    /// If `x` does not have the input's width, or the first layer reads tokens.
     pub fn step(&mut self, x: &[f32]) -> &[f32] {
         self.layers.step(Input::Dense(x))
     }
@@ -201,7 +201,7 @@ impl Stack {
         self.layers.step(Input::Tokens(&[token]))
     }
 
-    /// `h` `[H]` of a layer, if there is one with this number.
+    /// `h` `[H]` of a layer, if it exists.
     pub fn hidden(&self, layer: usize) -> Option<&[f32]> {
         self.layers.hidden(layer)
     }
@@ -216,10 +216,10 @@ impl Stack {
         self.layers.state()
     }
 
-    /// Goes on from a state that [`Self::state`] returned.
+    /// Restores a state that [`Self::state`] returned.
     ///
     /// # Panics
-    /// If it has another length.
+    /// If it has a different length.
     pub fn set_state(&mut self, state: &[f32]) {
         self.layers.set_state(state);
     }

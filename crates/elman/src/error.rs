@@ -1,15 +1,62 @@
-//! Every message a user of the library can meet: what was wrong, where, what to do.
+//! Every error a user of the library can meet: what was wrong, where, what to do.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong; one variant per thing a caller treats differently.
+/// What can go wrong; one variant per cause that a caller treats differently.
+///
+/// Messages name settings in backticks, such as `` `val_frac` ``, as fields of [`Settings`](crate::settings::Settings) and
+/// keys of `config.toml` are called; a front end may show them as its users write them. What comes from the user's data
+/// stands in double quotes.
+///
+/// ```
+/// use elman::{Error, Rnn};
+///
+/// let mut rnn = Rnn::new(2, 8, 1, 1)?;
+/// assert!(rnn.step(&[1.0, 2.0, 3.0]).is_err(), "two values are wanted");
+/// match elman::open("no/such/model") {
+///     Err(Error::Io { path, .. }) => assert_eq!(path.to_str(), Some("no/such/model")),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), elman::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An option or a configuration value that cannot be: the caller's request is wrong.
+    /// A setting or an option whose value is invalid.
+    #[error("{key} {value}: {requirement}")]
+    Setting {
+        /// Its name, such as `clip_norm`.
+        key: String,
+        /// The value as text.
+        value: String,
+        /// What it must be.
+        requirement: String,
+    },
+    /// A setting or an option that nothing would read.
+    #[error("{key} {value}: {}; the task is {task}", who_reads(.readers))]
+    Unread {
+        /// Its name.
+        key: String,
+        /// The value as text.
+        value: String,
+        /// The tasks that read it.
+        readers: Vec<&'static str>,
+        /// The task that does not.
+        task: String,
+    },
+    /// A name that is not a setting.
+    #[error("there is no setting `{name}`{}", suggestion(.nearest.as_deref()))]
+    UnknownSetting {
+        /// The name.
+        name: String,
+        /// The setting with the most similar name.
+        nearest: Option<String>,
+    },
+    /// A request that contradicts itself or the model, in another way than the above.
     #[error("{0}")]
     Usage(String),
     /// Input data that cannot be used, with the place and the remedy in the text.
@@ -28,27 +75,27 @@ pub enum Error {
         /// What is wrong there (the part or tensor) and what to do.
         reason: String,
     },
-    /// Training left the finite numbers, or the loss grew without end.
+    /// Training left the finite numbers, or the loss grew without bound.
     #[error(
-        "training diverged {times} times, the last time at step {step} with loss {loss_nats} nats, although the \
-         learning rate was halved each time; try a lower --lr or a lower --clip-norm"
+        "training diverged {times} times, the last time at step {step} with loss {loss}, although the learning rate was \
+         halved each time; try a lower `lr` or a lower `clip_norm`"
     )]
     Diverged {
         /// The optimizer step at which it was noticed.
         step: u64,
-        /// The loss there, nats per target.
-        loss_nats: f64,
+        /// The training loss there, per target.
+        loss: f64,
         /// How often it was noticed.
         times: u32,
     },
-    /// Somebody asked it to stop before a run had begun.
+    /// The caller asked to stop before a run had begun.
     #[error("{0}")]
     Stopped(String),
     /// Another process has the run folder.
     #[error("{0}")]
     Busy(String),
     /// The disk or the operating system refused.
-    #[error("{path}: cannot {action}: {source}", path = path.display())]
+    #[error("{path}: cannot {action}: {reason}", path = path.display(), reason = in_words(.source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -58,4 +105,42 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// [`Error::Setting`]: `key` has a `value` that does not meet the `requirement`.
+    pub fn setting(key: &str, value: impl Display, requirement: impl Into<String>) -> Error {
+        Error::Setting { key: key.into(), value: value.to_string(), requirement: requirement.into() }
+    }
+}
+
+fn who_reads(readers: &[&str]) -> String {
+    match readers {
+        [] => "nothing reads it here".into(),
+        [one] => format!("only {one} reads it"),
+        [all @ .., last] => format!("only {} and {last} read it", all.join(", ")),
+    }
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| "; `elman init` lists them all".into(), |name| format!("; did you mean `{name}`?"))
+}
+
+/// The operating system's reason without its number.
+pub fn in_words(error: &std::io::Error) -> String {
+    let text = match error.kind() {
+        _ if error.raw_os_error().is_none() => return error.to_string(),
+        std::io::ErrorKind::NotFound => return "there is no such file or folder".into(),
+        std::io::ErrorKind::AlreadyExists => return "a file of that name is in the way".into(),
+        std::io::ErrorKind::NotADirectory => return "a part of the path is a file, not a folder".into(),
+        _ => error.to_string(),
+    };
+    let Some((words, rest)) = text.split_once(" (os error ") else { return text };
+    // What a wrapper added stands behind the number.
+    words.to_lowercase() + rest.split_once(')').map_or("", |(_, more)| more)
+}
+
+/// [`Error::Io`]: an `action` on `path` failed.
+pub(crate) fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + 'a {
+    move |source| Error::Io { path: path.into(), action, source }
 }

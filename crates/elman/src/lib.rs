@@ -42,25 +42,49 @@
 //! # Ok::<(), elman::Error>(())
 //! ```
 //!
-//! [`Stack::save`] and [`Stack::load`] write and read a model file. One that was trained elsewhere, such as by the command
-//! `elman train`, runs without the trainer too: in the crate [`elman_step`](step), which needs no `std`.
+//! [`Stack::save`] and [`Stack::load`] write and read a model file.
+//!
+//! A task trains from files as the command `elman train` does: this reads a text, trains a language model and lets it write.
+//!
+//! ```
+//! use elman::task::Sample;
+//! use elman::Settings;
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let (text, run_folder) = (folder.path().join("book.txt"), folder.path().join("run"));
+//! # std::fs::write(&text, "the quick brown fox jumps over the lazy dog\n".repeat(60)).unwrap();
+//! let mut settings = Settings::for_task("language-model")?;
+//! settings.file = text.display().to_string();
+//! settings.hidden = 32;
+//! settings.max_steps = 30;
+//! # (settings.batch, settings.seq_len, settings.epochs, settings.threads) = (4, 16, 0.0, 1);
+//! let run = elman::train(settings, &run_folder)?;
+//! let text = run.model.sample("the ", &Sample { length: 40, ..Sample::default() })?;
+//! assert_eq!(text.chars().count(), 40);
+//! # Ok::<(), elman::Error>(())
+//! ```
+//!
+//! Any model file opens in the same way, whatever its task, and says what it reads and predicts:
 //!
 //! ```no_run
-//! use std::path::Path;
+//! use elman::task::{Input, Output, Predict, most_likely};
 //!
-//! use elman::format::model;
-//! use elman::step::{Network, Precision};
-//!
-//! let model = model::load(Path::new("model.safetensors"))?;
-//! let mut network = Network::read(&model.document, Precision::F32).map_err(|error| model.error(error))?;
-//! let logits = network.step_token(0)?;
-//! # let _ = logits;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! let model = elman::open("runs/reviews-1")?; // a model file, or a run's folder for its best model
+//! let texts = ["a warm, funny film", "two hours I want back"];
+//! for prediction in model.predict(Input::Texts(&texts), &Predict::default())? {
+//!     if let Output::Class { probabilities, .. } = &prediction.output {
+//!         println!("{}: {}", prediction.input, model.labels()[most_likely(probabilities)]);
+//!     }
+//! }
+//! # Ok::<(), elman::Error>(())
 //! ```
+//!
+//! Where there is no `std`, the crate [`elman_step`] runs models one step at a time.
 pub mod cell;
 pub mod data;
 pub mod decode;
 pub mod error;
+pub mod file;
 pub mod format;
 pub mod inspect;
 pub mod layer;
@@ -69,6 +93,7 @@ pub mod optim;
 pub mod param;
 pub mod rng;
 pub mod rnn;
+pub mod settings;
 pub mod shape;
 pub mod task;
 pub mod train;
@@ -76,3 +101,5 @@ pub mod train;
 pub use elman_step as step;
 pub use error::{Error, Result};
 pub use rnn::{Gru, Lstm, Rnn, Stack};
+pub use settings::Settings;
+pub use task::{Model, open, train};

@@ -1,5 +1,5 @@
-//! Seeded random streams by name: one for the weights, one for dropout, one for the data, so that using more numbers of
-//! one changes nothing in another. ChaCha8, the same bits on every machine; a position can be saved and returned to.
+//! Seeded random streams by name: one for the weights, one for dropout, one for the data, so that drawing more from
+//! one changes nothing in another. ChaCha8, bit-identical on every machine; a position can be saved and restored.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
@@ -13,20 +13,20 @@ pub struct Rng {
     generator: ChaCha8Rng,
 }
 
-/// Where a stream stands.
+/// The position of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RngPosition {
     /// The run's seed.
     pub seed: u64,
-    /// The stream's number, made from its name.
+    /// The stream's number, a hash of its name.
     pub stream: u64,
     /// 32-bit words drawn so far.
     pub words: u64,
 }
 
 impl Rng {
-    /// Words that [`Self::fill`] makes at once.
+    /// Words that [`Self::fill`] generates at once.
     pub const AT_ONCE: usize = 64;
 
     /// The stream `name` of a run with this seed. The stream's number is the FNV-1a hash of the name.
@@ -34,8 +34,8 @@ impl Rng {
         Self::for_step(seed, name, 0, 0)
     }
 
-    /// The part of a stream that belongs to one step and one block of a batch: so that what a block draws depends neither
-    /// on the blocks beside it nor on what was drawn before. A step may draw 2^32 words.
+    /// The substream of one step and one block of a batch, so that a block's draws depend neither on other blocks nor
+    /// on earlier draws. A step may draw 2^32 words.
     pub fn for_step(seed: u64, name: &str, step: u64, block: u64) -> Self {
         let hash = |h: u64, byte: &u8| (h ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         let stream = name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, hash).wrapping_add(block);
@@ -50,7 +50,7 @@ impl Rng {
         Rng { seed: position.seed, stream: position.stream, generator }
     }
 
-    /// Where the stream stands.
+    /// The current position.
     pub fn position(&self) -> RngPosition {
         RngPosition { seed: self.seed, stream: self.stream, words: self.generator.get_word_pos() as u64 }
     }
@@ -60,7 +60,7 @@ impl Rng {
         self.generator.next_u32()
     }
 
-    /// As many words of [`Self::bits`] one after the other, many at a time.
+    /// Fills `words` as consecutive calls of [`Self::bits`] would, but faster.
     pub fn fill(&mut self, words: &mut [u32]) {
         for words in words.chunks_mut(Self::AT_ONCE) {
             let mut bytes = [0; 4 * Self::AT_ONCE];
@@ -96,7 +96,7 @@ impl Rng {
     /// # Panics
     /// If `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
-        assert!(n > 0, "nothing lies below 0");
+        assert!(n > 0, "`n` must be at least 1");
         let n = n as u64;
         // Numbers from the incomplete last group of n are drawn again.
         let limit = u64::MAX - u64::MAX % n;
@@ -108,7 +108,7 @@ impl Rng {
         }
     }
 
-    /// Puts the items in random order (Fisher & Yates).
+    /// Shuffles the items (Fisher & Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_saved_position_goes_on_with_the_same_bits() {
+    fn a_saved_position_continues_bit_for_bit() {
         let mut rng = Rng::new(7, "dropout");
         (0..13).for_each(|_| {
             rng.bits();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn many_words_at_once_are_those_drawn_one_by_one() {
+    fn fill_equals_words_drawn_one_by_one() {
         let (mut one, mut many) = (Rng::new(5, "test"), Rng::new(5, "test"));
         for n in [1, 3, 64, 0, 100, 200, 7] {
             let mut words = vec![0; n];
@@ -153,7 +153,7 @@ mod tests {
 
     /// A change of these values would change every published run.
     #[test]
-    fn the_first_numbers_are_what_they_always_were() {
+    fn the_first_values_never_change() {
         let mut rng = Rng::new(1, "weights");
         let got = (rng.bits(), rng.uniform(), rng.normal(), rng.below(1000));
         assert_eq!(got, PINNED);
@@ -162,7 +162,7 @@ mod tests {
     const PINNED: (u32, f64, f64, usize) = (1_482_656_306, 0.583_308_603_433_449_5, 0.251_290_512_770_873_34, 356);
 
     #[test]
-    fn moments_are_those_of_the_distributions() {
+    fn moments_match_the_distributions() {
         let mut rng = Rng::new(3, "test");
         let n = 100_000;
         let (mut sum, mut squares, mut uniform) = (0.0, 0.0, 0.0);

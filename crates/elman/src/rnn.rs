@@ -1,8 +1,8 @@
 //! The blog's object: `y = rnn.step(x)`, and the same object trained, saved and loaded.
 //!
-//! [`Rnn`], [`Gru`] and [`Lstm`] are one recurrent layer with a linear output above it; [`Stack`] is any number of
-//! layers of any cell. Each owns its weights and the state of one sequence. A step is elman-step's, so that it
-//! allocates nothing and a saved model steps with the same bits; gradients are those of
+//! [`Rnn`], [`Gru`] and [`Lstm`] are one recurrent layer with a linear output; [`Stack`] is any number of
+//! layers of any cell. Each owns its weights and the state of one sequence. A step is elman-step's: it
+//! allocates nothing, and a saved model steps bit-identically; gradients are those of
 //! [`shape::Synced`](crate::shape::Synced).
 
 mod single;

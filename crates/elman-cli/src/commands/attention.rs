@@ -1,4 +1,4 @@
-//! Where a model looked as it wrote each word: a page that opens offline, and pictures.
+//! What a model attended to as it wrote each word: a page that opens offline, and images.
 
 use std::fmt::Write;
 use std::io::Cursor;
@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use elman::data::encoder::{Encoder, Window};
 use elman::data::images;
-use elman::format::atomic;
+use elman::file::atomic;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
@@ -16,11 +16,11 @@ use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use crate::chart::escaped;
 use crate::exit_code::Failure;
 
-/// Longest side of a drawn photograph, in pixels.
+/// Longest side of a drawn image, in pixels.
 const SIDE: f64 = 320.0;
-/// Light left where the model did not look at all.
+/// Light left where the model did not attend at all.
 const DARK: f32 = 0.25;
-/// Quality of the photographs inside the page, of 100.
+/// Quality of the images inside the page, of 100.
 const QUALITY: u8 = 85;
 
 const STYLE: &str = "body{font:15px/1.4 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#222;\
@@ -36,45 +36,41 @@ text-align:left}thead th:first-child{writing-mode:horizontal-tb;transform:none;c
 pub(crate) struct Page {
     body: String,
     /// Names and PNG bytes.
-    pictures: Vec<(String, Vec<u8>)>,
+    images: Vec<(String, Vec<u8>)>,
     inputs: usize,
 }
 
-/// A word, and how much the model looked at each place as it wrote it.
+/// A word, and how much the model attended to each position as it wrote it.
 type Words = [(String, Vec<f32>)];
 
 impl Page {
-    /// A caption's words, drawn over the photograph where there is one.
+    /// A caption's words, drawn over the image where there is one.
     pub(crate) fn caption(
         &mut self,
         name: &str,
         words: &Words,
         grid: Option<(usize, usize)>,
-        photograph: Option<(&[u8], &Path, &Encoder)>,
+        image: Option<(&[u8], &Path, &Encoder)>,
     ) -> Result<(), Failure> {
         self.inputs += 1;
-        let places = words.first().map_or(1, |(_, weights)| weights.len());
-        let side = places.isqrt();
-        let grid = grid.unwrap_or(if side * side == places { (side, side) } else { (1, places) });
-        let photograph = photograph.map(|(bytes, path, encoder)| Photograph::read(bytes, path, encoder)).transpose()?;
+        let positions = words.first().map_or(1, |(_, weights)| weights.len());
+        let side = positions.isqrt();
+        let grid = grid.unwrap_or(if side * side == positions { (side, side) } else { (1, positions) });
+        let image = image.map(|(bytes, path, encoder)| Photo::read(bytes, path, encoder)).transpose()?;
         let text = words.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>().join(" ");
         let _ = write!(self.body, "<h2>{}</h2><p>{}</p><div class=words>", escaped(name), escaped(&text));
-        if let Some(photograph) = &photograph {
-            let _ = write!(
-                self.body,
-                "<figure>{}<figcaption>the photograph</figcaption></figure>",
-                inline(&photograph.picture)?
-            );
+        if let Some(image) = &image {
+            let _ = write!(self.body, "<figure>{}<figcaption>the image</figcaption></figure>", inline(&image.picture)?);
         }
         for (i, (word, weights)) in words.iter().enumerate() {
             let most = weights.iter().copied().fold(0.0, f32::max);
-            let drawn = match &photograph {
-                Some(photograph) => {
-                    let drawn = photograph.lit(weights, grid);
+            let drawn = match &image {
+                Some(image) => {
+                    let drawn = image.lit(weights, grid);
                     let plain: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
                     let mut png = Cursor::new(Vec::new());
                     drawn.write_to(&mut png, ImageFormat::Png).map_err(failed)?;
-                    self.pictures.push((format!("{:03}-{:02}-{plain}.png", self.inputs, i + 1), png.into_inner()));
+                    self.images.push((format!("{:03}-{:02}-{plain}.png", self.inputs, i + 1), png.into_inner()));
                     inline(&drawn)?
                 }
                 None => cells(weights, grid.1, most),
@@ -86,22 +82,23 @@ impl Page {
                 100.0 * most
             );
         }
-        let even = 100.0 / places as f32;
-        let _ = write!(self.body, "</div><p><small>{places} places; evenly spread, each has {even:.1} %</small></p>");
+        let even = 100.0 / positions as f32;
+        let _ =
+            write!(self.body, "</div><p><small>{positions} positions; evenly spread, each has {even:.1} %</small></p>");
         Ok(())
     }
 
-    /// A translation's words across from those of its source: `source` are the symbols, without the end.
+    /// A translation's words across from those of its source: `source` are the tokens, without the end.
     pub(crate) fn translation(&mut self, text: &str, source: &[String], words: &Words) {
         self.inputs += 1;
-        // The first symbol of each source word, and the end.
+        // The first token of each source word, and the end.
         let mut heads: Vec<(String, usize)> = Vec::new();
-        for (i, symbol) in source.iter().enumerate() {
+        for (i, token) in source.iter().enumerate() {
             match heads.last_mut() {
-                Some((head, _)) if !symbol.starts_with('▁') && symbol.starts_with(char::is_alphanumeric) => {
-                    head.push_str(symbol);
+                Some((head, _)) if !token.starts_with('▁') && token.starts_with(char::is_alphanumeric) => {
+                    head.push_str(token);
                 }
-                _ => heads.push((symbol.trim_start_matches('▁').into(), i)),
+                _ => heads.push((token.trim_start_matches('▁').into(), i)),
             }
         }
         heads.push(("(end)".into(), source.len()));
@@ -129,18 +126,18 @@ impl Page {
         self.body.push_str("</tbody></table></div><p><small>in percent of each written word's attention</small></p>");
     }
 
-    /// Writes the page, and into a folder also the pictures.
+    /// Writes the page, and into a folder also the images.
     pub(crate) fn write(&self, to: &Path) -> Result<(), Failure> {
         let page = format!(
             "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-             <title>Where the model looked</title><style>{STYLE}</style><h1>Where the model looked</h1>{}</html>",
+             <title>What the model attended to</title><style>{STYLE}</style><h1>What the model attended to</h1>{}</html>",
             self.body
         );
         if to.extension().is_some_and(|e| e == "html" || e == "htm") {
             return Ok(atomic::write(to, page.as_bytes())?);
         }
         std::fs::create_dir_all(to).map_err(|error| Failure::write(to, error))?;
-        for (name, bytes) in &self.pictures {
+        for (name, bytes) in &self.images {
             atomic::write(&to.join(name), bytes)?;
         }
         Ok(atomic::write(&to.join("index.html"), page.as_bytes())?)
@@ -148,17 +145,17 @@ impl Page {
 }
 
 fn failed(error: image::ImageError) -> Failure {
-    Failure::Other(format!("a picture cannot be drawn: {error}"))
+    Failure::Other(format!("an image cannot be drawn: {error}"))
 }
 
-/// A picture inside the page.
+/// An image inside the page.
 fn inline(picture: &RgbImage) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY)).map_err(failed)?;
     Ok(format!("<img alt=\"\" src=\"data:image/jpeg;base64,{}\">", BASE64_STANDARD.encode(bytes)))
 }
 
-/// The places without a photograph.
+/// The positions without a image.
 fn cells(weights: &[f32], columns: usize, most: f32) -> String {
     let mut cells = format!("<div class=grid style=\"grid-template-columns:repeat({columns},1fr)\">");
     for x in weights {
@@ -167,15 +164,15 @@ fn cells(weights: &[f32], columns: usize, most: f32) -> String {
     cells + "</div>"
 }
 
-/// A photograph at the size it is drawn.
-struct Photograph {
+/// A image at the size it is drawn.
+struct Photo {
     picture: RgbImage,
     /// What the encoder sees of it.
     window: Window,
 }
 
-impl Photograph {
-    fn read(bytes: &[u8], path: &Path, encoder: &Encoder) -> Result<Photograph, Failure> {
+impl Photo {
+    fn read(bytes: &[u8], path: &Path, encoder: &Encoder) -> Result<Photo, Failure> {
         let whole = images::decode(bytes, path, false)?;
         let scale = (SIDE / whole.width.max(whole.height) as f64).min(1.0);
         let size = |pixels: usize| ((pixels as f64 * scale).round() as usize).max(1);
@@ -183,13 +180,13 @@ impl Photograph {
         let window = encoder.window(small.width, small.height);
         let picture = RgbImage::from_raw(small.width as u32, small.height as u32, small.pixels);
         let picture = picture.ok_or_else(|| Failure::Other(format!("{}: cannot be drawn", path.display())))?;
-        Ok(Photograph { picture, window })
+        Ok(Photo { picture, window })
     }
 
-    /// The photograph, light where the model looked: the place it looked at most is as it was.
+    /// The image, light where the model attended: the position it attended to most is as it was.
     fn lit(&self, weights: &[f32], (rows, columns): (usize, usize)) -> RgbImage {
         let most = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-        // The root, so that a place with a quarter of the most is still seen, at half of its light.
+        // The root, so that a position with a quarter of the most is still seen, at half of its light.
         let light = |x: u32, y: u32| Luma([(255.0 * (weights[y as usize * columns + x as usize] / most).sqrt()) as u8]);
         let light = GrayImage::from_fn(columns as u32, rows as u32, light);
         let Window { x, y, width, height } = self.window;

@@ -13,16 +13,16 @@ use elman::rng::Rng;
 use elman::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
 use elman::step::model::Document;
 use elman::step::{Network, Precision};
-use elman::task::language_model;
-use elman::train::{Engine, blocks, weights};
+use elman::train::{Engine, blocks, threads, weights};
 use elman_kernels::{Isa, peak};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Outcome, load};
+use super::models::load;
 use crate::args::Bench;
-use crate::exit_code::Failure;
+use crate::exit_code::{Failure, Outcome};
 
-/// Symbols of the standard sizes: those of a plain English text.
+/// Tokens of the standard sizes: the characters of a plain English text.
 const VOCAB: usize = 65;
 /// Sequences and steps of a training batch.
 const BATCH: usize = 32;
@@ -39,7 +39,7 @@ const PRECISIONS: [(&str, Precision); 3] =
     [("f32", Precision::F32), ("bf16", Precision::Bf16), ("int8", Precision::Int8)];
 
 pub(crate) fn run(args: &Bench) -> Outcome {
-    let threads = language_model::threads(args.threads);
+    let threads = threads(args.threads);
     let report = match &args.model {
         Some(path) => of_model(&load(path)?, threads)?,
         None => of_standard_sizes(threads)?,
@@ -53,8 +53,9 @@ pub(crate) fn run(args: &Bench) -> Outcome {
 }
 
 /// Time per step of one stream, microseconds.
+#[derive(Serialize)]
 struct StepRow {
-    name: String,
+    network: String,
     precision: &'static str,
     median_us: f64,
     p99_us: f64,
@@ -62,8 +63,11 @@ struct StepRow {
 }
 
 /// Time of a training step.
+#[derive(Serialize)]
 struct TrainingRow {
-    name: String,
+    network: String,
+    batch: usize,
+    steps: usize,
     ms: f64,
     symbols_per_s: f64,
     gflops: f64,
@@ -177,7 +181,7 @@ fn time_steps(name: &str, precision: &'static str, mut network: Network) -> elma
     }
     let single = |share: f64| 1e6 * (singles[(share * (singles.len() - 1) as f64) as usize] - clock[250]).max(0.0);
     let median_us = 1e6 * blocks[blocks.len() / 2];
-    Ok(StepRow { name: name.into(), precision, median_us, p99_us: single(0.99), worst_us: single(1.0) })
+    Ok(StepRow { network: name.into(), precision, median_us, p99_us: single(0.99), worst_us: single(1.0) })
 }
 
 /// A network in training on one batch.
@@ -223,7 +227,7 @@ impl Training {
         });
     }
 
-    /// Operations that a step needs: six for each weight and symbol. A table of tokens is looked up, not multiplied.
+    /// Operations that a step needs: six for each weight and token. A table of tokens is looked up, not multiplied.
     fn flops(&self) -> f64 {
         let tokens = matches!(self.shape.config().feed, InputKind::Tokens(_));
         let is_table = |name: &str| tokens && (name.starts_with("rnn.weight_ih_l0") || name.starts_with("embedding"));
@@ -251,7 +255,9 @@ impl Training {
         let seconds = times[times.len() / 2];
         let gflops = self.flops() / seconds / 1e9;
         TrainingRow {
-            name: name.into(),
+            network: name.into(),
+            batch: BATCH,
+            steps: STEPS,
             ms: 1e3 * seconds,
             symbols_per_s: (BATCH * STEPS) as f64 / seconds,
             gflops,
@@ -277,22 +283,10 @@ fn peak_of_one_thread() -> f64 {
 
 impl Report {
     fn as_json(&self) -> Value {
-        let steps = self.steps.iter().map(|row| {
-            json!({
-                "network": row.name, "precision": row.precision, "median_us": row.median_us, "p99_us": row.p99_us,
-                "worst_us": row.worst_us,
-            })
-        });
-        let training = self.training.iter().map(|row| {
-            json!({
-                "network": row.name, "batch": BATCH, "steps": STEPS, "ms": row.ms, "symbols_per_s": row.symbols_per_s,
-                "gflops": row.gflops, "share_of_peak": row.share_of_peak,
-            })
-        });
         json!({
             "instruction_set": Isa::best().name(), "threads": self.threads,
             "peak_gflops_one_thread": self.peaks[0], "peak_gflops": self.peaks[1],
-            "steps": steps.collect::<Vec<_>>(), "training": training.collect::<Vec<_>>(),
+            "steps": self.steps, "training": self.training,
         })
     }
 
@@ -306,14 +300,17 @@ impl Report {
         println!("\none step of one stream, one thread");
         println!("{:<28} {:>9} {:>11} {:>11} {:>11}", "network", "precision", "median us", "p99 us", "worst us");
         for row in &self.steps {
-            let (name, precision) = (&row.name, row.precision);
+            let (name, precision) = (&row.network, row.precision);
             println!("{name:<28} {precision:>9} {:>11.3} {:>11.3} {:>11.1}", row.median_us, row.p99_us, row.worst_us);
         }
         println!("\na training step of {BATCH} sequences of {STEPS}, threads: {}", self.threads);
-        println!("{:<28} {:>9} {:>11} {:>11} {:>11}", "network", "ms", "symbols/s", "GFLOP/s", "of peak");
+        println!("{:<28} {:>9} {:>11} {:>11} {:>11}", "network", "ms", "tokens/s", "GFLOP/s", "of peak");
         for row in &self.training {
             let share = format!("{:.0} %", 100.0 * row.share_of_peak);
-            println!("{:<28} {:>9.2} {:>11.0} {:>11.1} {share:>11}", row.name, row.ms, row.symbols_per_s, row.gflops);
+            println!(
+                "{:<28} {:>9.2} {:>11.0} {:>11.1} {share:>11}",
+                row.network, row.ms, row.symbols_per_s, row.gflops
+            );
         }
     }
 }

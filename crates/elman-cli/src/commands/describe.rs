@@ -5,19 +5,21 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use elman::task::Settings;
+use elman::settings::Settings;
+use elman::task::Task;
 
-use super::Outcome;
 use crate::args::{Args, Init};
-use crate::exit_code::{Failure, stdout};
+use crate::exit_code::{Failure, Outcome, stdout};
+use crate::settings_args::preset;
 
 /// `elman init`
 pub(crate) fn init(args: &Init) -> Outcome {
-    let settings = match args.preset.as_str() {
-        "default" => Settings::for_task(&args.task)?,
-        preset => Settings::preset(preset)?,
+    let task = Task::find(&args.task)?;
+    let settings = match &args.preset {
+        Some(name) => preset(task, name)?,
+        None => Settings::for_task(task.name)?,
     };
-    stdout(io::stdout().write_all(settings.to_toml().as_bytes()))?;
+    stdout(io::stdout().write_all(settings.to_toml()?.as_bytes()))?;
     Ok(0)
 }
 

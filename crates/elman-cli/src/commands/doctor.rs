@@ -1,13 +1,14 @@
-//! `elman doctor`: what this machine offers, and whether anything is in the way.
+//! `elman doctor`: what this machine offers, and any problem with it.
 
 use std::path::Path;
 use std::time::Instant;
 
+use elman::error::in_words;
 use elman_kernels::{Isa, peak};
 use serde_json::json;
 
-use super::Outcome;
 use crate::args::Doctor;
+use crate::exit_code::Outcome;
 
 /// Rounds of multiply-adds between two looks at the clock: some 10 ms.
 const ROUNDS: usize = 2_000_000;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Doctor) -> Outcome {
     println!("memory           {}, {} free", mb(total), mb(available));
     println!("this folder      {}", if writable.is_ok() { "can be written" } else { "cannot be written" });
     if problems.is_empty() {
-        println!("all is well");
+        println!("no problems found");
     }
     problems.iter().for_each(|problem| println!("! {problem}"));
     Ok(0)
@@ -71,9 +72,9 @@ fn memory() -> (Option<u64>, Option<u64>) {
 /// Whether a file can be made in a folder; it is removed at once.
 fn tempfile(folder: &Path) -> Result<(), String> {
     let path = folder.join(format!(".elman-doctor-{}", std::process::id()));
-    let made = std::fs::File::create_new(&path).map(drop).map_err(|error| error.to_string());
+    let made = std::fs::File::create_new(&path).map(drop).map_err(|error| in_words(&error));
     if made.is_ok() {
-        std::fs::remove_file(&path).map_err(|error| error.to_string())?;
+        std::fs::remove_file(&path).map_err(|error| in_words(&error))?;
     }
     made
 }

@@ -1,4 +1,4 @@
-//! `elman sample`: writes text, streamed to standard output symbol by symbol.
+//! `elman sample`: writes text, streamed to standard output token by token.
 
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -6,14 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use elman::Error;
 use elman::decode::{BeamConfig, SamplerConfig};
+use elman::file;
+use elman::settings::ConfigFile;
 use elman::step::Network;
-use elman::task::generate::Writer;
-use elman::task::language_model;
-use elman::train::run_folder::BEST;
+use elman::task::language_model::{self, generate::Writer};
+use elman::train::run_folder::{self, BEST, CONFIG};
 
-use super::{Outcome, load};
+use super::models::load;
 use crate::args::Sample;
-use crate::exit_code::{Failure, stdout};
+use crate::exit_code::{Failure, Outcome, stdout};
 
 pub(crate) fn run(args: Sample) -> Outcome {
     let sampler =
@@ -34,12 +35,12 @@ pub(crate) fn run(args: Sample) -> Outcome {
         return interact(&mut writer, &args);
     }
     let prompt = match &args.prompt_file {
-        Some(file) => language_model::read_text(file)?,
+        Some(file) => file::read(file)?,
         None => args.prompt.clone().into_bytes(),
     };
     let skipped = writer.read(&prompt, args.skip_unseen)?;
     if skipped > 0 {
-        eprintln!("left out {skipped} symbols of the prompt that the model does not know");
+        eprintln!("left out {skipped} tokens of the prompt that the model does not know");
     }
     let mut out = io::stdout().lock();
     stdout(out.write_all(&prompt))?;
@@ -85,17 +86,24 @@ fn interact(writer: &mut Writer, args: &Sample) -> Outcome {
     }
 }
 
-/// The newest best model below `runs`.
+/// The newest best model of a language model below `runs`.
 fn latest(runs: &Path) -> Result<PathBuf, Failure> {
     let entries = std::fs::read_dir(runs).ok().into_iter().flatten().filter_map(Result::ok);
     let newest = entries
         .filter_map(|entry| {
             let path = entry.path().join(BEST);
             Some((std::fs::metadata(&path).ok()?.modified().ok()?, path))
+                .filter(|_| is_of_a_text(&entry.path()).unwrap_or(false))
         })
         .max();
     newest.map(|(_, path)| path).ok_or_else(|| {
-        let message = "there is no run here; train one with `elman train`, or name a model file".to_string();
-        Error::Usage(message).into()
+        let message = "there is no run here of a language model; train one with `elman train`, or name a model file";
+        Error::Usage(message.into()).into()
     })
+}
+
+/// Whether a folder is the run of a language model.
+fn is_of_a_text(folder: &Path) -> elman::Result<bool> {
+    let config = ConfigFile::parse(&run_folder::config(folder)?, &folder.join(CONFIG))?;
+    Ok(config.task().is_none_or(|task| task == language_model::TASK.name))
 }

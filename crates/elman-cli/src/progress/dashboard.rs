@@ -11,7 +11,8 @@ use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use ratatui::layout::{Alignment, Constraint, Layout, Rect};
+use ratatui::layout::Constraint::{Fill, Length, Ratio};
+use ratatui::layout::{Alignment, Layout, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
@@ -19,9 +20,11 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosi
 use ratatui::{DefaultTerminal, Frame};
 use signal_hook::consts::SIGINT;
 
+use super::shared::{REFRESH, Shared};
 use super::view::RunView;
 use super::words::{chunks, short, shown, time, wrapped};
-use super::{REFRESH, Shared, curve, grouped, live};
+use super::{curve, live};
+use elman::task::grouped;
 
 /// Whether the terminal is the dashboard's. The panic hook has to know, and it can be given nothing.
 static OPEN: AtomicBool = AtomicBool::new(false);
@@ -60,7 +63,7 @@ impl Dashboard {
             .and_then(|()| execute!(stdout(), EnterAlternateScreen))
             .and_then(|()| DefaultTerminal::new(ratatui::backend::CrosstermBackend::new(stdout())));
         match opened {
-            Ok(terminal) => Ok(Dashboard { terminal, colours: super::colours() }),
+            Ok(terminal) => Ok(Dashboard { terminal, colours: live::colours() }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -100,7 +103,7 @@ impl Dashboard {
         let lines: Vec<String> = state.view.log.iter().cloned().collect();
         let size = live::size();
         let has_terminal = stderr().is_terminal();
-        let frame = if has_terminal { live::frame(&state.view, size, super::colours(), true) } else { Vec::new() };
+        let frame = if has_terminal { live::frame(&state.view, size, live::colours(), true) } else { Vec::new() };
         drop(state);
         live::Screen::default().leave(&lines, frame, has_terminal);
         if !is_over && has_terminal {
@@ -128,22 +131,9 @@ fn draw(frame: &mut Frame, view: &RunView, colours: bool) {
     let area = frame.area();
     let is_whole = area.width >= WHOLE.0 && area.height >= WHOLE.1;
     let titles = wrapped(&shown(&view.title, usize::MAX), area.width.into());
-    let rows = if is_whole {
-        [
-            Constraint::Length(titles.len().min(3) as u16),
-            Constraint::Length(1),
-            Constraint::Fill(3),
-            Constraint::Fill(2),
-            Constraint::Fill(2),
-        ]
-    } else {
-        [
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Fill(1),
-            Constraint::Length(0),
-            Constraint::Length(0),
-        ]
+    let rows = match is_whole {
+        true => [Length(titles.len().min(3) as u16), Length(1), Fill(3), Fill(2), Fill(2)],
+        false => [Length(1), Length(1), Fill(1), Length(0), Length(0)],
     };
     let [title, numbers, loss, small, words] = Layout::vertical(rows).areas(area);
     let colour = |colour: Color| if colours { Style::new().fg(colour) } else { Style::new() };
@@ -152,40 +142,38 @@ fn draw(frame: &mut Frame, view: &RunView, colours: bool) {
     draw_numbers(frame, view, numbers, colour(Color::Cyan));
     let train = view.train();
     let range = curve::range(&[&train, &view.val]);
+    let curve_of = |name: &str, last: Option<f64>, points, of, marker| {
+        let name = last.map(|nats| format!("{name} {nats:.4}"));
+        Curve { name, points, style: colour(of), marker }
+    };
     let losses = [
-        Curve {
-            name: legend("training", view.train_nats),
-            points: train,
-            style: colour(Color::Cyan),
-            marker: Marker::Braille,
-        },
-        Curve {
-            name: legend("held out", view.val.last().map(|(_, nats)| *nats)),
-            points: view.val.clone(),
-            style: colour(Color::Yellow),
-            marker: Marker::Dot,
-        },
+        curve_of("training", view.train_loss, train, Color::Cyan, Marker::Braille),
+        curve_of("validation", view.val.last().map(|p| p.1), view.val.clone(), Color::Yellow, Marker::Dot),
     ];
-    let best = view.best.map_or(String::new(), |(best, step)| format!(", best {best:.4} at step {}", grouped(step)));
-    chart(frame, loss, &format!("loss, nats{best}"), &losses, range);
+    let best =
+        view.best.map_or(String::new(), |(best, step)| format!(", best {best:.4} at step {}", grouped(step as usize)));
+    let unit = if view.loss_unit.is_empty() { String::new() } else { format!(", {}", view.loss_unit) };
+    chart(frame, loss, &format!("loss{unit}{best}"), &losses, range);
     if !is_whole {
         return;
     }
-    let [norm, lr, speed] = Layout::horizontal([Constraint::Fill(1); 3]).areas(small);
+    let [norm, lr, speed] = Layout::horizontal([Fill(1); 3]).areas(small);
     for (area, name, points) in [
         (norm, "gradient norm", &view.grad_norm),
         (lr, "learning rate", &view.lr),
-        (speed, "symbols/s", &view.targets_per_s),
+        (speed, "targets/s", &view.targets_per_s),
     ] {
         let last = points.last().map_or(String::new(), |(_, y)| format!(" {}", short(*y)));
         let curve = Curve { name: None, points: points.clone(), style: colour(Color::Green), marker: Marker::Braille };
         chart(frame, area, &format!("{name}{last}"), &[curve], curve::range(&[points]));
     }
-    let [sample, log] = Layout::horizontal([Constraint::Fill(1); 2]).areas(words);
+    let [sample, log] = Layout::horizontal([Fill(1); 2]).areas(words);
     let inner = |area: Rect| (usize::from(area.width.saturating_sub(2)), usize::from(area.height.saturating_sub(2)));
     let (columns, rows) = inner(sample);
     let (heading, text) = match &view.sample {
-        Some((step, text)) => (format!("sample at step {}", grouped(*step)), chunks(text.trim(), columns, rows)),
+        Some((step, text)) => {
+            (format!("sample at step {}", grouped(*step as usize)), chunks(text.trim(), columns, rows))
+        }
         None => ("sample".into(), vec!["after the first validations".into()]),
     };
     paragraph(frame, sample, heading, text);
@@ -195,10 +183,6 @@ fn draw(frame: &mut Frame, view: &RunView, colours: bool) {
     paragraph(frame, log, "messages (q stops and saves)".into(), newest);
 }
 
-fn legend(name: &str, nats: Option<f64>) -> Option<String> {
-    nats.map(|nats| format!("{name} {nats:.4}"))
-}
-
 fn paragraph(frame: &mut Frame, area: Rect, title: String, lines: Vec<String>) {
     let lines: Vec<Line> = lines.into_iter().map(Line::raw).collect();
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), area);
@@ -206,7 +190,8 @@ fn paragraph(frame: &mut Frame, area: Rect, title: String, lines: Vec<String>) {
 
 fn draw_numbers(frame: &mut Frame, view: &RunView, area: Rect, style: Style) {
     let to_go = view.to_go_s().map_or("…".into(), time);
-    let mut text = format!("{:.0} %  step {}  {to_go} to go", (100.0 * view.share).floor(), grouped(view.step));
+    let mut text =
+        format!("{:.0} %  step {}  {to_go} to go", (100.0 * view.share).floor(), grouped(view.step as usize));
     if let Some(rate) = view.rate() {
         text.push_str(&format!("  {}/s", short(rate)));
     }
@@ -249,12 +234,12 @@ fn chart(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve], range: Op
             None => set,
         }
     });
-    let x_labels = [grouped(x0.max(0.0) as u64), grouped(x1.max(0.0) as u64)];
+    let x_labels = [grouped(x0.max(0.0) as usize), grouped(x1.max(0.0) as usize)];
     let label = |y: f64| if (0.1..1000.0).contains(&y.abs()) { format!("{y:.3}") } else { short(y) };
     let chart = Chart::new(datasets.collect())
         .block(block)
         .legend_position(Some(LegendPosition::TopRight))
-        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
+        .hidden_legend_constraints((Ratio(1, 2), Ratio(1, 2)))
         .x_axis(Axis::default().bounds([x0, x1.max(x0 + 1.0)]).labels(x_labels).labels_alignment(Alignment::Right))
         .y_axis(Axis::default().bounds([y0, y1]).labels([label(low), label(high)]));
     frame.render_widget(chart, area);
@@ -294,10 +279,11 @@ mod tests {
     fn everything_is_shown_where_there_is_room() {
         let mut view = view(40);
         view.see(&Event::Sample { step: 400, text: "\x1b[2JTo be, or not\n日本" });
-        view.say("step 400  held out 1.2750 nats (best)");
+        view.say("step 400  validation 1.2750 nats (best)");
         let picture = picture(&view, 100, 30);
-        let parts =
-            ["lstm 2x128", "43 %", "best 1.2750 at step 400", "held out 1.2750", "gradient norm 0.5", "symbols/s 412k"];
+        let parts = [
+            "lstm 2x128", "43 %", "best 1.2750 at step 400", "validation 1.2750", "gradient norm 0.5", "targets/s 412k",
+        ];
         for part in parts.into_iter().chain(["learning rate 0.002", "To be, or not", "(best)", "q stops"]) {
             assert!(picture.contains(part), "`{part}` is not in\n{picture}");
         }

@@ -7,8 +7,8 @@ use ratatui::crossterm::terminal;
 
 use super::curve::{self, Cell};
 use super::view::RunView;
-use super::words::{chunks, fitted, short, time, width};
-use crate::progress::grouped;
+use super::words::{chunks, fitted, measure, short, time, width};
+use elman::task::grouped;
 
 /// Rows of the curve.
 const HEIGHT: usize = 5;
@@ -29,6 +29,11 @@ pub(crate) fn size() -> (usize, usize) {
         Ok((columns, rows)) if columns > 0 && rows > 0 => (columns.into(), rows.into()),
         _ => (80, 24),
     }
+}
+
+/// Whether colours are wanted (no-color.org).
+pub(super) fn colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A line of the display, and the columns it takes: colours take none.
@@ -105,7 +110,7 @@ pub(crate) fn frame(view: &RunView, (columns, rows): (usize, usize), colours: bo
     if let Some((step, text)) = &view.sample {
         let room = rows.saturating_sub(lines.len() + 3).min(if is_wide { 4 } else { 2 });
         let mut heading = Line::default();
-        heading.add(&fitted(&[format!("sample at step {}", grouped(*step))], columns), colour(DIM));
+        heading.add(&fitted(&[format!("sample at step {}", grouped(*step as usize))], columns), colour(DIM));
         let sample = chunks(text.trim(), columns.saturating_sub(2), room);
         if !sample.is_empty() {
             lines.push(heading);
@@ -141,7 +146,7 @@ fn losses(
             used = line.columns;
         }
     };
-    // Only of a text's symbols, and where everything is in one line with them.
+    // Only of a text's tokens, and where everything is in one line with them.
     let is_text = view.last_val.as_ref().is_some_and(|(name, _)| name.ends_with("nats"));
     let bits = |nats: f64| match columns {
         _ if !is_text => String::new(),
@@ -149,16 +154,17 @@ fn losses(
         _ => format!(" ({:.3} bits)", nats / std::f64::consts::LN_2),
     };
     let is_best = matches!((&view.last_val, view.best), (Some((_, last)), Some((best, _))) if *last == best);
-    if let Some(nats) = view.train_nats {
-        add(if is_wide { "⠒⠒" } else { "▁▂" }, TRAIN, format!("training {nats:.4} nats{}", bits(nats)));
+    if let Some(nats) = view.train_loss {
+        let text = format!("training {nats:.4} {}{}", view.loss_unit, bits(nats));
+        add(if is_wide { "⠒⠒" } else { "▁▂" }, TRAIN, text.trim_end().into());
     }
     if let Some((name, value)) = &view.last_val {
-        let nats = name.ends_with("nats");
-        let what = if nats { format!("{value:.4} nats{}", bits(*value)) } else { format!("{name} {value:.4}") };
-        add("o", VAL, format!("held out {what}{}", if is_best { ", the best" } else { "" }));
+        let bits = if is_text { bits(*value) } else { String::new() };
+        let best = if is_best { ", the best" } else { "" };
+        add("o", VAL, format!("validation {}{bits}{best}", measure(name, *value)));
     }
     if let Some((value, step)) = view.best.filter(|_| !is_best) {
-        add("*", VAL, format!("best {value:.4} at step {}", grouped(step)));
+        add("*", VAL, format!("best {value:.4} at step {}", grouped(step as usize)));
     }
     lines.retain(|line| line.columns > 0);
     lines
@@ -174,7 +180,7 @@ fn bar(view: &RunView, columns: usize, colour: impl Fn(&'static str) -> Option<&
     let parts = [
         format!("{:>3.0} %", (100.0 * view.share).floor()),
         view.to_go_s().map_or("…".into(), |s| format!("{} to go", time(s))),
-        format!("step {}", grouped(view.step)),
+        format!("step {}", grouped(view.step as usize)),
         view.rate().map_or(String::new(), |rate| format!("{}/s", short(rate))),
         view.lr.last().map_or(String::new(), |(_, lr)| format!("lr {}", short(*lr))),
     ];
@@ -281,7 +287,7 @@ mod tests {
         let lines = frame(&view(), (40, 24), false, false);
         let text: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         assert!(text[1..5].concat().contains("training 1.0714 nats"), "{text:#?}");
-        assert!(text.iter().any(|line| line.ends_with("held out 1.2750 nats, the best")), "{text:#?}");
+        assert!(text.iter().any(|line| line.ends_with("validation 1.2750 nats, the best")), "{text:#?}");
         let mut later = view();
         later.last_val = Some(("val_nats".into(), 1.3));
         let lines = frame(&later, (40, 24), false, false);

@@ -15,16 +15,18 @@ const POINTS: usize = 2048;
 const LOG: usize = 200;
 
 /// The curves, numbers and words of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RunView {
     /// What is trained, in a few words.
     pub(crate) title: String,
+    /// What the loss is counted in: nats, or nothing.
+    pub(crate) loss_unit: &'static str,
     /// Update of the last event.
     pub(crate) step: u64,
     /// Share of the run that is done, and what it was when this process began.
     pub(crate) share: f64,
     began_with: Option<f64>,
-    began: Instant,
+    began: Option<Instant>,
     /// Losses of the first updates, until there are enough records.
     early: VecDeque<(f64, f64)>,
     train: Vec<(f64, f64)>,
@@ -34,7 +36,7 @@ pub(crate) struct RunView {
     pub(crate) grad_norm: Vec<(f64, f64)>,
     pub(crate) targets_per_s: Vec<(f64, f64)>,
     /// Loss of the last record, or of the last update before there is one.
-    pub(crate) train_nats: Option<f64>,
+    pub(crate) train_loss: Option<f64>,
     /// Name and value of the last validation's first measure.
     pub(crate) last_val: Option<(String, f64)>,
     /// The best of them, and its step.
@@ -48,24 +50,8 @@ pub(crate) struct RunView {
 impl RunView {
     /// A run that has come as far as this.
     pub(crate) fn new(title: String, progress: &Progress, records: &[Record]) -> RunView {
-        let mut view = RunView {
-            title,
-            step: progress.step,
-            share: 0.0,
-            began_with: None,
-            began: Instant::now(),
-            early: VecDeque::new(),
-            train: Vec::new(),
-            val: Vec::new(),
-            lr: Vec::new(),
-            grad_norm: Vec::new(),
-            targets_per_s: Vec::new(),
-            train_nats: None,
-            last_val: None,
-            best: None,
-            sample: None,
-            log: VecDeque::new(),
-        };
+        let (step, began) = (progress.step, Some(Instant::now()));
+        let mut view = RunView { title, loss_unit: "nats", step, began, ..RunView::default() };
         records.iter().for_each(|record| view.record(record));
         view
     }
@@ -83,7 +69,7 @@ impl RunView {
                         self.early.pop_front();
                     }
                     if self.train.is_empty() {
-                        self.train_nats = Some(*loss_nats);
+                        self.train_loss = Some(*loss_nats);
                     }
                 }
             }
@@ -97,9 +83,9 @@ impl RunView {
     fn record(&mut self, r: &Record) {
         let step = r.step as f64;
         self.step = r.step;
-        if let Some(nats) = r.train_nats {
+        if let Some(nats) = r.train() {
             push(&mut self.train, step, nats);
-            self.train_nats = Some(nats);
+            self.train_loss = Some(nats);
         }
         if let Some((name, value)) = r.val.first() {
             if name.ends_with("nats") {
@@ -148,7 +134,7 @@ impl RunView {
 
     /// Seconds since this process began to train.
     pub(crate) fn elapsed_s(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
+        self.began.map_or(0.0, |began| began.elapsed().as_secs_f64())
     }
 
     /// Seconds to go, as far as can be told.

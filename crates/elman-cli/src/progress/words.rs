@@ -130,6 +130,18 @@ pub(crate) fn short(x: f64) -> String {
     }
 }
 
+/// A validation measure by the name it has in a record.
+pub(super) fn measure(name: &str, value: f64) -> String {
+    let name = name.strip_prefix("val_").unwrap_or(name);
+    match (name, name.strip_prefix("bleu")) {
+        ("nats", _) => format!("{value:.4} nats"),
+        ("accuracy", _) => format!("accuracy {:.2} %", 100.0 * value),
+        ("bleu", _) => format!("BLEU {value:.2}"),
+        (_, Some(order)) => format!("BLEU-{order} {value:.2}"),
+        _ => format!("{name} {value:.4}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

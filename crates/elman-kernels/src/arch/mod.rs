@@ -1,4 +1,4 @@
-//! [`crate::vector::Vector`] for each instruction set, and the one place that chooses among them.
+//! [`crate::vector::Vector`] for each instruction set, and the one place that dispatches to them.
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
@@ -15,12 +15,12 @@ use crate::isa::{Isa, Kind};
 use crate::vector::step::StepKernel;
 use crate::vector::{Kernel, PairKernel};
 
-/// An element type that kernels run over. No other crate can name this trait, so that none can add a type.
+/// An element type that kernels run over. Sealed: no other crate can name this trait.
 pub trait Run: Sized {
     /// Runs a kernel on the vectors of an instruction set.
     fn run<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 
-    /// Runs a kernel of bfloat16 pairs on the vectors of an instruction set.
+    /// Runs a kernel over bfloat16 pairs on the vectors of an instruction set.
     fn run_pairs<K: PairKernel<Self>>(isa: Isa, kernel: K);
 }
 
@@ -66,7 +66,7 @@ fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-/// Runs an `f32` kernel of bfloat16 pairs on the vectors of `isa`.
+/// Runs an `f32` kernel over bfloat16 pairs on the vectors of `isa`.
 #[inline(always)]
 fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
     match isa.kind() {
@@ -100,7 +100,7 @@ pub(crate) unsafe fn run_step<K: StepKernel>(isa: Isa, kernel: K) {
         Kind::Avx2 => unsafe { x86_step::run_avx2(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX-512F, AVX2 and FMA; the caller
-        // vouches for VNNI.
+        // guarantees VNNI.
         Kind::Avx512 | Kind::Avx512Bf16 => unsafe {
             if K::BYTES { x86_step::run_avx512_vnni(kernel) } else { x86_step::run_avx512(kernel) }
         },

@@ -1,5 +1,5 @@
-//! [`Vector`] for NEON: 32 registers of 4 `f32`. It is part of every aarch64 target this is compiled for, so that nothing
-//! is looked up and no shell is needed.
+//! [`Vector`] for NEON: 32 registers of 4 `f32`. Every aarch64 target this is compiled for has it, so neither run-time
+//! detection nor a `target_feature` shell is needed.
 
 use core::arch::aarch64::*;
 
@@ -11,8 +11,8 @@ pub(crate) struct Neon(pub(super) float32x4_t);
 
 const LANES: usize = 4;
 
-// SAFETY of every block in it: the target this is compiled for has NEON; pointers are vouched for by the caller of the
-// trait's method.
+// SAFETY of every block in it: the target this is compiled for has NEON; pointers are guaranteed valid by the caller of
+// the trait's method.
 impl Vector for Neon {
     type Scalar = f32;
     const LANES: usize = LANES;
@@ -28,18 +28,18 @@ impl Vector for Neon {
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
-        // SAFETY: the caller vouches for 4 elements.
+        // SAFETY: the caller guarantees 4 elements.
         Neon(unsafe { vld1q_f32(p) })
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
-        // SAFETY: the caller vouches for 4 elements.
+        // SAFETY: the caller guarantees 4 elements.
         unsafe { vst1q_f32(p, self.0) }
     }
     #[inline(always)]
     unsafe fn load_n(p: *const f32, n: usize) -> Self {
         let mut lanes = [0.0; LANES];
-        // SAFETY: the caller vouches for n elements; there are 4 lanes.
+        // SAFETY: the caller guarantees n elements; there are 4 lanes.
         unsafe {
             core::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n.min(LANES));
             Self::load(lanes.as_ptr())
@@ -81,7 +81,7 @@ impl Vector for Neon {
         // SAFETY: see the impl.
         Neon(unsafe { vfmaq_f32(c.0, self.0, b.0) })
     }
-    // NEON's own minimum and maximum are NaN where either operand is.
+    // NEON's own minimum and maximum propagate NaN from either operand.
     #[inline(always)]
     fn min(self, b: Self) -> Self {
         // SAFETY: see the impl.
@@ -162,7 +162,7 @@ impl PairVector for Neon {
     }
     #[inline(always)]
     unsafe fn load_pairs(p: *const u32) -> uint32x4_t {
-        // SAFETY: the caller vouches for 4 words.
+        // SAFETY: the caller guarantees 4 words.
         unsafe { vld1q_u32(p) }
     }
     #[inline(always)]

@@ -13,7 +13,7 @@ impl StepVector for Neon {
 
     #[inline(always)]
     unsafe fn load_pair(p: *const u32) -> (Self, Self) {
-        // SAFETY: the caller vouches for 4 words.
+        // SAFETY: the caller guarantees 4 words.
         Self::halves(unsafe { vld1q_u32(p) })
     }
 
@@ -25,7 +25,7 @@ impl StepVector for Neon {
 
     #[inline(always)]
     unsafe fn int_load(p: *const u32) -> int32x4_t {
-        // SAFETY: the caller vouches for 4 words.
+        // SAFETY: the caller guarantees 4 words.
         unsafe { vld1q_s32(p.cast()) }
     }
 
@@ -43,13 +43,13 @@ impl StepVector for Neon {
 
     #[inline(always)]
     unsafe fn quad(p: *const u32) -> int16x8_t {
-        // SAFETY: the caller vouches for a word.
+        // SAFETY: the caller guarantees a word.
         unsafe { vreinterpretq_s16_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(p.read())))) }
     }
 
     #[inline(always)]
     unsafe fn dot(acc: int32x4_t, w: *const u32, q: int16x8_t) -> int32x4_t {
-        // SAFETY: see the impl; the caller vouches for 4 words.
+        // SAFETY: see the impl; the caller guarantees 4 words.
         unsafe {
             let w = vld1q_s8(w.cast());
             let (low, high) = (vmovl_s8(vget_low_s8(w)), vmovl_high_s8(w));
@@ -62,7 +62,7 @@ impl StepVector for Neon {
     #[inline(always)]
     unsafe fn store_bytes(self, p: *mut u8, n: usize) {
         let mut lanes = [0; 4];
-        // SAFETY: see the impl; the caller vouches for n bytes, `lanes` has 4.
+        // SAFETY: see the impl; the caller guarantees n bytes, `lanes` has 4.
         unsafe {
             let x = vaddq_s32(vcvtnq_s32_f32(self.0), vdupq_n_s32(128));
             vst1q_s32(lanes.as_mut_ptr(), x);

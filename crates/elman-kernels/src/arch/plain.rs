@@ -36,7 +36,7 @@ macro_rules! plain {
         }
         #[inline(always)]
         unsafe fn load(p: *const $type) -> Self {
-            // SAFETY: the caller vouches for LANES readable elements; an array asks no more alignment than its element.
+            // SAFETY: the caller guarantees LANES readable elements; an array needs no more alignment than its element.
             Plain(unsafe { p.cast::<[$type; LANES]>().read_unaligned() })
         }
         #[inline(always)]
@@ -48,7 +48,7 @@ macro_rules! plain {
         unsafe fn load_n(p: *const $type, n: usize) -> Self {
             let mut v = [0.0; LANES];
             for i in 0..n {
-                // SAFETY: the caller vouches for n readable elements.
+                // SAFETY: the caller guarantees n readable elements.
                 v[i] = unsafe { p.add(i).read() };
             }
             Plain(v)
@@ -56,7 +56,7 @@ macro_rules! plain {
         #[inline(always)]
         unsafe fn store_n(self, p: *mut $type, n: usize) {
             for i in 0..n {
-                // SAFETY: the caller vouches for n writable elements.
+                // SAFETY: the caller guarantees n writable elements.
                 unsafe { p.add(i).write(self.0[i]) }
             }
         }
@@ -142,7 +142,7 @@ fn sqrt_f32(x: f32) -> f32 {
     x.sqrt()
 }
 
-/// Newton's iteration from an estimate by the bits: `core` has no square root.
+/// Newton's iteration from an estimate from the exponent bits: `core` has no square root.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
 fn sqrt_f32(x: f32) -> f32 {
@@ -192,7 +192,7 @@ macro_rules! plain_pairs {
         }
         #[inline(always)]
         unsafe fn load_pairs(p: *const u32) -> [u32; LANES] {
-            // SAFETY: the caller vouches for LANES words.
+            // SAFETY: the caller guarantees LANES words.
             unsafe { p.cast::<[u32; LANES]>().read_unaligned() }
         }
         #[inline(always)]

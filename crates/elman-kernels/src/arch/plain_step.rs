@@ -10,7 +10,7 @@ impl StepVector for Plain<f32> {
 
     #[inline(always)]
     unsafe fn load_pair(p: *const u32) -> (Self, Self) {
-        // SAFETY: the caller vouches for LANES words.
+        // SAFETY: the caller guarantees LANES words.
         let words = unsafe { p.cast::<[u32; LANES]>().read_unaligned() };
         (Plain(words.map(|w| f32::from_bits(w << 16))), Plain(words.map(|w| f32::from_bits(w & 0xffff_0000))))
     }
@@ -22,7 +22,7 @@ impl StepVector for Plain<f32> {
 
     #[inline(always)]
     unsafe fn int_load(p: *const u32) -> [i32; LANES] {
-        // SAFETY: the caller vouches for LANES words.
+        // SAFETY: the caller guarantees LANES words.
         unsafe { p.cast::<[i32; LANES]>().read_unaligned() }
     }
 
@@ -41,13 +41,13 @@ impl StepVector for Plain<f32> {
 
     #[inline(always)]
     unsafe fn quad(p: *const u32) -> [i32; 4] {
-        // SAFETY: the caller vouches for a word.
+        // SAFETY: the caller guarantees a word.
         unsafe { p.cast::<[u8; 4]>().read().map(i32::from) }
     }
 
     #[inline(always)]
     unsafe fn dot(mut acc: [i32; LANES], w: *const u32, q: [i32; 4]) -> [i32; LANES] {
-        // SAFETY: the caller vouches for LANES words.
+        // SAFETY: the caller guarantees LANES words.
         let w = unsafe { w.cast::<[[i8; 4]; LANES]>().read() };
         for i in 0..LANES {
             for j in 0..4 {
@@ -62,7 +62,7 @@ impl StepVector for Plain<f32> {
         // 1.5 * 2^23: in its neighbourhood floats are integers, and the sum is rounded to the nearest, ties to even.
         const ROUND: f32 = 12_582_912.0;
         for i in 0..n {
-            // SAFETY: the caller vouches for n bytes.
+            // SAFETY: the caller guarantees n bytes.
             unsafe { p.add(i).write(((self.0[i] + ROUND - ROUND) as i32 + 128) as u8) };
         }
     }

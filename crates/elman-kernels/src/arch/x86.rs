@@ -8,7 +8,7 @@ use crate::vector::{Kernel, PairKernel, PairVector, Vector, approx};
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(pub(super) __m256);
 
-/// One register of AVX-512F; with `BF16`, of a CPU that multiplies bfloat16.
+/// One register of AVX-512F; with `BF16`, of a CPU with AVX-512 BF16.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512<const BF16: bool = false>(pub(super) __m512);
 
@@ -30,7 +30,7 @@ pub(crate) unsafe fn run_avx512<K: Kernel<f32>>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()
 }
 
-/// Runs a kernel of pairs with AVX2 and FMA enabled.
+/// Runs a kernel over pairs with AVX2 and FMA enabled.
 ///
 /// # Safety
 /// The CPU must have AVX2 and FMA.
@@ -39,7 +39,7 @@ pub(crate) unsafe fn run_pairs_avx2<K: PairKernel<f32>>(kernel: K) {
     kernel.run::<Avx2>();
 }
 
-/// Runs a kernel of pairs with AVX-512F enabled.
+/// Runs a kernel over pairs with AVX-512F enabled.
 ///
 /// # Safety
 /// The CPU must have AVX-512F, AVX2 and FMA.
@@ -48,7 +48,7 @@ pub(crate) unsafe fn run_pairs_avx512<K: PairKernel<f32>>(kernel: K) {
     kernel.run::<Avx512>();
 }
 
-/// Runs a kernel of pairs with AVX-512F and its products of bfloat16 enabled.
+/// Runs a kernel over pairs with AVX-512F and AVX-512 BF16 enabled.
 ///
 /// # Safety
 /// The CPU must have AVX-512F, AVX-512 BF16, AVX2 and FMA.
@@ -94,7 +94,7 @@ macro_rules! same_but_for_width {
         }
         #[inline(always)]
         fn prefetch(p: *const f32) {
-            // SAFETY: a prefetch touches no memory that the program can see, whatever the address.
+            // SAFETY: a prefetch has no effect visible to the program, whatever the address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
@@ -158,7 +158,7 @@ macro_rules! same_but_for_width {
 }
 
 // SAFETY of every block in it: a value of `Avx2` is made only by a kernel inside `run_avx2`, whose caller has seen AVX2
-// and FMA; pointers are vouched for by the caller of the trait's method.
+// and FMA; pointers are guaranteed valid by the caller of the trait's method.
 impl Vector for Avx2 {
     type Scalar = f32;
     const LANES: usize = 8;
@@ -270,7 +270,7 @@ impl Avx2 {
     /// The CPU must have AVX2.
     #[inline(always)]
     pub(super) unsafe fn halves(pairs: __m256i) -> (Self, Self) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let upper = _mm256_and_si256(pairs, _mm256_set1_epi32(0xffff_0000_u32 as i32));
             (Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs))), Self(_mm256_castsi256_ps(upper)))
@@ -285,7 +285,7 @@ impl<const BF16: bool> Avx512<BF16> {
     /// The CPU must have AVX-512F.
     #[inline(always)]
     pub(super) unsafe fn halves(pairs: __m512i) -> (Self, Self) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let upper = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
             (Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs))), Self(_mm512_castsi512_ps(upper)))
@@ -333,7 +333,7 @@ impl<const BF16: bool> PairVector for Avx512<BF16> {
     }
     #[inline(always)]
     fn multiply_add_pairs(self, a: __m512i, b: __m512i) -> Self {
-        // SAFETY: see the impl; a register of pairs is a register of integers by another name.
+        // SAFETY: see the impl; both are 512-bit registers of integers.
         unsafe {
             if BF16 {
                 let (a, b) = core::mem::transmute::<(__m512i, __m512i), (__m512bh, __m512bh)>((a, b));

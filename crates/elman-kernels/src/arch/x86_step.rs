@@ -38,12 +38,12 @@ pub(super) unsafe fn run_avx512_vnni<K: StepKernel>(kernel: K) {
 /// `p` must be valid for writing `n` bytes.
 #[inline(always)]
 unsafe fn store_first<const N: usize>(bytes: [u8; N], p: *mut u8, n: usize) {
-    // SAFETY: the caller vouches for `p`; `bytes` has at least n.
+    // SAFETY: the caller guarantees `p`; `bytes` has at least n.
     unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), p, n.min(N)) }
 }
 
 // SAFETY of every block in it: a value of `Avx2` is made only by a kernel inside `run_avx2`, whose caller has seen AVX2
-// and FMA; pointers are vouched for by the caller of the trait's method.
+// and FMA; pointers are guaranteed valid by the caller of the trait's method.
 impl StepVector for Avx2 {
     type Int = __m256i;
     /// The bytes 0 and 2, and the bytes 1 and 3, each as two 16-bit numbers.
@@ -113,8 +113,8 @@ impl StepVector for Avx2 {
     }
 }
 
-// SAFETY of every block in it: as for `Avx2`, with AVX-512F and `run_avx512`; `dot` is called only by kernels that say
-// so, inside `run_avx512_vnni`.
+// SAFETY of every block in it: as for `Avx2`, with AVX-512F and `run_avx512`; `dot` is called only by kernels that
+// declare it, inside `run_avx512_vnni`.
 impl StepVector for Avx512 {
     type Int = __m512i;
     type Quad = __m512i;

@@ -4,8 +4,9 @@
 //! `n = tanh(a_n + r q)` with `q = W_hn h_prev + b_hn`. The form of Cho et al. 2014, `n = tanh(a_n + W_hn (r h_prev))`,
 //! needs the product between its two halves: [`reset`], then the product, then [`update`].
 //!
-//! A row of the gates has four parts, `r, z, n, q`, so that both halves of the gradient lie in it: `da` of the input
-//! product is `r, z, n`, that of the recurrent product `r, z, q`. In the reset-before form the fourth part is `r h_prev`.
+//! A row of the gates has four parts, `r, z, n, q`, so that it holds both halves of the gradient: `da` of the input
+//! product is `r, z, n`, that of the recurrent product `r, z, q`. In the reset-before form the fourth part is
+//! `r h_prev`.
 
 use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
@@ -16,11 +17,12 @@ use crate::step::product::{Cell, PARTS, Scratch, Start, run};
 use crate::step::states::{Rows, row_major, rows};
 use crate::vector::{Kernel, Vector, load, store};
 
-/// Forward over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds in its first three parts `W_xh x + b` (for `n` without `b_hn`) and becomes
-/// `r, z, n, q`; writes `h` `[B, H]` from `h_prev` `[B, H]`. `w_hh` is packed with three gates; `b_hn` `[H]`.
+/// Forward over `B` rows. `a` `[B, 4H]`, whose rows may be strided, holds in its first three parts `W_xh x + b` (for
+/// `n` without `b_hn`) and becomes `r, z, n, q`; writes `h` `[B, H]` from `h_prev` `[B, H]`. `w_hh` is packed with
+/// three gates; `b_hn` `[H]`.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
     let hidden = w_hh.depth();
     assert!(w_hh.gates == 3 && w_hh.cols() == 3 * hidden, "the weights are not packed for a GRU");
@@ -153,12 +155,12 @@ impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
     }
 }
 
-/// The pointwise half of a backward step over `B` rows: `a` `[B, 4H]` holds `r, z, n, q` and becomes their gradients
-/// before activation (`q`: dL/dq); `dh` `[B, H]`, dL/dh_t in full, becomes the part of dL/dh_{t-1} that does not pass
-/// through the weights.
+/// The pointwise half of a backward step over `B` rows: `a` `[B, 4H]` holds `r, z, n, q` and becomes their
+/// pre-activation gradients (`q`: dL/dq); `dh` `[B, H]`, dL/dh_t in full, becomes the part of dL/dh_{t-1} that bypasses
+/// the weights.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
     backward_on(Isa::best(), hidden, a, h_prev, dh);
 }
@@ -178,11 +180,11 @@ pub(crate) fn backward_on<F: Scalar>(isa: Isa, hidden: usize, a: &mut [F], h_pre
     over_rows(isa, hidden, a, h_prev, dh, Backward);
 }
 
-/// First half of the reset-before form: `a`'s `r` and `z`, finished pre-activations, are activated, and its fourth part
+/// First half of the reset-before form: `a`'s complete pre-activations `r` and `z` are activated, and its fourth part
 /// becomes `r h_prev`, the input of the product with `W_hn`.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn reset<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
     struct Reset;
     impl<F: Scalar> Pointwise<F> for Reset {
@@ -195,10 +197,10 @@ pub fn reset<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
     over_rows(Isa::best(), hidden, a, h_prev, h, Reset);
 }
 
-/// Second half of the reset-before form: `n`, a finished pre-activation, is activated; writes `h` `[B, H]`.
+/// Second half of the reset-before form: the complete pre-activation `n` is activated; writes `h` `[B, H]`.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn update<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
     struct Update;
     impl<F: Scalar> Pointwise<F> for Update {
@@ -211,10 +213,10 @@ pub fn update<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) 
     over_rows(Isa::best(), hidden, a, h_prev, h, Update);
 }
 
-/// Backward of [`update`]: `z` and `n` become their gradients before activation; `dh` as in [`backward`].
+/// Backward of [`update`]: `z` and `n` become their pre-activation gradients; `dh` as in [`backward`].
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn update_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
     struct UpdateBackward;
     impl<F: Scalar> Pointwise<F> for UpdateBackward {
@@ -229,11 +231,11 @@ pub fn update_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: 
     over_rows(Isa::best(), hidden, a, h_prev, dh, UpdateBackward);
 }
 
-/// Backward of [`reset`]: `ds` `[B, H]` is dL/d(r h_prev) and becomes its share of dL/dh_{t-1}; `r` becomes its gradient
-/// before activation; the fourth part keeps `r h_prev`, which the weights' gradient needs.
+/// Backward of [`reset`]: `ds` `[B, H]` is dL/d(r h_prev) and becomes its share of dL/dh_{t-1}; `r` becomes its
+/// pre-activation gradient; the fourth part keeps `r h_prev`, which the weights' gradient needs.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn reset_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &mut [F]) {
     struct ResetBackward;
     impl<F: Scalar> Pointwise<F> for ResetBackward {
@@ -247,10 +249,11 @@ pub fn reset_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &
     over_rows(Isa::best(), hidden, a, h_prev, ds, ResetBackward);
 }
 
-/// One step of a network that runs, over few rows, with the reset after the product: `h` `[B, H]` from `x` `[B, I]` and `h_prev`; `b_hn` `[H]`.
+/// One inference step over few rows, with the reset after the product: `h` `[B, H]` from `x` `[B, I]` and `h_prev`;
+/// `b_hn` `[H]`.
 ///
 /// # Panics
-/// If a length does not fit, or a token has no row in the table.
+/// If a slice length does not match, or a token has no row in the table.
 pub fn step(
     panels: &Panels,
     b_hn: &[f32],
@@ -268,11 +271,11 @@ pub fn step(
     unsafe { run(panels, start, rows, x, h_prev, scratch, backwards, cell) }
 }
 
-/// First half of a step with the reset before the product, over the gates `r` and `z`: writes `r h_prev` to `s` and `z`, both
-/// `[B, H]`.
+/// First half of a step with the reset before the product, over the gates `r` and `z`: writes `r h_prev` to `s`, and
+/// `z`; both `[B, H]`.
 ///
 /// # Panics
-/// If a length does not fit, or a token has no row in the table.
+/// If a slice length does not match, or a token has no row in the table.
 pub fn reset_step(
     panels: &Panels,
     start: Start,
@@ -293,7 +296,7 @@ pub fn reset_step(
 /// Second half, over the candidate: `h` `[B, H]` from `x`, `s`, `z` and `h_prev`.
 ///
 /// # Panics
-/// If a length does not fit, or a token has no row in the table.
+/// If a slice length does not match, or a token has no row in the table.
 pub fn update_step(
     panels: &Panels,
     start: Start,
@@ -328,7 +331,7 @@ impl Cell for Step {
     }
     #[inline(always)]
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [r, z, q, a_n]: [V; PARTS]) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let candidate = r.sigmoid().mul_add(q, a_n).tanh();
             let h_prev: V = self.h.read(self.h_prev, row, unit, n);
@@ -349,7 +352,7 @@ impl Cell for ResetStep {
     const GATES: usize = 2;
     #[inline(always)]
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [r, z, ..]: [V; PARTS]) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let h_prev: V = self.s.read(self.h_prev, row, unit, n);
             self.s.write(row, unit, n, r.sigmoid().mul(h_prev));
@@ -370,7 +373,7 @@ impl Cell for UpdateStep {
     const GATES: usize = 1;
     #[inline(always)]
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [a, ..]: [V; PARTS]) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let candidate = a.tanh();
             let (z, h_prev): (V, V) = (self.h.read(self.z, row, unit, n), self.h.read(self.h_prev, row, unit, n));

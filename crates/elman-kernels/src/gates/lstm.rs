@@ -1,6 +1,6 @@
 //! Long short-term memory, one step: `i, f, o = sigmoid(a)`, `g = tanh(a)`, `c = f c_prev + i g`, `h = o tanh(c)`.
 //!
-//! Gates stand in the order `i, f, g, o`. With peepholes (Gers & Schmidhuber 2000) `p` `[3H]`, `a_i += p_i c_prev`,
+//! Gates are in the order `i, f, g, o`. With peepholes (Gers & Schmidhuber 2000) `p` `[3H]`, `a_i += p_i c_prev`,
 //! `a_f += p_f c_prev`, `a_o += p_o c`.
 
 use super::{Ending, Epilogue, registers, stride_of};
@@ -12,11 +12,11 @@ use crate::step::product::{Cell, PARTS, Scratch, Start, run};
 use crate::step::states::{Rows, row_major, rows};
 use crate::vector::{Kernel, Vector, load, store};
 
-/// Forward over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds `W_xh x + b` and becomes the activated gates; writes `c` and `h` `[B, H]`
-/// from `h_prev` and `c_prev` `[B, H]`. `w_hh` is packed with four gates.
+/// Forward over `B` rows. `a` `[B, 4H]`, whose rows may be strided, holds `W_xh x + b` and becomes the activated gates;
+/// writes `c` and `h` `[B, H]` from `h_prev` and `c_prev` `[B, H]`. `w_hh` is packed with four gates.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn forward<F: Scalar>(
     w_hh: &Packed<F>,
     peephole: Option<&[F]>,
@@ -119,11 +119,12 @@ impl<V: Vector> Epilogue<V, 4> for End<V> {
     }
 }
 
-/// The pointwise half of a backward step over `B` rows. `a` `[B, 4H]`, whose rows may stand apart, holds the activated gates and becomes `da`; `dh`
-/// `[B, H]` is dL/dh_t in full; `dc` `[B, H]` is dL/dc_t as it comes from `t + 1` and becomes dL/dc_{t-1}.
+/// The pointwise half of a backward step over `B` rows. `a` `[B, 4H]`, whose rows may be strided, holds the activated
+/// gates and becomes `da`; `dh` `[B, H]` is dL/dh_t in full; `dc` `[B, H]` is dL/dc_t as it comes from `t + 1` and
+/// becomes dL/dc_{t-1}.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn backward<F: Scalar>(
     hidden: usize,
     peephole: Option<&[F]>,
@@ -207,10 +208,10 @@ impl<F: Scalar> Kernel<F> for Backward<'_, F> {
     }
 }
 
-/// One step of a network that runs, over few rows: `h` and `c` `[B, H]` from `x` `[B, I]`, `h_prev` and `c_prev`; `peephole` `[3H]`.
+/// One inference step over few rows: `h` and `c` `[B, H]` from `x` `[B, I]`, `h_prev` and `c_prev`; `peephole` `[3H]`.
 ///
 /// # Panics
-/// If a length does not fit, or a token has no row in the table.
+/// If a slice length does not match, or a token has no row in the table.
 pub fn step(
     panels: &Panels,
     peephole: Option<&[f32]>,
@@ -249,7 +250,7 @@ impl Cell for Step {
     const GATES: usize = 4;
     #[inline(always)]
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [i, f, g, o]: [V; PARTS]) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let c_prev: V = self.c.read(self.c_prev, row, unit, n);
             let c = f.sigmoid().mul_add(c_prev, i.sigmoid().mul(g.tanh()));
@@ -272,7 +273,7 @@ impl Cell for PeepholeStep {
     const GATES: usize = 4;
     #[inline(always)]
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, [i, f, g, o]: [V; PARTS]) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let p = |gate: usize| load::<V>(self.p.add(gate * self.h.units + unit), n);
             let c_prev: V = self.c.read(self.c_prev, row, unit, n);

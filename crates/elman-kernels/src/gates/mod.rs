@@ -1,5 +1,5 @@
-//! One time step of each recurrent cell: the product with the recurrent weights, ended in registers by the gates'
-//! nonlinearities; and the pointwise half of its backward step.
+//! One time step of each recurrent cell: the product with the recurrent weights, with the gates' nonlinearities
+//! fused in registers; and the pointwise half of its backward step.
 
 pub mod gru;
 pub mod lstm;
@@ -14,7 +14,7 @@ use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector};
 
-/// Rows carried through one pass over the weights.
+/// Rows per pass over the weights.
 const ROWS: usize = 32;
 
 /// Elements from one row of gates to the next where `len` elements hold `rows` rows of at least `width`.
@@ -24,27 +24,27 @@ fn stride_of(len: usize, rows: usize, width: usize) -> usize {
     stride
 }
 
-/// Where a recurrent product starts and what ends it, for `G` registers of one row and one panel.
+/// Initial value and epilogue of a recurrent product, for `G` registers of one row and one panel.
 pub(crate) trait Epilogue<V: Vector, const G: usize> {
     /// The pre-activations before the recurrent product.
     ///
     /// # Safety
     /// `row` and `panel` must lie within the step's.
     unsafe fn start(&self, row: usize, panel: usize) -> [V; G];
-    /// Fetches what `start` will read; the row or panel may lie behind the last.
+    /// Fetches what `start` will read; the row or panel may lie past the last.
     fn prefetch(&self, row: usize, panel: usize);
-    /// Takes the finished pre-activations.
+    /// Takes the complete pre-activations.
     ///
     /// # Safety
     /// As for `start`; called once for each row and panel.
     unsafe fn finish(&self, row: usize, panel: usize, a: [V; G]);
 }
 
-/// What a step of a cell ends its recurrent product with.
+/// The epilogue of a cell's recurrent product.
 pub(crate) trait Ending<F: Scalar, const G: usize> {
-    /// The same over registers.
+    /// The epilogue over registers.
     type End<V: Vector<Scalar = F>>: Epilogue<V, G>;
-    /// Makes it.
+    /// Constructs it.
     fn end<V: Vector<Scalar = F>>(&mut self) -> Self::End<V>;
 }
 
@@ -99,7 +99,7 @@ impl<'a, F: Scalar, C: Ending<F, G>, const G: usize> Forward<'a, F, C, G> {
             ..=2 => V::ROWS_2,
             3 => V::ROWS_3,
             4 => V::ROWS_4,
-            // As many accumulators as with four gates, where they hold a row at all.
+            // As many accumulators as with four gates, if they hold at least one row.
             _ => (4 * V::ROWS_4 / G).max(1),
         };
         let end = self.cell.end::<V>();
@@ -110,8 +110,8 @@ impl<'a, F: Scalar, C: Ending<F, G>, const G: usize> Forward<'a, F, C, G> {
 
 /// `start + h_prev W` for all rows and panels, each handed to the epilogue while still in registers.
 ///
-/// The panel of the weights is taken in blocks of the depth that stay in the first-level cache while all rows pass over
-/// them; between blocks the sums wait in a small array, so that their order is that of one long loop.
+/// A panel of the weights is split along the depth into blocks that stay in the L1 cache while all rows pass over
+/// them; between blocks the sums are kept in a small array, so that their order is that of one long loop.
 ///
 /// # Safety
 /// `weights` must hold `panels * depth * G * LANES` words, `h_prev` `rows` rows of `depth` words.
@@ -160,7 +160,8 @@ pub(crate) unsafe fn recurrent<V, W, L, E, const G: usize>(
                         waiting: waiting[first..].as_mut_ptr(),
                         epilogue,
                     };
-                    // SAFETY: m <= max rows lie behind both pointers; `waiting` has a place for each row of the pass.
+                    // SAFETY: m <= max rows lie behind both pointers; `waiting` has an element for each row of the
+                    // pass.
                     unsafe { for_rows(m, max, tile) };
                 }
             }
@@ -189,7 +190,7 @@ struct Tile<'a, V: Vector, W: Words<V>, E, const G: usize> {
 impl<V: Vector, W: Words<V>, E: Epilogue<V, G>, const G: usize> ForRows for Tile<'_, V, W, E, G> {
     #[inline(always)]
     unsafe fn run<const M: usize>(self) {
-        // SAFETY: the caller vouches for the operands; `waiting` was written by the block before when this is not the
+        // SAFETY: the caller guarantees the operands; `waiting` was written by the block before when this is not the
         // first one.
         unsafe {
             if self.is_first {
@@ -230,7 +231,8 @@ pub(crate) fn registers<V: Vector>(hidden: usize, mut f: impl FnMut(usize, usize
     }
 }
 
-/// The SIMD bodies against the same formulas in f64 (which the training crate holds to finite differences and PyTorch).
+/// The SIMD bodies against the same formulas in f64 (which the training crate checks against finite differences and
+/// PyTorch).
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_on_every_instruction_set_is_near_its_f64_self() {
+    fn every_cell_on_every_isa_is_near_its_f64_version() {
         for isa in Isa::available().flat_map(|isa| [isa, isa.with_pair_products()]) {
             for cell in ["tanh", "relu", "gru", "lstm", "peephole"] {
                 for (rows, hidden) in [(1, 1), (2, 3), (5, 8), (3, 17), (16, 33), (40, 64), (7, 300)] {
@@ -297,7 +299,7 @@ mod tests {
                     is_near_f64(isa, Operands::Bf16, cell, rows, hidden);
                 }
             }
-            // Rows too long to be rounded in whole.
+            // Rows too long to be rounded at once.
             is_near_f64(isa, Operands::Bf16, "tanh", 33, 1030);
         }
     }
@@ -310,7 +312,7 @@ mod tests {
         }
     }
 
-    /// Ends a product of any number of gates by writing it out: `a` `[B, G * H]`, gate after gate.
+    /// An epilogue for any number of gates that writes the product out: `a` `[B, G * H]`, gate after gate.
     struct Copied<'a, F> {
         a: &'a mut [F],
         gates: usize,
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_a_step_does_not_depend_on_the_rows_beside_it() {
+    fn rows_of_a_step_are_independent() {
         let hidden = 200;
         let w = numbers::<f32>(4 * hidden * hidden, 1);
         let mut w_hh = Packed::new();

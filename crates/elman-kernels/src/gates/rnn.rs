@@ -19,10 +19,10 @@ pub enum Nonlinearity {
 }
 
 /// Forward over `B` rows: `h` `[B, H]` holds `W_xh x + b` and becomes the new state, from `h_prev` `[B, H]`. `w_hh` is
-/// packed plainly.
+/// packed without gates.
 ///
 /// # Panics
-/// If a length does not fit.
+/// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
     let hidden = w_hh.depth();
     assert!(w_hh.gates == 1 && w_hh.cols() == hidden, "the weights are not packed for a simple recurrent network");
@@ -130,10 +130,10 @@ impl<F: Scalar> Kernel<F> for Backward<'_, F> {
     }
 }
 
-/// One step of a network that runs, over few rows: `h` `[B, H]` from `x` `[B, I]` and `h_prev` `[B, H]`.
+/// One inference step over few rows: `h` `[B, H]` from `x` `[B, I]` and `h_prev` `[B, H]`.
 ///
 /// # Panics
-/// If a length does not fit, or a token has no row in the table.
+/// If a slice length does not match, or a token has no row in the table.
 pub fn step(
     panels: &Panels,
     nonlinearity: Nonlinearity,
@@ -166,7 +166,7 @@ impl Cell for TanhStep {
     const GATES: usize = 1;
     #[inline(always)]
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, a: [V; PARTS]) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.0.write(row, unit, n, a[0].tanh()) }
     }
 }
@@ -179,7 +179,7 @@ impl Cell for ReluStep {
     const GATES: usize = 1;
     #[inline(always)]
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, a: [V; PARTS]) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.0.write(row, unit, n, a[0].relu()) }
     }
 }

@@ -1,17 +1,17 @@
-//! How weights are held, and how a block of them is multiplied.
+//! Storage formats of weights, and the product of a block with them.
 
 use crate::vector::step::StepVector;
 
-/// How weights are held.
+/// Storage precision of weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// As they were trained.
+    /// As trained.
     #[default]
     F32,
     /// Rounded to bfloat16 (8 significant bits) and multiplied as `f32`: half the memory.
     Bf16,
-    /// Signed bytes with a scale for each row of a matrix; inputs and states are rounded to bytes too, with a scale for
-    /// each at every step. A quarter of the memory.
+    /// Signed bytes with a scale for each row of a matrix; inputs and states are quantised too, with a
+    /// scale for each at every step. A quarter of the memory.
     Int8,
 }
 
@@ -22,12 +22,12 @@ pub(super) struct Operand {
     pub(super) data: *const u32,
     /// Words from one row to the next.
     pub(super) stride: usize,
-    /// For bytes: what each row's are to be multiplied with.
+    /// For bytes: the scale of each row.
     pub(super) scales: *const f32,
 }
 
-/// The words of a block and the product with them. A part of a block, `[depth, N * LANES]` weights, is `HEADER` and then
-/// `depth / DENSITY` (rounded up) rows of `N * LANES` words.
+/// The words of a block and the product with them. A part of a block, `[depth, N * LANES]` weights, is `HEADER` and
+/// then `depth / DENSITY` (rounded up) rows of `N * LANES` words.
 pub(super) trait Format {
     /// Rows of words before the weights.
     const HEADER: usize;
@@ -59,8 +59,8 @@ pub(super) const fn words(precision: Precision, depth: usize) -> usize {
     if depth == 0 { 0 } else { header + depth.div_ceil(density) }
 }
 
-/// Runs the body for `i` from 0 to `n - 1` with `s = i % S`, known when compiled. A macro, since a closure may be left a
-/// function of its own, outside the shell of the instruction set.
+/// Runs the body for `i` from 0 to `n - 1` with `s = i % S`, known at compile time. A macro, since a closure may not be
+/// inlined into the `target_feature` shell.
 macro_rules! in_turn {
     ($S:ident, $n:expr, |$i:ident, $s:ident| $body:block) => {
         let n = $n;
@@ -96,10 +96,10 @@ impl Format for F32 {
         w: *const u32,
         acc: &mut [[[V; N]; M]; S],
     ) {
-        // A copy, so that it can live in registers.
+        // A copy, so that it can stay in registers.
         let mut sums = *acc;
         let (w, data) = (w.cast::<f32>(), x.data.cast::<f32>());
-        // SAFETY: k < depth; the caller vouches.
+        // SAFETY: k < depth; guaranteed by the caller.
         unsafe {
             in_turn!(S, depth, |k, s| {
                 let w = w.add(k * N * V::LANES);
@@ -133,7 +133,7 @@ impl Format for Bf16 {
     ) {
         let mut sums = *acc;
         let data = x.data.cast::<f32>();
-        // SAFETY: 2 i + 1 < depth; the caller vouches.
+        // SAFETY: 2 i + 1 < depth; guaranteed by the caller.
         unsafe {
             in_turn!(S, depth / 2, |i, s| {
                 let w = w.add(i * N * V::LANES);
@@ -148,7 +148,7 @@ impl Format for Bf16 {
             });
         }
         if depth % 2 == 1 {
-            // SAFETY: the last word's upper half stands for no row of `x`.
+            // SAFETY: the last word's upper half has no row of `x`.
             unsafe {
                 let w = w.add(depth / 2 * N * V::LANES);
                 for m in 0..M {
@@ -164,11 +164,11 @@ impl Format for Bf16 {
     }
 }
 
-/// Four weights in a word, as signed bytes. Before them a row of what the sum starts from, since the bytes of `x` have 128
-/// added to them, and a row of scales.
+/// Four weights in a word, as signed bytes. Before them a row of initial sums, since the bytes of `x` are offset by
+/// 128, and a row of scales.
 pub(super) struct Int8;
 
-/// Most products of bytes whose sum cannot leave `i32`; a matrix with longer rows is held as [`Precision::Bf16`].
+/// The most byte products whose sum cannot overflow `i32`; a matrix with longer rows is stored as [`Precision::Bf16`].
 pub const INT8_DEPTH: usize = 1 << 16;
 
 impl Format for Int8 {
@@ -188,7 +188,7 @@ impl Format for Int8 {
         }
         let mut sums = [[[V::int_zero(); N]; M]; S];
         let row = N * V::LANES;
-        // SAFETY: 4 i < depth, and words are padded; the caller vouches.
+        // SAFETY: 4 i < depth, and words are padded; guaranteed by the caller.
         unsafe {
             for n in 0..N {
                 let start = V::int_load(w.add(n * V::LANES));
@@ -226,18 +226,18 @@ impl Format for Int8 {
 pub(super) fn to_bytes(row: impl Iterator<Item = f32>) -> (f32, impl Fn(f32) -> i8) {
     let max = row.fold(0.0, |max: f32, w| if w.abs() > max { w.abs() } else { max });
     let inverse = 127.0 / max;
-    // A row so small that the inverse overflows is as good as zero.
+    // A row so small that the inverse overflows is treated as zero.
     let (scale, inverse) = if inverse.is_finite() { (max / 127.0, inverse) } else { (0.0, 0.0) };
-    // Half away from zero: the conversion cuts off.
+    // Half away from zero: the conversion truncates.
     (scale, move |w: f32| (w * inverse + if w < 0.0 { -0.5 } else { 0.5 }) as i8)
 }
 
-/// A row of weights as [`super::Panels`] holds it in bytes; returns their scale, `max |w| / 127`.
+/// Quantises a row of weights to bytes as [`super::Panels`] does; returns the scale, `max |w| / 127`.
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn round_to_bytes(row: &[f32], bytes: &mut [i8]) -> f32 {
-    assert_eq!(row.len(), bytes.len(), "a byte for each weight");
+    assert_eq!(row.len(), bytes.len(), "one byte per weight");
     let (scale, round) = to_bytes(row.iter().copied());
     bytes.iter_mut().zip(row).for_each(|(byte, w)| *byte = round(*w));
     scale

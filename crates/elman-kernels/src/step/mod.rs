@@ -1,14 +1,14 @@
-//! One step of a recurrent layer for one or a few independent rows: running, as opposed to training. Each cell's step
-//! stands with its training kernels, as [`crate::gates::lstm::step`] does.
+//! One step of a recurrent layer for one or a few independent rows: inference, as opposed to training. Each cell's step
+//! is next to its training kernels, such as [`crate::gates::lstm::step`].
 //!
-//! A step of one row is a product of a matrix and a vector, so it costs what reading the weights costs. [`Panels`] holds
+//! A step of one row is a matrix-vector product, so it costs as much as reading the weights. [`Panels`] holds
 //! `W_ih` and `W_hh` in the order they are read: register-wide panels of units, gates side by side, a few panels to a
-//! block, in each block first the rows that meet `x`, then those that meet `h_prev`. A block ends with all gates of its
-//! units in registers, and the nonlinearities are applied there.
+//! block, in each block first the rows multiplied with `x`, then those with `h_prev`. A block ends with all gates of
+//! its units in registers, and the nonlinearities are applied there.
 //!
 //! A block keeps eight sums in flight, since a multiply-add takes four cycles and up to two start in each; where the
 //! block has fewer columns than eight registers, each column's sum is split over several accumulators. How depends on
-//! the dimensions and the instruction set alone, so a row's result does not depend on the rows beside it.
+//! the dimensions and the instruction set alone, so a row's result does not depend on the other rows.
 
 mod format;
 mod linear;

@@ -16,28 +16,28 @@ pub struct Panels {
     pub(super) precision: Precision,
     pub(super) gates: usize,
     pub(super) units: usize,
-    /// `I` (0 where a table takes the place of the input product) and `H`.
+    /// `I` (0 where a table replaces the input product) and `H`.
     pub(super) depths: [usize; 2],
     /// Rows of words in each part of a block.
     pub(super) words: [usize; 2],
-    /// Block after block, its part for `x` before that for `h_prev`; see [`super::format::Format`].
+    /// Blocks in order, each with its part for `x` before that for `h_prev`; see [`super::format::Format`].
     pub(super) data: Buffer<u32>,
 }
 
-/// Some panels side by side, which a step reads as one.
+/// Adjacent panels, which a step reads as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     /// The first panel.
     pub(super) first: usize,
-    /// How many: [`widest`] or a smaller power of two.
+    /// Number of panels: [`widest`] or a smaller power of two.
     pub(super) panels: usize,
 }
 
-/// Most panels in a block of a layer with `panels`. A wide block keeps [`SUMS`] sums (six with three gates) and reads `x`
-/// and `h_prev` less often; a narrow one ends sooner, so that its gates are computed beside the product of the next. With
-/// four gates the second counts more at every size (on Zen 4 14 % at 32 units, 8 % at 64); with three only where the weights
-/// do not fit the first cache and the gates are still a tenth of the time (9 % at 64 units, -8 % at 32, -1 % from 128 on,
-/// all in f32; in bytes 64 units lose 13 %).
+/// Most panels per block in a layer with `panels`. A wide block keeps [`SUMS`] sums (six with three gates) and reads
+/// `x` and `h_prev` less often; a narrow one ends sooner, so that its gates overlap with the product of the next. With
+/// four gates the second counts more at every size (on Zen 4 14 % at 32 units, 8 % at 64); with three only where the
+/// weights do not fit the first cache and the gates are still a tenth of the time (9 % at 64 units, -8 % at 32, -1 %
+/// from 128 on, all in f32; in bytes 64 units lose 13 %).
 pub(super) const fn widest(gates: usize, panels: usize) -> usize {
     match gates {
         4 => 1,
@@ -68,8 +68,8 @@ pub(super) fn block(gates: usize, panels: usize, number: usize) -> Block {
 }
 
 impl Panels {
-    /// Packs `w_ih` (for a layer fed from a table: without columns) and `w_hh`, gate after gate in their rows. Bytes fall
-    /// back to bfloat16 where more than 65,536 of their products would be added.
+    /// Packs `w_ih` (without columns for a layer fed from a table) and `w_hh`, gate after gate in their rows. Bytes
+    /// fall back to bfloat16 where more than 65,536 of their products would be added.
     ///
     /// # Panics
     /// If the rows differ, are not a multiple of `gates`, or `gates` is not from 1 to 4.
@@ -78,7 +78,7 @@ impl Panels {
     }
 
     pub(crate) fn new_on(isa: Isa, precision: Precision, gates: usize, w_ih: Mat<f32>, w_hh: Mat<f32>) -> Self {
-        assert!((1..=4).contains(&gates), "panels exist for 1 to 4 gates");
+        assert!((1..=4).contains(&gates), "panels support 1 to 4 gates");
         assert!(w_ih.rows == w_hh.rows && w_hh.rows.is_multiple_of(gates), "W_ih and W_hh differ in rows");
         let depths = [w_ih.cols, w_hh.cols];
         let precision = match precision {
@@ -98,12 +98,12 @@ impl Panels {
         self.units
     }
 
-    /// `I`, the width of dense input; 0 where a table takes its place.
+    /// `I`, the width of dense input; 0 where a table replaces it.
     pub fn inputs(&self) -> usize {
         self.depths[0]
     }
 
-    /// How the weights are held.
+    /// Precision of the weights.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -141,7 +141,7 @@ impl Panels {
     }
 }
 
-/// Writes the words of one row of a weight matrix into every `stride`-th word of `to`, where zeros are.
+/// Writes the words of one row of a weight matrix into every `stride`-th word of `to`, which must be zero.
 fn pack_column(precision: Precision, depth: usize, w: impl Fn(usize) -> f32, to: &mut [u32], stride: usize) {
     match precision {
         Precision::F32 => {

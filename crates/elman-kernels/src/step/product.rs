@@ -1,4 +1,5 @@
-//! The loop every step shares: blocks of panels, each multiplied with `x` and `h_prev` and ended by a cell.
+//! The loop every step shares: blocks of panels, each multiplied with `x` and `h_prev` and passed to the cell's
+//! epilogue.
 
 use core::marker::PhantomData;
 
@@ -13,7 +14,7 @@ use crate::vector::{Vector, load};
 /// Registers of one row and one panel: the gates, and `q` of a GRU.
 pub(crate) const PARTS: usize = 4;
 
-/// What the pre-activations of each row begin with, `[gates * units]`.
+/// Initial value of each row's pre-activations, `[gates * units]`.
 #[derive(Clone, Copy, Debug)]
 pub enum Start<'a> {
     /// The same bias for every row.
@@ -22,24 +23,24 @@ pub enum Start<'a> {
     Table(&'a [f32], &'a [u32]),
 }
 
-/// What ends the product of a cell.
+/// The epilogue of a cell's product.
 pub(crate) trait Cell: Copy {
     /// The gates.
     const GATES: usize;
-    /// Where the recurrent product of the last gate starts, `[units]`, if that product is a fourth part by itself: the
+    /// Initial value `[units]` of the last gate's recurrent product, if that product is kept as a fourth part: the
     /// `q = W_hn h_prev + b_hn` that a GRU's reset gate scales.
     #[inline(always)]
     fn apart(&self) -> Option<*const f32> {
         None
     }
-    /// Takes the finished pre-activations of `n` units of a row.
+    /// Takes the complete pre-activations of `n` units of a row.
     ///
     /// # Safety
     /// `row` and the units must lie within the step's.
     unsafe fn finish<V: Vector<Scalar = f32>>(&self, row: usize, unit: usize, n: usize, a: [V; PARTS]);
 }
 
-/// Memory for inputs and states rounded to bytes.
+/// Buffers for quantised inputs and states.
 #[derive(Clone, Default)]
 pub struct Scratch {
     bytes: [Buffer<u32>; 2],
@@ -47,7 +48,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes room for steps of `rows` rows with these weights; a step itself allocates nothing.
+    /// Allocates for steps of `rows` rows with these weights; a step itself allocates nothing.
     pub fn reserve(&mut self, panels: &Panels, rows: usize) {
         if panels.precision == Precision::Int8 {
             for (part, depth) in panels.depths.into_iter().enumerate() {
@@ -58,18 +59,18 @@ impl Scratch {
         }
     }
 
-    /// Rounds `x` `[rows, depth]` to bytes.
+    /// Quantises `x` `[rows, depth]` to bytes.
     fn round(&mut self, isa: Isa, part: usize, x: &[f32], rows: usize, depth: usize) -> Operand {
         let stride = depth.div_ceil(4);
         let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
-        assert!(bytes.len() >= rows * stride && scales.len() >= rows, "no room was made for a step of this many rows");
-        // SAFETY: rounding multiplies no bytes.
+        assert!(bytes.len() >= rows * stride && scales.len() >= rows, "`reserve` was not called for this many rows");
+        // SAFETY: quantising uses no byte products.
         unsafe { run_step(isa, Round { x, rows, depth, bytes, scales }) };
         Operand { data: bytes.as_ptr(), stride, scales: scales.as_ptr() }
     }
 }
 
-/// One step: what it reads beside the weights, and what ends it.
+/// One step: its inputs, weights and epilogue.
 struct Step<'a, C, F> {
     panels: &'a Panels,
     start: Start<'a>,
@@ -80,14 +81,14 @@ struct Step<'a, C, F> {
     format: PhantomData<F>,
 }
 
-/// Runs a step of `rows` rows. `backwards` takes the blocks in the other order: steps that alternate find the blocks
-/// they begin with in the cache, where the step before ended. No result depends on it.
+/// Runs a step of `rows` rows. `backwards` takes the blocks in reverse order: steps that alternate begin with the
+/// blocks that the step before left in the cache. No result depends on it.
 ///
 /// # Safety
 /// `cell` must accept all rows and units.
 ///
 /// # Panics
-/// If a length does not fit, a token has no row in the table, or [`Scratch::reserve`] was not called.
+/// If a slice length does not match, a token has no row in the table, or [`Scratch::reserve`] was not called.
 #[inline(always)]
 pub(crate) unsafe fn run<C: Cell>(
     panels: &Panels,
@@ -101,12 +102,12 @@ pub(crate) unsafe fn run<C: Cell>(
 ) {
     let width = panels.gates * panels.units;
     let [x_depth, h_depth] = panels.depths;
-    assert_eq!(panels.gates, C::GATES, "the weights are packed for another cell");
+    assert_eq!(panels.gates, C::GATES, "the weights are packed for a different cell");
     assert!(x.len() == rows * x_depth && h_prev.len() == rows * h_depth, "input and state of a step differ in rows");
     match start {
-        Start::Bias(bias) => assert_eq!(bias.len(), width, "a bias for each gate of each unit"),
+        Start::Bias(bias) => assert_eq!(bias.len(), width, "one bias per gate and unit"),
         Start::Table(table, tokens) => {
-            assert_eq!(tokens.len(), rows, "a token for each row");
+            assert_eq!(tokens.len(), rows, "one token per row");
             let reaches = |&token: &u32| (u64::from(token) + 1).saturating_mul(width as u64) <= table.len() as u64;
             assert!(tokens.iter().all(reaches), "a token has no row in the table");
         }
@@ -169,8 +170,7 @@ impl<C: Cell, F: Format> StepKernel for &Step<'_, C, F> {
 }
 
 impl<C: Cell, F: Format> Step<'_, C, F> {
-    /// All rows through one block: three at a time where there are the registers, so that a weight that was read serves
-    /// three.
+    /// All rows through one block: three at a time where registers allow, so that each weight read is used three times.
     ///
     /// # Safety
     /// `weights` must be those of `P` panels from `panel` on.
@@ -181,7 +181,7 @@ impl<C: Cell, F: Format> Step<'_, C, F> {
         weights: *const u32,
     ) {
         let mut row = 0;
-        // SAFETY: the rows exist, the caller vouches for the rest.
+        // SAFETY: the rows exist, the caller guarantees the rest.
         unsafe {
             while V::LANES == 16 && row + 3 <= self.rows {
                 self.tile::<V, 3, P, N, S>(row, panel, weights);
@@ -215,7 +215,7 @@ impl<C: Cell, F: Format> Step<'_, C, F> {
         };
         let mut acc = [[[V::splat(0.0); N]; M]; S];
         // SAFETY: `run` checked that every row has `depth` values in its input, the start `gates * units`, and that the
-        // tokens' rows exist; the caller vouches for the weights.
+        // tokens' rows exist; the caller guarantees the weights.
         unsafe {
             for m in 0..M {
                 let start = match self.start {
@@ -232,7 +232,7 @@ impl<C: Cell, F: Format> Step<'_, C, F> {
                 }
             }
             F::multiply(self.panels.depths[0], operand(0), weights, &mut acc);
-            // The part of the last gate that comes from the input, where the other part is kept apart.
+            // The input part of the last gate, where its recurrent part is kept separate.
             let mut from_x = [[V::splat(0.0); P]; M];
             if let Some(start) = self.cell.apart() {
                 for m in 0..M {
@@ -263,7 +263,7 @@ impl<C: Cell, F: Format> Step<'_, C, F> {
     }
 }
 
-/// The accumulators of one column added, neighbours first.
+/// The sum of one column's accumulators, pairwise.
 #[inline(always)]
 fn sum<V: Vector, const M: usize, const N: usize, const S: usize>(acc: &[[[V; N]; M]; S], m: usize, n: usize) -> V {
     let mut parts: [V; S] = core::array::from_fn(|s| acc[s][m][n]);
@@ -277,7 +277,7 @@ fn sum<V: Vector, const M: usize, const N: usize, const S: usize>(acc: &[[[V; N]
     parts[0]
 }
 
-/// Rounds rows to bytes, each with the scale `max |x| / 127`.
+/// Quantises rows to bytes, each with the scale `max |x| / 127`.
 struct Round<'a> {
     x: &'a [f32],
     rows: usize,
@@ -300,7 +300,7 @@ impl StepKernel for Round<'_> {
                 // SAFETY: k + n <= depth, the length of the row.
                 let x: V = unsafe { load(x.as_ptr().add(k), n) };
                 max = x.max(max).max(V::splat(0.0).sub(x));
-                // Becomes NaN with the first value that is not finite, which `max` may lose.
+                // Becomes NaN with the first non-finite value, which `max` may lose.
                 poison = x.mul_add(V::splat(0.0), poison);
             }
             let max = max.max_lane();

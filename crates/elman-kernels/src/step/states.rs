@@ -1,4 +1,4 @@
-//! The states of a step's rows: what cells read and write where they end their products.
+//! The states of a step's rows, as the cells' epilogues read and write them.
 
 use super::panels::Panels;
 use crate::vector::{Vector, load, store};
@@ -6,7 +6,7 @@ use crate::vector::{Vector, load, store};
 /// `B`, the rows of a state `[B, H]`.
 ///
 /// # Panics
-/// If it has no whole rows.
+/// If the length is not a multiple of `H`.
 pub(crate) fn rows(panels: &Panels, h: &[f32]) -> usize {
     let rows = h.len() / panels.units.max(1);
     assert_eq!(h.len(), rows * panels.units, "a state is [B, H]");
@@ -32,11 +32,11 @@ impl Rows {
     /// Row and units must exist.
     #[inline(always)]
     pub(crate) unsafe fn write<V: Vector<Scalar = f32>>(self, row: usize, unit: usize, n: usize, value: V) {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { store(value, self.data.add(row * self.units + unit), n) }
     }
 
-    /// The same place of another array with as many rows.
+    /// The same units of another array with as many rows.
     ///
     /// # Safety
     /// Row and units must exist there.
@@ -48,7 +48,7 @@ impl Rows {
         unit: usize,
         n: usize,
     ) -> V {
-        // SAFETY: the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { load(other.add(row * self.units + unit), n) }
     }
 }

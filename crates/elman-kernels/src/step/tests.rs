@@ -165,7 +165,7 @@ impl Case {
     }
 }
 
-/// Values as a precision holds them.
+/// Values rounded to a precision.
 fn rounded(values: &[f32], precision: Precision) -> Vec<f64> {
     let max = values.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     let one = |x: f32| match precision {
@@ -182,14 +182,14 @@ const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::
 const SIZES: [usize; 13] = [1, 3, 8, 15, 16, 17, 31, 33, 48, 65, 100, 129, 200];
 
 #[test]
-fn every_cell_in_every_precision_on_every_instruction_set_follows_its_equations() {
+fn every_cell_follows_its_equations_in_every_precision_on_every_isa() {
     for cell in CELLS {
         for (i, hidden) in SIZES.into_iter().enumerate() {
             for inputs in [0, 1, 7, hidden] {
                 let case = Case::new(cell, 1 + i % 5, inputs, hidden);
                 for precision in PRECISIONS {
                     let want = case.want(precision);
-                    // Where a value stands between two bytes, the last bit of r decides.
+                    // Where a value lies between two bytes, the last bit of r decides.
                     let bound = if (cell, precision) == ("before", Precision::Int8) { 1e-2 } else { 3e-6 };
                     for isa in Isa::available() {
                         let got = case.run(isa, precision, false);
@@ -207,7 +207,7 @@ fn every_cell_in_every_precision_on_every_instruction_set_follows_its_equations(
 }
 
 #[test]
-fn products_of_bytes_are_the_same_on_every_instruction_set() {
+fn byte_products_agree_on_every_isa() {
     for hidden in SIZES {
         let case = Case::new("linear", 2, 0, hidden);
         let want = case.run(Isa::PLAIN, Precision::Int8, false);
@@ -221,7 +221,7 @@ fn products_of_bytes_are_the_same_on_every_instruction_set() {
 }
 
 #[test]
-fn an_input_that_is_not_finite_shows_in_every_precision() {
+fn non_finite_inputs_propagate_in_every_precision() {
     for precision in PRECISIONS {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for isa in Isa::available() {
@@ -250,7 +250,7 @@ fn the_order_of_the_blocks_changes_no_bit() {
 }
 
 #[test]
-fn a_row_does_not_depend_on_the_rows_beside_it() {
+fn rows_of_a_step_are_independent() {
     for cell in CELLS {
         for (hidden, inputs) in [(33, 5), (96, 0), (150, 70)] {
             let all = Case::new(cell, 7, inputs, hidden);

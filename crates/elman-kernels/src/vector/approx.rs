@@ -1,4 +1,4 @@
-//! `exp`, `sigmoid` and `tanh` of a register of `f32`, the same operations on every instruction set.
+//! `exp`, `sigmoid` and `tanh` of a register of `f32`, with the same operations on every instruction set.
 //!
 //! [`crate::activation`] states the errors and measures them.
 
@@ -33,7 +33,7 @@ fn split_exp<V: Vector<Scalar = f32>>(x: V) -> (V, V) {
 #[inline(always)]
 pub(crate) fn exp_f32<V: Vector<Scalar = f32>>(x: V) -> V {
     let (scale, expm1) = split_exp(x);
-    // A NaN in x went into n and out of the integer conversion; r still holds it.
+    // A NaN in x is lost from n in the integer conversion; r still holds it.
     expm1.add(V::splat(1.0)).mul(scale)
 }
 

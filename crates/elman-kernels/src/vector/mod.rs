@@ -1,6 +1,6 @@
 //! The operations a kernel body is written in: one register of an instruction set.
 //!
-//! [`approx`]: the activation functions made of them. [`step`]: what single steps ask of a register beyond them.
+//! [`approx`]: the activation functions built from them. [`step`]: the further operations of inference steps.
 
 pub(crate) mod approx;
 pub(crate) mod step;
@@ -8,22 +8,22 @@ pub(crate) mod step;
 /// One SIMD register.
 ///
 /// # Safety of use
-/// The methods are safe to name but compile to instructions of their instruction set: a body over `V` may only run
-/// inside the shell of that set in [`crate::arch`]. The pointer methods ask what `core::ptr::read` asks, for
-/// [`Self::LANES`] elements (or for `n`), without alignment.
+/// The methods are safe to call by type but compile to instructions of their instruction set: a body over `V` may only
+/// run inside the shell of that set in [`crate::arch`]. The pointer methods require what `core::ptr::read` requires,
+/// for [`Self::LANES`] elements (or for `n`), without alignment.
 pub trait Vector: Copy {
     /// The element type; its default is zero.
     type Scalar: Copy + Default + PartialOrd;
     /// Elements in a register.
     const LANES: usize;
-    /// Rows of a product's tile with 2, 3 and 4 registers of columns: as many accumulators as leave room for operands.
+    /// Rows of a tile with 2, 3 and 4 registers of columns: as many accumulators as leave registers for operands.
     const ROWS_2: usize;
     /// See [`Self::ROWS_2`].
     const ROWS_3: usize;
     /// See [`Self::ROWS_2`].
     const ROWS_4: usize;
 
-    /// All lanes `x`.
+    /// Broadcasts `x`.
     fn splat(x: Self::Scalar) -> Self;
     /// Reads `LANES` elements.
     ///
@@ -45,7 +45,7 @@ pub trait Vector: Copy {
     /// # Safety
     /// `p` must be valid for writing `n` elements.
     unsafe fn store_n(self, p: *mut Self::Scalar, n: usize);
-    /// Asks for the cache line at `p`, which is about to be read and written; any address will do.
+    /// Prefetches the cache line at `p` for reading and writing; any address is allowed.
     fn prefetch(p: *const Self::Scalar);
     /// `self + b`.
     fn add(self, b: Self) -> Self;
@@ -75,19 +75,19 @@ pub trait Vector: Copy {
     fn tanh(self) -> Self;
     /// `1 / (1 + e^-self)`.
     fn sigmoid(self) -> Self;
-    /// The lanes added, in a fixed order.
+    /// The sum of the lanes, in a fixed order.
     fn sum(self) -> Self::Scalar;
     /// The largest lane.
     fn max_lane(self) -> Self::Scalar;
 }
 
-/// A register that multiplies bfloat16: two to a lane, as they stand in a `u32`, an even element in the lower half and
+/// A register that multiplies bfloat16: two per lane, packed in a `u32`, an even element in the lower half and
 /// the odd one after it in the upper. Safety is that of [`Vector`].
 pub trait PairVector: Vector {
     /// [`Vector::LANES`] pairs.
     type Pairs: Copy;
 
-    /// All lanes this pair.
+    /// Broadcasts a pair.
     fn splat_pair(pair: u32) -> Self::Pairs;
     /// Reads `LANES` pairs.
     ///
@@ -95,11 +95,11 @@ pub trait PairVector: Vector {
     /// `p` must be valid for reading `LANES` words.
     unsafe fn load_pairs(p: *const u32) -> Self::Pairs;
     /// `self + a_odd b_odd + a_even b_even`, added in this order, each sum rounded once. A product of two bfloat16 is
-    /// exact in `f32`, so that all instruction sets give the same bits; only values below 2^-126 may become zero.
+    /// exact in `f32`, so that all instruction sets are bit-identical; only values below 2^-126 may become zero.
     fn multiply_add_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self;
 }
 
-/// As [`Kernel`], of bfloat16 pairs.
+/// As [`Kernel`], over bfloat16 pairs.
 pub trait PairKernel<F> {
     /// The body.
     fn run<V: PairVector<Scalar = F>>(self);
@@ -121,7 +121,7 @@ pub trait Kernel<F> {
 /// `p` must be valid for reading `n` elements.
 #[inline(always)]
 pub(crate) unsafe fn load<V: Vector>(p: *const V::Scalar, n: usize) -> V {
-    // SAFETY: the caller vouches.
+    // SAFETY: guaranteed by the caller.
     unsafe { if n == V::LANES { V::load(p) } else { V::load_n(p, n) } }
 }
 
@@ -131,6 +131,6 @@ pub(crate) unsafe fn load<V: Vector>(p: *const V::Scalar, n: usize) -> V {
 /// `p` must be valid for writing `n` elements.
 #[inline(always)]
 pub(crate) unsafe fn store<V: Vector>(v: V, p: *mut V::Scalar, n: usize) {
-    // SAFETY: the caller vouches.
+    // SAFETY: guaranteed by the caller.
     unsafe { if n == V::LANES { v.store(p) } else { v.store_n(p, n) } }
 }

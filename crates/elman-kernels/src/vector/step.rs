@@ -1,12 +1,12 @@
-//! What steps ask of a register beyond [`Vector`]: weights of two and of one byte.
+//! Register operations of inference steps beyond [`Vector`]: weights of two bytes and of one.
 
 use super::Vector;
 
-/// One SIMD register of `f32`, and what goes with it. Safety is that of [`Vector`].
+/// One SIMD register of `f32`, with its integer counterparts. Safety is that of [`Vector`].
 pub(crate) trait StepVector: Vector<Scalar = f32> {
     /// As many `i32` as there are lanes.
     type Int: Copy;
-    /// Four bytes, the same in every lane, ready for [`Self::dot`].
+    /// Four bytes, broadcast to every lane, for [`Self::dot`].
     type Quad: Copy;
 
     /// Reads `LANES` words of two bf16: the lower halves, and the upper.

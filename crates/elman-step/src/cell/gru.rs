@@ -27,7 +27,7 @@ enum Gru {
     Before { r_z: Product, n: Product },
 }
 
-/// Arranges the weights.
+/// Packs the weights.
 ///
 /// # Errors
 /// [`Error::Empty`] and [`Error::Length`].

@@ -1,8 +1,8 @@
-//! What a cell reads, and the weights it is made of.
+//! The input of a cell, and its weights.
 
 use crate::error::{Error, check_length};
 
-/// What stands at the input of each step.
+/// The kind of input at each step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum InputKind {
@@ -12,7 +12,7 @@ pub enum InputKind {
     Tokens(usize),
 }
 
-/// What a cell reads at each step.
+/// The input of a cell at each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Source<'a> {
     /// Vectors of this width, `I`.
@@ -58,7 +58,7 @@ impl Source<'_> {
     }
 }
 
-/// The weights of a cell with `g` gates, in PyTorch's names and order of gates (LSTM `i, f, g, o`; GRU `r, z, n`).
+/// The weights of a cell with `g` gates, with PyTorch's names and order of gates (LSTM `i, f, g, o`; GRU `r, z, n`).
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {
     /// `[gH, I]`.

@@ -1,4 +1,4 @@
-//! A layer of any cell: arranged weights, no state.
+//! A layer of any cell: packed weights, no state.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -8,18 +8,18 @@ use elman_kernels::step;
 use super::input::{Input, InputKind};
 use super::product::Product;
 
-/// The arranged weights of one layer, which step.
+/// The packed weights of one layer and their step.
 pub(super) trait Cell: Send + Sync {
-    /// States of `H` values each: 1 for `h`, 2 for `h` and `c`.
+    /// State vectors of `H` values: 1 for `h`, 2 for `h` and `c`.
     fn states(&self) -> usize {
         1
     }
 
-    /// Makes room for steps of `rows` rows of `hidden` units.
+    /// Allocates for steps of `rows` rows of `hidden` units.
     fn reserve(&self, scratch: &mut Scratch, rows: usize, hidden: usize);
 
-    /// One step of `B` rows: `prev` and `next` hold `h` `[B, H]`, then `c` `[B, H]` if there is one. `backwards`: see
-    /// [`elman_kernels::step`].
+    /// One step of `B` rows: `prev` and `next` hold `h` `[B, H]`, then `c` `[B, H]` if the cell has one. `backwards`:
+    /// see [`elman_kernels::step`].
     fn step(&self, input: Input, prev: &[f32], next: &mut [f32], scratch: &mut Scratch, backwards: bool);
 }
 
@@ -27,13 +27,13 @@ pub(super) trait Cell: Send + Sync {
 #[derive(Clone, Default)]
 pub(crate) struct Scratch {
     pub(super) rounded: step::Scratch,
-    /// What a GRU that resets before the product keeps between its halves, `[B, H]`: `r h_{t-1}` and `z`.
+    /// Of a reset-before GRU, kept between the halves of its step, `[B, H]`: `r h_{t-1}` and `z`.
     pub(super) s: Vec<f32>,
     pub(super) z: Vec<f32>,
 }
 
 impl Scratch {
-    /// Makes room for the products of `rows` rows.
+    /// Allocates for the products of `rows` rows.
     pub(super) fn reserve(&mut self, product: &Product, rows: usize) {
         self.rounded.reserve(&product.panels, rows);
     }
@@ -56,7 +56,7 @@ impl Layer {
         self.cell.states() * self.hidden
     }
 
-    /// Makes room for steps of `rows` rows.
+    /// Allocates for steps of `rows` rows.
     pub(crate) fn reserve(&self, scratch: &mut Scratch, rows: usize) {
         self.cell.reserve(scratch, rows, self.hidden);
     }

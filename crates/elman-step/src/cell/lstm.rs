@@ -19,7 +19,7 @@ struct Lstm {
     peephole: Option<Vec<f32>>,
 }
 
-/// Arranges the weights; `peephole` `[3, H]`.
+/// Packs the weights; `peephole` `[3, H]`.
 ///
 /// # Errors
 /// [`Error::Empty`] and [`Error::Length`].

@@ -1,4 +1,4 @@
-//! The cells there are: the one place in this crate that lists them. Each has a file of its own.
+//! The cells: the one place in this crate that lists them. Each has its own file.
 
 pub(crate) mod gru;
 pub(crate) mod input;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::ModelError;
 
-/// The cells there are, as `--cell` and model files name them.
+/// The cells, as the setting `cell` and model files name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CellKind {
@@ -45,7 +45,7 @@ impl CellKind {
         CellKind::RnnRelu,
     ];
 
-    /// The name in files and on the command line.
+    /// The name in files and settings.
     pub fn name(self) -> &'static str {
         match self {
             CellKind::Lstm => "lstm",
@@ -66,15 +66,15 @@ impl CellKind {
         }
     }
 
-    /// Whether the state has a `c` beside `h`.
+    /// Whether the state also has a cell state `c`.
     pub fn has_c(self) -> bool {
         matches!(self, CellKind::Lstm | CellKind::LstmPeephole)
     }
 
-    /// A layer of this cell from its tensors, which `tensor` hands out by PyTorch's names and by dimensions.
+    /// A layer of this cell; `tensor` returns the tensor of a PyTorch name and dimensions.
     ///
     /// # Errors
-    /// Those of `tensor`; [`ModelError::Config`] if a size is 0 or too large.
+    /// Any error of `tensor`; [`ModelError::Config`] if a size is 0 or too large.
     pub(crate) fn layer(
         self,
         source: input::Source,

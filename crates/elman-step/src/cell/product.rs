@@ -1,4 +1,4 @@
-//! The two products of some gates, `W_ih x + W_hh h`, and what they start from.
+//! The two products of some gates, `W_ih x + W_hh h`, and their initial value.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -56,7 +56,7 @@ impl Product {
         Product { panels: Panels::new(precision, gates.len(), w_in, w_hh), start }
     }
 
-    /// What a step starts from, and the dense part of its input.
+    /// The initial value of a step, and the dense part of its input.
     pub(super) fn start<'a>(&'a self, input: Input<'a>) -> (Start<'a>, &'a [f32]) {
         match input {
             Input::Dense(x) => (Start::Bias(&self.start), x),

@@ -13,7 +13,7 @@ struct Rnn {
     product: Product,
 }
 
-/// Arranges the weights.
+/// Packs the weights.
 ///
 /// # Errors
 /// [`Error::Empty`] and [`Error::Length`].

@@ -1,46 +1,46 @@
-//! What can be wrong with a model file, in words for the person who has it.
+//! Errors in a model file.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{Dtype, FORMAT_VERSION};
+use super::format::{CONFIG_KEY, Dtype, FORMAT_VERSION};
 
-/// Why a file is no model that can be used; one variant per thing a caller treats differently.
+/// Why a file cannot be used as a model; one variant per cause that a caller treats differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The bytes are no safetensors file at all.
+    /// Not a safetensors file.
     NotSafetensors {
-        /// What shows it.
+        /// Why not.
         reason: String,
     },
-    /// A safetensors file of another program: tensors, but no description of the network.
+    /// A safetensors file of another program: tensors without a description of the network.
     Foreign,
     /// The file ends too early.
     CutShort {
-        /// What the file ends in: the header, or a tensor's name.
+        /// The incomplete part: the header, or a tensor's name.
         part: String,
-        /// Bytes the whole file should have (a lower bound if the header itself is cut).
+        /// Expected file size in bytes (a lower bound if the header itself is cut).
         want: u64,
-        /// Bytes there are.
+        /// Actual file size in bytes.
         got: u64,
     },
     /// Bytes follow the last tensor.
     TooLong {
-        /// How many.
+        /// Number of extra bytes.
         extra: u64,
     },
-    /// A part contradicts its checksum, itself or the rest of the file.
+    /// A part fails its checksum, or is inconsistent in itself or with the rest of the file.
     Damaged {
         /// The header, the checksums, the config, or a tensor's name.
         part: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// Written by a later release in a format this one does not know.
+    /// A format version of a later release.
     Version {
-        /// The version the file states.
+        /// The file's version.
         found: u64,
     },
     /// The config needs a tensor that is not in the file.
@@ -48,37 +48,37 @@ pub enum ModelError {
         /// Its name.
         tensor: String,
     },
-    /// A tensor has other dimensions than the config says.
+    /// A tensor's dimensions contradict the config.
     Dimensions {
         /// Its name.
         tensor: String,
         /// Its dimensions in the file.
         got: Vec<usize>,
-        /// The dimensions that follow from the config.
+        /// The dimensions the config requires.
         want: Vec<usize>,
     },
-    /// A tensor has elements of another type than needed.
+    /// A tensor's elements have the wrong type.
     Type {
         /// Its name.
         tensor: String,
         /// Its type in the file.
         got: Dtype,
-        /// The type that is needed.
+        /// The required type.
         want: Dtype,
     },
-    /// A tensor holds a value that is infinite or not a number.
+    /// A tensor has an infinite or NaN value.
     NotFinite {
         /// Its name.
         tensor: String,
         /// The first such element.
         index: usize,
     },
-    /// The config leaves something out, or contradicts itself.
+    /// The config is incomplete or inconsistent.
     Config {
         /// What, and where.
         reason: String,
     },
-    /// A model that cannot be run in this way.
+    /// A model that does not support the operation.
     Unsupported {
         /// Why, and what to do.
         reason: String,
@@ -93,7 +93,7 @@ impl fmt::Display for ModelError {
                 f,
                 "a safetensors file, but not one of Elman's: it holds tensors and no description of the network \
                  (metadata key `{}`)",
-                super::CONFIG_KEY
+                CONFIG_KEY
             ),
             Self::CutShort { part, want, got } => {
                 write!(f, "cut short in {part}: {got} bytes of {want}; copy or download the file again")

@@ -1,8 +1,8 @@
 //! A safetensors header and the JSON inside it, read strictly.
 //!
-//! JSON parsers keep the last of two equal keys, and a few bytes of text can ask for many bytes of memory. A model
-//! file may come from anywhere, so here a repeated key is an error, and tensors, dimensions and values are counted
-//! while they are read, before anything is stored.
+//! JSON parsers keep the last of two equal keys, and a few bytes of text can request many bytes of memory. Model files
+//! are untrusted, so here a repeated key is an error, and tensors, dimensions and values are counted while they are
+//! read, before anything is stored.
 
 use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -16,21 +16,21 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{CHECKSUM_KEY, CONFIG_KEY, MAX_RANK, MAX_TENSORS, MAX_VALUES, TENSORS_KEY};
+use super::format::{CHECKSUM_KEY, CONFIG_KEY, MAX_RANK, MAX_TENSORS, MAX_VALUES, TENSORS_KEY};
 
-/// The name safetensors reserves for the text map beside the tensors.
+/// The name safetensors reserves for its string map.
 const METADATA: &str = "__metadata__";
 
-/// A header as it stands in the file; nothing in it is verified beyond its form.
+/// A parsed header; nothing in it is verified beyond its form.
 #[derive(Default)]
 pub(super) struct Header<'a> {
     /// The tensors, by name.
     pub(super) tensors: BTreeMap<String, TensorInfo>,
-    /// The text of the metadata key [`CONFIG_KEY`].
+    /// The value of the metadata key [`CONFIG_KEY`].
     pub(super) config: Option<Cow<'a, str>>,
-    /// The text of the metadata key [`CHECKSUM_KEY`].
+    /// The value of the metadata key [`CHECKSUM_KEY`].
     pub(super) checksum: Option<Cow<'a, str>>,
-    /// The text of the metadata key [`TENSORS_KEY`].
+    /// The value of the metadata key [`TENSORS_KEY`].
     pub(super) sums: Option<Cow<'a, str>>,
 }
 
@@ -86,7 +86,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 }
 
-/// The value of `__metadata__`: keeps our three keys, refuses repeated ones.
+/// The value of `__metadata__`: keeps our three keys, rejects repeated ones.
 struct Metadata<'h, 'de> {
     header: &'h mut Header<'de>,
 }
@@ -103,7 +103,7 @@ impl<'de> Visitor<'de> for Metadata<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of texts")
+        f.write_str("an object of strings")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for Metadata<'_, 'de> {
     }
 }
 
-/// One tensor's line in the header.
+/// One tensor's entry in the header.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for Dims {
     }
 }
 
-/// A text, borrowed from the input where it holds no escapes (serde's own `Cow` always copies).
+/// A string, borrowed from the input unless it has escapes (serde's own `Cow` always copies).
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -175,7 +175,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
             type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
+                f.write_str("a string")
             }
 
             fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// Builds a [`Value`], counting down what may still be stored.
+/// Builds a [`Value`], counting down the values still allowed.
 struct Strict<'b> {
     left: &'b mut usize,
 }
@@ -258,5 +258,5 @@ impl<'de> Visitor<'de> for Strict<'_> {
 }
 
 fn repeated<E: Error>(key: &str) -> E {
-    E::custom(format_args!("`{key}` is there twice"))
+    E::custom(format_args!("`{key}` is repeated"))
 }

@@ -1,4 +1,4 @@
-//! Weights in fewer bits: bfloat16, or signed bytes with a scale for each row of the matrix.
+//! Quantised weights: bfloat16, or signed bytes with a scale for each row of the matrix.
 
 use alloc::format;
 use alloc::string::String;
@@ -8,7 +8,7 @@ use elman_kernels::step::Precision;
 
 use super::{Document, Dtype, ModelError};
 
-/// What the name of a matrix of bytes gets appended, to be that of its scales `[rows]`.
+/// Suffix that turns the name of a matrix of bytes into that of its scales `[rows]`.
 pub const SCALE: &str = ".scale";
 
 /// The name of the scales of a matrix of bytes.
@@ -17,7 +17,7 @@ pub fn scale_name(name: &str) -> String {
 }
 
 impl Document<'_> {
-    /// How the weights are held in the file: in bytes or bfloat16 if a tensor is.
+    /// The precision of the weights in the file: bytes or bfloat16 if any tensor is.
     pub fn precision(&self) -> Precision {
         let has = |dtype| self.tensors.values().any(|tensor| tensor.dtype == dtype);
         if has(Dtype::I8) {
@@ -29,13 +29,13 @@ impl Document<'_> {
         }
     }
 
-    /// Whether a tensor holds the scales of another, and so no weights of its own.
+    /// Whether a tensor holds the scales of another.
     pub fn is_scale(&self, name: &str) -> bool {
         let of = name.strip_suffix(SCALE).and_then(|name| self.tensors.get(name));
         of.is_some_and(|tensor| tensor.dtype == Dtype::I8)
     }
 
-    /// A tensor's elements, whether held as `f32`, bfloat16 or bytes with scales.
+    /// A tensor's elements, stored as `f32`, bfloat16 or bytes with scales.
     pub(super) fn weights(&self, name: &str, dims: Option<&[usize]>) -> Result<Vec<f32>, ModelError> {
         match self.tensor(name).map(|view| view.dtype) {
             Some(Dtype::BF16) => {

@@ -1,4 +1,4 @@
-//! The seam between a recurrent layer and what it is made of.
+//! The interface between a recurrent layer and its cells.
 
 use elman_kernels::{Mat, MatMut, Scalar, Start, gemm};
 
@@ -10,17 +10,17 @@ use super::weights::{Input, InputGrad, Weights};
 use crate::param::{Grads, Init, Params};
 use crate::rng::Rng;
 
-/// What every cell can do. `T` steps, `B` sequences, `N` rows in all ([`Steps`]), `H` hidden units.
+/// The operations of every cell. `T` steps, `B` sequences, `N` rows in all ([`Steps`]), `H` hidden units.
 pub trait Cell {
-    /// The places and sizes of the weights.
+    /// The offsets and sizes of the weights.
     fn weights(&self) -> &Weights;
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         self.weights().init(init, params, rng);
     }
 
-    /// Rearranges the weights for the kernels: once per optimizer step, shared by all blocks of a batch.
+    /// Packs the weights for the kernels: once per optimizer step, shared by all blocks of a batch.
     fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>);
 
     /// `x` to `tape.h()` `[N, H]`, from `state`; leaves the final state of each sequence in `state`.
@@ -33,8 +33,9 @@ pub trait Cell {
         tape: &mut Tape<F>,
     );
 
-    /// Backpropagation through time, from `T - 1` to 0. Takes dL/dh `[N, H]` and, in `dstate`, dL/d(final state); leaves
-    /// there dL/d(initial state). Adds to `grads`, so that a batch may be split; `dx` `[N, I]`. Uses up the tape.
+    /// Backpropagation through time, from `T - 1` to 0. Takes dL/dh `[N, H]` and, in `dstate`, dL/d(final state);
+    /// leaves there dL/d(initial state). Adds to `grads`, so that a batch may be split; `dx` `[N, I]`. Consumes the
+    /// tape.
     fn backward<F: Scalar>(
         &self,
         params: &Params<F>,
@@ -51,7 +52,7 @@ pub trait Cell {
         self.backward_weights(params, prepared, x, steps, tape, grads, dx);
     }
 
-    /// The half of [`Self::backward`] that recurs; leaves in the tape the gradients of the gates.
+    /// The recurrent half of [`Self::backward`]; leaves the gradients of the gates in the tape.
     fn backward_through_time<F: Scalar>(
         &self,
         prepared: &Prepared<F>,
@@ -61,7 +62,7 @@ pub trait Cell {
         dstate: &mut State<F>,
     );
 
-    /// The half of [`Self::backward`] that does not: the weights and the input see all steps at once.
+    /// The other half: gradients of the weights and the input, over all steps at once.
     fn backward_weights<F: Scalar>(
         &self,
         params: &Params<F>,

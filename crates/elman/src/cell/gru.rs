@@ -1,6 +1,6 @@
 //! Gated recurrent unit (Cho et al. 2014): `r, z = sigmoid(a)`, `h_t = (1 - z) n + z h_{t-1}`.
 //!
-//! The candidate `n` comes in two forms, by where the reset gate acts:
+//! The candidate `n` has two forms, by where the reset gate acts:
 //! after the recurrent product (cuDNN, PyTorch, Keras' `reset_after`): `n = tanh(a_n + r (W_hn h_{t-1} + b_hn))`;
 //! before it (the paper): `n = tanh(a_n + W_hn (r h_{t-1}) + b_hn)`, which needs a second product at every step.
 //!
@@ -40,7 +40,7 @@ impl Cell for Gru {
         let w = &self.weights;
         let hidden = w.hidden;
         let (b_ih, b_hh) = (w.b_ih.of(params), w.b_hh.of(params));
-        // The reset gate scales b_hn only where it acts after the product.
+        // The reset gate scales b_hn only if it acts after the product.
         let shared = if self.reset == Reset::After { 2 * hidden } else { 3 * hidden };
         prepared.bias.clear();
         prepared.bias.extend_from_slice(b_ih);
@@ -159,7 +159,7 @@ impl Cell for Gru {
         if self.reset == Reset::Before {
             rows::add(&tape.source.dbias, db_hh);
         } else {
-            // The reset gate scales b_hn, so that its gradient is that of q.
+            // The reset gate scales b_hn, so its gradient is that of q.
             rows::add(&tape.source.dbias[..2 * hidden], &mut db_hh[..2 * hidden]);
             rows::sum_add(gates.get(3 * hidden..).unwrap_or(&[]), n, stride, &mut db_hh[2 * hidden..]);
         }

@@ -1,7 +1,7 @@
 //! Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
 //!
 //! `i, f, o = sigmoid(a)`, `g = tanh(a)` with `a = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh`;
-//! `c_t = f c_{t-1} + i g`,  `h_t = o tanh(c_t)`. Gates stand in the order `i, f, g, o`.
+//! `c_t = f c_{t-1} + i g`,  `h_t = o tanh(c_t)`. Gates are in the order `i, f, g, o`.
 //!
 //! With peepholes (Gers & Schmidhuber 2000) `i` and `f` also see `c_{t-1}` and `o` sees `c_t`, unit by unit.
 

@@ -1,9 +1,10 @@
 //! Recurrent cells: forward and backward through time, written by hand, side by side in one file per cell.
 //!
-//! A cell holds places and sizes, no numbers. It runs over one block of sequences on one thread: threads split the batch
-//! above it. All its buffers live in a [`Tape`] and are reused, so that from the second batch on nothing is allocated.
+//! A cell holds offsets and sizes, no values. It runs over one block of sequences on one thread: the batch is split
+//! over threads above it. All its buffers are in a [`Tape`] and are reused, so nothing is allocated from the second
+//! batch on.
 //!
-//! This file is the one place in this crate that lists the cells; each has a file of its own, named as here.
+//! This file is the one place in this crate that lists the cells; each has its own file, named as here.
 
 #[allow(clippy::module_inception)] // `cell/cell.rs` holds the trait `Cell`.
 mod cell;
@@ -63,7 +64,7 @@ impl AnyCell {
     }
 }
 
-/// Evaluates an expression for the cell that an [`AnyCell`] is.
+/// Evaluates an expression for the cell in an [`AnyCell`].
 macro_rules! with {
     ($any:expr, $cell:ident => $value:expr) => {
         match $any {

@@ -1,22 +1,22 @@
-//! The weights of a cell, rearranged once per optimizer step.
+//! The weights of a cell, packed once per optimizer step.
 
 use elman_kernels::{Operands, Packed, Scalar};
 
-/// The weights as the kernels want them, and tables made from them.
+/// The weights, packed for the kernels, and tables computed from them.
 #[derive(Clone, Default)]
 pub struct Prepared<F> {
-    /// `W_ih^T` `[I, gH]`, for dense input and for making the token table.
+    /// `W_ih^T` `[I, gH]`, for dense input and the token table.
     pub(super) w_ih: Packed<F>,
     /// `W_ih` `[gH, I]`, for the gradient of the input.
     pub(super) w_ih_back: Packed<F>,
     /// `W_hh^T`, gates side by side.
     pub(super) w_hh: Packed<F>,
-    /// `W_hh` `[gH, H]` (GRU: the rows of `r` and `z`), for the gradient of the state before.
+    /// `W_hh` `[gH, H]` (GRU: the rows of `r` and `z`), for the gradient of the previous state.
     pub(super) w_hh_back: Packed<F>,
     /// GRU: `W_hn^T` (reset-before form), and the rows of `n` in `W_hh`.
     pub(super) w_hn: Packed<F>,
     pub(super) w_hn_back: Packed<F>,
-    /// What is added to the input product `[gH]`.
+    /// Bias of the input product `[gH]`.
     pub(super) bias: Vec<F>,
     /// GRU: `b_hn` `[H]`, which the reset gate scales.
     pub(super) b_hn: Vec<F>,
@@ -27,7 +27,7 @@ pub struct Prepared<F> {
 }
 
 impl<F: Scalar> Prepared<F> {
-    /// What is prepared from now on has its products of operands rounded to this.
+    /// Precision of the operands of all products prepared from now on.
     pub fn set_operands(&mut self, operands: Operands) {
         let Prepared { w_ih, w_ih_back, w_hh, w_hh_back, w_hn, w_hn_back, .. } = self;
         for packed in [w_ih, w_ih_back, w_hh, w_hh_back, w_hn, w_hn_back] {

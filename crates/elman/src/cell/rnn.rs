@@ -43,7 +43,7 @@ impl Cell for Rnn {
     ) {
         let hidden = self.weights.hidden;
         tape.begin(steps, hidden, 1, state);
-        // The pre-activations are written where the states will stand.
+        // The pre-activations are written in place of the states.
         let a = &mut tape.h[steps.batch() * hidden..];
         self.weights.project(prepared, x, steps.rows(), a, hidden);
         for t in 0..steps.len() {

@@ -1,4 +1,4 @@
-//! What is carried from one step to the next.
+//! The state carried from one step to the next.
 
 use elman_kernels::Scalar;
 

@@ -1,13 +1,22 @@
-//! Which sequences are still running at which step: how sequences of different lengths share a batch without padding.
+//! Packed sequences: sequences of different lengths share a batch without padding.
 //!
-//! Sequences stand in order of falling length. Step `t` then concerns the first `n_t` of them, and a batch is stored as
-//! `N = n_0 + n_1 + ..` rows, step after step (PyTorch's packed sequences). For equal lengths that is `[T, B, ..]`.
+//! Sequences are sorted by decreasing length. Step `t` then has the first `n_t` of them, and a batch is stored as
+//! `N = n_0 + n_1 + ..` rows, step after step (PyTorch's packed sequences). For equal lengths this is `[T, B, ..]`.
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
 
 /// The rows of each step.
+///
+/// ```
+/// use elman::cell::Steps;
+///
+/// let steps = Steps::ragged(&[3, 1])?;
+/// assert_eq!((steps.len(), steps.batch(), steps.rows()), (3, 2, 4));
+/// assert_eq!([0, 1, 2].map(|t| steps.active(t)), [2, 1, 1]);
+/// # Ok::<(), elman::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps {
     batch: usize,
@@ -29,7 +38,7 @@ impl Steps {
     /// Sequences of these lengths, longest first; a length may be 0.
     ///
     /// # Errors
-    /// If a length is greater than the one before it ([`Order`] sorts).
+    /// If lengths are not sorted, longest first ([`Order`] sorts them).
     pub fn ragged(lengths: &[usize]) -> Result<Self> {
         if !lengths.is_sorted_by(|a, b| a >= b) {
             return Err(Error::Usage("sequences of a packed batch must be sorted, the longest first".into()));
@@ -50,7 +59,7 @@ impl Steps {
         self.offsets.len() - 1
     }
 
-    /// Whether there is no step at all.
+    /// Whether there are no steps.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -88,19 +97,19 @@ impl Steps {
         (0..self.len()).take_while(|&t| self.active(t) > sequence).count()
     }
 
-    /// In a tape, which holds the initial states before the rows: the states before step `t`.
+    /// The states before step `t` in a tape, which holds the initial states before the rows.
     pub(super) fn before(&self, t: usize) -> Range<usize> {
         let start = if t == 0 { 0 } else { self.batch + self.offsets[t - 1] };
         start..start + self.active(t)
     }
 
-    /// In a tape: the states of step `t`.
+    /// The states of step `t` in a tape.
     pub(super) fn now(&self, t: usize) -> Range<usize> {
         let rows = self.range(t);
         self.batch + rows.start..self.batch + rows.end
     }
 
-    /// Calls `f(row, row of the same sequence read backwards)` for every row: each sequence reversed within its length.
+    /// Calls `f(row, row of the reversed sequence)` for every row: each sequence is reversed within its length.
     pub fn for_each_reversed(&self, mut f: impl FnMut(usize, usize)) {
         for sequence in 0..self.batch {
             let len = self.len_of(sequence);
@@ -111,12 +120,12 @@ impl Steps {
     }
 }
 
-/// Sequences in the caller's order against the same by falling length.
+/// The permutation between the caller's order of sequences and decreasing length.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// The steps of the sorted batch.
     pub steps: Steps,
-    /// `sorted[i]` is the caller's number of the `i`-th longest sequence; equal lengths keep their order.
+    /// `sorted[i]` is the caller's index of the `i`-th longest sequence; equal lengths keep their order.
     pub sorted: Vec<usize>,
 }
 
@@ -130,7 +139,7 @@ impl Order {
         Order { steps, sorted }
     }
 
-    /// Calls `f(packed row, padded row)` for every real step: padded is `[T, B]` in the caller's order.
+    /// Calls `f(packed row, padded row)` for every step that is not padding: padded is `[T, B]` in the caller's order.
     pub fn for_each_row(&self, mut f: impl FnMut(usize, usize)) {
         let batch = self.steps.batch();
         for t in 0..self.steps.len() {
@@ -147,7 +156,7 @@ impl Order {
         packed
     }
 
-    /// Packed rows `[N, width]` to `[T, B, width]` in the caller's order, `fill` where there is no step.
+    /// Packed rows `[N, width]` to `[T, B, width]` in the caller's order, `fill` as padding.
     pub fn unpack<T: Copy>(&self, packed: &[T], width: usize, fill: T) -> Vec<T> {
         let mut padded = vec![fill; self.steps.len() * self.steps.batch() * width];
         self.for_each_row(|from, to| {
@@ -176,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packed_rows_come_back_in_the_callers_order_with_zeros_as_padding() {
+    fn unpacking_restores_the_callers_order_and_pads_with_zeros() {
         let order = Order::new(&[2, 0, 3, 2]);
         assert_eq!(order.sorted, [2, 0, 3, 1]);
         assert_eq!((order.steps.rows(), order.steps.len(), order.steps.active(2)), (7, 3, 1));
@@ -197,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn unsorted_lengths_are_refused() {
+    fn unsorted_lengths_are_rejected() {
         assert!(Steps::ragged(&[1, 2]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What a forward pass leaves for the backward pass.
+//! The activations a forward pass stores for the backward pass.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::state::State;
 use super::steps::Steps;
 use super::weights::SourceTape;
 
-/// What backward needs of forward; working memory of one block, reused from batch to batch.
+/// What the backward pass needs from the forward pass; working memory of one block, reused from batch to batch.
 #[derive(Clone, Default)]
 pub struct Tape<F> {
     /// The initial state and all later ones, `[B + N, H]`.
@@ -33,8 +33,8 @@ impl<F: Scalar> Tape<F> {
         &self.h[self.batch * self.hidden..]
     }
 
-    /// Between the halves of a backward pass: becomes the tape of steps run one by one, as one step of all their rows.
-    /// `parts`: for each the active rows.
+    /// Between the halves of a backward pass: joins the tapes of single steps into one step of all their rows.
+    /// `parts`: each tape and its active rows.
     pub fn join<'a>(&mut self, parts: impl Iterator<Item = (&'a Self, usize)> + Clone)
     where
         F: 'a,
@@ -45,7 +45,7 @@ impl<F: Scalar> Tape<F> {
         for all in [&mut self.h, &mut self.c, &mut self.gates] {
             all.clear();
         }
-        // States before, then those of the step.
+        // Previous states, then those of the step.
         for now in [false, true] {
             for (part, rows) in parts.clone() {
                 let from = if now { part.batch } else { 0 } * part.hidden;
@@ -59,7 +59,7 @@ impl<F: Scalar> Tape<F> {
         parts.for_each(|(part, rows)| self.gates.extend_from_slice(&part.gates[..rows * part.stride]));
     }
 
-    /// Makes room for a pass and writes the initial state. `gates`: parts in a row of `gates`.
+    /// Allocates for a pass and writes the initial state. `gates`: parts in a row of `gates`.
     pub(super) fn begin(&mut self, steps: &Steps, hidden: usize, gates: usize, state: &State<F>) {
         let (batch, rows) = (steps.batch(), steps.rows());
         assert_eq!(state.h.len(), batch * hidden, "a state [B, H] for B = {batch}, H = {hidden}");
@@ -87,7 +87,7 @@ impl<F: Scalar> Tape<F> {
         }
     }
 
-    /// The state before each row, `[N, H]`: a slice of `h` where lengths are equal, else gathered.
+    /// The state before each row, `[N, H]`: a slice of `h` if lengths are equal, else gathered.
     pub(super) fn gather_h_prev(&mut self, steps: &Steps) {
         if steps.is_ragged() {
             let hidden = self.hidden;
@@ -105,8 +105,8 @@ impl<F: Scalar> Tape<F> {
     }
 }
 
-/// Elements from one row to the next of a matrix with `width` columns that is read down its columns: where rows began a
-/// power of two apart, a column would fall into a few sets of the cache, so that a cache line is left between them.
+/// Elements from one row to the next of a matrix with `width` columns that is read down its columns: with a stride of a
+/// power of two, a column would map to a few cache sets, so a cache line is left between rows.
 fn apart<F>(width: usize) -> usize {
     const LINE: usize = 64;
     if (width * size_of::<F>()).is_multiple_of(16 * LINE) { width + LINE / size_of::<F>() } else { width }
@@ -117,12 +117,12 @@ pub(super) fn part<F>(x: &[F], rows: Range<usize>, width: usize) -> &[F] {
     &x[rows.start * width..rows.end * width]
 }
 
-/// As [`part`], to write.
+/// As [`part`], mutable.
 pub(super) fn part_mut<F>(x: &mut [F], rows: Range<usize>, width: usize) -> &mut [F] {
     &mut x[rows.start * width..rows.end * width]
 }
 
-/// The states before a step, to read, and those of the step, to write. `now` begins after `before` ends.
+/// The states before a step, and mutable those of the step. `now` begins after `before` ends.
 pub(super) fn before_and_now<F>(
     states: &mut [F],
     before: Range<usize>,

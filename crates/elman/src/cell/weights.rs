@@ -1,7 +1,8 @@
-//! What feeds a cell, and the half of a cell that does not recur: the input product over all steps at once.
+//! The input of a cell, and its non-recurrent half: the input product over all steps at once.
 //!
-//! Dense input is one product `[N, I] x [I, gH]`. Tokens multiply no one-hot vector: `E W_ih^T + b` is a table of `V` rows
-//! made once per optimizer step and gathered; its gradient is a scatter-add into `V` rows, then small products.
+//! Dense input is one product `[N, I] x [I, gH]`. Tokens need no one-hot vectors: `E W_ih^T + b` is a table of `V`
+//! rows, computed once per optimizer step and gathered; its gradient is a scatter-add into `V` rows, then small
+//! products.
 
 use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked_of, rows};
 
@@ -9,7 +10,7 @@ use super::prepared::Prepared;
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
-/// Where a cell's input comes from.
+/// The source of a cell's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Vectors of this width, `I`.
@@ -47,15 +48,15 @@ pub enum Input<'a, F> {
 
 /// Where the gradient of a cell's input goes.
 pub enum InputGrad<'a, F> {
-    /// Nowhere: it is not wanted.
+    /// Not needed.
     None,
-    /// Over what is there.
+    /// Overwritten.
     Write(&'a mut [F]),
-    /// Added to what is there.
+    /// Accumulated.
     Add(&'a mut [F]),
 }
 
-/// Working memory of the input's backward.
+/// Working memory of the input's backward pass.
 #[derive(Clone, Default)]
 pub(super) struct SourceTape<F> {
     /// Gradient of the token table `[V, gH]`.
@@ -64,10 +65,10 @@ pub(super) struct SourceTape<F> {
     pub(super) dbias: Vec<F>,
 }
 
-/// The places and sizes of a cell's weights, named and ordered as PyTorch's.
+/// The offsets and sizes of a cell's weights, named and ordered as PyTorch's.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// What feeds it.
+    /// Source of the input.
     pub source: Source,
     /// `H`.
     pub hidden: usize,
@@ -99,7 +100,7 @@ impl Weights {
         }
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         init.fill(self.w_ih.of_mut(params), self.hidden, false, rng);
         init.fill_recurrent(self.w_hh.of_mut(params), self.hidden, rng);
@@ -166,8 +167,8 @@ impl Weights {
         }
     }
 
-    /// Gradients of `W_ih`, `b_ih` and the input from `da` `[N, gH]` with rows `stride` apart; leaves in `tape.dbias` what
-    /// it adds to that of `b_ih`.
+    /// Gradients of `W_ih`, `b_ih` and the input from `da` `[N, gH]` with rows `stride` apart; leaves in `tape.dbias`
+    /// its contribution to that of `b_ih`.
     pub(super) fn backward_input<F: Scalar>(
         &self,
         params: &Params<F>,
@@ -261,8 +262,8 @@ impl Weights {
     }
 }
 
-/// Calls `f(row, column)` for every element of `[rows, cols]`, a cache line of columns after the other: so that a
-/// transposed copy keeps to few lines on both sides.
+/// Calls `f(row, column)` for every element of `[rows, cols]`, one cache line of columns at a time, so that a
+/// transposed copy touches few cache lines on both sides.
 fn each_in_blocks(rows: usize, cols: usize, mut f: impl FnMut(usize, usize)) {
     const BLOCK: usize = 16;
     for first in (0..cols).step_by(BLOCK) {
@@ -274,7 +275,7 @@ fn each_in_blocks(rows: usize, cols: usize, mut f: impl FnMut(usize, usize)) {
     }
 }
 
-/// Packs rows `gates` of `W_hh` for the gradient of the state before.
+/// Packs rows `gates` of `W_hh` for the gradient of the previous state.
 pub(super) fn pack_back<F: Scalar>(
     weights: &Weights,
     params: &Params<F>,

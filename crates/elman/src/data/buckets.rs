@@ -1,12 +1,11 @@
-//! Examples in an order drawn anew for each epoch, those of like length side by side, so that little of a batch waits
-//! for its longest sequence.
+//! Examples reshuffled every epoch and bucketed by length, so that a batch holds little padding.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 
-/// Batches among which lengths are sorted: enough to find neighbours, few enough to mix anew each epoch.
+/// Batches among which lengths are sorted: enough to find neighbours, few enough to reshuffle each epoch.
 const POOL: usize = 40;
 
 /// Batches of examples, epoch after epoch. The order of an epoch depends on the seed and its number alone.
@@ -20,25 +19,25 @@ pub struct Buckets {
     order: Vec<Vec<usize>>,
 }
 
-/// Where the reading stands.
+/// The position in the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BucketsPosition {
-    /// Epochs completed.
+    /// Completed epochs.
     pub epoch: u64,
     /// Batches of this epoch read.
     pub next: usize,
 }
 
 impl Buckets {
-    /// Batches of `batch` examples of these lengths, or of all where there are fewer. What an epoch leaves over waits for
-    /// the next one's order.
+    /// Batches of `batch` examples of these lengths, or of all where there are fewer. The last,
+    /// incomplete batch of an epoch is dropped.
     ///
     /// # Errors
-    /// If there is no example.
+    /// If there are no examples.
     pub fn new(lengths: Vec<usize>, batch: usize, seed: u64) -> Result<Self> {
         if lengths.is_empty() {
-            return Err(Error::Usage("there is no example to learn from".into()));
+            return Err(Error::Usage("there are no training examples".into()));
         }
         let batch = batch.clamp(1, lengths.len());
         let mut buckets = Buckets { lengths, batch, seed, position: BucketsPosition::default(), order: Vec::new() };
@@ -46,17 +45,17 @@ impl Buckets {
         Ok(buckets)
     }
 
-    /// Examples of a batch.
+    /// Batch size.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Batches of an epoch.
+    /// Batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
         self.lengths.len() / self.batch
     }
 
-    /// Epochs read, with the part of this one.
+    /// Epochs completed, with the fraction of the current one.
     pub fn epochs(&self) -> f64 {
         self.position.epoch as f64 + self.position.next as f64 / self.batches_per_epoch() as f64
     }
@@ -71,15 +70,15 @@ impl Buckets {
         &self.order[self.position.next - 1]
     }
 
-    /// Where the reading stands.
+    /// The position in the data.
     pub fn position(&self) -> BucketsPosition {
         self.position
     }
 
-    /// Goes on from there.
+    /// Continues from a saved position.
     ///
     /// # Errors
-    /// If there are not so many batches.
+    /// If an epoch has fewer batches.
     pub fn seek(&mut self, position: BucketsPosition) -> Result<()> {
         if position.next > self.batches_per_epoch() {
             let message = format!("batch {} of {} in an epoch", position.next, self.batches_per_epoch());
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_goes_on_from_a_saved_position() {
+    fn reading_continues_from_a_saved_position() {
         let mut whole = Buckets::new(vec![1; 25], 10, 1).unwrap();
         for _ in 0..5 {
             whole.next_batch();

@@ -1,4 +1,4 @@
-//! Data the program contains or makes, so that every task can be tried without a download. What is made depends on a seed
+//! Built-in and synthetic data, so that every task can be tried without a download. Synthetic data depend on the seed
 //! alone.
 
 mod numerals;
@@ -18,11 +18,11 @@ pub fn project_text() -> &'static str {
     include_str!(concat!(env!("OUT_DIR"), "/project_text.txt"))
 }
 
-/// Rows and columns of a made-up digit.
+/// Rows and columns of a synthetic digit.
 pub const DIGIT: usize = 16;
-/// Rows and columns of a frame of a made-up clip.
+/// Rows and columns of a frame of a synthetic clip.
 pub const FRAME: usize = 16;
-/// What the spot in a made-up clip can do.
+/// The motions of the spot in a synthetic clip.
 pub const MOVES: [&str; 5] = ["still", "left", "right", "up", "down"];
 
 /// Digits in five columns and seven rows, a row in the low five bits of each number.
@@ -39,7 +39,7 @@ const GLYPHS: [[u8; 7]; 10] = [
     [0b01110, 0b10001, 0b10001, 0b01111, 0b00001, 0b00010, 0b01100],
 ];
 
-/// 2,000 pictures `[DIGIT, DIGIT]` of digits, of any size, place and slant, with noise; and the digits.
+/// 2,000 images `[DIGIT, DIGIT]` of digits, of random size, position and slant, with noise; and the digits.
 pub fn digits(seed: u64) -> Vec<(Vec<u8>, u8)> {
     let mut rng = Rng::new(seed, "digits");
     (0..2000).map(|i| (digit(i % 10, &mut rng), (i % 10) as u8)).collect()
@@ -69,7 +69,7 @@ const GOOD: [&str; 10] =
 const BAD: [&str; 10] = ["bad", "dull", "flat", "clumsy", "tired", "silly", "empty", "cold", "tedious", "dreadful"];
 const DEGREES: [&str; 6] = ["", "very ", "rather ", "really ", "quite ", "so "];
 
-/// 1,200 made-up reviews of a sentence, each `good` or `bad`. Some negate, so that the words alone do not tell.
+/// 1,200 synthetic one-sentence reviews, each `good` or `bad`. Some negate, so that a bag of words does not suffice.
 pub fn reviews(seed: u64) -> Vec<(String, &'static str)> {
     let mut rng = Rng::new(seed, "reviews");
     (0..1200).map(|_| review(&mut rng)).collect()
@@ -93,10 +93,10 @@ fn review(rng: &mut Rng) -> (String, &'static str) {
     (text, if is_good { "good" } else { "bad" })
 }
 
-/// A table of 600 made-up series, a row each: its kind (`sine`, `square`, `saw`, `noise`), then 24 to 48 values.
+/// A table of 600 synthetic series, a row each: its kind (`sine`, `square`, `saw`, `noise`), then 24 to 48 values.
 ///
 /// # Errors
-/// Never: the table is well made.
+/// Never: the table is well-formed.
 pub fn series(seed: u64) -> Result<Table> {
     const KINDS: [&str; 4] = ["sine", "square", "saw", "noise"];
     let mut rng = Rng::new(seed, "series");
@@ -123,7 +123,7 @@ pub fn series(seed: u64) -> Result<Table> {
     Ok(Table { path: PathBuf::from("the built-in series"), header: Some(names.collect()), rows })
 }
 
-/// 80 made-up clips `[T, FRAME, FRAME]` of a spot that moves now this way, now that, and what it does at each frame.
+/// 80 synthetic clips `[T, FRAME, FRAME]` of a spot that changes direction, labelled with its motion at each frame.
 pub fn clips(seed: u64) -> Vec<(Vec<u8>, Vec<&'static str>)> {
     let mut rng = Rng::new(seed, "clips");
     (0..80).map(|_| clip(&mut rng)).collect()
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_text_is_long_enough_to_learn_from_and_plain_ascii() {
+    fn the_built_in_text_is_long_enough_to_train_on_and_plain_ascii() {
         let text = project_text();
         assert!(text.len() > 100_000, "{} bytes", text.len());
         assert!(text.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_the_same_for_a_seed_and_another_for_another() {
+    fn synthetic_data_depend_on_the_seed_alone() {
         assert!(digits(1) == digits(1) && digits(1) != digits(2));
         assert!(reviews(1) == reviews(1) && reviews(1) != reviews(2));
         assert!(clips(1) == clips(1) && clips(1) != clips(2));

@@ -1,14 +1,15 @@
-//! Photographs to features by a pretrained network of an ONNX file, which is run and never trained.
+//! Image features from a pretrained ONNX network, which is never trained.
 //!
-//! The network has one input, f32 `[1, 3, height, width]`. An output `[1, C]` is a vector of a photograph, `[1, C, h, w]` a
-//! map of its `h w` places, `[1, P, C]` one of `P` places. How a photograph becomes the input stands in the file's metadata:
+//! The network has one input, f32 `[1, 3, height, width]`. An output `[1, C]` is a vector of an image, `[1, C, h, w]` a
+//! map of its `h w` positions, `[1, P, C]` one of `P` positions. The file's metadata describe the
+//! preprocessing:
 //!
-//! | key | value | where it is absent |
+//! | key | value | default |
 //! |---|---|---|
-//! | `image.mean`, `image.std` | one number, or one for each channel: `(x - mean) / std`, `x` from 0 to 255 | ImageNet's |
+//! | `image.mean`, `image.std` | one number, or one per channel: `(x - mean) / std`, `x` from 0 to 255 | ImageNet's |
 //! | `image.channels` | `RGB` or `BGR` | `RGB` |
-//! | `image.size` | rows and columns, where the input leaves them open | 224 224 |
-//! | `image.crop` | share of the shorter side whose square in the middle is seen; `none`: all, squashed | `none` |
+//! | `image.size` | rows and columns, where the input has dynamic sizes | 224 224 |
+//! | `image.crop` | centre crop: side as a share of the shorter side; `none`: the whole image, stretched | `none` |
 //! | `image.interpolation` | `bilinear` or `bicubic` | `bilinear` |
 
 use std::cell::Cell;
@@ -16,11 +17,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::file;
 use crate::error::Result;
+use crate::file;
 
-#[cfg(not(feature = "encoder"))]
+// Compiled for tests in every build.
+#[cfg(any(test, not(feature = "encoder")))]
+#[cfg_attr(feature = "encoder", allow(dead_code, unreachable_pub))]
 mod absent;
+pub mod cache;
 #[cfg(feature = "encoder")]
 mod onnx;
 
@@ -34,13 +38,13 @@ thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic of this thread would now be caught and become an error that names the file: a program's panic hook need
-/// say nothing of it.
+/// Whether a panic of this thread would now be caught and become an error that names the file: a program's panic hook
+/// may stay silent.
 pub fn is_catching() -> bool {
     CATCHING.get()
 }
 
-/// Which encoder made features.
+/// Identifies an encoder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderId {
@@ -48,9 +52,9 @@ pub struct EncoderId {
     pub file: String,
     /// Its bytes.
     pub bytes: u64,
-    /// Their checksum.
+    /// Their CRC-32.
     pub crc32: u32,
-    /// The output that was taken.
+    /// The selected output.
     pub output: String,
 }
 
@@ -68,7 +72,7 @@ impl EncoderId {
         EncoderId { file, bytes: bytes.len() as u64, crc32: crc32fast::hash(bytes), output: String::new() }
     }
 
-    /// Whether both are the same file, whatever its name.
+    /// Whether both are the same file content, whatever the name.
     pub fn is_file_of(&self, other: &EncoderId) -> bool {
         (self.bytes, self.crc32) == (other.bytes, other.crc32)
     }
@@ -80,21 +84,21 @@ impl std::fmt::Display for EncoderId {
     }
 }
 
-/// Which output of an encoder is taken.
+/// Which output of an encoder to use.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted<'a> {
-    /// The one of this name; the first, where it is empty.
+    /// The one of this name; the first if the name is empty.
     Named(&'a str),
-    /// The first that gives so many vectors of this width.
+    /// The first with this many vectors of this width.
     Fits {
         /// `P`.
-        places: usize,
+        positions: usize,
         /// `C`.
         width: usize,
     },
 }
 
-/// The part of a photograph that an encoder sees, in pixels.
+/// The part of an image that an encoder sees, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// First column.

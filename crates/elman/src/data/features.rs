@@ -1,35 +1,23 @@
-//! Cells to numbers: numeric columns standardised, categories one-hot, missing values marked.
+//! Cells to numbers: numeric columns standardised, categories one-hot, missing values flagged.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::fault;
 use super::table::Table;
+use super::table::cells::{is_missing, number};
 use crate::error::{Error, Result};
+use crate::file::fault;
 
-/// Words that stand for a value that is not there, beside the empty cell; case is ignored.
-const MISSING: [&str; 6] = ["na", "n/a", "nan", "null", "none", "?"];
-/// Inputs a categorical column may take; rarer categories share one more.
+/// Maximum one-hot inputs of a column; rarer categories share one more.
 const MAX_CATEGORIES: usize = 100;
-/// A column of this share of numbers is numeric, and a text in it a slip.
+/// From this share of numbers on, a column is numeric and a text in it an error.
 const SURELY_NUMERIC: f64 = 0.98;
-
-/// Whether a cell says that its value is missing.
-pub fn is_missing(cell: &str) -> bool {
-    let cell = cell.trim();
-    cell.is_empty() || MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word))
-}
-
-/// A cell as a number; infinity is one, for the reader of numbers to refuse with its place.
-pub(crate) fn number(cell: &str) -> Option<f64> {
-    cell.trim().parse().ok()
-}
 
 /// How a table's cells become a model's inputs; fitted on training rows and saved in the model.
 ///
-/// A numeric column gives `(x - mean) / deviation`, with a missing value at the mean, and one more input that says so if
+/// A numeric column gives `(x - mean) / std`, with a missing value at the mean, and a missing-value indicator if
 /// any were missing in training. A categorical column gives one input per category seen in training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,30 +31,31 @@ pub struct Features {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// Its place in a row.
+    /// Its index in a row.
     cell: usize,
-    /// The header's name, if there is a header.
+    /// Its name, if there is a header.
     name: Option<String>,
-    /// Whether a value was missing in training: then one input says that it is.
+    /// Whether values were missing in training: then an indicator input is added.
     pub missing: bool,
-    /// What its cells hold.
+    /// Content of its cells.
     pub kind: Kind,
 }
 
-/// What the cells of a column hold.
+/// Content of a column's cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Kind {
-    /// Numbers, standardised by these.
+    /// Numbers, standardised.
     Numeric {
-        /// Mean in training.
+        /// Mean over the training rows.
         mean: f64,
-        /// Deviation in training.
-        deviation: f64,
+        /// Standard deviation over the training rows.
+        #[serde(rename = "deviation")]
+        std: f64,
     },
-    /// One of some texts.
+    /// Categories, one-hot.
     Categorical {
-        /// From the most frequent one on.
+        /// The most frequent first.
         categories: Vec<String>,
         /// Whether rarer ones share an input of their own.
         other: bool,
@@ -111,19 +100,19 @@ impl Column {
         let missing = is_missing(cell);
         match &self.kind {
             Kind::Numeric { .. } if missing => out.push(0.0),
-            Kind::Numeric { mean, deviation } => {
-                let value = ((self.finite(cell, line, path)? - mean) / deviation) as f32;
+            Kind::Numeric { mean, std } => {
+                let value = ((self.finite(cell, line, path)? - mean) / std) as f32;
                 if !value.is_finite() {
-                    return Err(self.refusal(cell, line, path, "is too far from all values of the training"));
+                    return Err(self.refusal(cell, line, path, "is too far outside the range of the training data"));
                 }
                 out.push(value);
             }
             Kind::Categorical { categories, other } => {
-                let place = categories.iter().position(|category| category == cell.trim());
-                let hot = |at: usize| if place == Some(at) && !missing { 1.0 } else { 0.0 };
+                let index = categories.iter().position(|category| category == cell.trim());
+                let hot = |at: usize| if index == Some(at) && !missing { 1.0 } else { 0.0 };
                 out.extend((0..categories.len()).map(hot));
                 if *other {
-                    out.push(if place.is_none() && !missing { 1.0 } else { 0.0 });
+                    out.push(if index.is_none() && !missing { 1.0 } else { 0.0 });
                 }
             }
             Kind::Empty => {}
@@ -138,14 +127,16 @@ impl Column {
         let remedy = "leave the cell empty if the value is missing";
         match number(cell) {
             Some(value) if (value as f32).is_finite() => Ok(value),
-            Some(_) => Err(self.refusal(cell, line, path, &format!("is no finite number; {remedy}"))),
-            None => Err(self.refusal(cell, line, path, &format!("is no number, as the others there are; {remedy}"))),
+            Some(_) => Err(self.refusal(cell, line, path, &format!("is not a finite number; {remedy}"))),
+            None => {
+                Err(self.refusal(cell, line, path, &format!("is not a number, but the column is numeric; {remedy}")))
+            }
         }
     }
 
     fn refusal(&self, cell: &str, line: usize, path: &Path, what: &str) -> Error {
         let name = match &self.name {
-            Some(name) => format!("column {} \"{name}\"", self.cell + 1),
+            Some(name) => format!("column {} {name:?}", self.cell + 1),
             None => format!("column {}", self.cell + 1),
         };
         let short: String = cell.chars().take(40).collect();
@@ -154,15 +145,38 @@ impl Column {
 }
 
 impl Features {
-    /// Fits all rows of a table; `exclude` lists columns that are no inputs, such as the label.
+    /// How the columns of `what` become inputs: names and texts, a line each.
+    pub fn describe(&self, what: &str) -> Vec<(&'static str, String)> {
+        const NAMES: usize = 12;
+        let mut lines = vec![("reads", format!("{what}, {} inputs of {} columns", self.width(), self.columns.len()))];
+        for column in &self.columns {
+            let how = match &column.kind {
+                Kind::Numeric { mean, std } => format!("(value - {mean}) / {std}"),
+                Kind::Categorical { categories, other } => {
+                    let shown = categories.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+                    let more = if categories.len() > NAMES { ", .." } else { "" };
+                    let rest = if *other { ", others" } else { "" };
+                    format!("an input for each of {}: {shown}{more}{rest}", categories.len())
+                }
+                Kind::Empty => "empty in training, left out".into(),
+            };
+            let missing = if column.missing { "; with a missing-value indicator" } else { "" };
+            lines.push(("", format!("{}: {how}{missing}", column.title())));
+        }
+        lines
+    }
+
+    /// Fits all rows of a table; `exclude` lists columns that are not inputs, such as the label.
     ///
     /// # Errors
-    /// A text among numbers, a number that is not finite, a column of texts that hardly ever come again, no column left.
+    /// A text among numbers, a number that is not finite, a text column whose values hardly ever repeat, no column
+    /// left.
     pub fn fit(table: &Table, exclude: &[usize]) -> Result<Features> {
         Self::fit_rows(table, &(0..table.rows.len()).collect::<Vec<_>>(), exclude)
     }
 
-    /// As [`Features::fit`], from the rows listed alone: those of the training, so that validation stays unseen.
+    /// As [`Features::fit`], from the listed rows alone: those of the training set, so that the validation set stays
+    /// unseen.
     ///
     /// # Errors
     /// As [`Features::fit`].
@@ -171,7 +185,7 @@ impl Features {
         let columns = kept.map(|column| fit_column(table, rows, column)).collect::<Result<Vec<_>>>()?;
         let features = Features { cells: table.width(), columns };
         if features.width() == 0 {
-            let reason = "there is no column to learn from beside the label; every other is empty or left out";
+            let reason = "there is no input column beside the label; every other is empty or excluded";
             return Err(fault(&table.path, reason));
         }
         Ok(features)
@@ -187,7 +201,7 @@ impl Features {
         &self.columns
     }
 
-    /// What each input is, `[I]`: `age`, `age is missing`, `colour=red`.
+    /// The names of the inputs, `[I]`: `age`, `age is missing`, `colour=red`.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         self.columns.iter().for_each(|column| column.names(&mut names));
@@ -200,11 +214,11 @@ impl Features {
         self.columns.iter().all(|column| column.name.as_ref().is_some_and(is_there))
     }
 
-    /// The same features read from another table: columns are found by name where both have names, else by place, with
-    /// or without the columns that were excluded.
+    /// The same features read from another table: columns are found by name where both have names, else by position,
+    /// with or without the columns that were excluded.
     ///
     /// # Errors
-    /// If a column is not there.
+    /// If a column is missing.
     pub fn bind(&self, table: &Table) -> Result<Features> {
         let mut bound = self.clone();
         bound.cells = table.width();
@@ -228,7 +242,7 @@ impl Features {
         Ok(bound)
     }
 
-    /// Appends a row's inputs `[I]` to `out`; `line` and `path` are what messages name.
+    /// Appends a row's inputs `[I]` to `out`; `line` and `path` are named in messages.
     ///
     /// # Errors
     /// A row of another length; a text in a numeric column, or a number that is not finite.
@@ -257,7 +271,7 @@ fn fit_column(table: &Table, rows: &[usize], cell: usize) -> Result<Column> {
     let numbers = present.iter().filter(|(_, cell)| number(cell).is_some()).count();
     let share = numbers as f64 / present.len() as f64;
     let distinct = present.iter().map(|(_, cell)| cell.trim()).collect::<HashSet<_>>().len();
-    // Among classes such as `0, 1, 2, 3+` the text comes again; among measured values it is a slip.
+    // Among classes such as `0, 1, 2, 3+` the text repeats; among measured values it is an error.
     let slip = share >= SURELY_NUMERIC || (share >= 0.5 && distinct * 2 > present.len());
     column.kind = if slip { numeric(&column, &present, &table.path)? } else { categorical(&column, &present, table)? };
     Ok(column)
@@ -265,15 +279,15 @@ fn fit_column(table: &Table, rows: &[usize], cell: usize) -> Result<Column> {
 
 fn numeric(column: &Column, present: &[(usize, &str)], path: &Path) -> Result<Kind> {
     let values = present.iter().map(|&(line, cell)| column.finite(cell, line, path)).collect::<Result<Vec<f64>>>()?;
-    // In a column of one value the rounding of the mean would be all that is left.
+    // In a constant column only the rounding of the mean would be left.
     if values.iter().all(|value| *value == values[0]) {
-        return Ok(Kind::Numeric { mean: values[0], deviation: 1.0 });
+        return Ok(Kind::Numeric { mean: values[0], std: 1.0 });
     }
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / n;
     let tiny = variance.sqrt() <= f64::EPSILON * mean.abs();
-    Ok(Kind::Numeric { mean, deviation: if tiny { 1.0 } else { variance.sqrt() } })
+    Ok(Kind::Numeric { mean, std: if tiny { 1.0 } else { variance.sqrt() } })
 }
 
 fn categorical(column: &Column, present: &[(usize, &str)], table: &Table) -> Result<Kind> {
@@ -281,7 +295,7 @@ fn categorical(column: &Column, present: &[(usize, &str)], table: &Table) -> Res
     present.iter().for_each(|(_, cell)| *counts.entry(cell.trim()).or_default() += 1);
     if counts.len() > MAX_CATEGORIES && counts.len() * 2 > present.len() {
         let reason = format!(
-            "column {} holds {} distinct texts in {} rows, as names or sentences do; leave it out of the inputs",
+            "column {} holds {} distinct values in {} rows, like names or sentences; exclude it from the inputs",
             table.name(column.cell),
             counts.len(),
             present.len()
@@ -310,18 +324,18 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_standardised_categories_one_hot_and_the_missing_marked() {
+    fn numbers_are_standardised_categories_one_hot_missing_values_flagged() {
         let table = csv("age,colour,size,class\n1,red,5,a\n3,blue,NA,b\n?, red,7,a\n");
         let features = Features::fit(&table, &[3]).unwrap();
         assert_eq!(features.names(), ["age", "age is missing", "colour=red", "colour=blue", "size", "size is missing"]);
         assert_eq!(features.width(), 6);
-        // Age: mean 2, deviation 1; size: mean 6, deviation 1.
+        // Age: mean 2, std 1; size: mean 6, std 1.
         assert_eq!(inputs(&features, &["1", "red", "8", "b"]).unwrap(), [-1.0, 0.0, 1.0, 0.0, 2.0, 0.0]);
         assert_eq!(inputs(&features, &["", "green", "nan", "b"]).unwrap(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]
-    fn only_the_rows_of_the_training_are_fitted() {
+    fn only_the_training_rows_are_fitted() {
         let table = csv("x,class\n1,a\n3,b\n1000,a\n");
         let features = Features::fit_rows(&table, &[0, 1], &[1]).unwrap();
         assert_eq!(inputs(&features, &["4", ""]).unwrap(), [2.0]);
@@ -333,22 +347,22 @@ mod tests {
         let features = Features::fit(&table, &[3]).unwrap();
         assert_eq!(features.names(), ["x", "y"]);
         assert_eq!(inputs(&features, &["0.1", "", "4", ""]).unwrap(), [0.0, 0.0]);
-        assert!(Features::fit(&table, &[0, 2, 3]).unwrap_err().to_string().contains("no column to learn from"));
+        assert!(Features::fit(&table, &[0, 2, 3]).unwrap_err().to_string().contains("no input column"));
     }
 
     #[test]
     fn a_text_among_numbers_is_refused_with_line_and_column() {
         let classes = "0,a\n1,b\n2,a\n3+,b\n".repeat(5);
-        assert_eq!(Features::fit(&csv(&classes), &[1]).unwrap().width(), 4, "a text that comes again is a class");
+        assert_eq!(Features::fit(&csv(&classes), &[1]).unwrap().width(), 4, "a text that repeats is a class");
         let many: String = (0..100).map(|i| format!("{}.5,a\n", i)).collect();
         let table = Table::parse(format!("x,class\n{many}4o,b\n").as_bytes(), Path::new("t.csv"), Some(true)).unwrap();
         let error = Features::fit(&table, &[1]).unwrap_err().to_string();
-        assert!(error.starts_with("t.csv: line 102, column 1 \"x\": \"4o\" is no number"), "{error}");
+        assert!(error.starts_with("t.csv: line 102, column 1 \"x\": \"4o\" is not a number"), "{error}");
         let features = Features::fit(&csv("1.5,a\n2.5,b"), &[1]).unwrap();
         let error = inputs(&features, &["many", ""]).unwrap_err().to_string();
-        assert!(error.starts_with("new.csv: line 7, column 1: \"many\" is no number"), "{error}");
+        assert!(error.starts_with("new.csv: line 7, column 1: \"many\" is not a number"), "{error}");
         for cell in ["inf", "-infinity", "1e39"] {
-            assert!(inputs(&features, &[cell, ""]).unwrap_err().to_string().contains("no finite number"), "{cell}");
+            assert!(inputs(&features, &[cell, ""]).unwrap_err().to_string().contains("not a finite number"), "{cell}");
         }
         assert!(
             Features::fit(&csv("1.5,a\ninf,b\n1e999,c"), &[1]).unwrap_err().to_string().contains("line 2, column 1")
@@ -357,14 +371,14 @@ mod tests {
     }
 
     #[test]
-    fn many_categories_share_an_input_and_free_text_is_refused() {
+    fn rare_categories_share_an_input_and_free_text_is_refused() {
         let rows: String = (0..300).map(|i| format!("c{},a\nc0,b\n", i % 150)).collect();
         let features = Features::fit(&csv(&rows), &[1]).unwrap();
         assert_eq!(features.width(), MAX_CATEGORIES + 1);
         let hot = |cell: &str| inputs(&features, &[cell, ""]).unwrap().iter().position(|&x| x == 1.0);
         assert_eq!((hot("c0"), hot("never seen"), hot("")), (Some(0), Some(MAX_CATEGORIES), None));
         let texts: String = (0..200).map(|i| format!("text {i},a\n")).collect();
-        assert!(Features::fit(&csv(&texts), &[1]).unwrap_err().to_string().contains("200 distinct texts"));
+        assert!(Features::fit(&csv(&texts), &[1]).unwrap_err().to_string().contains("200 distinct values"));
     }
 
     #[test]

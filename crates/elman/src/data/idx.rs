@@ -1,15 +1,15 @@
-//! The idx files of MNIST and its kin: unsigned bytes of any dimensions, plain or gzipped.
+//! The idx files of MNIST and similar data sets: unsigned bytes of any dimensions, plain or gzipped.
 //!
-//! Format: two zero bytes, a type (8: unsigned bytes), the number of dimensions; each dimension as a big-endian u32; the
-//! bytes, the last dimension fastest (LeCun, Cortes & Burges, "The MNIST database", section "File formats").
+//! Format: two zero bytes, a type (8: unsigned bytes), the number of dimensions; each dimension as a big-endian u32;
+//! the bytes, the last dimension fastest (LeCun, Cortes & Burges, "The MNIST database", section "File formats").
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, fault};
 use crate::error::Result;
+use crate::file::{self, fault};
 
-/// The type byte of unsigned bytes, and what the others hold.
+/// The type code of unsigned bytes, and those of the other types.
 const UNSIGNED_BYTES: u8 = 0x08;
 const TYPES: [(u8, &str); 5] = [
     (0x09, "signed bytes"),
@@ -24,13 +24,13 @@ const MAX_DIMENSIONS: u8 = 4;
 /// The content of an idx file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idx {
-    /// Its dimensions; the first counts the items. None is 0.
+    /// Its dimensions; the first counts the items; all are at least 1.
     pub dims: Vec<usize>,
-    /// `dims`' product of bytes.
+    /// Row-major; as many bytes as the product of `dims`.
     pub data: Vec<u8>,
 }
 
-/// Pictures and their labels.
+/// Images and their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labelled {
     /// `[N, height, width]`.
@@ -54,7 +54,7 @@ impl Idx {
     /// Reads a file of unsigned bytes, plain or gzipped.
     ///
     /// # Errors
-    /// A file that cannot be read, is no idx file, holds another type, or not as many bytes as its dimensions say.
+    /// A file that cannot be read, is not an idx file, holds another type, or has a length other than its dimensions.
     pub fn read(path: &Path) -> Result<Idx> {
         let mut stream = file::open(path)?;
         let mut take = |limit: u64, what: &mut Vec<u8>| {
@@ -63,32 +63,35 @@ impl Idx {
         let mut magic = Vec::new();
         take(4, &mut magic)?;
         let [0, 0, kind, count] = magic[..] else {
-            return Err(fault(path, format!("is no idx file: it begins with {magic:02x?}, not with two zero bytes")));
+            return Err(fault(
+                path,
+                format!("is not an idx file: it begins with {magic:02x?}, not with two zero bytes"),
+            ));
         };
         if kind != UNSIGNED_BYTES {
             let reason = match TYPES.iter().find(|(byte, _)| *byte == kind) {
                 Some((_, name)) => format!("holds {name}; only unsigned bytes (type 8) are read"),
-                None => format!("is no idx file: its type byte is {kind}"),
+                None => format!("is not an idx file: its type byte is {kind}"),
             };
             return Err(fault(path, reason));
         }
         if !(1..=MAX_DIMENSIONS).contains(&count) {
-            return Err(fault(path, format!("is no idx file: it claims {count} dimensions")));
+            return Err(fault(path, format!("is not an idx file: it claims {count} dimensions")));
         }
         let mut sizes = Vec::new();
         take(4 * u64::from(count), &mut sizes)?;
         if sizes.len() < 4 * usize::from(count) {
-            return Err(fault(path, "is cut short among its dimensions; copy or download it again"));
+            return Err(fault(path, "is cut short within its header; copy or download it again"));
         }
         let sizes = sizes.as_chunks::<4>().0.iter().map(|&bytes| u32::from_be_bytes(bytes));
         let dims: Vec<usize> = sizes.map(|size| usize::try_from(size).unwrap_or(usize::MAX)).collect();
         if dims.contains(&0) {
-            return Err(fault(path, format!("holds nothing: its dimensions are {dims:?}")));
+            return Err(fault(path, format!("is empty: its dimensions are {dims:?}")));
         }
-        // Memory is taken as bytes come, never for what a header claims.
+        // Memory grows with the bytes read, never with what the header claims.
         let total = dims.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
         let total = total.filter(|&total| total < u64::MAX && usize::try_from(total).is_ok());
-        let total = total.ok_or_else(|| fault(path, format!("claims the impossible dimensions {dims:?}")))?;
+        let total = total.ok_or_else(|| fault(path, format!("has invalid dimensions {dims:?}")))?;
         let mut data = Vec::new();
         take(total + 1, &mut data)?;
         match data.len() as u64 {
@@ -111,7 +114,7 @@ impl Idx {
         self.dims.first().copied().unwrap_or_default()
     }
 
-    /// Whether there is no item.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -124,7 +127,7 @@ impl Idx {
     /// One item, `[dims[1], dims[2], ..]`.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If `i` is out of range.
     pub fn item(&self, i: usize) -> &[u8] {
         let len = self.item_len();
         &self.data[i * len..(i + 1) * len]
@@ -135,14 +138,14 @@ impl Idx {
 /// `train-labels*`, `t10k-images*`, `t10k-labels*`, with `.gz` or without. `None` if the folder holds none of them.
 ///
 /// # Errors
-/// Images without labels or the reverse, another number of them, other dimensions in the test; a file that cannot be
+/// Images without labels or the reverse, different counts, other dimensions in the test set; a file that cannot be
 /// read.
 pub fn dataset(folder: &Path) -> Result<Option<Dataset>> {
     let entries = std::fs::read_dir(folder).map_err(|error| file::unreadable(folder, error))?;
     let names = entries.map(|entry| entry.map(|entry| entry.path()));
     let mut files =
         names.collect::<std::io::Result<Vec<PathBuf>>>().map_err(|error| file::unreadable(folder, error))?;
-    // Of a file and its compressed copy the plain one comes first.
+    // A plain file takes precedence over its compressed copy.
     files.sort();
     let find = |start: &str| {
         let is = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
@@ -160,7 +163,7 @@ pub fn dataset(folder: &Path) -> Result<Option<Dataset>> {
     let (train, test) = (pair("train")?, pair("t10k")?);
     let train = match (train, &test) {
         (Some(train), _) => train,
-        (None, Some(_)) => return Err(fault(folder, "holds t10k-images*, but no train-images* to learn from")),
+        (None, Some(_)) => return Err(fault(folder, "holds t10k-images*, but no train-images*")),
         (None, None) => return Ok(None),
     };
     if let Some(test) = &test
@@ -191,7 +194,7 @@ fn labelled(image_file: &Path, label_file: &Path) -> Result<Labelled> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::file::{gzip, real_data, write};
+    use crate::file::{gzip, real_data, write};
 
     fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 0, 8, dims.len() as u8];
@@ -210,7 +213,7 @@ mod tests {
         let mut counts = [0; 10];
         test.labels.data.iter().for_each(|&label| counts[usize::from(label)] += 1);
         assert_eq!(counts, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
-        // The first training image is the well-known five; its mean says that rows are where they belong.
+        // The first training image is the well-known five; its mean shows that rows are in order.
         assert_eq!(mnist.train.labels.item(0), [5]);
         let sum: u64 = mnist.train.images.data.iter().map(|&pixel| u64::from(pixel)).sum();
         let mean = sum as f64 / mnist.train.images.data.len() as f64 / 255.0;
@@ -238,25 +241,25 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_refused_before_memory_is_taken() {
+    fn damaged_files_are_refused_before_memory_is_allocated() {
         let folder = tempfile::tempdir().unwrap();
         let whole = idx(&[2, 2], &[1, 2, 3, 4]);
         let refusal = |bytes: &[u8]| Idx::read(&write(folder.path(), "i", bytes)).unwrap_err().to_string();
         for cut in 0..whole.len() {
-            assert!(refusal(&whole[..cut]).contains(if cut < 4 { "no idx file" } else { "cut short" }), "at {cut}");
+            assert!(refusal(&whole[..cut]).contains(if cut < 4 { "not an idx file" } else { "cut short" }), "at {cut}");
         }
         assert!(refusal(&[&whole[..], &[0]].concat()).contains("bytes after the 4"));
         assert!(refusal(&idx(&[u32::MAX, u32::MAX], &[1])).contains("cut short"));
-        assert!(refusal(&idx(&[u32::MAX; 3], &[1])).contains("impossible"));
-        assert!(refusal(&idx(&[0, 5], &[])).contains("holds nothing"));
+        assert!(refusal(&idx(&[u32::MAX; 3], &[1])).contains("invalid dimensions"));
+        assert!(refusal(&idx(&[0, 5], &[])).contains("is empty"));
         assert!(refusal(&[0, 0, 8, 0]).contains("0 dimensions"));
         assert!(refusal(&[0, 0, 0x0d, 1, 0, 0, 0, 0]).contains("32-bit floats"));
-        assert!(refusal(b"PNG?").contains("no idx file"));
+        assert!(refusal(b"PNG?").contains("not an idx file"));
         for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
             let mut flipped = whole.clone();
             flipped[at] ^= 1 << bit;
             let read = Idx::read(&write(folder.path(), "i", flipped));
-            assert_eq!(read.is_ok(), at >= 12, "byte {at}, bit {bit}: every bit of the header counts");
+            assert_eq!(read.is_ok(), at >= 12, "byte {at}, bit {bit}: every bit of the header matters");
         }
         let zipped = gzip(&idx(&[1000], &(0..1000).map(|i| (i * i % 251) as u8).collect::<Vec<_>>()));
         assert!(refusal(&zipped[..zipped.len() - 4]).contains("gzip file is cut short"));

@@ -1,4 +1,4 @@
-//! Pictures, and folders of pictures with a subfolder per class.
+//! Images, and folders of images with a subfolder per class.
 
 use std::io::{BufRead, Cursor, Seek};
 use std::path::{Path, PathBuf};
@@ -9,29 +9,29 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Lim
 use jpeg_decoder::PixelFormat;
 
 use super::encoder::Window;
-use super::file::{self, fault};
 use super::natural;
 use crate::error::{Error, Result};
+use crate::file::{self, fault};
 
-/// Largest picture read, in pixels; a larger one is a slip or an attack, not an example for a recurrent network.
+/// Largest image read, in pixels; larger ones are mistakes or attacks.
 pub const MAX_PIXELS: u64 = 1 << 26;
-/// File name ends of the formats that are read.
+/// File extensions of the supported formats.
 const ENDS: [&str; 10] = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pnm", "pgm", "ppm", "pbm"];
 
-const CUT_SHORT: &str = "the picture is cut short; copy or download it again";
+const CUT_SHORT: &str = "the image is cut short; copy or download it again";
 
-/// How pixels between pixels are found.
+/// Interpolation between pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {
-    /// From the nearest two each way.
+    /// Bilinear.
     Bilinear,
-    /// From the nearest four each way (Catmull-Rom).
+    /// Bicubic (Catmull-Rom).
     Bicubic,
 }
 
-/// A decoded picture.
+/// A decoded image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -42,48 +42,48 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
-/// Whether a file's name says that it is a picture.
-pub fn is_picture(path: &Path) -> bool {
+/// Whether a file's extension is that of an image.
+pub fn is_image(path: &Path) -> bool {
     let end = path.extension().map(|end| end.to_string_lossy().to_lowercase());
     end.is_some_and(|end| ENDS.contains(&end.as_str()))
 }
 
-/// Reads a PNG, JPEG, GIF (its first frame), BMP, WebP or PNM file, by content and not by name; turned as its EXIF data
-/// say, transparent parts on white.
+/// Reads a PNG, JPEG, GIF (its first frame), BMP, WebP or PNM file, detected by content; EXIF orientation is
+/// applied, transparent parts become white.
 ///
 /// # Errors
-/// A file that cannot be read, is damaged, no picture, or claims more than [`MAX_PIXELS`].
-pub fn read(path: &Path, grey: bool) -> Result<Picture> {
+/// A file that cannot be read, is damaged, is not an image, or claims more than [`MAX_PIXELS`].
+pub fn read(path: &Path, grey: bool) -> Result<Image> {
     decode(&file::read(path)?, path, grey)
 }
 
-/// As [`read`], from a file's bytes; `path` is what messages name.
+/// As [`read`], from a file's bytes; `path` is named in messages.
 ///
 /// # Errors
 /// As [`read`].
-pub fn decode(bytes: &[u8], path: &Path, grey: bool) -> Result<Picture> {
+pub fn decode(bytes: &[u8], path: &Path, grey: bool) -> Result<Image> {
     let failed = |error: ImageError| refusal(path, &error);
     let reader = with_limits(Cursor::new(bytes), path)?;
     let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into(), path)?;
-    // A damaged orientation is no reason to lose the picture.
+    // A damaged orientation tag is ignored.
     let orientation = decoder.orientation().ok();
-    let mut picture = match is_jpeg.then(|| jpeg(bytes)).flatten() {
-        Some(picture) => picture,
+    let mut image = match is_jpeg.then(|| jpeg(bytes)).flatten() {
+        Some(image) => image,
         None => DynamicImage::from_decoder(decoder).map_err(failed)?,
     };
     if is_jpeg && is_cut_jpeg(bytes) {
         return Err(fault(path, CUT_SHORT));
     }
     if let Some(orientation) = orientation {
-        picture.apply_orientation(orientation);
+        image.apply_orientation(orientation);
     }
-    Ok(Picture::of(picture, grey))
+    Ok(Image::of(image, grey))
 }
 
-/// A JPEG of grey or colours, with pixels as libjpeg's; other kinds, and damaged ones, are left to the general decoder.
+/// A grey or colour JPEG with libjpeg's pixel values; other and damaged files are left to the general decoder.
 fn jpeg(bytes: &[u8]) -> Option<DynamicImage> {
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
     decoder.set_max_decoding_buffer_size(4 * MAX_PIXELS as usize);
@@ -97,8 +97,9 @@ fn jpeg(bytes: &[u8]) -> Option<DynamicImage> {
     }
 }
 
-/// Whether a JPEG ends before its end marker; the decoder fills what is missing with grey and says nothing. Coded data
-/// hold no marker but the restarts (ITU T.81, B.1.1.5), so that the end marker after the last scan's begin is the end.
+/// Whether a JPEG ends before its end marker; the decoder silently fills what is missing with grey. Entropy-coded data
+/// hold no marker but restarts (ITU T.81, B.1.1.5), so the first end marker after the start of the last scan is the
+/// end.
 fn is_cut_jpeg(bytes: &[u8]) -> bool {
     let find = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
     find(0xd9) < find(0xda)
@@ -107,13 +108,13 @@ fn is_cut_jpeg(bytes: &[u8]) -> bool {
 fn with_limits<R: BufRead + Seek>(bytes: R, path: &Path) -> Result<ImageReader<R>> {
     let mut reader = ImageReader::new(bytes).with_guessed_format().map_err(|error| file::unreadable(path, error))?;
     if reader.format().is_none() {
-        return Err(fault(path, "is no picture this program reads (PNG, JPEG, GIF, BMP, WebP or PNM)"));
+        return Err(fault(path, "is not an image in a supported format (PNG, JPEG, GIF, BMP, WebP or PNM)"));
     }
     reader.limits(limits());
     Ok(reader)
 }
 
-/// What a decoder may take: 8 bytes for each of the most pixels (16-bit RGBA) and as much for itself.
+/// A decoder's memory limit: 8 bytes for each of the most pixels (16-bit RGBA) and as much for itself.
 pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_alloc = Some(16 * MAX_PIXELS);
@@ -121,10 +122,10 @@ pub(crate) fn limits() -> Limits {
 }
 
 /// # Errors
-/// If a picture's header claims more pixels than any example has.
+/// If an image's header claims more pixels than [`MAX_PIXELS`].
 pub(crate) fn check_size(width: u64, height: u64, path: &Path) -> Result<()> {
     match width.checked_mul(height) {
-        Some(0) => Err(fault(path, format!("the picture is empty: {width} x {height}"))),
+        Some(0) => Err(fault(path, format!("the image is empty: {width} x {height}"))),
         Some(pixels) if pixels <= MAX_PIXELS => Ok(()),
         _ => Err(fault(
             path,
@@ -136,48 +137,47 @@ pub(crate) fn check_size(width: u64, height: u64, path: &Path) -> Result<()> {
 pub(crate) fn refusal(path: &Path, error: &ImageError) -> Error {
     match error {
         ImageError::Limits(limit) if matches!(limit.kind(), LimitErrorKind::Unsupported { .. }) => {
-            fault(path, format!("the picture cannot be read safely: {error}"))
+            fault(path, format!("the image cannot be read safely: {error}"))
         }
-        ImageError::Limits(_) => fault(
-            path,
-            format!("the picture claims to be too large (at most {MAX_PIXELS} pixels are read); make it smaller"),
-        ),
+        ImageError::Limits(_) => {
+            fault(path, format!("the image is too large (at most {MAX_PIXELS} pixels are read); make it smaller"))
+        }
         ImageError::IoError(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => fault(path, CUT_SHORT),
-        _ => fault(path, format!("the picture is damaged or of an unknown kind: {error}")),
+        _ => fault(path, format!("the image is damaged or of an unsupported kind: {error}")),
     }
 }
 
-impl Picture {
-    /// A picture of the `image` crate as bytes; transparent parts on white.
-    pub(crate) fn of(picture: DynamicImage, grey: bool) -> Picture {
-        let opaque = if picture.color().has_alpha() { DynamicImage::ImageRgb8(on_white(&picture)) } else { picture };
+impl Image {
+    /// An image of the `image` crate as bytes; transparent parts on white.
+    pub(crate) fn of(image: DynamicImage, grey: bool) -> Image {
+        let opaque = if image.color().has_alpha() { DynamicImage::ImageRgb8(on_white(&image)) } else { image };
         let (width, height) = (opaque.width() as usize, opaque.height() as usize);
         let (channels, pixels) = match (grey, opaque.color().has_color()) {
             (false, _) => (3, opaque.into_rgb8().into_raw()),
             (true, false) => (1, opaque.into_luma8().into_raw()),
             (true, true) => (1, opaque.into_rgb8().pixels().map(luma).collect()),
         };
-        Picture { width, height, channels, pixels }
+        Image { width, height, channels, pixels }
     }
 
-    /// A part of the picture.
+    /// Crops the image.
     ///
     /// # Panics
-    /// If it does not lie in the picture.
-    pub fn cut(&self, window: Window) -> Picture {
+    /// If the window exceeds the image.
+    pub fn cut(&self, window: Window) -> Image {
         let Window { x, y, width, height } = window;
         let row = |row: usize| {
             let from = (row * self.width + x) * self.channels;
             self.pixels[from..from + width * self.channels].iter().copied()
         };
-        Picture { width, height, channels: self.channels, pixels: (y..y + height).flat_map(row).collect() }
+        Image { width, height, channels: self.channels, pixels: (y..y + height).flat_map(row).collect() }
     }
 
-    /// The picture at another size; made smaller, a pixel is an average of those it stands for.
+    /// The image at another size; downscaling averages.
     ///
     /// # Errors
-    /// A size of 0 or above [`MAX_PIXELS`]; `pixels` that are not as many as the picture's fields say.
-    pub fn resize(&self, width: usize, height: usize) -> Result<Picture> {
+    /// A size of 0 or above [`MAX_PIXELS`]; `pixels` of a length that contradicts the image's size.
+    pub fn resize(&self, width: usize, height: usize) -> Result<Image> {
         self.resize_by(width, height, Interpolation::Bilinear)
     }
 
@@ -185,15 +185,15 @@ impl Picture {
     ///
     /// # Errors
     /// As [`Self::resize`].
-    pub fn resize_by(&self, width: usize, height: usize, interpolation: Interpolation) -> Result<Picture> {
+    pub fn resize_by(&self, width: usize, height: usize, interpolation: Interpolation) -> Result<Image> {
         let usage = |reason: String| Error::Usage(reason);
         if width == 0 || height == 0 || (width as u64).saturating_mul(height as u64) > MAX_PIXELS {
-            return Err(usage(format!("a picture cannot be made {width} x {height} pixels")));
+            return Err(usage(format!("cannot resize an image to {width} x {height} pixels")));
         }
         if (self.width, self.height) == (width, height) {
             return Ok(self.clone());
         }
-        let own = || usage(format!("the picture is not {} x {} x {}", self.height, self.width, self.channels));
+        let own = || usage(format!("the pixels are not {} x {} x {}", self.height, self.width, self.channels));
         let (w, h) = (u32::try_from(self.width).map_err(|_| own())?, u32::try_from(self.height).map_err(|_| own())?);
         let (to_w, to_h) = (width as u32, height as u32);
         let filter = match interpolation {
@@ -211,36 +211,36 @@ impl Picture {
                 imageops::resize(&from, to_w, to_h, filter).into_raw()
             }
         };
-        Ok(Picture { width, height, channels: self.channels, pixels })
+        Ok(Image { width, height, channels: self.channels, pixels })
     }
 }
 
-/// Grey of a colour: the luma of ITU-R BT.601, as in JPEG and in video, so that a clip is the same numbers whichever way
-/// it is kept.
+/// Grey of a colour: the luma of ITU-R BT.601, as in JPEG and in video, so that a clip has the same values in every
+/// format.
 fn luma(pixel: &image::Rgb<u8>) -> u8 {
     let [r, g, b] = pixel.0.map(u32::from);
     ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
 }
 
-fn on_white(picture: &DynamicImage) -> RgbImage {
-    let picture = picture.to_rgba8();
+fn on_white(image: &DynamicImage) -> RgbImage {
+    let image = image.to_rgba8();
     let blend = |colour: u8, alpha: u8| {
         let (colour, alpha) = (u32::from(colour), u32::from(alpha));
         ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
     let pixel = |x, y| {
-        let [r, g, b, a] = picture.get_pixel(x, y).0;
+        let [r, g, b, a] = image.get_pixel(x, y).0;
         image::Rgb([blend(r, a), blend(g, a), blend(b, a)])
     };
-    RgbImage::from_fn(picture.width(), picture.height(), pixel)
+    RgbImage::from_fn(image.width(), image.height(), pixel)
 }
 
-/// Pictures by class, from a folder with a subfolder per class.
+/// Images by class, from a folder with a subfolder per class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labelled {
     /// The classes, in natural order of their names; at least two.
     pub classes: Vec<String>,
-    /// All pictures, or those of `train/`, each with its class; by class, then in natural order.
+    /// All images, or those of `train/`, each with its class; by class, then in natural order.
     pub train: Vec<(PathBuf, String)>,
     /// Those of `val/`, `valid/`, `validation/` or `dev/`.
     pub dev: Option<Vec<(PathBuf, String)>>,
@@ -248,11 +248,11 @@ pub struct Labelled {
     pub test: Option<Vec<(PathBuf, String)>>,
 }
 
-/// Lists a folder that holds a subfolder of pictures per class; or, one level above, `train/` and perhaps `val/` (`dev/`)
-/// and `test/` with such subfolders. Hidden files and files that are no pictures by their name are left out.
+/// Lists a folder that holds a subfolder of images per class; or, one level above, `train/` and perhaps `val/` (`dev/`)
+/// and `test/` with such subfolders. Hidden files and files without an image extension are ignored.
 ///
 /// # Errors
-/// A class without pictures, fewer than two classes, a class in `val/` or `test/` that `train/` lacks.
+/// A class without images, fewer than two classes, a class in `val/` or `test/` that `train/` lacks.
 pub fn labelled_folder(path: &Path) -> Result<Labelled> {
     let folders: Vec<PathBuf> = natural::entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect();
     let find = |names: &[&str]| {
@@ -268,12 +268,13 @@ pub fn labelled_folder(path: &Path) -> Result<Labelled> {
     let (classes, train) = classes_of(train_folder)?;
     let part = |names: &[&str]| {
         let Some(folder) = find(names) else { return Ok(None) };
-        let (others, pictures) = pictures_by_class(folder)?;
+        let (others, images) = images_by_class(folder)?;
         if let Some(class) = others.iter().find(|class| !classes.contains(class)) {
-            let reason = format!("there is no class \"{class}\" in {}: {}", train_folder.display(), classes.join(", "));
+            let reason =
+                format!("the class {class:?} does not occur in {}: {}", train_folder.display(), classes.join(", "));
             return Err(fault(&folder.join(class), reason));
         }
-        Ok(Some(pictures))
+        Ok(Some(images))
     };
     let (dev, test) = (part(&["val", "valid", "validation", "dev"])?, part(&["test", "testing"])?);
     Ok(Labelled { classes, train, dev, test })
@@ -282,38 +283,38 @@ pub fn labelled_folder(path: &Path) -> Result<Labelled> {
 type ByClass = (Vec<String>, Vec<(PathBuf, String)>);
 
 fn classes_of(folder: &Path) -> Result<ByClass> {
-    let (classes, pictures) = pictures_by_class(folder)?;
+    let (classes, images) = images_by_class(folder)?;
     match &classes[..] {
-        [] => Err(fault(folder, "has no subfolders; each class needs one of its name, with the pictures in it")),
-        [one] => Err(fault(folder, format!("has one class, \"{one}\"; at least two are needed to tell apart"))),
-        _ => Ok((classes, pictures)),
+        [] => Err(fault(folder, "has no subfolders; each class needs a subfolder with its images")),
+        [one] => Err(fault(folder, format!("has only one class, {one:?}; at least two are needed"))),
+        _ => Ok((classes, images)),
     }
 }
 
-fn pictures_by_class(folder: &Path) -> Result<ByClass> {
-    let (mut classes, mut pictures) = (Vec::new(), Vec::new());
+fn images_by_class(folder: &Path) -> Result<ByClass> {
+    let (mut classes, mut images) = (Vec::new(), Vec::new());
     for entry in natural::entries(folder)?.into_iter().filter(|entry| entry.is_dir()) {
         let class = natural::name(&entry);
-        let before = pictures.len();
-        gather(&entry, &class, &mut pictures)?;
-        if pictures.len() == before {
+        let before = images.len();
+        gather(&entry, &class, &mut images)?;
+        if images.len() == before {
             let reason =
-                format!("the class \"{class}\" has no pictures ({}); fill its folder or remove it", ENDS.join(", "));
+                format!("the class {class:?} has no images ({}); add some or remove its folder", ENDS.join(", "));
             return Err(fault(&entry, reason));
         }
         classes.push(class);
     }
-    Ok((classes, pictures))
+    Ok((classes, images))
 }
 
-fn gather(folder: &Path, class: &str, pictures: &mut Vec<(PathBuf, String)>) -> Result<()> {
+fn gather(folder: &Path, class: &str, images: &mut Vec<(PathBuf, String)>) -> Result<()> {
     for entry in natural::entries(folder)? {
-        // A link to a folder above would never end.
+        // A symbolic link to a parent folder would recurse for ever.
         let linked = entry.symlink_metadata().is_ok_and(|data| data.is_symlink());
         if entry.is_dir() && !linked {
-            gather(&entry, class, pictures)?;
-        } else if is_picture(&entry) && entry.is_file() {
-            pictures.push((entry, class.to_string()));
+            gather(&entry, class, images)?;
+        } else if is_image(&entry) && entry.is_file() {
+            images.push((entry, class.to_string()));
         }
     }
     Ok(())
@@ -324,11 +325,11 @@ mod tests {
     use image::{Rgba, RgbaImage};
 
     use super::*;
-    use crate::data::file::write;
+    use crate::file::write;
 
-    fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, format).unwrap();
+        image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     }
 
@@ -338,7 +339,7 @@ mod tests {
 
     #[test]
     fn lossless_formats_give_the_pixels_that_were_written() {
-        let want = Picture { width: 5, height: 3, channels: 3, pixels: ramp().into_rgb8().into_raw() };
+        let want = Image { width: 5, height: 3, channels: 3, pixels: ramp().into_rgb8().into_raw() };
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Pnm] {
             let bytes = encoded(&ramp(), format);
             assert_eq!(decode(&bytes, Path::new("p"), false).unwrap(), want, "{format:?}");
@@ -354,8 +355,8 @@ mod tests {
 
     #[test]
     fn transparent_parts_are_white() {
-        let picture = RgbaImage::from_fn(3, 1, |x, _| Rgba([0, 0, 0, [0, 255, 128][x as usize]]));
-        let bytes = encoded(&DynamicImage::ImageRgba8(picture), ImageFormat::Png);
+        let image = RgbaImage::from_fn(3, 1, |x, _| Rgba([0, 0, 0, [0, 255, 128][x as usize]]));
+        let bytes = encoded(&DynamicImage::ImageRgba8(image), ImageFormat::Png);
         assert_eq!(decode(&bytes, Path::new("p"), true).unwrap().pixels, [255, 0, 127]);
     }
 
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_pictures_are_errors_with_the_file() {
+    fn damaged_images_are_errors_with_the_file() {
         for format in [ImageFormat::Png, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Pnm] {
             let bytes = encoded(&ramp(), format);
             for cut in 0..bytes.len() / 2 {
@@ -401,7 +402,7 @@ mod tests {
             assert!(error.starts_with("p.jpg: "), "at {cut}: {error}");
         }
         let error = decode(b"hello, world", Path::new("p.png"), true).unwrap_err().to_string();
-        assert!(error.contains("no picture"), "{error}");
+        assert!(error.contains("not an image"), "{error}");
     }
 
     #[test]
@@ -412,8 +413,8 @@ mod tests {
             for (at, flip) in (0..bytes.len()).flat_map(|at| [(at, 1), (at, 0x80), (at, 0xff)]) {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
-                if let Ok(picture) = decode(&damaged, Path::new("p"), true) {
-                    assert_eq!(picture.pixels.len(), picture.width * picture.height, "{format:?}, byte {at}");
+                if let Ok(image) = decode(&damaged, Path::new("p"), true) {
+                    assert_eq!(image.pixels.len(), image.width * image.height, "{format:?}, byte {at}");
                 }
             }
         }
@@ -421,13 +422,13 @@ mod tests {
 
     #[test]
     fn resizing_averages_and_keeps_the_channels() {
-        let picture = Picture { width: 4, height: 2, channels: 1, pixels: vec![0, 0, 200, 200, 0, 0, 200, 200] };
-        let half = picture.resize(2, 1).unwrap();
+        let image = Image { width: 4, height: 2, channels: 1, pixels: vec![0, 0, 200, 200, 0, 0, 200, 200] };
+        let half = image.resize(2, 1).unwrap();
         assert!(half.pixels[0] < 60 && half.pixels[1] > 140, "{half:?}");
         let three = decode(&encoded(&ramp(), ImageFormat::Png), Path::new("p"), false).unwrap().resize(7, 2).unwrap();
         assert_eq!((three.width, three.height, three.channels, three.pixels.len()), (7, 2, 3, 42));
-        assert!(picture.resize(0, 4).is_err() && picture.resize(1 << 20, 1 << 20).is_err());
-        assert!(Picture { pixels: vec![1], ..picture }.resize(2, 2).is_err());
+        assert!(image.resize(0, 4).is_err() && image.resize(1 << 20, 1 << 20).is_err());
+        assert!(Image { pixels: vec![1], ..image }.resize(2, 2).is_err());
     }
 
     fn made(folder: &Path, names: &[&str]) {
@@ -450,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_of_splits_is_known_by_its_train_folder() {
+    fn a_folder_of_splits_is_recognised_by_its_train_folder() {
         let folder = tempfile::tempdir().unwrap();
         made(folder.path(), &["train/a/1.png", "train/b/1.png", "val/a/2.png", "test/b/3.png", "test/b/4.png"]);
         let found = labelled_folder(folder.path()).unwrap();
@@ -459,7 +460,7 @@ mod tests {
         assert_eq!((count(&found.dev), count(&found.test)), (Some(1), Some(2)));
         made(folder.path(), &["test/c/1.png"]);
         let error = labelled_folder(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("no class \"c\"") && error.contains("a, b"), "{error}");
+        assert!(error.contains("class \"c\" does not occur") && error.contains("a, b"), "{error}");
     }
 
     #[test]
@@ -468,8 +469,8 @@ mod tests {
         let refusal = || labelled_folder(folder.path()).unwrap_err().to_string();
         assert!(refusal().contains("no subfolders"));
         made(folder.path(), &["a/1.png"]);
-        assert!(refusal().contains("one class, \"a\""));
+        assert!(refusal().contains("only one class, \"a\""));
         std::fs::create_dir(folder.path().join("b")).unwrap();
-        assert!(refusal().contains("the class \"b\" has no pictures"));
+        assert!(refusal().contains("the class \"b\" has no images"));
     }
 }

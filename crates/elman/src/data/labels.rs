@@ -1,4 +1,4 @@
-//! The names of classes, and the numbers that stand for them.
+//! Class names and their indices.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Where a label stands in its file, as messages say it.
+/// A label's position in its file, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// In this line, from 1.
     Line(usize),
-    /// It is the label of this item, from 1, of a file without lines.
+    /// Item number, from 1, in a file without lines.
     Item(usize),
     /// The file is one example.
     File,
@@ -29,10 +29,21 @@ impl fmt::Display for At {
     }
 }
 
-/// Names shown in a message.
+/// Maximum names shown in a message.
 const SHOWN: usize = 8;
 
 /// The classes of a task, in their order.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use elman::data::Labels;
+///
+/// let labels = Labels::of(["neg", "pos", "neg"].into_iter(), Path::new("reviews.tsv"))?;
+/// assert_eq!(labels.names(), ["neg", "pos"]);
+/// assert_eq!(labels.find("pos"), Some(1));
+/// # Ok::<(), elman::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels {
@@ -54,16 +65,18 @@ impl From<Labels> for Vec<String> {
 }
 
 impl Labels {
-    /// The distinct names, in the order of numbers where all are numbers, else of the alphabet.
+    /// The distinct names, in numeric order if all are numbers, else alphabetical.
     ///
     /// # Errors
-    /// [`Error::Data`] if there are fewer than two; `path` is what the message names.
+    /// [`Error::Data`] if there are fewer than two; the message names `path`.
     pub fn of<'a>(names: impl Iterator<Item = &'a str>, path: &Path) -> Result<Labels> {
         let distinct: BTreeSet<&str> = names.collect();
         let mut names: Vec<String> = distinct.into_iter().map(String::from).collect();
         if names.len() < 2 {
             let reason = match names.first() {
-                Some(name) => format!("every label is `{name}`; there is nothing to tell apart with one class only"),
+                Some(name) => format!(
+                    "every label is {name:?}: a classifier needs two classes or more, and this is one class only"
+                ),
                 None => "there are no labels".into(),
             };
             return Err(Error::Data { path: path.into(), reason });
@@ -82,7 +95,7 @@ impl Labels {
         self.names.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no classes.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -92,16 +105,16 @@ impl Labels {
         &self.names
     }
 
-    /// The number of a name.
+    /// The index of a class name.
     ///
     /// # Errors
-    /// [`Error::Data`] with the place, if the name is none of the classes.
+    /// [`Error::Data`] with the position, if the name is not a class.
     pub fn index(&self, name: &str, path: &Path, at: At) -> Result<u32> {
         self.index.get(name).copied().ok_or_else(|| {
             let more = if self.names.len() > SHOWN { ", .." } else { "" };
             let known: Vec<&str> = self.names.iter().take(SHOWN).map(String::as_str).collect();
             let reason = format!(
-                "{at}label `{name}` does not occur in the training data, whose labels are {}{more}",
+                "{at}label {name:?} does not occur in the training data, whose labels are {}{more}",
                 known.join(", ")
             );
             Error::Data { path: path.into(), reason }
@@ -113,7 +126,7 @@ impl Labels {
         self.index.get(name).copied()
     }
 
-    /// Weights that make every class count alike in training, with mean 1 over `targets`.
+    /// Weights that balance the classes in training, with mean 1 over `targets`.
     pub fn balanced(&self, targets: impl Iterator<Item = u32>) -> Vec<f64> {
         let mut counts = vec![0usize; self.len()];
         let mut total = 0;
@@ -133,13 +146,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_the_order_people_expect_and_unknown_ones_are_named_with_their_line() {
+    fn names_are_in_natural_order_and_unknown_ones_are_named_with_their_line() {
         let path = Path::new("a.tsv");
         let labels = Labels::of(["10", "9", "9", "1"].into_iter(), path).unwrap();
         assert_eq!(labels.names(), ["1", "9", "10"]);
         assert_eq!(labels.index("9", path, At::Line(1)).unwrap(), 1);
         let message = labels.index("7", path, At::Line(12)).unwrap_err().to_string();
-        assert!(message.contains("a.tsv: line 12: label `7`") && message.contains("1, 9, 10"), "{message}");
+        assert!(message.contains("a.tsv: line 12: label \"7\"") && message.contains("1, 9, 10"), "{message}");
         assert!(Labels::of(["a", "a"].into_iter(), path).unwrap_err().to_string().contains("one class only"));
         let text = serde_json::to_string(&labels).unwrap();
         assert_eq!(serde_json::from_str::<Labels>(&text).unwrap(), labels);

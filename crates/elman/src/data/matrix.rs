@@ -1,15 +1,23 @@
 //! Matrices of numbers from files: numpy's `.npy` and `.safetensors`, in 16, 32 or 64 bits.
 //!
-//! The format of `.npy`: numpy's `lib.format` documentation (magic, version, length of the header, a Python dictionary).
+//! The format of `.npy`: numpy's `lib.format` documentation (magic, version, length of the header, a Python
+//! dictionary).
 
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::file;
 use crate::error::Result;
+use crate::file;
 
 /// Rows of numbers: features of images, one row for each.
+///
+/// ```
+/// use elman::data::Matrix;
+///
+/// let matrix = Matrix { dims: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
+/// assert_eq!((matrix.rows(), matrix.row(1)), (2, &[4.0, 5.0, 6.0][..]));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     /// `[N, ..]`, at least two dimensions.
@@ -59,7 +67,7 @@ pub(crate) fn half(bits: u16) -> f32 {
     }
 }
 
-/// A finite number in half precision, to the nearest, of two the even one; infinite where it is too large.
+/// A finite number rounded to half precision, ties to even; infinite on overflow.
 pub(crate) fn to_half(x: f32) -> u16 {
     let sign = (x.to_bits() >> 16 & 0x8000) as u16;
     let x = x.abs();
@@ -87,17 +95,15 @@ impl Matrix {
         } else if path.extension().is_some_and(|e| e == "safetensors") {
             tensor(&bytes).map_err(wrong)?
         } else {
-            return Err(wrong("is no matrix; give a .npy file (numpy.save) or a .safetensors file".into()));
+            return Err(wrong("is not a matrix; give a .npy file (numpy.save) or a .safetensors file".into()));
         };
         let count = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
         let Some(count) = count.filter(|count| count.checked_mul(number.size()) == Some(data.len())) else {
-            let reason = format!("holds {} bytes of numbers, not those of {dims:?}; is it cut short?", data.len());
+            let reason = format!("holds {} bytes of data, which do not match {dims:?}; is it cut short?", data.len());
             return Err(wrong(reason));
         };
         if dims.len() < 2 || count == 0 {
-            return Err(wrong(format!(
-                "has the dimensions {dims:?}; features need [rows, width] or [rows, .., width]"
-            )));
+            return Err(wrong(format!("has dimensions {dims:?}; features need [rows, width] or [rows, .., width]")));
         }
         let matrix = Matrix { dims, values: number.read(data) };
         if let Some(at) = matrix.values.iter().position(|x| !x.is_finite()) {
@@ -124,7 +130,7 @@ impl Matrix {
     /// A row's values.
     ///
     /// # Panics
-    /// If there is none of that number.
+    /// If `row` is out of range.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.row_len()..(row + 1) * self.row_len()]
     }
@@ -143,7 +149,7 @@ fn npy(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
         (12, u32::from_le_bytes(len) as usize)
     };
     let header = bytes.get(from..from + len).ok_or_else(cut)?;
-    let header = std::str::from_utf8(header).map_err(|_| "its header is no text".to_string())?;
+    let header = std::str::from_utf8(header).map_err(|_| "its header is not text".to_string())?;
     let value = |key: &str| {
         let at = header.find(&format!("'{key}':"))? + key.len() + 3;
         Some(header[at..].trim_start())
@@ -155,10 +161,10 @@ fn npy(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
         "<f2" => Number::F16,
         "<f4" => Number::F32,
         "<f8" => Number::F64,
-        _ => return Err(format!("its numbers are `{kind}`; save it as float16, float32 or float64")),
+        _ => return Err(format!("its element type is {kind:?}; save it as float16, float32 or float64")),
     };
     if value("fortran_order").is_none_or(|order| !order.starts_with("False")) {
-        return Err("is stored column after column; save numpy.ascontiguousarray(..) of it".into());
+        return Err("is stored in column-major order; save numpy.ascontiguousarray(..) of it".into());
     }
     let shape = value("shape").and_then(|shape| shape.strip_prefix('(')?.split(')').next());
     let shape = shape.ok_or_else(|| missing("shape"))?;
@@ -174,7 +180,7 @@ fn tensor(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
     let name = match &names[..] {
         [only] => *only,
         _ if tensors.tensor("features").is_ok() => "features",
-        _ => return Err(format!("holds {} tensors; name the one with the features `features`", names.len())),
+        _ => return Err(format!("holds {} tensors; name the one with the features \"features\"", names.len())),
     };
     let (dtype, dims, range) = {
         let view = tensors.tensor(name).map_err(|error| error.to_string())?;
@@ -186,7 +192,7 @@ fn tensor(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
         Dtype::BF16 => Number::Bf16,
         Dtype::F32 => Number::F32,
         Dtype::F64 => Number::F64,
-        other => return Err(format!("its numbers are {other:?}; save it as float16, float32 or float64")),
+        other => return Err(format!("its element type is {other:?}; save it as float16, float32 or float64")),
     };
     Ok((number, dims, &bytes[range]))
 }
@@ -194,7 +200,7 @@ fn tensor(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::file::{real_data, write};
+    use crate::file::{real_data, write};
 
     fn npy_bytes(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
         let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
@@ -223,25 +229,25 @@ mod tests {
     }
 
     #[test]
-    fn half_precision_keeps_what_it_can_and_rounds_to_the_nearest() {
+    fn half_precision_rounds_to_the_nearest() {
         for bits in (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00) {
             assert_eq!(to_half(half(bits)), bits, "{bits:#x}");
         }
-        // Between two: the even one; a little above, the upper.
+        // A tie goes to even; slightly above, up.
         assert_eq!([to_half(1.0 + 2f32.powi(-11)), to_half(1.0 + 1.1 * 2f32.powi(-11))], [0x3c00, 0x3c01]);
         assert_eq!([to_half(1.0 + 3.0 * 2f32.powi(-11)), to_half(0.4 * 2f32.powi(-24))], [0x3c02, 0]);
         assert_eq!([to_half(65519.0), to_half(-65520.0)], [0x7bff, 0xfc00]);
     }
 
     #[test]
-    fn what_is_no_matrix_is_refused_with_the_reason() {
+    fn files_that_are_not_matrices_are_refused_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let message =
             |name: &str, bytes: &[u8]| Matrix::read(&write(folder.path(), name, bytes)).unwrap_err().to_string();
         let good = npy_bytes("<f4", "(1, 2)", &[0; 8]);
         assert!(message("a.npy", &good[..good.len() - 1]).contains("cut short"));
         assert!(message("a.npy", &good[..9]).contains("cut short"));
-        assert!(message("a.npy", b"hello").contains("no matrix"));
+        assert!(message("a.npy", b"hello").contains("not a matrix"));
         assert!(message("a.npy", &npy_bytes("<i8", "(1, 1)", &[0; 8])).contains("float16"));
         assert!(message("a.npy", &npy_bytes("<f4", "(2,)", &[0; 8])).contains("[rows, width]"));
         assert!(message("a.npy", &npy_bytes("<f4", "(18446744073709551615, 8)", &[0; 8])).contains("cut short"));

@@ -14,17 +14,17 @@ const PAIRS: usize = 200_000;
 /// In how many training texts of each class each word, and each pair of neighbours, occurs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
-pub struct NaiveBayes {
+pub(crate) struct NaiveBayes {
     /// Texts of each class.
     texts: Vec<u32>,
     /// `[V, C]`.
     words: Vec<u32>,
-    /// Places of the pairs in `pair_counts`.
+    /// Indices of the pairs in `pair_counts`.
     pairs: HashMap<[u32; 2], u32>,
     /// `[pairs, C]`.
     pair_counts: Vec<u32>,
-    /// Deviation of each input over the training texts.
-    deviation: Vec<f32>,
+    /// Standard deviation of each input over the training texts.
+    std: Vec<f32>,
 }
 
 /// [`NaiveBayes`] in a file: the long lists as numbers with blanks between, for there can be a million.
@@ -35,7 +35,8 @@ struct Stored {
     words: String,
     pairs: String,
     pair_counts: String,
-    deviation: Vec<f32>,
+    #[serde(rename = "deviation")]
+    std: Vec<f32>,
 }
 
 impl TryFrom<Stored> for NaiveBayes {
@@ -49,7 +50,7 @@ impl TryFrom<Stored> for NaiveBayes {
             words: numbers(&stored.words)?,
             pairs: pairs.chunks_exact(2).map(|pair| [pair[0], pair[1]]).zip(0..).collect(),
             pair_counts: numbers(&stored.pair_counts)?,
-            deviation: stored.deviation,
+            std: stored.std,
         })
     }
 }
@@ -65,7 +66,7 @@ impl From<NaiveBayes> for Stored {
             words: list(&bayes.words),
             pairs: list(&pairs),
             pair_counts: list(&bayes.pair_counts),
-            deviation: bayes.deviation,
+            std: bayes.std,
         }
     }
 }
@@ -73,7 +74,7 @@ impl From<NaiveBayes> for Stored {
 impl NaiveBayes {
     /// Counts the training texts, tokens below `vocab` with labels below `classes`. Pairs seen in one text only are left
     /// out: without that text they say nothing.
-    pub fn fit(texts: &[Vec<u32>], labels: &[[u32; 1]], vocab: usize, classes: usize) -> NaiveBayes {
+    pub(crate) fn fit(texts: &[Vec<u32>], labels: &[[u32; 1]], vocab: usize, classes: usize) -> NaiveBayes {
         let mut of_class = vec![0; classes];
         let mut words = vec![0; vocab * classes];
         // Sorted, so that equally frequent pairs are kept by their tokens.
@@ -94,39 +95,56 @@ impl NaiveBayes {
         pairs.truncate(PAIRS);
         let pair_counts = pairs.iter().flat_map(|(_, counts)| counts.iter().copied()).collect();
         let pairs = pairs.into_iter().map(|(pair, _)| pair).zip(0..).collect();
-        let mut bayes = NaiveBayes { texts: of_class, words, pairs, pair_counts, deviation: Vec::new() };
-        bayes.deviation = vec![1.0; bayes.width()];
+        let mut bayes = NaiveBayes { texts: of_class, words, pairs, pair_counts, std: Vec::new() };
+        bayes.std = vec![1.0; bayes.width()];
         let mut squares = vec![0.0; bayes.width()];
         for (tokens, &[label]) in texts.iter().zip(labels) {
             let evidence = bayes.evidence(tokens, Some(label));
             squares.iter_mut().zip(evidence).for_each(|(sum, x)| *sum += f64::from(x) * f64::from(x));
         }
-        let deviation = |sum: f64| ((sum / texts.len().max(1) as f64).sqrt() as f32).max(1e-3);
-        bayes.deviation = squares.into_iter().map(deviation).collect();
+        let std = |sum: f64| ((sum / texts.len().max(1) as f64).sqrt() as f32).max(1e-3);
+        bayes.std = squares.into_iter().map(std).collect();
         bayes
     }
 
+    /// Begins the weights `[C, inputs]` of an output layer, whose last inputs are the evidence: each class trusts what speaks
+    /// for it with this weight.
+    pub(crate) fn init_output(&self, trust: f64, inputs: usize, weights: &mut [f32]) {
+        for (class, weights) in weights.chunks_exact_mut(inputs).enumerate() {
+            let (_, seen) = weights.split_at_mut(inputs - self.width());
+            for (evidence, of) in seen.chunks_exact_mut(2).zip(self.shown()) {
+                // Of two classes the first has only what speaks against the second.
+                let speaks = match class == of {
+                    true => 1.0,
+                    false if self.shown().len() == 1 => -1.0,
+                    false => 0.0,
+                };
+                evidence.fill((trust * speaks) as f32);
+            }
+        }
+    }
+
     /// Whether the counts are those of `vocab` tokens and `classes`.
-    pub fn fits(&self, vocab: usize, classes: usize) -> bool {
+    pub(crate) fn fits(&self, vocab: usize, classes: usize) -> bool {
         self.texts.len() == classes
             && self.words.len() == vocab * classes
             && self.pair_counts.len() == self.pairs.len() * classes
-            && self.deviation.len() == self.width()
+            && self.std.len() == self.width()
     }
 
     /// The classes that have inputs of their own: of two, the second's says all.
-    pub fn shown(&self) -> std::ops::Range<usize> {
+    pub(crate) fn shown(&self) -> std::ops::Range<usize> {
         if self.texts.len() == 2 { 1..2 } else { 0..self.texts.len() }
     }
 
     /// Inputs of a text: for each shown class that of its words, then that of its pairs.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         2 * self.shown().len()
     }
 
     /// The evidence `[width]` for each shown class: the summed log-odds of the words, then of the pairs, each once, over
-    /// their deviation. Of a training text, with its label, the counts leave itself out.
-    pub fn evidence(&self, tokens: &[u32], own: Option<u32>) -> Vec<f32> {
+    /// their standard deviation. Of a training text, with its label, the counts leave itself out.
+    pub(crate) fn evidence(&self, tokens: &[u32], own: Option<u32>) -> Vec<f32> {
         let classes = self.texts.len();
         let mut sums = vec![0.0; self.width()];
         let all: u32 = self.texts.iter().sum::<u32>() - u32::from(own.is_some());
@@ -151,7 +169,7 @@ impl NaiveBayes {
                 add(&self.pair_counts[place as usize * classes..][..classes], 1);
             }
         }
-        sums.iter().zip(&self.deviation).map(|(sum, deviation)| (sum / f64::from(*deviation)) as f32).collect()
+        sums.iter().zip(&self.std).map(|(sum, std)| (sum / f64::from(*std)) as f32).collect()
     }
 }
 
@@ -172,6 +190,41 @@ fn distinct_pairs(tokens: &[u32]) -> Vec<[u32; 2]> {
     pairs
 }
 
+/// Writes into the first values of each word's embedding (rows of `table`, `width` values each) the word's log-odds for each
+/// class times `scale`, from the texts that contain it (Wang & Manning 2012, section 2). `sizes`: words and classes.
+pub(crate) fn write_log_odds(
+    scale: f64,
+    texts: &[Vec<u32>],
+    labels: &[[u32; 1]],
+    [vocab, classes]: [usize; 2],
+    width: usize,
+    table: &mut [f32],
+) {
+    // Of two classes the second's odds say all.
+    let shown = if classes == 2 { 1 } else { classes.min(width) };
+    let mut with = vec![[0u32; 2]; shown * vocab];
+    for (tokens, &[label]) in texts.iter().zip(labels) {
+        let mut tokens = tokens.clone();
+        tokens.sort_unstable();
+        tokens.dedup();
+        for class in 0..shown {
+            let of = if classes == 2 { 1 } else { class };
+            let is_of = usize::from(label as usize == of);
+            tokens.iter().for_each(|&token| with[class * vocab + token as usize][is_of] += 1);
+        }
+    }
+    for class in 0..shown {
+        let with = &with[class * vocab..][..vocab];
+        // One more text than there are, so that no word is impossible.
+        let sum = |is_of: usize| with.iter().map(|n| f64::from(n[is_of]) + 1.0).sum::<f64>();
+        let sums = [sum(0), sum(1)];
+        for (token, n) in with.iter().enumerate().skip(1) {
+            let odds = ((f64::from(n[1]) + 1.0) / sums[1]).ln() - ((f64::from(n[0]) + 1.0) / sums[0]).ln();
+            table[token * width + class] = (scale * odds) as f32;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,12 +240,12 @@ mod tests {
         };
         let [words, pairs] = bayes.evidence(&[1, 2], None)[..] else { panic!() };
         let expected = log_odds(2.0, 2.0, 1.0, 2.0) + log_odds(2.0, 2.0, 0.0, 2.0);
-        assert!((words * bayes.deviation[0] - expected as f32).abs() < 1e-6);
-        assert!((pairs * bayes.deviation[1] - log_odds(2.0, 2.0, 0.0, 2.0) as f32).abs() < 1e-6);
+        assert!((words * bayes.std[0] - expected as f32).abs() < 1e-6);
+        assert!((pairs * bayes.std[1] - log_odds(2.0, 2.0, 0.0, 2.0) as f32).abs() < 1e-6);
         // The first text is judged as if it had not been counted.
         let without = NaiveBayes::fit(&texts[1..], &[[1], [0], [0]], 4, 2);
         let (own, other) = (bayes.evidence(&texts[0], Some(1)), without.evidence(&texts[0], None));
-        assert!((own[0] * bayes.deviation[0] - other[0] * without.deviation[0]).abs() < 1e-6);
+        assert!((own[0] * bayes.std[0] - other[0] * without.std[0]).abs() < 1e-6);
         // A pair seen nowhere else is no evidence, nor is an unknown word.
         assert_eq!(bayes.evidence(&[0, 3, 0], Some(0))[1], 0.0);
         assert_eq!(bayes.evidence(&[0], None), [0.0, 0.0]);

@@ -1,15 +1,15 @@
-//! The order in which people number files: `frame2` before `frame10`.
+//! Natural order of file names: `frame2` before `frame10`.
 
 use std::cmp::Ordering;
 #[cfg(feature = "media")]
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "media")]
-use super::file::unreadable;
-#[cfg(feature = "media")]
 use crate::error::Result;
+#[cfg(feature = "media")]
+use crate::file::unreadable;
 
-/// Compares names with their runs of digits as numbers; names that are equal so are compared as they are written.
+/// Compares names with runs of digits as numbers; ties are broken by the plain text.
 pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {
@@ -20,7 +20,7 @@ pub(crate) fn compare(a: &str, b: &str) -> Ordering {
             let (number_a, number_b) = (digits(rest_a), digits(rest_b));
             let value = |number: &'_ str| number.trim_start_matches('0').to_string();
             let (value_a, value_b) = (value(number_a), value(number_b));
-            // Of numbers without leading zeros the longer one is greater; no number is too long so.
+            // Without leading zeros, the longer number is greater: no overflow.
             let order = value_a.len().cmp(&value_b.len()).then_with(|| value_a.cmp(&value_b));
             if order != Ordering::Equal {
                 return order;

@@ -1,27 +1,27 @@
-//! Pairs of texts: two files of as many lines, or one table of two columns.
+//! Pairs of texts: two line-aligned files, or one table of two columns.
 
 use std::path::Path;
 
-use super::file;
 use super::table::Table;
 use crate::error::Result;
+use crate::file;
 
-/// A text and what it becomes.
+/// A source text and its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// What is read.
+    /// The source.
     pub source: String,
-    /// What is to be written.
+    /// The target.
     pub target: String,
 }
 
-/// Longest line that is taken for a sentence, in characters: a file without line ends is no list of sentences.
+/// Longest sentence, in bytes: a file without line breaks is not a list of sentences.
 const MAX_LINE: usize = 100_000;
 
-/// The lines of a text file, plain or gzipped; blanks at their ends do not count.
+/// The lines of a text file, plain or gzipped; leading and trailing blanks are removed.
 ///
 /// # Errors
-/// A file that cannot be read, is empty or not UTF-8; an empty line or one of more than 100,000 characters, by its number.
+/// A file that cannot be read, is empty or not UTF-8; an empty line or one of more than 100,000 bytes, by its number.
 pub fn read_lines(path: &Path) -> Result<Vec<String>> {
     let bytes = file::read(path)?;
     let mut lines = Vec::new();
@@ -37,10 +37,10 @@ pub fn read_lines(path: &Path) -> Result<Vec<String>> {
 
 fn check(text: &str, what: &str, line: usize, path: &Path) -> Result<()> {
     if text.trim().is_empty() {
-        return Err(file::fault(path, format!("line {line}: {what} is empty; leave such pairs out (of both files)")));
+        return Err(file::fault(path, format!("line {line}: {what} is empty; remove such pairs (from both files)")));
     }
     if text.len() > MAX_LINE {
-        let reason = format!("line {line}: {what} has {} bytes, more than a sentence's {MAX_LINE}", text.len());
+        let reason = format!("line {line}: {what} has {} bytes; a sentence has at most {MAX_LINE}", text.len());
         return Err(file::fault(path, reason));
     }
     Ok(())
@@ -49,12 +49,12 @@ fn check(text: &str, what: &str, line: usize, path: &Path) -> Result<()> {
 /// Pairs from two files, line by line.
 ///
 /// # Errors
-/// As [`read_lines`]; files of different numbers of lines, with both numbers.
+/// As [`read_lines`]; files of different lengths, with both line counts.
 pub fn read_parallel(source: &Path, target: &Path) -> Result<Vec<Pair>> {
     let (sources, targets) = (read_lines(source)?, read_lines(target)?);
     if sources.len() != targets.len() {
         let reason = format!(
-            "has {} lines, but {} has {}; line by line they must belong together",
+            "has {} lines, but {} has {}; they must correspond line by line",
             sources.len(),
             target.display(),
             targets.len()
@@ -92,7 +92,7 @@ pub fn read_table(path: &Path, header: Option<bool>) -> Result<Vec<Pair>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::file::{real_data, write};
+    use crate::file::{real_data, write};
 
     #[test]
     fn pairs_are_the_same_from_two_files_and_from_tables() {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_belong_together_and_empty_lines_are_named() {
+    fn files_of_different_lengths_and_empty_lines_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| write(folder.path(), name, text);
         let message = |source: &str, target: &str| {

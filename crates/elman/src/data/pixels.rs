@@ -1,49 +1,50 @@
-//! Pictures as numbers for a network, and their variation in training: moved, mirrored, turned, brighter, noisy.
+//! Normalised images and their augmentation in training: shift, mirror, rotation, scale, brightness, noise.
 
 use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
-/// How pixels become numbers; it is saved with a model.
+/// Pixel normalisation; saved with a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pixels {
-    /// Rows of a picture.
+    /// Rows of an image.
     pub height: usize,
-    /// Columns of a picture.
+    /// Columns of an image.
     pub width: usize,
     /// 1 (grey) or 3.
     pub channels: usize,
     /// Mean of the training pixels, 0 to 255.
     pub mean: f64,
-    /// Their deviation.
-    pub deviation: f64,
-    /// Whether each picture's own mean is taken off as well, which takes off the light.
+    /// Their standard deviation.
+    #[serde(rename = "deviation")]
+    pub std: f64,
+    /// Whether each image's own mean is subtracted as well, against changes of lighting.
     pub centred: bool,
 }
 
-/// How much pictures vary in training; all zero for not at all.
+/// Strength of the augmentation; all zero for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Vary {
-    /// Pixels moved, at most.
+    /// Maximum shift in pixels.
     pub shift: usize,
-    /// Whether half of the pictures are mirrored.
+    /// Whether half of the images are mirrored.
     pub mirror: bool,
-    /// Degrees turned and percent resized, at most.
+    /// Maximum rotation in degrees and scaling in percent.
     pub distort: f64,
-    /// Share by which contrast varies, and brightness in deviations.
+    /// Maximum relative change of contrast, and of brightness in standard deviations.
     pub gain: f64,
-    /// Deviation of noise added to each value.
+    /// Standard deviation of the noise added to each value.
     pub noise: f64,
 }
 
-/// One variation, the same for all frames of a clip.
+/// One draw of the augmentation, shared by all frames of a clip.
 #[derive(Clone, Copy, Debug)]
 pub struct Variation {
-    /// Columns and rows moved.
+    /// Shift in columns and rows.
     shift: [f64; 2],
     mirror: bool,
-    /// Cosine and sine of the turn, divided by the size.
+    /// Cosine and sine of the rotation, divided by the scale.
     turn: [f64; 2],
     gain: f32,
     offset: f32,
@@ -51,12 +52,12 @@ pub struct Variation {
 }
 
 impl Vary {
-    /// Whether nothing varies.
+    /// Whether nothing is augmented.
     pub fn is_nothing(&self) -> bool {
         *self == Vary::default()
     }
 
-    /// Draws a variation.
+    /// Draws an augmentation.
     pub fn draw(&self, rng: &mut Rng) -> Variation {
         let range = (2 * self.shift + 1) as f64;
         let mut moved = || (rng.uniform() * range).floor() - self.shift as f64;
@@ -76,57 +77,65 @@ impl Vary {
 }
 
 impl Pixels {
-    /// The scale of these pictures' pixels.
+    /// Describes the normalisation of `what`.
+    pub fn describe(&self, what: &str) -> String {
+        let Pixels { width, height, channels, mean, std, centred } = self;
+        let own = if *centred { ", then minus its own mean" } else { "" };
+        let colour = if *channels == 1 { "grey" } else { "colour" };
+        format!("{what}: {width} x {height} {colour}, (value - {mean:.3}) / {std:.3}{own}")
+    }
+
+    /// Fits the normalisation to these images.
     pub fn fit(
         height: usize,
         width: usize,
         channels: usize,
         centred: bool,
-        pictures: impl Iterator<Item = impl AsRef<[u8]>>,
+        images: impl Iterator<Item = impl AsRef<[u8]>>,
     ) -> Self {
         let (mut n, mut sum, mut squares) = (0u64, 0u64, 0u64);
-        for picture in pictures {
-            for &pixel in picture.as_ref() {
+        for image in images {
+            for &pixel in image.as_ref() {
                 let pixel = u64::from(pixel);
                 (n, sum, squares) = (n + 1, sum + pixel, squares + pixel * pixel);
             }
         }
         let n = n.max(1) as f64;
         let mean = sum as f64 / n;
-        let deviation = (squares as f64 / n - mean * mean).max(0.0).sqrt().max(1.0);
-        Pixels { height, width, channels, mean, deviation, centred }
+        let std = (squares as f64 / n - mean * mean).max(0.0).sqrt().max(1.0);
+        Pixels { height, width, channels, mean, std, centred }
     }
 
-    /// Values of a picture.
+    /// Values per image.
     pub fn len(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Whether a picture has no value.
+    /// Whether an image has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A picture `[height, width, channels]` as numbers of mean 0 and deviation 1, into `out`.
-    pub fn numbers(&self, picture: &[u8], variation: Option<(&Variation, &mut Rng)>, out: &mut [f32]) {
+    /// An image `[height, width, channels]` normalised, and augmented if there is a `variation`, into `out`.
+    pub fn numbers(&self, image: &[u8], variation: Option<(&Variation, &mut Rng)>, out: &mut [f32]) {
         let mean = if self.centred {
-            picture.iter().map(|&pixel| u64::from(pixel)).sum::<u64>() as f64 / picture.len().max(1) as f64
+            image.iter().map(|&pixel| u64::from(pixel)).sum::<u64>() as f64 / image.len().max(1) as f64
         } else {
             self.mean
         };
-        let (mean, scale) = (mean as f32, (1.0 / self.deviation) as f32);
+        let (mean, scale) = (mean as f32, (1.0 / self.std) as f32);
         let Some((variation, rng)) = variation else {
-            out.iter_mut().zip(picture).for_each(|(out, &pixel)| *out = (f32::from(pixel) - mean) * scale);
+            out.iter_mut().zip(image).for_each(|(out, &pixel)| *out = (f32::from(pixel) - mean) * scale);
             return;
         };
         let (gain, offset) = (scale * variation.gain, variation.offset);
         if variation.turn == [1.0, 0.0] {
-            self.moved(picture, variation, |pixel| (f32::from(pixel) - mean) * gain + offset, out);
+            self.moved(image, variation, |pixel| (f32::from(pixel) - mean) * gain + offset, out);
         } else {
-            self.turned(picture, variation, |pixel| (pixel - mean) * gain + offset, out);
+            self.turned(image, variation, |pixel| (pixel - mean) * gain + offset, out);
         }
         if variation.noise > 0.0 {
-            // The sum of four bytes is near enough to normal; its deviation is 147.8.
+            // The sum of four bytes is close to normal; its standard deviation is 147.8.
             let noise = variation.noise / 147.8;
             for value in out.iter_mut() {
                 let sum: u32 = rng.bits().to_le_bytes().into_iter().map(u32::from).sum();
@@ -135,8 +144,8 @@ impl Pixels {
         }
     }
 
-    /// Moved by whole pixels; what comes in from outside repeats the edge.
-    fn moved(&self, picture: &[u8], variation: &Variation, value: impl Fn(u8) -> f32, out: &mut [f32]) {
+    /// Shifts by whole pixels; the edge is repeated.
+    fn moved(&self, image: &[u8], variation: &Variation, value: impl Fn(u8) -> f32, out: &mut [f32]) {
         let (height, width, channels) = (self.height, self.width, self.channels);
         let source = |at: usize, shift: f64, size: usize| (at as f64 + shift).clamp(0.0, size as f64 - 1.0) as usize;
         let columns: Vec<usize> = (0..width)
@@ -145,14 +154,14 @@ impl Pixels {
         for (y, out) in out.chunks_exact_mut(width * channels).enumerate() {
             let from = source(y, variation.shift[1], height) * width;
             for (out, &x) in out.chunks_exact_mut(channels).zip(&columns) {
-                let from = &picture[(from + x) * channels..][..channels];
+                let from = &image[(from + x) * channels..][..channels];
                 out.iter_mut().zip(from).for_each(|(out, &pixel)| *out = value(pixel));
             }
         }
     }
 
-    /// Moved, turned and resized about the middle, between pixels by their neighbours.
-    fn turned(&self, picture: &[u8], variation: &Variation, value: impl Fn(f32) -> f32, out: &mut [f32]) {
+    /// Shifts, rotates and scales about the centre, with bilinear interpolation.
+    fn turned(&self, image: &[u8], variation: &Variation, value: impl Fn(f32) -> f32, out: &mut [f32]) {
         let (height, width, channels) = (self.height, self.width, self.channels);
         let [cos, sin] = variation.turn;
         let middle = [(width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0];
@@ -165,7 +174,7 @@ impl Pixels {
             let (x1, y1) = ((x0 + 1).min(width - 1), (y0 + 1).min(height - 1));
             let (right, down) = ((from_x - x0 as f64) as f32, (from_y - y0 as f64) as f32);
             for (channel, out) in out.iter_mut().enumerate() {
-                let at = |x: usize, y: usize| f32::from(picture[(y * width + x) * channels + channel]);
+                let at = |x: usize, y: usize| f32::from(image[(y * width + x) * channels + channel]);
                 let above = at(x0, y0) * (1.0 - right) + at(x1, y0) * right;
                 let below = at(x0, y1) * (1.0 - right) + at(x1, y1) * right;
                 *out = value(above * (1.0 - down) + below * down);
@@ -179,7 +188,7 @@ mod tests {
     use super::*;
 
     fn pixels() -> Pixels {
-        Pixels { height: 2, width: 3, channels: 1, mean: 0.0, deviation: 1.0, centred: false }
+        Pixels { height: 2, width: 3, channels: 1, mean: 0.0, std: 1.0, centred: false }
     }
 
     fn varied(variation: Variation) -> Vec<f32> {
@@ -193,9 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_scaled_moved_and_mirrored() {
+    fn images_are_normalised_shifted_and_mirrored() {
         let fitted = Pixels::fit(1, 2, 1, false, [[0u8, 4], [4, 8]].iter());
-        assert_eq!((fitted.mean, fitted.deviation), (4.0, 8f64.sqrt()));
+        assert_eq!((fitted.mean, fitted.std), (4.0, 8f64.sqrt()));
         assert_eq!(varied(still()), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(varied(Variation { shift: [1.0, 0.0], ..still() }), [2.0, 3.0, 3.0, 5.0, 6.0, 6.0]);
         assert_eq!(varied(Variation { shift: [0.0, -1.0], ..still() }), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
@@ -207,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn turning_by_nothing_moves_nothing_and_by_half_turns_all() {
+    fn rotation_by_0_changes_nothing_and_by_180_degrees_reverses() {
         let turned = |turn| varied(Variation { turn, ..still() });
         let near = |a: Vec<f32>, b: [f32; 6]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
         assert!(near(turned([1.0, 1e-12]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
@@ -215,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn noise_has_the_deviation_asked_for() {
+    fn noise_has_the_given_standard_deviation() {
         let pixels = Pixels { height: 100, width: 100, ..pixels() };
         let mut out = vec![0.0; 10_000];
         let variation = Variation { noise: 0.5, ..still() };
         pixels.numbers(&[7; 10_000], Some((&variation, &mut Rng::new(1, "test"))), &mut out);
         let mean = out.iter().sum::<f32>() / 1e4;
-        let deviation = (out.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / 1e4).sqrt();
-        assert!((mean - 7.0).abs() < 0.03 && (deviation - 0.5).abs() < 0.02, "{mean} {deviation}");
+        let std = (out.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / 1e4).sqrt();
+        assert!((mean - 7.0).abs() < 0.03 && (std - 0.5).abs() < 0.02, "{mean} {std}");
     }
 }

@@ -6,25 +6,26 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::features::{Features, is_missing, number};
-use super::file::fault;
+use super::features::Features;
 use super::natural;
 use super::table::Table;
+use super::table::cells::{is_missing, number};
 use crate::error::Result;
+use crate::file::fault;
 
 /// The rows of one sequence in a table with a row per step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What its rows have in common.
+    /// The id its rows share.
     pub id: String,
-    /// Their places in [`Table::rows`].
+    /// Their indices in [`Table::rows`].
     pub rows: Range<usize>,
 }
 
 /// The sequences of a table with a row per step: neighbouring rows of the same id, in file order.
 ///
 /// # Errors
-/// An empty id; rows of a sequence that do not stand together.
+/// An empty id; rows of a sequence that are not adjacent.
 pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut begun: HashMap<&str, usize> = HashMap::new();
@@ -33,14 +34,14 @@ pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
         let at = |reason: String| fault(&table.path, format!("line {}: {reason}", row.line));
         if id.is_empty() {
             let name = table.name(sequence_column);
-            return Err(at(format!("column {name}, which says what sequence a step belongs to, is empty")));
+            return Err(at(format!("the sequence id (column {name}) is empty")));
         }
         match groups.last_mut().filter(|group| group.id == id) {
             Some(group) => group.rows.end = i + 1,
             None => {
                 if let Some(line) = begun.insert(id, row.line) {
                     let reason = format!(
-                        "the sequence \"{id}\" began in line {line} and goes on here, after another; put its rows \
+                        "the sequence {id:?} began in line {line} and continues here, after another; put its rows \
                          together, in the order of its steps"
                     );
                     return Err(at(reason));
@@ -55,13 +56,13 @@ pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
 /// A sequence of numbers, with its labels if it has any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sequence {
-    /// Its id; where there is none, the number of its row from 1.
+    /// Its id; without one, its row number from 1.
     pub id: String,
     /// The line of each step `[T]`, from 1; of a sequence in one row, that row's.
     pub lines: Vec<usize>,
     /// `[T, I]`.
     pub inputs: Vec<f32>,
-    /// Places in [`SequenceTable::classes`]: `[T]`, one per step; `[1]`, one for the whole; or none.
+    /// Indices into [`SequenceTable::classes`]: `[T]`, one per step; `[1]`, one for the sequence; or none.
     pub labels: Vec<usize>,
 }
 
@@ -95,14 +96,14 @@ impl SequenceTable {
             for row in &table.rows[rows] {
                 features.row(&row.cells, row.line, &table.path, &mut sequence.inputs)?;
                 sequence.lines.push(row.line);
-                sequence.labels.extend(label_column.map(|column| place(&classes, &row.cells[column])));
+                sequence.labels.extend(label_column.map(|column| class_index(&classes, &row.cells[column])));
             }
             sequences.push(sequence);
         }
         Ok(SequenceTable { width: features.width(), classes, sequences })
     }
 
-    /// As [`SequenceTable::read`], with one label for each whole sequence, which all its rows give.
+    /// As [`SequenceTable::read`], with one label per sequence, repeated in all its rows.
     ///
     /// # Errors
     /// As [`SequenceTable::read`]; rows of a sequence that disagree.
@@ -117,7 +118,7 @@ impl SequenceTable {
             let want = first.cells[label_column].trim();
             if let Some(row) = table.rows[rows.clone()].iter().find(|row| row.cells[label_column].trim() != want) {
                 let reason = format!(
-                    "line {}: the sequence \"{id}\" has the label \"{}\" here, but \"{want}\" in line {}; a whole \
+                    "line {}: the sequence {id:?} has the label {:?} here, but {want:?} in line {}; a whole \
                      sequence needs one label, labels per step are another task",
                     row.line,
                     row.cells[label_column].trim(),
@@ -132,10 +133,10 @@ impl SequenceTable {
     }
 
     /// A table with a row per sequence: a label, if there is a column of them, and the values of its steps one after
-    /// another, `I = 1`. Shorter sequences have empty cells at their ends. `exclude` lists columns that are no values.
+    /// another, `I = 1`. Shorter sequences have empty cells at their ends. `exclude` lists columns that are not values.
     ///
     /// # Errors
-    /// A cell that is no finite number, a gap within a sequence, a sequence without values, an empty label.
+    /// A cell that is not a finite number, a gap within a sequence, a sequence without values, an empty label.
     pub fn read_rows(
         table: &Table,
         label_column: Option<usize>,
@@ -148,25 +149,26 @@ impl SequenceTable {
         for (i, row) in table.rows.iter().enumerate() {
             let mut inputs = Vec::with_capacity(columns.len());
             values(table, i, &columns, |value| inputs.push(scale.apply(value)))?;
-            let labels = label_column.map(|column| place(&classes, &row.cells[column])).into_iter().collect();
+            let labels = label_column.map(|column| class_index(&classes, &row.cells[column])).into_iter().collect();
             sequences.push(Sequence { id: (i + 1).to_string(), lines: vec![row.line], inputs, labels });
         }
         Ok(SequenceTable { width: 1, classes, sequences })
     }
 }
 
-/// Mean and deviation of the values of a training table with a row per sequence; saved in the model.
+/// Mean and standard deviation of the values of a training table with a row per sequence; saved in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// Mean of all values of all steps.
     pub mean: f64,
     /// Their standard deviation; 1 where they are all equal.
-    pub deviation: f64,
+    #[serde(rename = "deviation")]
+    pub std: f64,
 }
 
 impl Scale {
-    /// Fits the rows listed, those of the training; columns as in [`SequenceTable::read_rows`].
+    /// Fits the listed rows, those of the training set; columns as in [`SequenceTable::read_rows`].
     ///
     /// # Errors
     /// As [`SequenceTable::read_rows`].
@@ -177,20 +179,20 @@ impl Scale {
             values(table, row, &columns, |value| all.push(value))?;
         }
         let Some(&first) = all.first() else {
-            return Err(fault(&table.path, "there are no rows to learn from"));
+            return Err(fault(&table.path, "there are no training rows"));
         };
         if all.iter().all(|&value| value == first) {
-            return Ok(Scale { mean: first, deviation: 1.0 });
+            return Ok(Scale { mean: first, std: 1.0 });
         }
         let mean = all.iter().sum::<f64>() / all.len() as f64;
         let variance = all.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / all.len() as f64;
-        let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-        Ok(Scale { mean, deviation })
+        let std = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+        Ok(Scale { mean, std })
     }
 
-    /// `(value - mean) / deviation`, within the finite numbers.
+    /// `(value - mean) / std`, clamped to finite numbers.
     fn apply(&self, value: f64) -> f32 {
-        let scaled = ((value - self.mean) / self.deviation) as f32;
+        let scaled = ((value - self.mean) / self.std) as f32;
         scaled.clamp(f32::MIN, f32::MAX)
     }
 }
@@ -212,8 +214,8 @@ fn classes(table: &Table, label_column: Option<usize>) -> Result<Vec<String>> {
     Ok(classes)
 }
 
-/// The class of a label that is among them.
-fn place(classes: &[String], label: &str) -> usize {
+/// The index of a known label.
+fn class_index(classes: &[String], label: &str) -> usize {
     classes.binary_search_by(|class| natural::compare(class, label.trim())).unwrap_or_default()
 }
 
@@ -222,7 +224,7 @@ fn value_columns(table: &Table, label_column: Option<usize>, exclude: &[usize]) 
     (0..table.width()).filter(is_value).collect()
 }
 
-/// The values of a sequence that has a row of its own.
+/// The values of a sequence in one row.
 fn values(table: &Table, row: usize, columns: &[usize], mut take: impl FnMut(f64)) -> Result<()> {
     let (path, row): (&Path, _) = (&table.path, &table.rows[row]);
     let at = |column: usize, reason: String| {
@@ -237,12 +239,15 @@ fn values(table: &Table, row: usize, columns: &[usize], mut take: impl FnMut(f64
         match number(cell) {
             Some(value) if (value as f32).is_finite() => take(value),
             _ if is_missing(cell) => {
-                let reason = "a value is missing within the sequence; only its end may be empty";
+                let reason = "a value is missing within the sequence; only trailing cells may be empty";
                 return Err(at(column, reason.into()));
             }
             _ => {
                 let short: String = cell.chars().take(40).collect();
-                return Err(at(column, format!("{short:?} is no finite number, as the steps of a sequence are")));
+                return Err(at(
+                    column,
+                    format!("{short:?} is not a finite number, as the steps of a sequence must be"),
+                ));
             }
         }
     }
@@ -264,14 +269,14 @@ mod tests {
         let table = csv(STEPS);
         let found = groups(&table, 0).unwrap();
         assert_eq!(found.iter().map(|group| group.rows.clone()).collect::<Vec<_>>(), [0..2, 2..3, 3..5]);
-        // Fitted on the first sequence: mean 2, deviation 1.
+        // Fitted on the first sequence: mean 2, std 1.
         let features = Features::fit_rows(&table, &[0, 1], &[0, 3]).unwrap();
         let all = SequenceTable::read(&table, 0, Some(3), &features).unwrap();
         assert_eq!((all.width, all.sequences.len()), (3, 3));
         assert_eq!(all.classes, ["down", "up"]);
         let Sequence { id, lines, inputs, labels } = &all.sequences[0];
         assert_eq!((id.as_str(), &lines[..], &labels[..]), ("a", &[2, 3][..], &[1, 0][..]));
-        // Categories that are as frequent stand in the order of the alphabet: blue, red.
+        // Equally frequent categories are in alphabetical order: blue, red.
         assert_eq!(inputs[..], [-1.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
         assert_eq!((&all.sequences[2].lines[..], all.sequences[2].inputs.len()), (&[5, 6][..], 6));
         let unlabelled = SequenceTable::read(&table, 0, None, &features).unwrap();
@@ -283,7 +288,7 @@ mod tests {
         let error = groups(&csv("seq,x\na,1\nb,2\na,3\n"), 0).unwrap_err().to_string();
         assert!(error.starts_with("t.csv: line 4: the sequence \"a\" began in line 2"), "{error}");
         let error = groups(&csv("seq,x\na,1\n,2\n"), 0).unwrap_err().to_string();
-        assert!(error.contains("line 3: column \"seq\""), "{error}");
+        assert!(error.contains("line 3: the sequence id (column \"seq\")"), "{error}");
     }
 
     #[test]
@@ -308,7 +313,7 @@ mod tests {
         let table = csv("c10,1,2,3\nc2,5,,\nc10,3,4,NA\n");
         let scale = Scale::fit(&table, &[0], Some(0), &[]).unwrap();
         assert_eq!(scale.mean, 2.0);
-        let all = SequenceTable::read_rows(&table, Some(0), &[], &Scale { mean: 1.0, deviation: 2.0 }).unwrap();
+        let all = SequenceTable::read_rows(&table, Some(0), &[], &Scale { mean: 1.0, std: 2.0 }).unwrap();
         assert_eq!(all.classes, ["c2", "c10"]);
         let inputs: Vec<&[f32]> = all.sequences.iter().map(|sequence| &sequence.inputs[..]).collect();
         assert_eq!(inputs, [&[0.0, 0.5, 1.0][..], &[2.0], &[1.0, 1.5]]);
@@ -322,8 +327,8 @@ mod tests {
         assert_eq!(fewer.sequences[0].inputs.len(), 2);
         for (text, want) in [
             ("a,1,,3\n", "line 1, column 3: a value is missing within"),
-            ("a,1,2\nb,x,3\n", "line 2, column 2: \"x\" is no finite number"),
-            ("a,1,2\nb,inf,3\n", "line 2, column 2: \"inf\" is no finite number"),
+            ("a,1,2\nb,x,3\n", "line 2, column 2: \"x\" is not a finite number"),
+            ("a,1,2\nb,inf,3\n", "line 2, column 2: \"inf\" is not a finite number"),
             ("a,1,2\nb,,\n", "line 2: the sequence has no values"),
         ] {
             let error = SequenceTable::read_rows(&csv(text), Some(0), &[], &scale).unwrap_err().to_string();

@@ -1,21 +1,21 @@
-//! Which part of the data an example belongs to.
+//! Training, validation and test sets.
 
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// To learn from.
+    /// Training set.
     Train,
-    /// To choose settings and the best weights by.
+    /// Validation set: chooses settings and the best weights.
     Dev,
-    /// To measure once, at the end.
+    /// Test set: measured once, at the end.
     Test,
 }
 
 impl Split {
-    /// The words that name a part, for messages.
+    /// The names of the splits, for messages.
     pub const WORDS: &str = "train, dev (or val) or test";
 
-    /// The part a word names, in any case.
+    /// The split of this name; case is ignored.
     pub fn of(word: &str) -> Option<Split> {
         match word.trim().to_lowercase().as_str() {
             "train" | "training" => Some(Split::Train),

@@ -1,38 +1,22 @@
 //! Tables: tab- or comma-separated values and JSON lines, plain or gzipped.
 
+pub mod cells;
 mod columns;
 mod parse;
+mod rows;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::file;
+pub use rows::{Row, Table};
+
 use crate::error::Result;
-
-/// A file of rows and columns, every cell as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
-    /// Where it came from; error messages name it.
-    pub path: PathBuf,
-    /// The columns' names, if the file has any.
-    pub header: Option<Vec<String>>,
-    /// The rows in file order, each with the same number of cells; at least one.
-    pub rows: Vec<Row>,
-}
-
-/// One row of a [`Table`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The line of the file on which it begins, from 1.
-    pub line: usize,
-    /// Its cells, one per column.
-    pub cells: Vec<String>,
-}
+use crate::file;
 
 impl Table {
     /// Reads a table, plain or gzipped: tab-separated (raw, no quoting), comma-separated (quoted where needed) or JSON
-    /// lines. The name's end says which (`.tsv`, `.csv`, `.jsonl`, with or without `.gz`), else the first line.
+    /// lines. The extension says which (`.tsv`, `.csv`, `.jsonl`, with or without `.gz`), else the first line.
     ///
-    /// The first row is taken for a header where its cells look like names and the rows below do not.
+    /// The first row is a header if its cells look like names and those of the rows below do not.
     ///
     /// # Errors
     /// A file that cannot be read, is empty, damaged or not UTF-8; a row with another number of cells than the first.
@@ -48,7 +32,7 @@ impl Table {
         Self::parse(&file::read(path)?, path, header)
     }
 
-    /// A table from uncompressed bytes, say those of standard input; `path` is what messages name.
+    /// A table from uncompressed bytes, say those of standard input; `path` is named in messages.
     ///
     /// # Errors
     /// As [`Table::read`].
@@ -56,7 +40,7 @@ impl Table {
         parse::table(file::text(bytes, path)?, path, header, 0)
     }
 
-    /// A row of a stream, from its line, as a table without a header (JSON names its columns); so many lines came before.
+    /// A row of a stream as a table without a header (JSON names its columns); `before` lines came before it.
     /// None if the line is blank.
     ///
     /// # Errors
@@ -68,28 +52,12 @@ impl Table {
         }
         parse::table(text, path, Some(false), before).map(Some)
     }
-
-    /// How many columns there are.
-    pub fn width(&self) -> usize {
-        match &self.header {
-            Some(header) => header.len(),
-            None => self.rows.first().map_or(0, |row| row.cells.len()),
-        }
-    }
-
-    /// What a column is called in messages: its name in quotes, or its number from 1.
-    pub fn name(&self, column: usize) -> String {
-        match self.header.as_ref().and_then(|header| header.get(column)) {
-            Some(name) if !name.is_empty() => format!("\"{name}\""),
-            _ => format!("{}", column + 1),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::file::{gzip, real_data, write};
+    use crate::file::{gzip, real_data, write};
 
     #[test]
     fn sst2_and_imdb_are_read_whole_and_have_no_header() {
@@ -105,7 +73,7 @@ mod tests {
         assert_eq!(table.rows[24_999].line, 25_000);
         let (text, label, _) = table.text_and_label(Some("4"), Some("1")).unwrap();
         assert_eq!((text, label), (3, 0));
-        assert!(table.text_and_label(None, None).unwrap_err().to_string().contains("--text-column"));
+        assert!(table.text_and_label(None, None).unwrap_err().to_string().contains("`text_column`"));
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! A text as batches for truncated backpropagation through time: `B` contiguous streams read side by side, `T` symbols at
-//! a time, so that the state carried from one batch to the next is that of the text just before.
+//! A text as batches for truncated backpropagation through time: `B` contiguous streams read side by side, `T` tokens
+//! at a time, so that the state carried from one batch to the next is that of the text just before.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 
-/// The symbols a batch is made of: `inputs[t][b]` at `start + b * stride + t`, its target one further.
+/// A batch of tokens: `inputs[t][b]` at `start + b * stride + t`, its target one further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Where the first stream stands in the text.
+    /// Position of the first stream in the text.
     pub start: usize,
-    /// From one stream to the next.
+    /// Distance between streams.
     pub stride: usize,
     /// Steps `T`.
     pub len: usize,
@@ -34,11 +34,11 @@ impl Window {
     }
 }
 
-/// Where the reading stands.
+/// The position in the data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamsPosition {
-    /// Epochs begun.
+    /// Epochs started.
     pub epoch: u64,
     /// Where this epoch's first stream began.
     pub offset: usize,
@@ -46,10 +46,10 @@ pub struct StreamsPosition {
     pub done: usize,
 }
 
-/// Batches of a text, epoch after epoch. Each epoch begins at a random place below `T`, so that batches are cut elsewhere.
+/// Batches of a text, epoch after epoch. Each epoch starts at a random offset below `T`, so that batch boundaries vary.
 #[derive(Clone, Debug)]
 pub struct Streams {
-    symbols: usize,
+    tokens: usize,
     batch: usize,
     seq_len: usize,
     seed: u64,
@@ -57,26 +57,26 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// `batch` streams of a text of `symbols`, read `seq_len` at a time. Where the text is too short for so many, there
-    /// are fewer: see [`Self::batch`].
+    /// `batch` streams of a text of `tokens`, read `seq_len` at a time. A text too short for
+    /// `batch` streams gives fewer: see [`Self::batch`].
     ///
     /// # Errors
-    /// If the text has not even `seq_len + 1` symbols, or a size is 0.
-    pub fn new(symbols: usize, batch: usize, seq_len: usize, seed: u64) -> Result<Self> {
+    /// If the text has fewer than `seq_len + 1` tokens, or a size is 0.
+    pub fn new(tokens: usize, batch: usize, seq_len: usize, seed: u64) -> Result<Self> {
         if batch == 0 || seq_len == 0 {
-            let what = if batch == 0 { "--batch" } else { "--seq-len" };
-            return Err(Error::Usage(format!("{what} must be at least 1")));
+            let key = if batch == 0 { "batch" } else { "seq_len" };
+            return Err(Error::setting(key, 0, "must be at least 1"));
         }
-        if symbols < seq_len + 1 {
+        if tokens < seq_len + 1 {
             return Err(Error::Usage(format!(
-                "the training text has {symbols} symbols, but one sequence takes {} (--seq-len {seq_len} and the next \
-                 one); give a longer text or a lower --seq-len",
+                "the training text has {tokens} tokens, but a sequence takes {} (`seq_len` {seq_len} and the next \
+                 one); use a longer text or a lower `seq_len`",
                 seq_len + 1
             )));
         }
-        let batch = batch.min((symbols - 1) / seq_len);
+        let batch = batch.min((tokens - 1) / seq_len);
         let mut streams =
-            Streams { symbols, batch, seq_len, seed, position: StreamsPosition { epoch: 0, offset: 0, done: 0 } };
+            Streams { tokens, batch, seq_len, seed, position: StreamsPosition { epoch: 0, offset: 0, done: 0 } };
         streams.begin(0);
         Ok(streams)
     }
@@ -91,19 +91,19 @@ impl Streams {
         self.seq_len
     }
 
-    /// Batches in an epoch (one fewer where the random beginning takes a stream's last steps).
+    /// Batches in an epoch (one fewer where the random offset takes a stream's last steps).
     pub fn batches_per_epoch(&self) -> usize {
-        ((self.symbols - 1) / self.batch / self.seq_len).max(1)
+        ((self.tokens - 1) / self.batch / self.seq_len).max(1)
     }
 
-    /// Symbols of each stream in this epoch, without the last target.
+    /// Tokens of each stream in this epoch, without the last target.
     fn stream_len(&self) -> usize {
-        (self.symbols - self.position.offset - 1) / self.batch
+        (self.tokens - self.position.offset - 1) / self.batch
     }
 
     fn begin(&mut self, epoch: u64) {
-        // As many places as leave room for one batch.
-        let spare = self.symbols - 1 - self.batch * self.seq_len;
+        // Offsets that leave room for one batch.
+        let spare = self.tokens - 1 - self.batch * self.seq_len;
         let mut rng = Rng::for_step(self.seed, "data", epoch, 0);
         self.position = StreamsPosition { epoch, offset: rng.below(spare.min(self.seq_len - 1) + 1), done: 0 };
     }
@@ -118,24 +118,24 @@ impl Streams {
         Window { start: offset + done, stride: self.stream_len(), len: self.seq_len, is_first: done == 0 }
     }
 
-    /// Epochs begun, with the part of this one that is read.
+    /// Epochs started, with the fraction read of the current one.
     pub fn epochs(&self) -> f64 {
         self.position.epoch as f64 + self.position.done as f64 / self.stream_len() as f64
     }
 
-    /// Where the reading stands.
+    /// The position in the data.
     pub fn position(&self) -> &StreamsPosition {
         &self.position
     }
 
-    /// Goes on from a saved position.
+    /// Continues from a saved position.
     ///
     /// # Errors
     /// If the position lies outside this text.
     pub fn seek(&mut self, position: StreamsPosition) -> Result<()> {
-        if position.offset >= self.seq_len || position.offset + position.done >= self.symbols {
+        if position.offset >= self.seq_len || position.offset + position.done >= self.tokens {
             return Err(Error::Usage(
-                "the saved position lies outside the text; is it the text the run began with?".into(),
+                "the saved position lies outside the text; has the text changed since the run began?".into(),
             ));
         }
         self.position = position;
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_reads_contiguous_streams_and_targets_are_the_next_symbols() {
+    fn an_epoch_reads_contiguous_streams_and_targets_are_the_next_tokens() {
         let text: Vec<u32> = (0..103).collect();
         let mut streams = Streams::new(text.len(), 4, 5, 1).unwrap();
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
@@ -167,11 +167,11 @@ mod tests {
         }
         read.sort_unstable();
         read.dedup();
-        assert_eq!(read.len(), (streams.batches_per_epoch() - 1) * 20, "a symbol was read twice");
+        assert_eq!(read.len(), (streams.batches_per_epoch() - 1) * 20, "a token was read twice");
     }
 
     #[test]
-    fn a_saved_position_goes_on_with_the_same_batches() {
+    fn a_saved_position_continues_with_the_same_batches() {
         let mut streams = Streams::new(1000, 7, 9, 3).unwrap();
         (0..20).for_each(|_| {
             streams.next_window();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_text_makes_fewer_streams_and_too_short_a_text_is_refused() {
+    fn a_short_text_gives_fewer_streams_and_too_short_a_text_is_refused() {
         assert_eq!(Streams::new(100, 50, 20, 1).unwrap().batch(), 4);
         assert_eq!(Streams::new(21, 50, 20, 1).unwrap().batch(), 1);
         let error = Streams::new(20, 50, 20, 1).unwrap_err().to_string();

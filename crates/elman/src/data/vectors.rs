@@ -1,4 +1,4 @@
-//! Word vectors made elsewhere: a line for each word with its numbers, as GloVe and fastText write them.
+//! Pretrained word vectors: one word and its vector per line, as GloVe and fastText write them.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
@@ -10,35 +10,35 @@ use crate::error::{Error, Result};
 /// Writes the vectors of known words into their rows of `table` `[V, width]`; returns how many were found.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::Data`] with the line of a vector of another width or of what is no
-/// number, or if no word is found.
+/// [`Error::Io`] if the file cannot be read; [`Error::Data`] with the line of a vector of another width or of an
+/// invalid number, or if no word is found.
 pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Result<usize> {
     let io = |source| Error::Io { path: path.into(), action: "read", source };
     let data = |reason: String| Error::Data { path: path.into(), reason };
     let mut found = 0;
     for (i, line) in BufReader::new(File::open(path).map_err(io)?).lines().enumerate() {
         let line = line.map_err(|error| match error.kind() {
-            ErrorKind::InvalidData => data(format!("line {}: it is not UTF-8 text", i + 1)),
+            ErrorKind::InvalidData => data(format!("line {}: not UTF-8", i + 1)),
             _ => io(error),
         })?;
         let mut cells = line.trim_end().split(' ');
         let Some(word) = cells.next().filter(|word| !word.is_empty()) else { continue };
         let numbers: Vec<&str> = cells.collect();
-        // fastText begins with a line of two counts.
+        // fastText files start with a line of two counts.
         if i == 0 && numbers.len() == 1 {
             continue;
         }
         if numbers.len() != width {
             let got = numbers.len();
-            return Err(data(format!("line {}: {got} numbers; give --embedding {got} to use these vectors", i + 1)));
+            return Err(data(format!("line {}: {got} numbers; set `embedding` to {got} to use these vectors", i + 1)));
         }
-        let token = words.token(word);
+        let token = words.id(word);
         if token == super::words::UNKNOWN {
             continue;
         }
         for (to, number) in table[token as usize * width..][..width].iter_mut().zip(numbers) {
             let value = number.parse::<f32>().ok().filter(|value| value.is_finite());
-            *to = value.ok_or_else(|| data(format!("line {}: `{number}` is no number", i + 1)))?;
+            *to = value.ok_or_else(|| data(format!("line {}: {number:?} is not a number", i + 1)))?;
         }
         found += 1;
     }
@@ -66,10 +66,10 @@ mod tests {
         };
         let (found, table) = read_text("2 2\ngood 1 2\nother 5 6\n").unwrap();
         assert_eq!(found, 1);
-        let good = words.token("good") as usize;
+        let good = words.id("good") as usize;
         assert_eq!(table[2 * good..2 * good + 2], [1.0, 2.0]);
-        assert!(read_text("good 1 2 3\n").unwrap_err().contains("--embedding 3"));
-        assert!(read_text("good 1 x\n").unwrap_err().contains("line 1: `x`"));
+        assert!(read_text("good 1 2 3\n").unwrap_err().contains("`embedding` to 3"));
+        assert!(read_text("good 1 x\n").unwrap_err().contains("line 1: \"x\""));
         assert!(read_text("other 1 2\n").unwrap_err().contains("none of its words"));
     }
 }

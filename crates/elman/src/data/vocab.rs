@@ -1,4 +1,4 @@
-//! Symbols and their numbers: characters (Unicode scalar values) or bytes.
+//! Vocabularies of characters (Unicode scalar values) or bytes.
 
 use std::path::Path;
 
@@ -6,39 +6,54 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The symbols a model knows, in rising order; a symbol's token is its place.
+/// The tokens a model knows, in rising order; a token's id is its index.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use elman::data::Vocab;
+///
+/// let vocab = Vocab::of("hello".as_bytes(), false, Path::new("greeting.txt"))?;
+/// assert_eq!(vocab.len(), 4);
+/// let (ids, _) = vocab.encode("hole".as_bytes(), false)?;
+/// assert_eq!(vocab.decode(&ids), "hole");
+/// assert!(vocab.encode("help".as_bytes(), false).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Vocab {
-    /// Unicode scalar values, written as one string.
+    /// Unicode scalar values, stored as one string.
     Chars(String),
-    /// Bytes: any file at all.
+    /// Bytes: any file.
     Bytes(Vec<u8>),
 }
 
-/// A symbol that is not in the vocabulary.
+/// A token that is not in the vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
-    /// The symbol, as a person would read it.
-    pub symbol: String,
-    /// Where it stands, in bytes from the beginning.
+    /// The token, printable.
+    pub token: String,
+    /// Byte offset in the text.
     pub offset: usize,
 }
 
 impl std::fmt::Display for Unseen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at byte {} is not among the symbols the model was trained on", self.symbol, self.offset)
+        write!(f, "{} at byte {} is not in the model's vocabulary", self.token, self.offset)
     }
 }
+
+impl std::error::Error for Unseen {}
 
 impl Vocab {
     /// The characters or, with `bytes`, the bytes that occur in a text.
     ///
     /// # Errors
-    /// If the text is empty, or is not UTF-8 where characters are wanted; `path` is what the message names.
+    /// If the text is empty, or is not UTF-8 without `bytes`; the message names `path`.
     pub fn of(text: &[u8], bytes: bool, path: &Path) -> Result<Vocab> {
         if text.is_empty() {
-            let reason = "the file is empty; there is nothing to learn from".into();
+            let reason = "the file is empty; there is nothing to train on".into();
             return Err(Error::Data { path: path.into(), reason });
         }
         if bytes {
@@ -46,24 +61,24 @@ impl Vocab {
             text.iter().for_each(|&byte| seen[usize::from(byte)] = true);
             return Ok(Vocab::Bytes((0..=255).filter(|&byte| seen[usize::from(byte)]).collect()));
         }
-        let symbols: std::collections::BTreeSet<char> = utf8(text, path)?.chars().collect();
-        Ok(Vocab::Chars(symbols.into_iter().collect()))
+        let tokens: std::collections::BTreeSet<char> = utf8(text, path)?.chars().collect();
+        Ok(Vocab::Chars(tokens.into_iter().collect()))
     }
 
     /// `V`.
     pub fn len(&self) -> usize {
         match self {
-            Vocab::Chars(symbols) => symbols.chars().count(),
-            Vocab::Bytes(symbols) => symbols.len(),
+            Vocab::Chars(tokens) => tokens.chars().count(),
+            Vocab::Bytes(tokens) => tokens.len(),
         }
     }
 
-    /// Whether there is no symbol.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What one symbol is called: "character" or "byte".
+    /// The name of the unit: "character" or "byte".
     pub fn unit(&self) -> &'static str {
         match self {
             Vocab::Chars(_) => "character",
@@ -71,45 +86,44 @@ impl Vocab {
         }
     }
 
-    /// The tokens of a text. With `skip`, symbols the vocabulary lacks are left out and counted.
+    /// The ids of a text. With `skip`, unknown tokens are left out and counted.
     ///
     /// # Errors
-    /// Without `skip`, the first symbol that is unknown.
+    /// Without `skip`, the first token that is unknown.
     pub fn encode(&self, text: &[u8], skip: bool) -> std::result::Result<(Vec<u32>, usize), Unseen> {
-        let mut tokens = Vec::with_capacity(text.len());
+        let mut ids = Vec::with_capacity(text.len());
         let mut skipped = 0;
-        let mut push = |token: Option<usize>, symbol: &dyn Fn() -> String, offset: usize| match token {
-            Some(token) => {
-                tokens.push(token as u32);
+        let mut push = |id: Option<usize>, token: &dyn Fn() -> String, offset: usize| match id {
+            Some(id) => {
+                ids.push(id as u32);
                 Ok(())
             }
             None if skip => {
                 skipped += 1;
                 Ok(())
             }
-            None => Err(Unseen { symbol: symbol(), offset }),
+            None => Err(Unseen { token: token(), offset }),
         };
         match self {
-            Vocab::Bytes(symbols) => {
+            Vocab::Bytes(tokens) => {
                 let mut table = [None; 256];
-                symbols.iter().enumerate().for_each(|(i, &byte)| table[usize::from(byte)] = Some(i));
+                tokens.iter().enumerate().for_each(|(i, &byte)| table[usize::from(byte)] = Some(i));
                 for (offset, &byte) in text.iter().enumerate() {
                     push(table[usize::from(byte)], &|| format!("byte 0x{byte:02X}"), offset)?;
                 }
             }
-            Vocab::Chars(symbols) => {
-                let symbols: Vec<char> = symbols.chars().collect();
-                // A table for the frequent ones, a search for the rest.
-                let ascii: Vec<Option<usize>> =
-                    (0..128u8).map(|c| symbols.binary_search(&char::from(c)).ok()).collect();
+            Vocab::Chars(tokens) => {
+                let tokens: Vec<char> = tokens.chars().collect();
+                // A table for ASCII, binary search for the rest.
+                let ascii: Vec<Option<usize>> = (0..128u8).map(|c| tokens.binary_search(&char::from(c)).ok()).collect();
                 let mut offset = 0;
                 for chunk in text.utf8_chunks() {
                     for c in chunk.valid().chars() {
-                        let token = match ascii.get(c as usize) {
-                            Some(token) => *token,
-                            None => symbols.binary_search(&c).ok(),
+                        let id = match ascii.get(c as usize) {
+                            Some(id) => *id,
+                            None => tokens.binary_search(&c).ok(),
                         };
-                        push(token, &|| format!("{c:?}"), offset)?;
+                        push(id, &|| format!("{c:?}"), offset)?;
                         offset += c.len_utf8();
                     }
                     for &byte in chunk.invalid() {
@@ -119,22 +133,22 @@ impl Vocab {
                 }
             }
         }
-        Ok((tokens, skipped))
+        Ok((ids, skipped))
     }
 
-    /// The bytes of each token.
+    /// The bytes of each id.
     pub fn decoder(&self) -> Decoder {
-        let symbols = match self {
-            Vocab::Bytes(symbols) => symbols.iter().map(|&byte| vec![byte]).collect(),
-            Vocab::Chars(symbols) => symbols.chars().map(|c| c.to_string().into_bytes()).collect(),
+        let tokens = match self {
+            Vocab::Bytes(tokens) => tokens.iter().map(|&byte| vec![byte]).collect(),
+            Vocab::Chars(tokens) => tokens.chars().map(|c| c.to_string().into_bytes()).collect(),
         };
-        Decoder { symbols, held: Vec::new() }
+        Decoder { tokens, held: Vec::new() }
     }
 
-    /// The text of tokens; bytes that are not UTF-8 become U+FFFD.
-    pub fn decode(&self, tokens: &[u32]) -> String {
+    /// The text of ids; bytes that are not UTF-8 become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
         let mut decoder = self.decoder();
-        let mut text: String = tokens.iter().map(|&token| decoder.push(token)).collect();
+        let mut text: String = ids.iter().map(|&id| decoder.push(id)).collect();
         text.push_str(&decoder.finish());
         text
     }
@@ -143,7 +157,7 @@ impl Vocab {
 /// Checks that a text is UTF-8.
 ///
 /// # Errors
-/// The place of the first byte that is not.
+/// The position of the first invalid byte.
 pub fn utf8<'a>(text: &'a [u8], path: &Path) -> Result<&'a str> {
     std::str::from_utf8(text).map_err(|error| {
         let before = &text[..error.valid_up_to()];
@@ -151,30 +165,29 @@ pub fn utf8<'a>(text: &'a [u8], path: &Path) -> Result<&'a str> {
         let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
         let byte = text[error.valid_up_to()];
-        let reason = format!(
-            "byte 0x{byte:02X} at line {line}, column {column} is not UTF-8; convert the file, or pass --bytes"
-        );
+        let reason =
+            format!("byte 0x{byte:02X} at line {line}, column {column} is not UTF-8; convert the file, or set `bytes`");
         Error::Data { path: path.into(), reason }
     })
 }
 
-/// Tokens to text as they come: a character of several bytes is given out when its last byte has come.
+/// Streaming decoder: a multi-byte character is emitted once its last byte has arrived.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    symbols: Vec<Vec<u8>>,
+    tokens: Vec<Vec<u8>>,
     held: Vec<u8>,
 }
 
 impl Decoder {
-    /// The bytes of one token.
-    pub fn bytes(&self, token: u32) -> &[u8] {
-        self.symbols.get(token as usize).map_or(&[], |symbol| symbol)
+    /// The bytes of one id.
+    pub fn bytes(&self, id: u32) -> &[u8] {
+        self.tokens.get(id as usize).map_or(&[], |token| token)
     }
 
-    /// Takes a token; returns the text that is complete with it.
-    pub fn push(&mut self, token: u32) -> String {
-        if let Some(symbol) = self.symbols.get(token as usize) {
-            self.held.extend_from_slice(symbol);
+    /// Takes a id; returns the text completed by it.
+    pub fn push(&mut self, id: u32) -> String {
+        if let Some(token) = self.tokens.get(id as usize) {
+            self.held.extend_from_slice(token);
         }
         let mut text = String::new();
         loop {
@@ -188,7 +201,7 @@ impl Decoder {
                     let valid = error.valid_up_to();
                     text.push_str(&String::from_utf8_lossy(&self.held[..valid]));
                     match error.error_len() {
-                        // Bytes that nothing can complete.
+                        // Bytes that cannot be completed.
                         Some(len) => {
                             text.push(char::REPLACEMENT_CHARACTER);
                             self.held.drain(..valid + len);
@@ -203,7 +216,7 @@ impl Decoder {
         }
     }
 
-    /// What is left of an unfinished character, as U+FFFD.
+    /// The rest of an incomplete character, as U+FFFD.
     pub fn finish(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.held).into_owned();
         self.held.clear();
@@ -223,9 +236,9 @@ mod tests {
     fn characters_of_any_script_come_back() {
         let text = "naïve 🦀 Ωmega\r\n\u{feff}end";
         let vocab = chars(text);
-        let (tokens, skipped) = vocab.encode(text.as_bytes(), false).unwrap();
-        assert_eq!((vocab.decode(&tokens).as_str(), skipped), (text, 0));
-        assert_eq!(tokens.len(), text.chars().count());
+        let (ids, skipped) = vocab.encode(text.as_bytes(), false).unwrap();
+        assert_eq!((vocab.decode(&ids).as_str(), skipped), (text, 0));
+        assert_eq!(ids.len(), text.chars().count());
     }
 
     #[test]
@@ -233,37 +246,37 @@ mod tests {
         let all: Vec<u8> = (0..=255).rev().collect();
         let vocab = Vocab::of(&all, true, Path::new("test.bin")).unwrap();
         assert_eq!(vocab.len(), 256);
-        let (tokens, _) = vocab.encode(&all, false).unwrap();
+        let (ids, _) = vocab.encode(&all, false).unwrap();
         let decoder = vocab.decoder();
-        let back: Vec<u8> = tokens.iter().flat_map(|&token| decoder.bytes(token).to_vec()).collect();
+        let back: Vec<u8> = ids.iter().flat_map(|&id| decoder.bytes(id).to_vec()).collect();
         assert_eq!(back, all);
     }
 
     #[test]
-    fn a_character_in_bytes_is_given_out_whole() {
+    fn a_multi_byte_character_is_emitted_whole() {
         let text = "é🦀x";
         let vocab = Vocab::of(text.as_bytes(), true, Path::new("test")).unwrap();
-        let (tokens, _) = vocab.encode(text.as_bytes(), false).unwrap();
+        let (ids, _) = vocab.encode(text.as_bytes(), false).unwrap();
         let mut decoder = vocab.decoder();
-        let pieces: Vec<String> = tokens.iter().map(|&token| decoder.push(token)).collect();
-        assert_eq!(pieces, ["", "é", "", "", "", "🦀", "x"]);
-        assert_eq!(decoder.push(tokens[0]), "");
-        assert_eq!(decoder.push(tokens[6]), "\u{fffd}x");
+        let parts: Vec<String> = ids.iter().map(|&id| decoder.push(id)).collect();
+        assert_eq!(parts, ["", "é", "", "", "", "🦀", "x"]);
+        assert_eq!(decoder.push(ids[0]), "");
+        assert_eq!(decoder.push(ids[6]), "\u{fffd}x");
     }
 
     #[test]
-    fn an_unseen_symbol_is_named_or_skipped_as_asked() {
+    fn an_unseen_token_is_named_or_skipped_as_asked() {
         let vocab = chars("abc\n");
         let unseen = vocab.encode("ab€c".as_bytes(), false).unwrap_err();
-        assert_eq!((unseen.symbol.as_str(), unseen.offset), ("'€'", 2));
+        assert_eq!((unseen.token.as_str(), unseen.offset), ("'€'", 2));
         assert_eq!(vocab.encode("ab€c".as_bytes(), true).unwrap(), (vec![1, 2, 3], 1));
-        assert!(vocab.encode(b"a\xffb", false).unwrap_err().symbol.contains("0xFF"));
+        assert!(vocab.encode(b"a\xffb", false).unwrap_err().token.contains("0xFF"));
     }
 
     #[test]
-    fn text_that_is_not_utf8_is_refused_with_its_place_and_the_remedy() {
+    fn text_that_is_not_utf8_is_refused_with_position_and_remedy() {
         let error = Vocab::of(b"ok\nna\xefve", false, Path::new("book.txt")).unwrap_err().to_string();
-        assert_eq!(error, "book.txt: byte 0xEF at line 2, column 3 is not UTF-8; convert the file, or pass --bytes");
+        assert_eq!(error, "book.txt: byte 0xEF at line 2, column 3 is not UTF-8; convert the file, or set `bytes`");
         assert!(Vocab::of(b"", true, Path::new("book.txt")).unwrap_err().to_string().contains("empty"));
     }
 

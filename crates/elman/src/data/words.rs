@@ -1,4 +1,4 @@
-//! Texts to tokens for networks that read a whole text: words, subwords or characters, the rare ones as one unknown token.
+//! Tokens for text classifiers: words, subwords or characters; rare ones become UNK.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 use super::subwords::{Subwords, SubwordsConfig, Units};
 use crate::error::{Error, Result};
 
-/// The number of the token that stands for all unknown ones.
+/// The unknown token, UNK.
 pub const UNKNOWN: u32 = 0;
 
-/// What a token is.
+/// The id of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Words, numbers and single punctuation marks.
     #[default]
     Word,
-    /// Frequent words and parts of rarer ones, learnt from the texts.
+    /// Frequent words and parts of rarer ones, trained on the texts.
     Subword,
     /// Characters.
     Char,
 }
 
 impl Level {
-    /// What its pieces are called.
+    /// The name of the unit.
     pub fn unit(self) -> &'static str {
         match self {
             Level::Word => "word",
@@ -35,16 +35,26 @@ impl Level {
 }
 
 /// A vocabulary of words.
+///
+/// ```
+/// use elman::data::Words;
+/// use elman::data::words::Level;
+///
+/// let words = Words::fit(["a good film", "a bad film"].into_iter(), Level::Word, 100, 1, 0)?;
+/// assert_eq!(words.tokens("Good!"), ["good", "!"]);
+/// assert_eq!(words.encode("good film"), [words.id("good"), words.id("film")]);
+/// # Ok::<(), elman::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Words {
     level: Level,
-    /// Tokens of a text at most; 0 for all.
+    /// Maximum tokens per text; 0 for all.
     max_len: usize,
     /// Word `i` is token `i + 1`.
     words: Vec<String>,
     index: HashMap<String, u32>,
-    /// What cuts a text into subwords; its symbols are the tokens.
+    /// The subword vocabulary, with the same token ids.
     subwords: Option<Box<Subwords>>,
 }
 
@@ -54,7 +64,7 @@ pub struct Words {
 struct Stored {
     level: Level,
     max_len: usize,
-    /// Not of subwords, which name themselves.
+    /// Empty for subwords, which hold their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     words: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,13 +77,13 @@ impl TryFrom<Stored> for Words {
     fn try_from(stored: Stored) -> std::result::Result<Self, String> {
         let Stored { level, max_len, mut words, subwords } = stored;
         if subwords.is_some() != (level == Level::Subword) {
-            return Err(format!("its level is {}, which its vocabulary is not of", level.unit()));
+            return Err(format!("its level is {}, but its vocabulary is of another kind", level.unit()));
         }
         if let Some(subwords) = &subwords {
-            if subwords.unknown() != UNKNOWN {
+            if subwords.unk() != UNKNOWN {
                 return Err("its first subword is not the unknown one".into());
             }
-            words = (1..subwords.begin()).map(|symbol| subwords.name(symbol)).collect();
+            words = (1..subwords.bos()).map(|token| subwords.name(token)).collect();
         }
         let index = words.iter().enumerate().map(|(i, word)| (word.clone(), i as u32 + 1)).collect();
         Ok(Words { level, max_len, words, index, subwords })
@@ -88,11 +98,11 @@ impl From<Words> for Stored {
 }
 
 impl Words {
-    /// The most frequent pieces of the texts, at most `size`, each seen at least `least` times. The same texts give the
-    /// same pieces.
+    /// The most frequent tokens of the texts, at most `size`, each seen at least `least` times. The same texts give the
+    /// same vocabulary.
     ///
     /// # Errors
-    /// If no subwords can be learnt.
+    /// If the subwords cannot be trained.
     pub fn fit<'a>(
         texts: impl Iterator<Item = &'a str>,
         level: Level,
@@ -108,8 +118,8 @@ impl Words {
         }
         let mut counts: HashMap<String, usize> = HashMap::new();
         for text in texts {
-            for piece in pieces(text, level) {
-                *counts.entry(piece).or_insert(0) += 1;
+            for token in tokens(text, level) {
+                *counts.entry(token).or_insert(0) += 1;
             }
         }
         let mut counts: Vec<(String, usize)> = counts.into_iter().filter(|(_, n)| *n >= least).collect();
@@ -119,68 +129,68 @@ impl Words {
         Words::try_from(Stored { level, max_len, words, subwords: None }).map_err(Error::Usage)
     }
 
-    /// `V`, with the unknown token.
+    /// `V`, with UNK.
     pub fn len(&self) -> usize {
         self.words.len() + 1
     }
 
-    /// What a piece is.
+    /// The unit.
     pub fn level(&self) -> Level {
         self.level
     }
 
-    /// Whether no word is known.
+    /// Whether the vocabulary is empty.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// The words in the order of their tokens, which begin at 1.
+    /// The words in the order of their tokens, which start at 1.
     pub fn words(&self) -> &[String] {
         &self.words
     }
 
-    /// The pieces of a text that are read: of a long text its first quarter and its last three, as far as the length
-    /// goes, since people begin with what it is about and end with what they think of it.
-    pub fn pieces(&self, text: &str) -> Vec<String> {
-        let mut pieces = match &self.subwords {
-            // A text that the library refuses has no pieces.
+    /// The tokens of a text, at most `max_len`: of a longer text the first quarter and the last three quarters of that
+    /// length, since reviews open with their subject and close with their verdict.
+    pub fn tokens(&self, text: &str) -> Vec<String> {
+        let mut tokens = match &self.subwords {
+            // A text that the library refuses has no tokens.
             Some(subwords) => {
                 subwords.encode(&plain(text)).unwrap_or_default().into_iter().map(|s| subwords.name(s)).collect()
             }
-            None => pieces(text, self.level),
+            None => tokens(text, self.level),
         };
-        if self.max_len > 0 && pieces.len() > self.max_len {
+        if self.max_len > 0 && tokens.len() > self.max_len {
             let head = self.max_len / 4;
-            let tail = pieces.len() - (self.max_len - head);
-            pieces.drain(head..tail);
+            let tail = tokens.len() - (self.max_len - head);
+            tokens.drain(head..tail);
         }
-        pieces
+        tokens
     }
 
-    /// The token of a piece.
-    pub fn token(&self, piece: &str) -> u32 {
-        self.index.get(piece).copied().unwrap_or(UNKNOWN)
+    /// The id of a token.
+    pub fn id(&self, token: &str) -> u32 {
+        self.index.get(token).copied().unwrap_or(UNKNOWN)
     }
 
-    /// The tokens of a text; none for a text of blanks alone.
+    /// The tokens of a text; empty for a blank text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        self.pieces(text).iter().map(|piece| self.token(piece)).collect()
+        self.tokens(text).iter().map(|token| self.id(token)).collect()
     }
 }
 
-/// A text in lower case, without HTML's line breaks.
+/// A text in lower case, without HTML line breaks.
 fn plain(text: &str) -> String {
     text.to_lowercase().replace("<br />", " ")
 }
 
-/// A text in lower case and in pieces. Words are runs of letters, digits and apostrophes; every other mark stands alone;
-/// HTML's line break is none.
-fn pieces(text: &str, level: Level) -> Vec<String> {
+/// Splits a text, lower-cased, into tokens. Words are runs of letters, digits and apostrophes; every other mark is a
+/// word of its own; HTML line breaks are removed.
+fn tokens(text: &str, level: Level) -> Vec<String> {
     let text = plain(text);
     if level == Level::Char {
         return text.trim().chars().map(String::from).collect();
     }
-    let mut pieces = Vec::new();
+    let mut tokens = Vec::new();
     let mut word = String::new();
     for c in text.chars() {
         if c.is_alphanumeric() || c == '\'' {
@@ -188,16 +198,16 @@ fn pieces(text: &str, level: Level) -> Vec<String> {
             continue;
         }
         if !word.is_empty() {
-            pieces.push(std::mem::take(&mut word));
+            tokens.push(std::mem::take(&mut word));
         }
         if !c.is_whitespace() {
-            pieces.push(c.into());
+            tokens.push(c.into());
         }
     }
     if !word.is_empty() {
-        pieces.push(word);
+        tokens.push(word);
     }
-    pieces
+    tokens
 }
 
 #[cfg(test)]
@@ -205,29 +215,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_cut_counted_and_found_again() {
+    fn words_are_split_counted_and_looked_up() {
         let texts = ["It's well-made, it's GOOD!<br />Good.", "good film"];
         let words = Words::fit(texts.into_iter(), Level::Word, 10, 2, 0).unwrap();
         assert_eq!(words.words(), ["good", "it's"]);
-        assert_eq!(words.pieces(texts[0]), ["it's", "well", "-", "made", ",", "it's", "good", "!", "good", "."]);
+        assert_eq!(words.tokens(texts[0]), ["it's", "well", "-", "made", ",", "it's", "good", "!", "good", "."]);
         assert_eq!(words.encode("It's bad"), [2, UNKNOWN]);
         assert!(words.encode("  \t ").is_empty());
         let stored = serde_json::to_string(&words).unwrap();
         assert_eq!(serde_json::from_str::<Words>(&stored).unwrap(), words);
     }
 
+    #[cfg(feature = "subwords")]
     #[test]
-    fn subwords_are_learnt_kept_in_a_file_and_damaged_ones_refused() {
+    fn subwords_are_trained_and_stored_and_damaged_ones_refused() {
         let texts = ["The tallest tower.<br />The taller tower!", "a tall tower, the smallest tower"];
         let fit = || Words::fit(texts.into_iter(), Level::Subword, 40, 1, 0).unwrap();
         let words = fit();
-        let pieces = words.pieces("the smaller Tower");
-        assert_eq!(pieces.concat(), "▁the▁smaller▁tower");
-        assert!(pieces.contains(&"▁tower".to_string()) && pieces.len() < 12, "{pieces:?}");
-        let tokens = words.encode("the smaller Tower");
-        assert!(tokens.iter().all(|&token| token != UNKNOWN && (token as usize) < words.len()));
-        assert_eq!(words.encode("the 塔"), [words.encode("the"), vec![words.token("▁"), UNKNOWN]].concat());
-        assert_eq!(fit().encode(texts[0]), words.encode(texts[0]), "the same texts, the same pieces");
+        let tokens = words.tokens("the smaller Tower");
+        assert_eq!(tokens.concat(), "▁the▁smaller▁tower");
+        assert!(tokens.contains(&"▁tower".to_string()) && tokens.len() < 12, "{tokens:?}");
+        let ids = words.encode("the smaller Tower");
+        assert!(ids.iter().all(|&id| id != UNKNOWN && (id as usize) < words.len()));
+        assert_eq!(words.encode("the 塔"), [words.encode("the"), vec![words.id("▁"), UNKNOWN]].concat());
+        assert_eq!(fit().encode(texts[0]), words.encode(texts[0]), "the same texts, the same tokens");
         let stored = serde_json::to_string(&words).unwrap();
         let read: Words = serde_json::from_str(&stored).unwrap();
         assert_eq!(
@@ -245,8 +256,8 @@ mod tests {
     #[test]
     fn a_long_text_keeps_its_beginning_and_its_end() {
         let words = Words::fit(["a b c d e f g h i j"].into_iter(), Level::Word, 100, 1, 4).unwrap();
-        assert_eq!(words.pieces("a b c d e f g h i j"), ["a", "h", "i", "j"]);
+        assert_eq!(words.tokens("a b c d e f g h i j"), ["a", "h", "i", "j"]);
         let words = Words::fit(["Zoë"].into_iter(), Level::Char, 100, 1, 0).unwrap();
-        assert_eq!(words.pieces(" Zoë "), ["z", "o", "ë"]);
+        assert_eq!(words.tokens(" Zoë "), ["z", "o", "ë"]);
     }
 }

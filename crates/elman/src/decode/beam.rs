@@ -1,13 +1,14 @@
-//! Beam search: the likely sequences under a model that gives log-probabilities one step at a time.
+//! Beam search: the likely sequences of a model of next-token probabilities.
 //!
-//! Knows no network: a [`StepModel`] takes rows of its own last step and a token for each. A beam of 1 is greedy search.
-//! Many sequences are searched side by side; none looks at its neighbours, so that each comes out as it would alone.
+//! Independent of any network: a [`StepModel`] takes rows of its last step and a token for each. A beam of 1 is greedy
+//! search. Sequences of a batch are searched independently: each result is the one it would have alone.
 //!
-//! At every step the `2 beam` best extensions of a sequence's hypotheses are looked at. Those among the first `beam` that
-//! end are done; the best that do not end live on. A sequence is finished when `beam` hypotheses are done and none that
-//! lives has a better score so far: with few symbols bad ends are soon among the first, and must not end the search.
+//! At every step the `2 beam` best extensions of a sequence's hypotheses are considered. Those among the first `beam`
+//! that end are finished; the best others stay live. The search ends when `beam` hypotheses are finished and no live
+//! one scores better: with few tokens, poor endings soon rank among the first and must not end the search.
 
 use std::cmp::Ordering;
+use std::fmt::Display;
 
 use elman_kernels::rows;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Likely, StepModel};
 use crate::error::{Error, Result};
 
-/// How to search.
+/// Beam search settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BeamConfig {
@@ -23,15 +24,15 @@ pub struct BeamConfig {
     pub beam: usize,
     /// Hypotheses are compared by log-probability / length^this; 0 compares the log-probabilities.
     pub length_penalty: f64,
-    /// Weight of `sum_s ln(min(1, attention to s))` (Wu et al. 2016), which punishes what was not looked at.
+    /// Weight of `sum_s ln(min(1, attention to s))` (Wu et al. 2016), a coverage penalty.
     pub coverage_penalty: f64,
     /// Hypotheses returned of each sequence, at most `beam`.
     pub nbest: usize,
-    /// No run of this many symbols twice in a sequence; 0 allows all.
+    /// Blocks repeated n-grams of this size; 0 allows all.
     pub no_repeat_ngram: usize,
-    /// Symbols a sequence has at least.
+    /// Minimum length in tokens.
     pub min_length: usize,
-    /// Whether each symbol's attention is kept, to be drawn.
+    /// Whether each token's attention weights are kept.
     pub keep_attention: bool,
 }
 
@@ -50,66 +51,67 @@ impl Default for BeamConfig {
 }
 
 impl BeamConfig {
-    /// Greedy search: always the most likely symbol.
+    /// Greedy search: always the most likely token.
     pub fn greedy() -> Self {
         BeamConfig { beam: 1, ..Self::default() }
     }
 
-    /// Checks the values.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// The first that cannot be, with what could.
+    /// The first invalid setting.
     pub fn validate(&self) -> Result<()> {
-        let problem = if self.beam == 0 || self.beam > MAX_BEAM {
-            format!("--beam {}: give a number from 1 (greedy search) to {MAX_BEAM}", self.beam)
-        } else if self.nbest == 0 || self.nbest > self.beam {
-            format!("--nbest {}: give a number from 1 to the beam's width, {}", self.nbest, self.beam)
-        } else if !self.length_penalty.is_finite() || self.length_penalty < 0.0 {
-            format!("--length-penalty {}: give a number from 0 (none) upwards; 1 is usual", self.length_penalty)
-        } else if !self.coverage_penalty.is_finite() || self.coverage_penalty < 0.0 {
-            format!("--coverage-penalty {}: give a number from 0 (none) upwards; 0.2 is usual", self.coverage_penalty)
-        } else {
-            return Ok(());
-        };
-        Err(Error::Usage(problem))
+        let wrong = |key: &str, value: &dyn Display, requirement: String| Err(Error::setting(key, value, requirement));
+        if self.beam == 0 || self.beam > MAX_BEAM {
+            return wrong("beam", &self.beam, format!("must be from 1 (greedy search) to {MAX_BEAM}"));
+        }
+        if self.nbest == 0 || self.nbest > self.beam {
+            return wrong("nbest", &self.nbest, format!("must be from 1 to `beam`, {}", self.beam));
+        }
+        for (key, value) in [("length_penalty", self.length_penalty), ("coverage_penalty", self.coverage_penalty)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(key, &value, "must be a number from 0 (none) upwards".into());
+            }
+        }
+        Ok(())
     }
 }
 
 /// Widest beam: each hypothesis holds a state.
 const MAX_BEAM: usize = 1024;
-/// What a place never looked at counts as in the coverage.
+/// Lower bound of a position's coverage.
 const NEVER_SEEN: f64 = 1e-4;
 
-/// The symbols that are no content.
+/// Special tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Symbols {
-    /// Fed before the first symbol.
-    pub begin: u32,
-    /// Ends a sequence.
-    pub end: u32,
+pub struct SpecialTokens {
+    /// Beginning of sequence: fed before the first token.
+    pub bos: u32,
+    /// End of sequence.
+    pub eos: u32,
     /// Never chosen, such as padding.
-    pub banned: Vec<u32>,
+    pub suppressed: Vec<u32>,
 }
 
-/// One sequence to be found.
+/// One sequence to generate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// Symbols it begins with.
+    /// Forced first tokens.
     pub prefix: Vec<u32>,
-    /// Symbols it has at most, the end not counted.
+    /// Maximum length in tokens, EOS not counted.
     pub max_length: usize,
 }
 
-/// One found sequence.
+/// A generated sequence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hypothesis {
-    /// Its symbols, without begin and end.
+    /// Its tokens, without BOS and EOS.
     pub tokens: Vec<u32>,
-    /// Its log-probability in nats, the end included.
+    /// Its log-probability in nats, EOS included.
     pub log_prob: f64,
-    /// What hypotheses are compared by: see [`BeamConfig`].
+    /// Its score: see [`BeamConfig`].
     pub score: f64,
-    /// Attention of each symbol and of the end over the source, if it was to be kept.
+    /// Attention over the source of each token and of EOS, if kept.
     pub attention: Vec<Vec<f32>>,
 }
 
@@ -118,7 +120,7 @@ pub struct Hypothesis {
 struct Live {
     tokens: Vec<u32>,
     log_prob: f64,
-    /// The row of the last step it comes from.
+    /// Its row in the last step.
     row: usize,
     coverage: Vec<f32>,
     attention: Vec<Vec<f32>>,
@@ -130,7 +132,7 @@ struct Search {
     done: Vec<Hypothesis>,
 }
 
-/// A way to go on.
+/// An extension of a hypothesis.
 #[derive(Clone, Copy)]
 struct Candidate {
     log_prob: f64,
@@ -139,7 +141,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Likely ones first; of equals the one of the better parent, then the lower token.
+    /// The likeliest first; ties: the better parent, then the lower token.
     fn order(&self, other: &Self) -> Ordering {
         let by_place = (self.parent, self.token).cmp(&(other.parent, other.token));
         other.log_prob.total_cmp(&self.log_prob).then(by_place)
@@ -149,12 +151,12 @@ impl Candidate {
 /// The best sequences for each query, the best first, at least one and at most [`BeamConfig::nbest`].
 ///
 /// # Errors
-/// If a setting cannot be, a prefix is longer than its sequence may be or holds unknown symbols, or the model's outputs
-/// are no numbers.
+/// An invalid setting; a prefix that is too long or holds invalid tokens; model outputs that are not
+/// finite.
 pub fn beam_search<M: StepModel + ?Sized>(
     model: &mut M,
     queries: &[Query],
-    symbols: &Symbols,
+    special: &SpecialTokens,
     config: &BeamConfig,
 ) -> Result<Vec<Vec<Hypothesis>>> {
     config.validate()?;
@@ -162,15 +164,15 @@ pub fn beam_search<M: StepModel + ?Sized>(
     for query in queries {
         if query.prefix.len() > query.max_length || config.min_length > query.max_length {
             return Err(Error::Usage(format!(
-                "a sequence of at most {} symbols cannot begin with {} given ones and have at least {}; give a higher \
+                "a sequence of at most {} tokens cannot have a prefix of {} and a minimum length of {}; allow a higher \
                  maximum length",
                 query.max_length,
                 query.prefix.len(),
                 config.min_length
             )));
         }
-        if query.prefix.iter().any(|&token| token as usize >= vocab || token == symbols.end) {
-            return Err(Error::Usage("a forced prefix holds a symbol that cannot stand there".into()));
+        if query.prefix.iter().any(|&token| token as usize >= vocab || token == special.eos) {
+            return Err(Error::Usage("a forced prefix holds an invalid token".into()));
         }
     }
     let start = |row| Search { live: vec![Live { row, ..Live::default() }], done: Vec::new() };
@@ -181,14 +183,14 @@ pub fn beam_search<M: StepModel + ?Sized>(
         tokens.clear();
         for live in searches.iter().flat_map(|search| &search.live) {
             from.push(live.row);
-            tokens.push(live.tokens.last().copied().unwrap_or(symbols.begin));
+            tokens.push(live.tokens.last().copied().unwrap_or(special.bos));
         }
         if from.is_empty() {
             break;
         }
         model.step(&from, &tokens, &mut likely);
         if !likely.are_numbers(from.len(), vocab) {
-            return Err(Error::Usage("the model's outputs are not numbers; was its training diverging?".into()));
+            return Err(Error::Usage("the model's outputs are not finite; did its training diverge?".into()));
         }
         let mut row = 0;
         for (search, query) in searches.iter_mut().zip(queries) {
@@ -197,7 +199,7 @@ pub fn beam_search<M: StepModel + ?Sized>(
                 live.look(model.attention(row), config);
                 row += 1;
             }
-            search.advance(&likely, vocab, query, symbols, config);
+            search.advance(&likely, vocab, query, special, config);
         }
     }
     searches.iter_mut().for_each(|search| search.done.truncate(config.nbest));
@@ -205,7 +207,7 @@ pub fn beam_search<M: StepModel + ?Sized>(
 }
 
 impl Live {
-    /// Takes note of where the model looked.
+    /// Records the attention of the last step.
     fn look(&mut self, attention: &[f32], config: &BeamConfig) {
         if config.coverage_penalty > 0.0 {
             self.coverage.resize(attention.len(), 0.0);
@@ -216,20 +218,20 @@ impl Live {
         }
     }
 
-    /// What it is when it ends here, `symbols` long.
-    fn end(&self, log_prob: f64, symbols: usize, config: &BeamConfig) -> Hypothesis {
-        let score = self.score(log_prob, symbols, config);
+    /// The finished hypothesis, `tokens` long.
+    fn end(&self, log_prob: f64, tokens: usize, config: &BeamConfig) -> Hypothesis {
+        let score = self.score(log_prob, tokens, config);
         Hypothesis { tokens: self.tokens.clone(), log_prob, score, attention: self.attention.clone() }
     }
 
-    /// What hypotheses are compared by, for this log-probability and length.
-    fn score(&self, log_prob: f64, symbols: usize, config: &BeamConfig) -> f64 {
+    /// The score for this log-probability and length.
+    fn score(&self, log_prob: f64, tokens: usize, config: &BeamConfig) -> f64 {
         let covered = |&sum: &f32| f64::from(sum).clamp(NEVER_SEEN, 1.0).ln();
         let coverage: f64 = self.coverage.iter().map(covered).sum();
-        log_prob / (symbols.max(1) as f64).powf(config.length_penalty) + config.coverage_penalty * coverage
+        log_prob / (tokens.max(1) as f64).powf(config.length_penalty) + config.coverage_penalty * coverage
     }
 
-    /// Whether `token` would complete a run of `n` symbols that was there before.
+    /// Whether `token` would repeat an n-gram.
     fn repeats(&self, token: u32, n: usize) -> bool {
         let Some(start) = (self.tokens.len() + 1).checked_sub(n) else { return false };
         n > 0 && self.tokens.windows(n).any(|run| run[n - 1] == token && run[..n - 1] == self.tokens[start..])
@@ -237,8 +239,8 @@ impl Live {
 }
 
 impl Search {
-    /// One step of one sequence from how likely symbols follow all rows.
-    fn advance(&mut self, likely: &Likely, vocab: usize, query: &Query, symbols: &Symbols, config: &BeamConfig) {
+    /// One step of one sequence.
+    fn advance(&mut self, likely: &Likely, vocab: usize, query: &Query, special: &SpecialTokens, config: &BeamConfig) {
         if self.live.is_empty() {
             return;
         }
@@ -256,12 +258,12 @@ impl Search {
                 continue;
             }
             if position == query.max_length {
-                candidates.push(at(symbols.end));
+                candidates.push(at(special.eos));
                 continue;
             }
             let allowed = |token: u32| {
-                let too_soon = token == symbols.end && position < config.min_length;
-                !too_soon && !symbols.banned.contains(&token) && !live.repeats(token, config.no_repeat_ngram)
+                let too_soon = token == special.eos && position < config.min_length;
+                !too_soon && !special.suppressed.contains(&token) && !live.repeats(token, config.no_repeat_ngram)
             };
             best_of_row(row, wanted, allowed, |token| candidates.push(at(token)));
         }
@@ -270,7 +272,7 @@ impl Search {
         let mut next = Vec::with_capacity(config.beam);
         for (rank, c) in candidates.iter().enumerate() {
             let parent = &self.live[c.parent];
-            if c.token == symbols.end {
+            if c.token == special.eos {
                 if rank < config.beam {
                     self.done.push(parent.end(c.log_prob, parent.tokens.len() + 1, config));
                 }
@@ -282,7 +284,7 @@ impl Search {
             }
         }
         if next.is_empty() && self.done.is_empty() {
-            // Everything is impossible or forbidden: what there is, is the answer.
+            // No extension is possible or allowed: return the live hypotheses.
             let best = &self.live[0];
             self.done.push(best.end(best.log_prob, best.tokens.len(), config));
         }
@@ -295,9 +297,9 @@ impl Search {
     }
 }
 
-/// Calls `take` for the `wanted` best allowed tokens of a row, the best first; of equals the lower token.
+/// Calls `take` for the `wanted` best allowed tokens of a row, the best first; ties: the lower token.
 fn best_of_row(row: &[f32], wanted: usize, allowed: impl Fn(u32) -> bool, mut take: impl FnMut(u32)) {
-    /// Values that are looked at together: most of a row is nowhere near.
+    /// Values compared at once: most of a row is far below the threshold.
     const TOGETHER: usize = 64;
     let mut best: Vec<(f32, u32)> = Vec::with_capacity(wanted + 1);
     let mut least = f32::NEG_INFINITY;
@@ -319,21 +321,21 @@ fn best_of_row(row: &[f32], wanted: usize, allowed: impl Fn(u32) -> bool, mut ta
     best.into_iter().for_each(|(_, token)| take(token));
 }
 
-/// Several models that vote: the mean of their probabilities. Attention is the first one's.
+/// Model ensemble: averages probabilities. Attention is the first model's.
 pub struct Ensemble<M> {
     models: Vec<M>,
     one: Likely,
 }
 
 impl<M: StepModel> Ensemble<M> {
-    /// Joins models of one vocabulary.
+    /// An ensemble of models with one vocabulary.
     ///
     /// # Errors
-    /// If there is none, or their vocabularies differ in size.
+    /// If there are no models, or their vocabularies differ in size.
     pub fn new(models: Vec<M>) -> Result<Self> {
         let sizes: Vec<usize> = models.iter().map(StepModel::vocab).collect();
         if sizes.is_empty() || sizes.iter().any(|&size| size != sizes[0]) {
-            let message = format!("models of an ensemble need one vocabulary; theirs have {sizes:?} symbols");
+            let message = format!("the models of an ensemble must share a vocabulary; theirs have {sizes:?} tokens");
             return Err(Error::Usage(message));
         }
         Ok(Ensemble { models, one: Likely::default() })
@@ -375,9 +377,9 @@ mod tests {
     use crate::rng::Rng;
 
     const VOCAB: usize = 4;
-    const SYMBOLS: Symbols = Symbols { begin: 0, end: 1, banned: Vec::new() };
+    const SPECIAL: SpecialTokens = SpecialTokens { bos: 0, eos: 1, suppressed: Vec::new() };
 
-    /// The probabilities depend on the sequence and on all that was fed: every history has its own.
+    /// Probabilities depend on the sequence and its whole history.
     #[derive(Clone, Default)]
     struct Toy {
         seed: u64,
@@ -395,8 +397,8 @@ mod tests {
         }
 
         fn log_prob(&self, sequence: u64, tokens: &[u32]) -> f64 {
-            let fed = [&[SYMBOLS.begin], tokens].concat();
-            let wanted = [tokens, &[SYMBOLS.end]].concat();
+            let fed = [&[SPECIAL.bos], tokens].concat();
+            let wanted = [tokens, &[SPECIAL.eos]].concat();
             (0..fed.len()).map(|t| f64::from(self.log_probs(sequence, &fed[..=t])[wanted[t] as usize])).sum()
         }
     }
@@ -432,10 +434,10 @@ mod tests {
 
     fn search(model: &mut Toy, max_length: usize, config: &BeamConfig) -> Vec<Vec<Hypothesis>> {
         let queries = vec![Query { prefix: Vec::new(), max_length }; model.rows.len()];
-        beam_search(model, &queries, &SYMBOLS, config).unwrap()
+        beam_search(model, &queries, &SPECIAL, config).unwrap()
     }
 
-    /// Every sequence of at most `max_length` symbols other than the end.
+    /// Every sequence of at most `max_length` tokens other than EOS.
     fn all(max_length: usize) -> Vec<Vec<u32>> {
         let mut sequences = vec![Vec::new()];
         let mut last = sequences.clone();
@@ -453,7 +455,7 @@ mod tests {
             let found = search(&mut toy(seed, 0..1), 6, &BeamConfig::greedy()).remove(0).remove(0);
             let (model, mut tokens, mut log_prob) = (toy(seed, 0..1), Vec::new(), 0.0);
             loop {
-                let row = model.log_probs(0, &[&[SYMBOLS.begin], &tokens[..]].concat());
+                let row = model.log_probs(0, &[&[SPECIAL.bos], &tokens[..]].concat());
                 let best = (0..VOCAB).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
                 let best = if tokens.len() == 6 { 1 } else { best };
                 log_prob += f64::from(row[best]);
@@ -467,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beam_as_wide_as_all_sequences_finds_the_best_and_narrower_ones_nothing_better() {
+    fn an_exhaustive_beam_is_optimal_and_narrower_ones_are_not_better() {
         for seed in 0..30 {
             for length_penalty in [0.0, 1.0] {
                 let (model, max_length) = (toy(seed, 0..1), 4);
@@ -510,26 +512,26 @@ mod tests {
     }
 
     #[test]
-    fn lengths_prefixes_bans_and_repeats_are_obeyed() {
+    fn lengths_prefixes_suppression_and_repeats_are_obeyed() {
         for seed in 0..30 {
             let config = BeamConfig { beam: 3, nbest: 3, min_length: 4, no_repeat_ngram: 2, ..BeamConfig::default() };
-            let symbols = Symbols { banned: vec![0], ..SYMBOLS };
+            let special = SpecialTokens { suppressed: vec![0], ..SPECIAL };
             let queries = [Query { prefix: vec![3, 2], max_length: 5 }];
-            for found in beam_search(&mut toy(seed, 0..1), &queries, &symbols, &config).unwrap().remove(0) {
+            for found in beam_search(&mut toy(seed, 0..1), &queries, &special, &config).unwrap().remove(0) {
                 let tokens = found.tokens;
                 assert!(tokens.starts_with(&[3, 2]) && !tokens.contains(&0), "{tokens:?}");
                 let mut pairs: Vec<&[u32]> = tokens.windows(2).collect();
                 pairs.sort();
                 pairs.dedup();
                 assert_eq!(pairs.len(), tokens.len() - 1, "{tokens:?}");
-                // Two symbols have four pairs: 3 2 2 3 3 is the longest without a repeat.
+                // Two tokens have four pairs: 3 2 2 3 3 is the longest without a repeat.
                 assert!((4..=5).contains(&tokens.len()), "{tokens:?}");
             }
         }
     }
 
     #[test]
-    fn coverage_prefers_what_looked_everywhere_and_attention_is_kept() {
+    fn coverage_prefers_full_attention_and_attention_is_kept() {
         let config = BeamConfig {
             beam: 200,
             length_penalty: 0.0,
@@ -544,10 +546,10 @@ mod tests {
     }
 
     #[test]
-    fn an_ensemble_of_twins_is_the_model_and_of_strangers_their_mean() {
+    fn an_ensemble_averages_probabilities() {
         let queries = vec![Query { prefix: Vec::new(), max_length: 5 }; 2];
         let mut twins = Ensemble::new(vec![toy(3, 0..2), toy(3, 0..2)]).unwrap();
-        let together = beam_search(&mut twins, &queries, &SYMBOLS, &BeamConfig::default()).unwrap();
+        let together = beam_search(&mut twins, &queries, &SPECIAL, &BeamConfig::default()).unwrap();
         let alone = search(&mut toy(3, 0..2), 5, &BeamConfig::default());
         assert_eq!(together[1][0].tokens, alone[1][0].tokens);
         let mut strangers = Ensemble::new(vec![toy(3, 0..1), toy(4, 0..1)]).unwrap();
@@ -560,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_be_are_refused() {
+    fn invalid_settings_are_refused() {
         let config = BeamConfig::default();
         for bad in [
             BeamConfig { beam: 0, ..config.clone() },
@@ -571,8 +573,8 @@ mod tests {
             assert!(bad.validate().is_err(), "{bad:?}");
         }
         let queries = [Query { prefix: vec![2, 2], max_length: 1 }];
-        assert!(beam_search(&mut toy(1, 0..1), &queries, &SYMBOLS, &config).is_err());
+        assert!(beam_search(&mut toy(1, 0..1), &queries, &SPECIAL, &config).is_err());
         let queries = [Query { prefix: vec![99], max_length: 3 }];
-        assert!(beam_search(&mut toy(1, 0..1), &queries, &SYMBOLS, &config).is_err());
+        assert!(beam_search(&mut toy(1, 0..1), &queries, &SPECIAL, &config).is_err());
     }
 }

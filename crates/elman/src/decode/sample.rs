@@ -1,23 +1,23 @@
-//! Drawing the next symbol.
+//! Sampling of the next token.
 //!
-//! The filters act in this order: temperature, top-k, top-p (Holtzman et al. 2020), min-p; then one symbol is drawn from
-//! what is left, renormalised. Of equally likely symbols the lower token comes first.
+//! The filters act in this order: temperature, top-k, top-p (Holtzman et al. 2020), min-p; then one token is drawn from
+//! the rest, renormalised. Ties: the lower token first.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How to draw.
+/// Sampling settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SamplerConfig {
-    /// Logits are divided by it; 0 takes the most likely symbol always.
+    /// Divides the logits; 0 always takes the most likely token.
     pub temperature: f64,
-    /// Only the k most likely symbols; 0 for all.
+    /// Only the k most likely tokens; 0 for all.
     pub top_k: usize,
-    /// Only the most likely symbols that together have this probability; 1 for all.
+    /// Only the most likely tokens that together have this probability; 1 for all.
     pub top_p: f64,
-    /// Only symbols at least this many times as likely as the most likely one; 0 for all.
+    /// Only tokens at least this many times as likely as the most likely one; 0 for all.
     pub min_p: f64,
 }
 
@@ -28,26 +28,37 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// Checks the values.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// The first that cannot be, with what could.
+    /// The first invalid setting.
     pub fn validate(&self) -> Result<()> {
         let SamplerConfig { temperature, top_p, min_p, .. } = *self;
-        let problem = if !temperature.is_finite() || temperature < 0.0 {
-            format!("--temperature {temperature}: give a number from 0 (the most likely symbol always) upwards")
+        let (key, value, requirement) = if !temperature.is_finite() || temperature < 0.0 {
+            ("temperature", temperature, "must be a number from 0 (always the most likely token) upwards")
         } else if !(top_p > 0.0 && top_p <= 1.0) {
-            format!("--top-p {top_p}: give a probability above 0, at most 1")
+            ("top_p", top_p, "must be a probability above 0, at most 1")
         } else if !(0.0..=1.0).contains(&min_p) {
-            format!("--min-p {min_p}: give a ratio from 0 to 1")
+            ("min_p", min_p, "must be a ratio from 0 to 1")
         } else {
             return Ok(());
         };
-        Err(Error::Usage(problem))
+        Err(Error::setting(key, value, requirement))
     }
 }
 
-/// Draws symbols; keeps its working memory.
+/// Samples tokens; reuses its memory.
+///
+/// ```
+/// use elman::decode::{Sampler, SamplerConfig};
+///
+/// let logits = [0.1, 2.0, -1.0];
+/// let mut greedy = Sampler::new(SamplerConfig { temperature: 0.0, ..SamplerConfig::default() })?;
+/// assert_eq!(greedy.pick(&logits, 0.5)?, 1);
+/// let mut of_two = Sampler::new(SamplerConfig { top_k: 2, ..SamplerConfig::default() })?;
+/// assert_ne!(of_two.pick(&logits, 0.999)?, 2, "the least likely token is cut off");
+/// # Ok::<(), elman::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sampler {
     config: SamplerConfig,
@@ -56,23 +67,23 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler for these settings.
+    /// A sampler with these settings.
     ///
     /// # Errors
-    /// If a setting cannot be.
+    /// An invalid setting.
     pub fn new(config: SamplerConfig) -> Result<Self> {
         config.validate()?;
         Ok(Sampler { config, candidates: Vec::new() })
     }
 
-    /// Draws from `logits` `[V]` by a uniform number `u` in `[0, 1)`.
+    /// Samples from `logits` `[V]` with a uniform `u` in `[0, 1)`.
     ///
     /// # Errors
-    /// If a logit is NaN or there is none: the model is damaged.
+    /// If a logit is NaN or there are none.
     pub fn pick(&mut self, logits: &[f32], u: f64) -> Result<u32> {
         let max = logits.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
         if logits.iter().any(|x| x.is_nan()) || max == f32::NEG_INFINITY || max == f32::INFINITY {
-            return Err(Error::Usage("the model's outputs are not numbers; was its training diverging?".into()));
+            return Err(Error::Usage("the model's outputs are not finite; did its training diverge?".into()));
         }
         let best = logits.iter().position(|&x| x == max).unwrap_or(0);
         if self.config.temperature == 0.0 {
@@ -90,7 +101,7 @@ impl Sampler {
                 return Ok(token);
             }
         }
-        // Rounding may leave a crumb behind the last one.
+        // Rounding may leave a remainder past the last one.
         Ok(self.candidates.last().map_or(best as u32, |c| c.1))
     }
 
@@ -117,7 +128,7 @@ impl Sampler {
     }
 }
 
-/// Ends a text before a given string, also when it comes in pieces.
+/// Ends a text before a stop string, which may span several pieces of output.
 #[derive(Clone, Debug, Default)]
 pub struct StopString {
     stop: String,
@@ -130,8 +141,8 @@ impl StopString {
         StopString { stop: stop.into(), held: String::new() }
     }
 
-    /// Takes a piece of text: what may be shown now, and whether the end has come. What could be the beginning of the
-    /// stop string is held back.
+    /// Takes a piece of text; returns what may be shown and whether the stop string was found. A possible prefix of it
+    /// is held back.
     pub fn push(&mut self, piece: &str) -> (String, bool) {
         if self.stop.is_empty() {
             return (piece.into(), false);
@@ -148,7 +159,7 @@ impl StopString {
         (std::mem::replace(&mut self.held, held), false)
     }
 
-    /// What was held back when the text ended otherwise.
+    /// The text held back, once the text has ended otherwise.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
@@ -167,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn symbols_are_drawn_as_often_as_they_are_likely() {
+    fn tokens_are_sampled_by_their_probabilities() {
         let mut sampler = Sampler::new(SamplerConfig::default()).unwrap();
         let logits = [0.1f32.ln(), 0.6f32.ln(), 0.3f32.ln()];
         let mut counts = [0; 3];
@@ -181,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_keep_what_they_say() {
+    fn filters_keep_the_right_tokens() {
         let logits = [0.05f32.ln(), 0.5f32.ln(), 0.25f32.ln(), 0.2f32.ln()];
         let config = SamplerConfig::default();
         assert_eq!(kept(SamplerConfig { top_k: 2, ..config }, &logits), [1, 2]);
@@ -194,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_be_and_damaged_logits_are_refused() {
+    fn invalid_settings_and_damaged_logits_are_refused() {
         let config = SamplerConfig::default();
         for bad in [
             SamplerConfig { temperature: -1.0, ..config },

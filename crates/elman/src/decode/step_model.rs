@@ -1,24 +1,24 @@
-//! What a search asks of a model, and what a model answers.
+//! The model interface of a search.
 
 use elman_kernels::softmax;
 
-/// What a search asks of a model.
+/// A model as seen by a search.
 pub trait StepModel {
-    /// `V`, the symbols there are.
+    /// `V`.
     fn vocab(&self) -> usize;
 
-    /// Feeds `tokens[i]` to a copy of the state of row `from[i]` of the step before (before the first step: of sequence
-    /// `from[i]`) and says how likely each symbol follows. Rows of a sequence stand together, the sequences in their order.
+    /// Feeds `tokens[i]` to a copy of the state of row `from[i]` of the last step (at the first step: of sequence
+    /// `from[i]`) and puts the next-token distributions into `likely`. Rows are grouped by sequence, in order.
     fn step(&mut self, from: &[usize], tokens: &[u32], likely: &mut Likely);
 
-    /// How much a row of the last step looked at each place of its source; nothing where the model has no attention.
+    /// Attention weights of a row of the last step over its source; empty without attention.
     fn attention(&self, row: usize) -> &[f32] {
         let _ = row;
         &[]
     }
 }
 
-/// How likely each symbol follows each row. A search looks at few symbols of a row, so logarithms are taken of these alone.
+/// Next-token distributions. A search considers few tokens of a row and takes the logarithms of these alone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Likely {
     /// Logits `[rows, V]`, and `ln sum e^logit` of each row.
@@ -34,7 +34,7 @@ impl Default for Likely {
 }
 
 impl Likely {
-    /// Its memory, for the next step's logits and logarithms of sums.
+    /// Its buffers, to be reused for the next step.
     pub fn into_buffers(self) -> (Vec<f32>, Vec<f32>) {
         match self {
             Likely::Logits(logits, log_sums) => (logits, log_sums),
@@ -42,7 +42,7 @@ impl Likely {
         }
     }
 
-    /// As probabilities `[rows, V]`, in the same memory.
+    /// As probabilities `[rows, V]`, in place.
     pub(super) fn probabilities(self, vocab: usize) -> Vec<f32> {
         match self {
             Likely::Logits(mut values, _) => {
@@ -53,13 +53,13 @@ impl Likely {
         }
     }
 
-    /// What orders the symbols of a row.
+    /// The values by which a row's tokens are ranked.
     pub(super) fn row(&self, row: usize, vocab: usize) -> &[f32] {
         let (Likely::Logits(values, _) | Likely::Probabilities(values)) = self;
         &values[row * vocab..(row + 1) * vocab]
     }
 
-    /// The log-probability of a symbol, from its value in a row.
+    /// The log-probability of a token, from its value in a row.
     pub(super) fn log_prob(&self, row: usize, value: f32) -> f64 {
         f64::from(match self {
             Likely::Logits(_, log_sums) => value - log_sums[row],
@@ -67,10 +67,10 @@ impl Likely {
         })
     }
 
-    /// Whether these are the numbers of so many rows.
+    /// Whether these are finite values for `rows` rows.
     pub(super) fn are_numbers(&self, rows: usize, vocab: usize) -> bool {
         match self {
-            // A sum is a number only if all its terms are.
+            // A sum is finite only if all its terms are.
             Likely::Logits(logits, log_sums) => {
                 (logits.len(), log_sums.len()) == (rows * vocab, rows) && !log_sums.iter().any(|x| x.is_nan())
             }

@@ -1,20 +1,20 @@
-//! The bytes of a model file: what [`elman_step::model`] reads, written.
+//! Writes the model files that [`elman_step::model`] reads.
 //!
-//! Equal content gives equal bytes: keys are sorted, tensors stand in the order of element size, then name, and the
-//! data begin at a multiple of 64 bytes.
+//! Equal content gives equal bytes: keys are sorted, tensors are sorted by element size, then name, and the
+//! data start at a multiple of 64 bytes.
 
 use std::fmt::Write;
 
 use elman_step::model::{CHECKSUM_KEY, CONFIG_KEY, Document, Dtype, FORMAT_VERSION, ModelError, TENSORS_KEY, checksum};
 use serde_json::{Map, Value};
 
-/// The data begin at a multiple of this many bytes: a cache line, and the widest vector there is.
+/// Alignment of the data in bytes: a cache line, and the widest SIMD vector.
 const ALIGN: usize = 64;
 
 /// A model file to be written.
 #[derive(Debug, Clone)]
 pub struct DocumentWriter<'a> {
-    /// A JSON object with `kind` (`"model"` or `"checkpoint"`) and whatever the kind needs. `format_version` is added.
+    /// A JSON object with `kind` (`"model"` or `"checkpoint"`) and the keys of that kind. `format_version` is added.
     pub config: Value,
     /// The tensors, in any order.
     pub tensors: Vec<Tensor<'a>>,
@@ -38,9 +38,9 @@ pub enum TensorData<'a> {
     F32(&'a [f32]),
     /// Weights in bfloat16: the upper halves of their bits.
     Bf16(&'a [u16]),
-    /// Weights in bytes; their scales are a tensor beside them, named by [`elman_step::model::scale_name`].
+    /// int8 weights; their scales are a separate tensor, named by [`elman_step::model::scale_name`].
     I8(&'a [i8]),
-    /// Sums that need more digits than weights.
+    /// Sums that need double precision.
     F64(&'a [f64]),
     /// Positions and counts.
     U64(&'a [u64]),
@@ -100,16 +100,16 @@ impl TensorData<'_> {
 fn append<T: Copy, const N: usize>(out: &mut Vec<u8>, data: &[T], to_le_bytes: fn(T) -> [u8; N]) {
     let start = out.len();
     out.resize(start + size_of_val(data), 0);
-    for (place, element) in out[start..].chunks_exact_mut(N).zip(data) {
-        place.copy_from_slice(&to_le_bytes(*element));
+    for (bytes, element) in out[start..].chunks_exact_mut(N).zip(data) {
+        bytes.copy_from_slice(&to_le_bytes(*element));
     }
 }
 
 impl DocumentWriter<'_> {
-    /// The file's bytes. They have been read back as any reader would, so what this returns can be loaded.
+    /// The file's bytes, verified by parsing them.
     ///
     /// # Errors
-    /// What [`Document::parse`] finds wrong: a config that is no object or has no `kind`, a name used twice, data that
+    /// Any error of [`Document::parse`]: a config that is not an object or has no `kind`, a name used twice, data that
     /// do not fill the dimensions, a header over [`elman_step::model::MAX_HEADER`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         let mut tensors: Vec<&Tensor> = self.tensors.iter().collect();
@@ -264,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_the_config_come_back_with_the_same_bits() {
-        // A generator of odd bit patterns; each is a number most decimal parsers round wrongly now and then.
+    fn numbers_of_the_config_are_bit_identical_after_reading() {
+        // Pseudo-random bit patterns, hard cases for decimal parsers.
         let mut x = 1_u64;
         let numbers: Vec<f64> = std::iter::repeat_with(|| {
             x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_written() {
+    fn what_could_not_be_read_back_is_not_written() {
         let refused = |change: fn(&mut DocumentWriter)| {
             let mut writer = writer();
             change(&mut writer);
@@ -311,8 +311,8 @@ mod tests {
         contains(refused(|w| w.config = Value::Null), "format_version");
         contains(refused(|w| w.config = json!({"kind": "poem"})), "kind");
         contains(refused(|w| w.tensors[1].dims = vec![2, 2]), "rnn.w");
-        contains(refused(|w| w.tensors[0].name = "rnn.w".into()), "`rnn.w` is there twice");
-        contains(refused(|w| w.tensors[0].name = "__metadata__".into()), "`__metadata__` is there twice");
+        contains(refused(|w| w.tensors[0].name = "rnn.w".into()), "`rnn.w` is repeated");
+        contains(refused(|w| w.tensors[0].name = "__metadata__".into()), "`__metadata__` is repeated");
         contains(refused(|w| w.tensors[0].dims = vec![1, 1, 1, 1, 1, 1, 1, 1, 3]), "more than 8 dimensions");
         contains(refused(|w| w.config["text"] = "x".repeat(10_000_000).into()), "the header's length");
     }

@@ -1,7 +1,5 @@
-//! Files: a model or a checkpoint as one safetensors file, written so that the old one outlives any failure; what
-//! TensorBoard reads.
+//! File formats: models and checkpoints as safetensors, replaced atomically; TensorBoard events.
 
-pub mod atomic;
 pub mod document;
 pub mod model;
 pub mod quantize;

@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 
 use elman_step::model::{Document, ModelError, header_length};
 
-use super::atomic;
 use super::document::DocumentWriter;
 use crate::error::{Error, Result};
+use crate::file::atomic;
+
+/// The best model of a run, in its folder.
+pub const BEST: &str = "best.safetensors";
 
 /// A model file in memory, verified.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// Where it was read, for messages.
+    /// Its file, for messages.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its content.
     pub document: Document<'static>,
 }
 
@@ -26,7 +29,7 @@ impl Loaded {
     }
 }
 
-/// Writes a model file; until the new one is complete on disk, an old one of that name stays as it was.
+/// Writes a model file; an old one of that name is kept until the new one is complete on disk.
 ///
 /// # Errors
 /// [`Error::Model`] if a float is NaN or infinite, or the document cannot be written in this format; [`Error::Io`] as
@@ -50,17 +53,19 @@ pub fn save_on(disk: &impl atomic::Disk, path: &Path, document: &DocumentWriter)
     atomic::write_on(disk, path, &bytes)
 }
 
-/// Reads and verifies a model file.
+/// Reads and verifies a model file; for a run folder, its best model.
 ///
 /// # Errors
-/// [`Error::Io`] if there is no such file or it cannot be read; [`Error::Model`] if it is damaged or no model.
+/// [`Error::Io`] if there is no such file or it cannot be read; [`Error::Model`] if it is damaged or not a model.
 pub fn load(path: &Path) -> Result<Loaded> {
+    let best = path.join(BEST);
+    let path = if best.is_file() { &best } else { path };
     let bytes = read(path).map_err(|source| Error::Io { path: path.into(), action: "read", source })?;
     let document = bytes.and_then(Document::parse_owned).map_err(|error| refused(path, error))?;
     Ok(Loaded { path: path.into(), document })
 }
 
-/// The whole file, unless its first bytes already show that it is no model.
+/// The whole file, unless its first bytes show that it is not a model.
 fn read(path: &Path) -> io::Result<std::result::Result<Vec<u8>, ModelError>> {
     // Asked before opening, because opening a pipe would wait for its writer.
     let meta = std::fs::metadata(path).map_err(|error| match error.kind() {
@@ -72,7 +77,7 @@ fn read(path: &Path) -> io::Result<std::result::Result<Vec<u8>, ModelError>> {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, reason));
     }
     if !meta.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
     }
     let mut file = File::open(path)?;
     let mut bytes = Vec::new();
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_and_a_folder_are_told_in_words() {
+    fn missing_files_and_folders_are_reported_in_words() {
         let folder = tempfile::tempdir().unwrap();
         let message = |path: &Path| match load(path) {
             Err(error @ Error::Io { .. }) => error.to_string(),
@@ -136,7 +141,9 @@ mod tests {
         assert!(message(&folder.path().join("best")).ends_with("best: cannot read: no such file"));
         let folder_message = message(folder.path());
         assert!(folder_message.ends_with("is a folder; name the .safetensors file in it"), "{folder_message}");
+        save(&folder.path().join(BEST), &document(&[1.0])).unwrap();
+        assert_eq!(load(folder.path()).unwrap().path, folder.path().join(BEST));
         #[cfg(unix)]
-        assert!(message(Path::new("/dev/zero")).ends_with("is no regular file"));
+        assert!(message(Path::new("/dev/zero")).ends_with("is not a regular file"));
     }
 }

@@ -1,8 +1,8 @@
-//! A model with its matrices in bfloat16 or bytes: a half or a quarter of the file, and the same steps as a network read
-//! from the full model in that precision, to the last bit.
+//! A model with its matrices in bfloat16 or int8: a half or a quarter of the size, with steps bit-identical to those of
+//! the full model read in that precision.
 //!
-//! Only what a step multiplies is rounded: recurrent and output matrices. An embedding, and the first layer's input matrix
-//! where it is a table of tokens, is looked up in `f32` at every precision, and stays so in the file.
+//! Only matrices that a step multiplies are rounded: recurrent and output matrices. Embeddings, and the first layer's
+//! input matrix if it is indexed by tokens, stay `f32`.
 
 use elman_kernels::step::{INT8_DEPTH, round_to_bf16, round_to_bytes};
 use elman_step::Precision;
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::document::{DocumentWriter, Tensor, TensorData};
 
-/// The beginning of the names of what only training needs.
+/// Name prefix of tensors that only training needs.
 const TRAINING: &str = "training.";
 
-/// A model ready to be written with fewer bits.
+/// A quantized model, ready to be written.
 #[derive(Debug, Clone)]
 pub struct Quantized {
     config: Value,
@@ -28,15 +28,15 @@ enum Elements {
     I8(Vec<i8>),
 }
 
-/// Rounds the matrices of a model; of a checkpoint, those of the model in it, without what only training needs. With
-/// [`Precision::F32`] nothing is rounded: a model in fewer bits becomes the numbers it stands for.
+/// Rounds the matrices of a model; for a checkpoint, those of its model, without the training state. With
+/// [`Precision::F32`] nothing is rounded: a quantized model is dequantized.
 ///
 /// # Errors
-/// [`ModelError::Unsupported`] for a model that is rounded already; [`ModelError::NotFinite`] with the weight at fault;
-/// [`ModelError::Type`] for a tensor that holds no weights.
+/// [`ModelError::Unsupported`] for a model that is already rounded; [`ModelError::NotFinite`] with the weight at fault;
+/// [`ModelError::Type`] for a tensor that does not hold weights.
 pub fn quantize(document: &Document, precision: Precision) -> Result<Quantized, ModelError> {
     if precision != Precision::F32 && document.precision() != Precision::F32 {
-        let reason = "its weights are rounded already, and rounding them twice loses more; take the full model";
+        let reason = "its weights are already rounded, and rounding twice loses more; use the full model";
         return Err(ModelError::Unsupported { reason: reason.into() });
     }
     let mut config = document.config().clone();
@@ -72,7 +72,7 @@ pub fn quantize(document: &Document, precision: Precision) -> Result<Quantized, 
     Ok(Quantized { config, tensors })
 }
 
-/// Whether a step multiplies with this tensor: a matrix of a recurrent or linear layer, no table of tokens.
+/// Whether a step multiplies by this tensor: a matrix of a recurrent or linear layer, not an embedding.
 fn is_multiplied(name: &str, dims: &[usize], reads_tokens: bool) -> bool {
     let (layer, part) = name.rsplit_once('.').unwrap_or(("", name));
     let is_table = layer == "embedding" || reads_tokens && layer == "rnn" && part.starts_with("weight_ih_l0");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn matrices_are_rounded_and_the_rest_is_kept_without_the_training() {
+    fn matrices_are_rounded_and_the_training_state_is_dropped() {
         let weights = [0.5, -1.0, 0.25, 0.0, 3.0, 1.0];
         let file = bytes(Precision::Int8, &weights).unwrap();
         let document = Document::parse(&file).unwrap();
@@ -160,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rounded_or_not_finite_is_refused() {
+    fn rounded_or_non_finite_models_are_refused() {
         let file = bytes(Precision::Bf16, &[1.0; 6]).unwrap();
         let document = Document::parse(&file).unwrap();
-        assert!(quantize(&document, Precision::Int8).unwrap_err().to_string().contains("rounded already"));
+        assert!(quantize(&document, Precision::Int8).unwrap_err().to_string().contains("already rounded"));
         // Back to f32: the same numbers.
         let back = quantize(&document, Precision::F32).unwrap().document().to_bytes().unwrap();
         assert_eq!(Document::parse(&back).unwrap().f32("rnn.weight_hh_l0").unwrap(), [1.0; 6]);

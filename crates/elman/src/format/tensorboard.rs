@@ -1,14 +1,14 @@
 //! TensorBoard's events: scalars and texts over steps.
 //!
-//! A file is a row of records as in TFRecord: length (u64), its checksum, the event, its checksum; all little endian, the
-//! checksum a masked CRC-32C. An event is a protocol buffer; the few fields used are those of `event.proto`,
+//! A file is a sequence of TFRecord records: length (u64), its checksum, the event, its checksum; all little endian,
+//! the checksum a masked CRC-32C. An event is a protocol buffer; the few fields used are those of `event.proto`,
 //! `summary.proto` and `tensor.proto` of TensorBoard 2 (field numbers beside the code). The first event names the
-//! version; the second says that counting begins at step 0, so that a TensorBoard that watches a folder drops what it
-//! had read from an earlier file of the same run.
+//! version; the second starts a session at step 0, so that a running TensorBoard discards what it read from an earlier
+//! file of the same run.
 
-/// What the first event of a file says.
+/// The format version, in the first event of a file.
 const VERSION: &str = "brain.Event:2";
-/// A record's length with its checksum.
+/// Bytes of a record's length and its checksum.
 const HEAD: usize = 12;
 /// Castagnoli's polynomial, reflected.
 const CASTAGNOLI: u32 = 0x82f6_3b78;
@@ -34,12 +34,12 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc: u32, byte| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)])
 }
 
-/// The checksum as a file holds it: a checksum over bytes that hold their own checksum would be a constant.
+/// The masked checksum: a CRC over data that contain their CRC would be constant.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Adds the two events a file begins with; `wall_time` in seconds since 1970.
+/// Appends the two initial events; `wall_time` in seconds since 1970.
 pub fn begin(out: &mut Vec<u8>, wall_time: f64) {
     let mut version = Message::event(wall_time, 0);
     version.bytes(3, VERSION.as_bytes()); // Event.file_version
@@ -51,7 +51,7 @@ pub fn begin(out: &mut Vec<u8>, wall_time: f64) {
     start.record(out);
 }
 
-/// Adds one event with a value for each name.
+/// Appends an event with a value per name.
 pub fn scalars(out: &mut Vec<u8>, wall_time: f64, step: u64, values: &[(&str, f64)]) {
     let mut summary = Message::default();
     for (tag, value) in values {
@@ -65,7 +65,7 @@ pub fn scalars(out: &mut Vec<u8>, wall_time: f64, step: u64, values: &[(&str, f6
     event.record(out);
 }
 
-/// Adds one event with a text, which TensorBoard shows as Markdown.
+/// Appends an event with a text, which TensorBoard shows as Markdown.
 pub fn text(out: &mut Vec<u8>, wall_time: f64, step: u64, tag: &str, text: &str) {
     let mut plugin = Message::default();
     plugin.bytes(1, b"text"); // PluginData.plugin_name
@@ -87,7 +87,7 @@ pub fn text(out: &mut Vec<u8>, wall_time: f64, step: u64, tag: &str, text: &str)
     event.record(out);
 }
 
-/// A protocol buffer as it is written. Wire types: 0 varint, 1 eight bytes, 2 bytes with their length, 5 four bytes.
+/// A protocol buffer being written. Wire types: 0 varint, 1 eight bytes, 2 bytes with their length, 5 four bytes.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
@@ -142,24 +142,24 @@ impl Message {
     }
 }
 
-/// What an event says, read back.
+/// An event read back.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
-    /// The file begins, in this version of the format.
+    /// The format version.
     Version(String),
-    /// Counting begins at this step.
+    /// A session starts at this step.
     Start(u64),
-    /// A value of a name at a step.
+    /// A scalar: step, name, value.
     Scalar(u64, String, f32),
-    /// A text of a name at a step.
+    /// A text: step, name, text.
     Text(u64, String, String),
 }
 
-/// Reads a file back, checksums compared. The second value is how many bytes are whole records: what follows, if
-/// anything, is a record that a killed process has not finished.
+/// Reads a file and verifies its checksums. The second value is the length of the complete records: anything after
+/// them is a record that a killed process left incomplete.
 ///
 /// # Errors
-/// The place of the first record that is damaged or no event of ours.
+/// The position of the first damaged or unknown record.
 pub fn read(file: &[u8]) -> Result<(Vec<Entry>, usize), String> {
     let mut entries = Vec::new();
     let mut at = 0;
@@ -176,7 +176,7 @@ pub fn read(file: &[u8]) -> Result<(Vec<Entry>, usize), String> {
         if masked(event).to_le_bytes() != rest[..4] {
             return Err(format!("byte {at}: the event's checksum is wrong"));
         }
-        read_event(event, &mut entries).ok_or_else(|| format!("byte {at}: no event of this program"))?;
+        read_event(event, &mut entries).ok_or_else(|| format!("byte {at}: not an event of this program"))?;
         at += HEAD + len + 4;
     }
     Ok((entries, at))
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_byte_is_noticed_and_a_torn_tail_is_told_from_damage() {
+    fn flipped_bytes_are_detected_and_differ_from_a_torn_tail() {
         let file = file();
         for at in 0..file.len() {
             let mut flipped = file.clone();

@@ -1,4 +1,4 @@
-//! Looking into a trained network.
+//! Inspecting a trained network.
 
 mod neurons;
 

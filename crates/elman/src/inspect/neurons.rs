@@ -1,36 +1,36 @@
-//! What single neurons follow in a text (Karpathy, Johnson & Li 2015): the state is recorded at every symbol and compared
-//! with features a person can name, such as the place in the line or being inside quotes.
+//! What single neurons respond to in a text (Karpathy, Johnson & Li 2015): the state is recorded at every token and
+//! correlated with interpretable features, such as the position in the line or being inside quotes.
 
 use elman_step::Network;
 
 use crate::error::{Error, Result};
 
-/// Something about each symbol of a text, as a number.
+/// A numeric feature of each token of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// Its value after each symbol.
+    /// Its value after each token.
     pub values: Vec<f64>,
 }
 
-/// A neuron and how closely it follows a feature.
+/// A neuron and its correlation with a feature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Follower {
     /// The feature.
     pub feature: &'static str,
     /// Layer, from 0.
     pub layer: usize,
-    /// Number of the neuron in the layer, from 0.
+    /// Index of the neuron in the layer, from 0.
     pub neuron: usize,
     /// Pearson's correlation, from -1 to 1.
     pub correlation: f64,
 }
 
-/// The neurons of every layer after each symbol.
+/// The activations of every layer after each token.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// `[layer][symbol * H + neuron]`.
+    /// `[layer][token * H + neuron]`.
     layers: Vec<Vec<f32>>,
     /// `H` of each layer.
     widths: Vec<usize>,
@@ -59,13 +59,13 @@ impl Trace {
         Ok(trace)
     }
 
-    /// One neuron after each symbol.
+    /// The activation of one neuron after each token.
     pub fn neuron(&self, layer: usize, neuron: usize) -> Vec<f64> {
         let width = self.widths[layer];
         self.layers[layer].chunks_exact(width).map(|h| f64::from(h[neuron])).collect()
     }
 
-    /// For each feature that varies, the neuron that follows it most closely, the closest first.
+    /// For each feature that varies, the neuron with the strongest correlation, in decreasing order.
     pub fn followers(&self, features: &[Feature]) -> Vec<Follower> {
         let mut followers = Vec::new();
         for feature in features {
@@ -85,7 +85,7 @@ impl Trace {
     }
 }
 
-/// Pearson's correlation; none where one side does not vary.
+/// Pearson's correlation; `None` if one side is constant.
 fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
     let n = x.len().min(y.len()) as f64;
     let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
@@ -100,28 +100,18 @@ fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
     (scale > 1e-12).then(|| xy / scale)
 }
 
-/// The features of a text, a value for each of its symbols.
-pub fn follow(symbols: &[char]) -> Vec<Feature> {
+/// The features of a text, one value per character.
+pub fn follow(chars: &[char]) -> Vec<Feature> {
     let mut names: Vec<(&'static str, Vec<f64>)> = [
-        "place in the line",
-        "indentation of the line",
-        "length of the word so far",
-        "inside \"quotes\"",
-        "inside (brackets)",
-        "depth of {braces}",
-        "letter",
-        "capital letter",
-        "digit",
-        "punctuation",
-        "blank",
-        "line end",
-        "empty line before",
+        "position in the line", "indentation of the line", "length of the word so far", "inside \"quotes\"",
+        "inside (brackets)", "depth of {braces}", "letter", "capital letter", "digit", "punctuation", "blank",
+        "line end", "empty line before",
     ]
-    .map(|name| (name, Vec::with_capacity(symbols.len())))
+    .map(|name| (name, Vec::with_capacity(chars.len())))
     .into();
     let (mut column, mut indent, mut in_indent, mut word) = (0u32, 0u32, true, 0u32);
     let (mut quoted, mut round, mut braces, mut ends) = (false, 0i32, 0i32, 0u32);
-    for &c in symbols {
+    for &c in chars {
         if c == '\n' {
             (column, indent, in_indent) = (0, 0, true);
             ends += 1;
@@ -168,22 +158,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_neuron_that_counts_the_place_in_the_line_is_found() {
+    fn a_neuron_that_counts_the_position_in_the_line_is_found() {
         let text: Vec<char> = "one two\nthree (four) \"five\"\nsix\n".repeat(4).chars().collect();
         let features = follow(&text);
         let of = |name: &str| &features.iter().find(|f| f.name == name).unwrap().values;
         assert_eq!(of("inside \"quotes\"").iter().sum::<f64>(), 4.0 * 5.0);
         assert_eq!(of("inside (brackets)").iter().sum::<f64>(), 4.0 * 5.0);
-        assert_eq!(of("place in the line").iter().copied().fold(0.0, f64::max), 19.0);
-        // Neuron 1 falls along the line, the others say nothing of it.
-        let place = of("place in the line").clone();
-        let hidden = place.iter().enumerate().flat_map(|(i, p)| [(i % 7) as f32, 1.0 - 0.1 * *p as f32, 0.5]);
+        assert_eq!(of("position in the line").iter().copied().fold(0.0, f64::max), 19.0);
+        // Neuron 1 falls along the line, the others are uncorrelated.
+        let position = of("position in the line").clone();
+        let hidden = position.iter().enumerate().flat_map(|(i, p)| [(i % 7) as f32, 1.0 - 0.1 * *p as f32, 0.5]);
         let trace = Trace { layers: vec![hidden.collect()], widths: vec![3] };
         let followers = trace.followers(&features);
         let first = &followers[0];
-        assert_eq!((first.feature, first.layer, first.neuron), ("place in the line", 0, 1));
+        assert_eq!((first.feature, first.layer, first.neuron), ("position in the line", 0, 1));
         assert!((first.correlation + 1.0).abs() < 1e-6);
-        // No digit is in the text: nothing can follow it.
+        // The text has no digit: the feature is constant.
         assert!(followers.iter().all(|f| f.feature != "digit"));
     }
 }

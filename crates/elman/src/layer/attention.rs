@@ -1,16 +1,16 @@
-//! Attention: for every query a weighted mean of a sequence's memory, the weights from how well query and memory agree.
+//! Attention: for every query a mean of a sequence's memory, weighted by the softmax of the scores of query and memory.
 //!
 //! `context_t = sum_s p_ts m_s`, `p_t = softmax_s(score(q_t, m_s))`, with the score
 //! - dot (Luong et al. 2015): `q . m`;
 //! - general (Luong et al. 2015): `q . W m`;
 //! - additive (Bahdanau et al. 2015): `v . tanh(W_q q + W_m m + b)`.
 //!
-//! Scaled, the first two are divided by the root of the vectors' width (Vaswani et al. 2017). Without, the scores of wide
-//! vectors soon differ so much that one place gets the whole weight and no gradient leads away from it.
+//! Scaled, the first two are divided by the square root of the vectors' width (Vaswani et al. 2017). Unscaled, scores
+//! of wide vectors soon saturate the softmax: one position gets all the weight, and its gradient vanishes.
 //!
-//! A block's memories stand one sequence after the other, `R = S_0 + S_1 + ..` rows, and so do its queries, `N` rows:
-//! offsets say where each sequence begins. So sequences may differ in length without masks, and the queries of a sequence,
-//! whether all steps of training or the hypotheses of a beam, are one product. A sequence without memory has the context 0.
+//! A block's memories are concatenated, `R = S_0 + S_1 + ..` rows, and so are its queries, `N` rows: offsets say where
+//! each sequence begins. So sequences may differ in length without masks, and the queries of a sequence, whether all
+//! steps of training or the hypotheses of a beam, are one product. A sequence without memory has context 0.
 
 use elman_kernels::{Mat, MatMut, Packed, Scalar, Scratch, Start, attention, gemm, gemm_unpacked, rows, softmax};
 use serde::{Deserialize, Serialize};
@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
-/// How query and memory are compared.
+/// The score of query and memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttentionKind {
-    /// Their dot product; they must be as wide as each other.
+    /// Their dot product; they must have the same width.
     Dot,
     /// The dot product after a linear map of the memory.
     General,
@@ -31,22 +31,22 @@ pub enum AttentionKind {
     Additive,
 }
 
-/// Sizes of an [`Attention`].
+/// Configuration of an [`Attention`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionConfig {
-    /// How query and memory are compared.
+    /// The score of query and memory.
     pub kind: AttentionKind,
     /// `H`, width of a query.
     pub queries: usize,
     /// `M`, width of a memory row and of the context.
     pub memory: usize,
-    /// `A`, hidden units of the additive score; the others do not look at it.
+    /// `A`, hidden units of the additive score; ignored by the others.
     pub hidden: usize,
-    /// Whether a dot product is divided by the root of its width; the additive score does not look at it.
+    /// Whether a dot product is divided by the square root of its width; ignored by the additive score.
     pub scaled: bool,
 }
 
-/// An attention layer: places and sizes.
+/// An attention layer: offsets and sizes.
 #[derive(Clone, Debug)]
 pub struct Attention {
     config: AttentionConfig,
@@ -55,7 +55,7 @@ pub struct Attention {
     additive: Option<AdditiveSlots>,
 }
 
-/// What only the additive score has.
+/// The further weights of the additive score.
 #[derive(Clone, Copy, Debug)]
 struct AdditiveSlots {
     /// `[A, H]`.
@@ -66,7 +66,7 @@ struct AdditiveSlots {
     v: Slot,
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct AttentionPrepared<F> {
     w_memory: Packed<F>,
@@ -77,7 +77,7 @@ pub struct AttentionPrepared<F> {
     v: Vec<F>,
 }
 
-/// What is attended to: the rows of each sequence, and their keys, made once and used by every query.
+/// What is attended to: the rows of each sequence and their keys, computed once for all queries.
 #[derive(Clone, Debug, Default)]
 pub struct Memory<F> {
     /// Where each sequence's rows begin, and the end: `[B + 1]`.
@@ -88,12 +88,12 @@ pub struct Memory<F> {
     keys: Vec<F>,
 }
 
-/// Working memory; what backward needs of forward.
+/// Working memory; what the backward pass needs from the forward pass.
 #[derive(Clone, Default)]
 pub struct AttentionTape<F> {
     /// Additive: `W_q q` `[N, A]`.
     projected: Vec<F>,
-    /// `p`: for each sequence `[T, S]`, one after the other.
+    /// `p`: for each sequence `[T, S]`, concatenated.
     weights: Vec<F>,
     context: Vec<F>,
     /// The gradients of additive scores or of dot products, as `weights`.
@@ -102,7 +102,7 @@ pub struct AttentionTape<F> {
     scratch: Scratch<F>,
 }
 
-/// What queries say of a memory, added up until all have been asked.
+/// Gradient of a memory, accumulated over all queries.
 #[derive(Clone, Default)]
 pub struct MemoryGrad<F> {
     /// dL/dkeys `[R, K]`; unused for the dot score.
@@ -116,15 +116,15 @@ impl<F> AttentionTape<F> {
         &self.context
     }
 
-    /// The weights of the last forward pass: for each sequence `[T, S]`, one after the other.
+    /// The weights of the last forward pass: for each sequence `[T, S]`, concatenated.
     pub fn weights(&self) -> &[F] {
         &self.weights
     }
 }
 
 impl<F: Scalar> AttentionTape<F> {
-    /// Becomes what the backward passes of single steps left for [`Attention::backward_rows`] of all: step `t` asked for
-    /// the first sequences of the memory, as many as still run.
+    /// Joins what the backward passes of single steps left for [`Attention::backward_rows`] of all: step `t` had
+    /// queries of the first sequences of the memory, those still active.
     pub fn join<'a>(&mut self, steps: impl Iterator<Item = &'a Self>, offsets: &[usize], memory: &Memory<F>)
     where
         F: 'a,
@@ -145,16 +145,16 @@ impl<F: Scalar> AttentionTape<F> {
     }
 }
 
-/// One sequence's places: its queries, its memory rows, and its weights.
+/// The ranges of one sequence: its queries, its memory rows and its weights.
 struct Span {
     queries: std::ops::Range<usize>,
     rows: std::ops::Range<usize>,
     weights: std::ops::Range<usize>,
 }
 
-/// The places of every sequence that has queries.
+/// The ranges of every sequence that has queries.
 fn spans<'a>(queries: &'a [usize], rows: &'a [usize]) -> impl Iterator<Item = Span> + 'a {
-    assert_eq!(queries.len(), rows.len(), "queries and memories of as many sequences");
+    assert_eq!(queries.len(), rows.len(), "queries and memories differ in sequences");
     let mut from = 0;
     queries.windows(2).zip(rows.windows(2)).filter_map(move |(q, m)| {
         let to = from + (q[1] - q[0]) * (m[1] - m[0]);
@@ -172,7 +172,7 @@ fn part_mut<'a, F>(x: &'a mut [F], rows: &std::ops::Range<usize>, width: usize) 
     &mut x[rows.start * width..rows.end * width]
 }
 
-/// Sets the length and fills with zeros, in the memory it has.
+/// Resizes to `len` zeros, reusing the allocation.
 fn zeros<F: Scalar>(x: &mut Vec<F>, len: usize) {
     x.clear();
     x.resize(len, F::ZERO);
@@ -182,16 +182,16 @@ impl Attention {
     /// Adds the tensors to the layout behind `prefix`.
     ///
     /// # Errors
-    /// If a size is 0, or a dot score's query and memory differ in width.
+    /// [`Error::Usage`] if a size is 0, or a dot score's query and memory differ in width.
     pub fn add(layout: &mut Layout, prefix: &str, config: AttentionConfig) -> Result<Self> {
         let AttentionConfig { kind, queries, memory, hidden, .. } = config;
         if queries == 0 || memory == 0 || (kind == AttentionKind::Additive && hidden == 0) {
-            return Err(Error::Usage("attention needs a width of at least 1".into()));
+            return Err(Error::Usage("the sizes of `attention` must be at least 1".into()));
         }
         if kind == AttentionKind::Dot && queries != memory {
             return Err(Error::Usage(format!(
-                "dot attention compares queries of width {queries} with a memory of width {memory}; make the decoder \
-                 as wide as the encoder's output, or choose general or additive attention"
+                "dot attention needs queries ({queries}) and memory ({memory}) of the same width; make the decoder as wide \
+                 as the encoder's output, or use general or additive `attention`"
             )));
         }
         let mut add = |name: &str, dims: &[usize]| layout.add(format!("{prefix}{name}"), dims);
@@ -208,7 +208,7 @@ impl Attention {
         Ok(Attention { config, w_memory, additive })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &AttentionConfig {
         &self.config
     }
@@ -218,12 +218,12 @@ impl Attention {
         if self.additive.is_some() { self.config.hidden } else { self.config.queries }
     }
 
-    /// What a dot product is multiplied with.
+    /// The factor of a dot product.
     fn scale<F: Scalar>(&self) -> F {
         if self.config.scaled { F::from_f64(1.0 / (self.config.queries as f64).sqrt()) } else { F::ONE }
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         if let Some(w) = self.w_memory {
             init.fill(w.of_mut(params), self.config.memory, false, rng);
@@ -235,7 +235,7 @@ impl Attention {
         }
     }
 
-    /// Rearranges the weights, once per optimizer step.
+    /// Packs the weights, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut AttentionPrepared<F>) {
         if let Some(w) = self.w_memory {
             let w = Mat::new(w.of(params), self.key_width(), self.config.memory);
@@ -253,11 +253,11 @@ impl Attention {
         }
     }
 
-    /// Makes the keys of a memory whose values and offsets are set.
+    /// Computes the keys of a memory whose values and offsets are set.
     ///
     /// # Panics
     /// If the offsets do not end where the values do.
-    pub fn remember<F: Scalar>(&self, prepared: &AttentionPrepared<F>, memory: &mut Memory<F>) {
+    pub fn compute_keys<F: Scalar>(&self, prepared: &AttentionPrepared<F>, memory: &mut Memory<F>) {
         let n = memory.offsets.last().copied().unwrap_or(0);
         let (width, keys) = (self.config.memory, self.key_width());
         assert_eq!(memory.values.len(), n * width, "memory [R, M]");
@@ -273,7 +273,7 @@ impl Attention {
     /// `queries` `[N, H]`, sequence after sequence as `offsets` `[B + 1]` say, to `tape.context()` `[N, M]`.
     ///
     /// # Panics
-    /// If the dimensions do not fit.
+    /// If the dimensions do not match.
     pub fn forward<F: Scalar>(
         &self,
         prepared: &AttentionPrepared<F>,
@@ -319,7 +319,7 @@ impl Attention {
         }
     }
 
-    /// Before the backward passes of all queries of a memory.
+    /// Call before the backward passes of a memory's queries.
     pub fn begin_backward<F: Scalar>(&self, memory: &Memory<F>, dmemory: &mut MemoryGrad<F>) {
         zeros(&mut dmemory.dkeys, if self.w_memory.is_some() { memory.keys.len() } else { 0 });
     }
@@ -328,7 +328,7 @@ impl Attention {
     /// [`Self::backward_rows`] needs.
     ///
     /// # Panics
-    /// If the dimensions do not fit, or the last forward pass with this tape was another.
+    /// If the dimensions do not match, or the tape is not that of the forward pass.
     pub fn backward<F: Scalar>(
         &self,
         prepared: &AttentionPrepared<F>,
@@ -390,10 +390,10 @@ impl Attention {
         }
     }
 
-    /// After [`Self::backward`], of the same queries: adds to `dmemory` and to `dvalues` `[R, M]`.
+    /// Call after [`Self::backward`], with the same queries: adds to `dmemory` and to `dvalues` `[R, M]`.
     ///
     /// # Panics
-    /// If the dimensions do not fit.
+    /// If the dimensions do not match.
     pub fn backward_rows<F: Scalar>(
         &self,
         memory: &Memory<F>,
@@ -424,7 +424,7 @@ impl Attention {
         }
     }
 
-    /// After the backward passes of all queries: from the keys on to `grads`, and added to `dvalues` `[R, M]`.
+    /// Call after the backward passes of all queries: from the keys, adds to `grads` and to `dvalues` `[R, M]`.
     ///
     /// # Panics
     /// If the memory is not that of [`Self::begin_backward`].
@@ -459,7 +459,7 @@ mod tests {
 
     const KINDS: [AttentionKind; 3] = [AttentionKind::Dot, AttentionKind::General, AttentionKind::Additive];
 
-    /// Weights, memory and queries in one buffer, so that a difference is one loop.
+    /// Weights, memory and queries in one buffer, so that finite differences are one loop.
     struct Case {
         attention: Attention,
         layout: Arc<Layout>,
@@ -492,7 +492,7 @@ mod tests {
             let (mut prepared, mut tape) = (AttentionPrepared::default(), AttentionTape::default());
             self.attention.prepare(&params, &mut prepared);
             let mut memory = Memory { offsets: self.rows.clone(), values: m.to_vec(), keys: vec![7.0; 99] };
-            self.attention.remember(&prepared, &mut memory);
+            self.attention.compute_keys(&prepared, &mut memory);
             // Dirty memory.
             (tape.weights, tape.context) = (vec![5.0; 50], vec![6.0; 50]);
             let mut dmemory = MemoryGrad { dkeys: vec![7.0; 50], scratch: Scratch::default() };
@@ -504,15 +504,7 @@ mod tests {
                 let attention = &self.attention;
                 attention.begin_backward(&memory, &mut dmemory);
                 attention.backward(
-                    &prepared,
-                    &memory,
-                    &self.queries,
-                    q,
-                    &dcontext,
-                    &mut tape,
-                    &mut grads,
-                    &mut dq,
-                    &mut dmemory,
+                    &prepared, &memory, &self.queries, q, &dcontext, &mut tape, &mut grads, &mut dq, &mut dmemory,
                 );
                 attention.backward_rows(&memory, &self.queries, q, &dcontext, &mut tape, &mut dmemory, &mut dm);
                 attention.backward_memory(&prepared, &memory, &mut dmemory, &mut grads, &mut dm);
@@ -543,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_alone_has_the_bits_of_one_among_others_and_weights_sum_to_one() {
+    fn queries_are_independent_bit_for_bit_and_weights_sum_to_one() {
         for kind in KINDS {
             let mut layout = Layout::new();
             let config = AttentionConfig { kind, queries: 40, memory: 40, hidden: 19, scaled: true };
@@ -555,7 +547,7 @@ mod tests {
             attention.prepare(&params, &mut prepared);
             let mut numbers = |n: usize| (0..n).map(|_| rng.range(-1.0, 1.0) as f32).collect::<Vec<_>>();
             let mut memory = Memory { offsets: vec![0, 7, 20], values: numbers(20 * 40), keys: Vec::new() };
-            attention.remember(&prepared, &mut memory);
+            attention.compute_keys(&prepared, &mut memory);
             let queries = numbers(9 * 40);
             let mut all = AttentionTape::default();
             attention.forward(&prepared, &memory, &[0, 4, 9], &queries, &mut all);
@@ -570,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn widths_that_cannot_be_are_refused() {
+    fn invalid_widths_are_rejected() {
         let add = |kind, queries, hidden| {
             Attention::add(&mut Layout::new(), "", AttentionConfig { kind, queries, memory: 4, hidden, scaled: true })
         };

@@ -1,17 +1,17 @@
-//! A convolution over images, 3x3 with a border of zeros, as one product: `y = relu(columns(x) W + b)`.
+//! A convolution over images, 3x3 with zero padding, as one product (im2col): `y = relu(columns(x) W + b)`.
 //!
-//! Images are stored channels last, `[N, height, width, channels]`. The nine neighbours of a place are copied side by
-//! side into a row (`columns`), a few images at a time so that they stay in the cache.
+//! Images are stored channels last, `[N, height, width, channels]`. The 3x3 neighbourhood of a pixel is copied into
+//! a row (`columns`), for a few images at a time so that they stay in the cache.
 
 use elman_kernels::{Mat, MatMut, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked, rows};
 
 use crate::param::{Grads, Layout, Params, Slot};
 use crate::rng::Rng;
 
-/// Values of `columns` that are made at a time: half a second-level cache.
+/// Values of `columns` at a time: half an L2 cache.
 const COLUMNS: usize = 1 << 17;
 
-/// Sizes and weights of a convolution with a rectifier behind it.
+/// A convolution followed by a ReLU: sizes and offsets.
 #[derive(Clone, Debug)]
 pub struct Conv {
     /// `[outputs, 3, 3, inputs]`.
@@ -27,7 +27,7 @@ pub struct Conv {
     stride: usize,
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct ConvPrepared<F> {
     weight: Packed<F>,
@@ -43,8 +43,8 @@ pub struct ConvScratch<F> {
 }
 
 impl Conv {
-    /// Adds `{prefix}weight` and `{prefix}bias`. `from` is height and width of the input; every `stride`-th place of
-    /// both becomes one of the output.
+    /// Adds `{prefix}weight` and `{prefix}bias`. `from` is height and width of the input; the output has every
+    /// `stride`-th row and column.
     pub fn add(
         layout: &mut Layout,
         prefix: &str,
@@ -72,14 +72,14 @@ impl Conv {
         self.from[0] * self.from[1] * self.inputs
     }
 
-    /// Draws the weights for a rectifier (He et al. 2015); biases zero.
+    /// Initialises the weights for a ReLU (He et al. 2015); biases zero.
     pub fn init<F: Scalar>(&self, params: &mut Params<F>, rng: &mut Rng) {
-        let deviation = (2.0 / (9 * self.inputs) as f64).sqrt();
-        self.weight.of_mut(params).fill_with(|| F::from_f64(deviation * rng.normal()));
+        let std = (2.0 / (9 * self.inputs) as f64).sqrt();
+        self.weight.of_mut(params).fill_with(|| F::from_f64(std * rng.normal()));
         self.bias.of_mut(params).fill(F::ZERO);
     }
 
-    /// Rearranges the weights, once per optimizer step.
+    /// Packs the weights, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut ConvPrepared<F>) {
         let weight = Mat::new(self.weight.of(params), self.outputs, 9 * self.inputs);
         prepared.weight.pack(weight.t());
@@ -88,12 +88,12 @@ impl Conv {
         prepared.bias.extend_from_slice(self.bias.of(params));
     }
 
-    /// Images whose columns are made at a time.
+    /// Images per block of `columns`.
     fn images_at_a_time(&self) -> usize {
         (COLUMNS / (self.to[0] * self.to[1] * 9 * self.inputs)).max(1)
     }
 
-    /// `x` `[N, height, width, inputs]` to `y` `[N, height', width', outputs]`, negative values cut to zero.
+    /// `x` `[N, height, width, inputs]` to `y` `[N, height', width', outputs]`, rectified.
     pub fn forward<F: Scalar>(&self, prepared: &ConvPrepared<F>, x: &[F], scratch: &mut ConvScratch<F>, y: &mut [F]) {
         let (depth, step) = (9 * self.inputs, self.images_at_a_time());
         let chunks = x.chunks(step * self.input_len()).zip(y.chunks_mut(step * self.output_len()));
@@ -104,14 +104,13 @@ impl Conv {
             let columns = Mat::new(&scratch.columns, rows, depth);
             gemm(columns, &prepared.weight, MatMut::new(y, rows, self.outputs), Start::Bias(&prepared.bias));
             for value in y.iter_mut() {
-                // Written so that a value that is no number stays one.
+                // Written so that NaN stays NaN.
                 *value = if *value < F::ZERO { F::ZERO } else { *value };
             }
         }
     }
 
-    /// From `dy`, which becomes the gradient before the rectifier: adds to the weights' gradients and, where it is
-    /// wanted, writes `dx`.
+    /// From `dy`, which becomes the pre-activation gradient: adds to the weights' gradients and, if given, writes `dx`.
     pub fn backward<F: Scalar>(
         &self,
         prepared: &ConvPrepared<F>,
@@ -144,8 +143,8 @@ impl Conv {
         }
     }
 
-    /// Calls `f(start in the image, start in the columns, length)` for each run of values that both share; `f(None, ..)`
-    /// for the border.
+    /// Calls `f(start in the image, start in the columns, length)` for each shared run of values; `f(None, ..)`
+    /// for padding.
     fn for_each_run(&self, mut f: impl FnMut(Option<usize>, usize, usize)) {
         let ([height, width], c) = (self.from, self.inputs);
         let mut to = 0;
@@ -154,7 +153,7 @@ impl Conv {
                 for dy in 0..3 {
                     let y = (row * self.stride + dy).checked_sub(1).filter(|&y| y < height);
                     let x = col * self.stride;
-                    // Neighbours x - 1, x, x + 1 lie side by side; at the edges a part of them is the border.
+                    // Neighbours x - 1, x, x + 1 are adjacent; at the edges some are padding.
                     let (first, last) = (usize::from(x == 0), if x + 1 < width { 3 } else { 2 });
                     match y {
                         Some(y) => {
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_sum_over_neighbours_and_its_gradient_is_that_of_central_differences() {
+    fn forward_follows_the_definition_and_gradients_central_differences() {
         for (from, inputs, outputs, stride) in [([5, 7], 2, 3, 2), ([4, 4], 1, 4, 1), ([1, 3], 3, 2, 2)] {
             let mut layout = Layout::new();
             let conv = Conv::add(&mut layout, "conv.", from, inputs, outputs, stride);

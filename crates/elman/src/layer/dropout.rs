@@ -34,17 +34,18 @@ impl<F: Scalar> Dropout<F> {
         rows::multiply(&self.mask, x);
     }
 
-    /// As [`Self::forward`] with one mask for all places of an example, so that no neighbour shows what was dropped (spatial
-    /// dropout, Tompson et al. 2015); `x` `[B, places, width]`. The masks `[B, width]` are no use to [`Self::backward`].
-    pub fn forward_channels(&mut self, p: f64, rng: &mut Rng, places: usize, width: usize, x: &mut [F]) {
-        self.mask.resize(x.len() / places, F::ZERO);
+    /// As [`Self::forward`] with one mask for all positions of an example, since neighbours are correlated (spatial
+    /// dropout, Tompson et al. 2015); `x` `[B, positions, width]`. The masks `[B, width]` do not fit
+    /// [`Self::backward`].
+    pub fn forward_channels(&mut self, p: f64, rng: &mut Rng, positions: usize, width: usize, x: &mut [F]) {
+        self.mask.resize(x.len() / positions, F::ZERO);
         draw(p, rng, &mut self.mask);
-        for (x, mask) in x.chunks_exact_mut(places * width).zip(self.mask.chunks_exact(width)) {
+        for (x, mask) in x.chunks_exact_mut(positions * width).zip(self.mask.chunks_exact(width)) {
             x.chunks_exact_mut(width).for_each(|x| rows::multiply(mask, x));
         }
     }
 
-    /// Draws and applies, where dropout is on: with a random stream and `p` above 0. Says whether it did; `locked` is
+    /// Applies dropout if it is on: with a random stream and `p` above 0. Returns whether it is; `locked` selects
     /// [`Self::forward_locked`].
     pub fn forward_if(&mut self, p: f64, locked: bool, rng: Option<&mut Rng>, steps: &Steps, x: &mut [F]) -> bool {
         match rng.filter(|_| p > 0.0) {
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locked_mask_is_the_same_at_all_steps_of_a_sequence_and_another_for_the_next() {
+    fn a_locked_mask_is_shared_by_all_steps_but_not_by_sequences() {
         let steps = Steps::ragged(&[3, 2, 2, 0]).unwrap();
         let width = 40;
         let (mut dropout, mut x) = (Dropout::default(), vec![1.0f32; 7 * width]);
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_stays_and_backward_uses_the_same_mask() {
+    fn the_mean_is_kept_and_backward_uses_the_same_mask() {
         let mut dropout = Dropout::default();
         let mut x = vec![1.0f64; 100_001];
         dropout.forward(0.3, &mut Rng::new(1, "dropout"), &mut x);

@@ -1,5 +1,5 @@
-//! A learned vector for each token, with two kinds of dropout: of whole tokens, and of single values, the same for all
-//! tokens of a sequence ("locked", Gal & Ghahramani 2016).
+//! A learned vector for each token, with dropout of single values, optionally with one mask for all tokens of a
+//! sequence ("locked", Gal & Ghahramani 2016).
 
 use elman_kernels::{Scalar, rows};
 
@@ -16,9 +16,9 @@ pub struct Embedding {
     pub vocab: usize,
     /// `E`.
     pub width: usize,
-    /// Probability of dropping a value.
+    /// Dropout probability.
     pub dropout: f64,
-    /// Whether a dropped value is dropped in all steps of its sequence.
+    /// Whether all steps of a sequence share one mask.
     pub locked: bool,
 }
 
@@ -28,7 +28,7 @@ pub struct EmbeddingTape<F> {
     /// `[N, E]`.
     pub x: Vec<F>,
     mask: Vec<F>,
-    /// Of a locked mask `[B, E]`.
+    /// The locked mask `[B, E]`.
     locked: Vec<F>,
 }
 
@@ -38,9 +38,9 @@ impl Embedding {
         Embedding { slot: layout.add(format!("{prefix}weight"), &[vocab, width]), vocab, width, dropout, locked }
     }
 
-    /// Draws the vectors: normal with this deviation.
-    pub fn init<F: Scalar>(&self, deviation: f64, params: &mut Params<F>, rng: &mut Rng) {
-        self.slot.of_mut(params).fill_with(|| F::from_f64(deviation * rng.normal()));
+    /// Initialises the vectors: normal with standard deviation `std`.
+    pub fn init<F: Scalar>(&self, std: f64, params: &mut Params<F>, rng: &mut Rng) {
+        self.slot.of_mut(params).fill_with(|| F::from_f64(std * rng.normal()));
     }
 
     /// The vectors of `tokens` `[N]` into `tape.x`. With a random stream, dropout is on.
@@ -79,7 +79,7 @@ impl Embedding {
         rows::multiply(&tape.mask, &mut tape.x);
     }
 
-    /// From `dx` `[N, E]`, which is used up: adds to the gradient of the vectors.
+    /// From `dx` `[N, E]`, which is consumed: adds to the gradient of the vectors.
     pub fn backward<F: Scalar>(&self, tokens: &[u32], tape: &EmbeddingTape<F>, dx: &mut [F], grads: &mut Grads<F>) {
         if !tape.mask.is_empty() {
             rows::multiply(&tape.mask, dx);

@@ -1,5 +1,5 @@
-//! The feed-forward part of a network, without recurrence: convolutions over a picture, then dense layers, each
-//! normalised, rectified and dropped out. It turns each frame of a video, or each row of a table, into features.
+//! The CNN front end, a feed-forward feature extractor: convolutions over an image, then dense layers, each with layer
+//! normalisation, ReLU and dropout. It turns each frame of a video, or each row of a table, into features.
 
 use elman_kernels::{Operands, Scalar};
 use serde::{Deserialize, Serialize};
@@ -11,17 +11,17 @@ use crate::error::{Error, Result};
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
-/// Sizes of a [`Front`].
+/// Configuration of a [`Front`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrontConfig {
-    /// Height, width and channels of the input; a row of numbers is `[1, 1, numbers]`.
+    /// Height, width and channels of the input; a vector is `[1, 1, width]`.
     pub input: [usize; 3],
-    /// Channels of each convolution, 3x3 with stride 2, from the input on.
+    /// Channels of each convolution, 3x3 with stride 2, first to last.
     pub convs: Vec<usize>,
     /// Width of each dense layer.
     pub dense: Vec<usize>,
-    /// Probability of dropping an output of a dense layer, in training.
+    /// Dropout probability of the dense layers' outputs.
     pub dropout: f64,
 }
 
@@ -32,7 +32,7 @@ impl FrontConfig {
     }
 }
 
-/// Convolutions and dense layers.
+/// The CNN front end: convolutions, then dense layers.
 #[derive(Clone, Debug)]
 pub struct Front {
     config: FrontConfig,
@@ -40,7 +40,7 @@ pub struct Front {
     dense: Vec<(Linear, LayerNorm)>,
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct FrontPrepared<F> {
     convs: Vec<ConvPrepared<F>>,
@@ -49,13 +49,13 @@ pub struct FrontPrepared<F> {
 }
 
 impl<F: Scalar> FrontPrepared<F> {
-    /// What is prepared from now on has the products of its dense layers of operands rounded to this.
+    /// Precision of the operands of the dense layers' products, prepared from now on.
     pub fn set_operands(&mut self, operands: Operands) {
         self.operands = operands;
     }
 }
 
-/// What backward needs of forward.
+/// What the backward pass needs from the forward pass.
 #[derive(Clone, Default)]
 pub struct FrontTape<F> {
     /// Outputs of the convolutions, then of the dense layers.
@@ -80,14 +80,16 @@ impl Front {
     /// Adds the layers' tensors: `{prefix}conv0.weight`, `{prefix}dense0.weight`, `{prefix}norm0.weight` and so on.
     ///
     /// # Errors
-    /// If there is no layer, a size is 0 or the dropout no probability.
+    /// An invalid size or dropout probability; no dense layer.
     pub fn add(layout: &mut Layout, prefix: &str, config: FrontConfig) -> Result<Self> {
         let sizes = config.input.iter().chain(&config.convs).chain(&config.dense);
         if config.dense.is_empty() || sizes.clone().any(|&size| size == 0) {
-            return Err(Error::Usage("the sizes of --convs and --dense must be at least 1, and one --dense".into()));
+            return Err(Error::Usage(
+                "the sizes of `convs` and `dense` must be at least 1, and `dense` must not be empty".into(),
+            ));
         }
         if !(0.0..1.0).contains(&config.dropout) {
-            return Err(Error::Usage(format!("--dropout {} is no probability below 1", config.dropout)));
+            return Err(Error::setting("dropout", config.dropout, "must be in [0, 1)"));
         }
         let [height, width, mut channels] = config.input;
         let mut at = [height, width];
@@ -107,7 +109,7 @@ impl Front {
         Ok(Front { config, convs, dense })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &FrontConfig {
         &self.config
     }
@@ -117,7 +119,7 @@ impl Front {
         self.config.dense.last().copied().unwrap_or(0)
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, params: &mut Params<F>, rng: &mut Rng) {
         for conv in &self.convs {
             conv.init(params, rng);
@@ -128,7 +130,7 @@ impl Front {
         }
     }
 
-    /// Rearranges the weights, once per optimizer step.
+    /// Packs the weights, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut FrontPrepared<F>) {
         prepared.convs.resize_with(self.convs.len(), ConvPrepared::default);
         prepared.dense.resize_with(self.dense.len(), LinearPrepared::default);
@@ -192,7 +194,7 @@ impl Front {
             if tape.dropped {
                 tape.masks[i].backward(&mut above);
             }
-            // What the rectifier or the mask set to zero has no gradient.
+            // Values zeroed by the ReLU or the mask have no gradient.
             for (dy, &y) in above.iter_mut().zip(&outputs[0]) {
                 *dy = if y > F::ZERO { *dy } else { F::ZERO };
             }

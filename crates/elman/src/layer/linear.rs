@@ -8,7 +8,7 @@ use crate::rng::Rng;
 /// A linear layer from `inputs` to `outputs` values.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// `[outputs, inputs]`; may be another layer's, as with tied embeddings (Press & Wolf 2017).
+    /// `[outputs, inputs]`; may belong to another layer, as with tied embeddings (Press & Wolf 2017).
     pub weight: Slot,
     /// `[outputs]`.
     pub bias: Slot,
@@ -19,7 +19,7 @@ pub struct Linear {
     tied: bool,
 }
 
-/// A linear layer's weights as the kernels want them.
+/// A linear layer's weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct LinearPrepared<F> {
     weight: Packed<F>,
@@ -28,7 +28,7 @@ pub struct LinearPrepared<F> {
 }
 
 impl<F: Scalar> LinearPrepared<F> {
-    /// What is prepared from now on has its products of operands rounded to this.
+    /// Precision of the operands of all products prepared from now on.
     pub fn set_operands(&mut self, operands: Operands) {
         self.weight.set_operands(operands);
         self.weight_back.set_operands(operands);
@@ -43,7 +43,7 @@ impl Linear {
         Linear { weight, bias, inputs, outputs, tied: tied.is_some() }
     }
 
-    /// Draws the weights; a tied matrix belongs to its other owner.
+    /// Initialises the weights; a tied matrix is initialised by its owner.
     pub fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         if !self.tied {
             init.fill(self.weight.of_mut(params), self.inputs, false, rng);
@@ -51,7 +51,7 @@ impl Linear {
         init.fill(self.bias.of_mut(params), self.inputs, true, rng);
     }
 
-    /// Rearranges the weights, once per optimizer step.
+    /// Packs the weights, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut LinearPrepared<F>) {
         let weight = Mat::new(self.weight.of(params), self.outputs, self.inputs);
         prepared.weight.pack(weight.t());
@@ -82,7 +82,7 @@ impl Linear {
         gemm(Mat::new(dy, n, self.outputs), &prepared.weight_back, MatMut::new(dx, n, self.inputs), Start::Zero);
     }
 
-    /// As [`Self::backward`] for an `x` that is data, whose gradient nobody wants.
+    /// As [`Self::backward`], without the gradient of `x`.
     pub fn backward_weights<F: Scalar>(
         &self,
         prepared: &LinearPrepared<F>,

@@ -1,27 +1,26 @@
-//! Cross-entropy with what classification asks of it: label smoothing and a weight for each class; and the squared error
-//! of regression.
+//! Cross-entropy with label smoothing and class weights, for classification; squared error, for regression.
 
 use elman_kernels::{Scalar, softmax};
 use serde::{Deserialize, Serialize};
 
-/// How outputs are judged against targets.
+/// The training loss.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
-    /// Share of a target's probability that is spread over all classes (Szegedy et al. 2016, section 7).
+    /// Share of a target's probability spread over all classes (Szegedy et al. 2016, section 7).
     pub smoothing: f64,
-    /// What a target of each class counts; all alike where it is empty.
+    /// Loss weight of each class; empty for equal weights.
     pub class_weights: Vec<f64>,
 }
 
 impl Loss {
-    /// What a target counts.
+    /// Loss weight of a target.
     fn weight(&self, target: u32) -> f64 {
         self.class_weights.get(target as usize).copied().unwrap_or(1.0)
     }
 
     /// The loss in nats summed over the targets of `logits` `[N, V]`; `scale` times its gradient replaces the logits. A
-    /// target of [`softmax::IGNORE`] counts for nothing.
+    /// target of [`softmax::IGNORE`] is ignored.
     pub fn backward<F: Scalar>(&self, logits: &mut [F], targets: &[u32], scale: F) -> f64 {
         if targets.is_empty() {
             return 0.0;
@@ -57,7 +56,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn smoothing_and_weights_are_those_of_the_definition_and_the_gradient_that_of_central_differences() {
+    fn smoothed_weighted_loss_and_gradient_follow_the_definition() {
         let loss = Loss { smoothing: 0.1, class_weights: vec![0.5, 2.0, 1.0, 1.5] };
         let mut rng = Rng::new(1, "test");
         let mut logits: Vec<f64> = (0..12).map(|_| rng.range(-2.0, 2.0)).collect();

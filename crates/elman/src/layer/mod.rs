@@ -24,4 +24,4 @@ pub use loss::Loss;
 pub use norm::{LayerNorm, LayerNormTape};
 pub use pool::{Pool, PoolTape, Pooling};
 pub use stack::{Stack, StackConfig, StackPrepared, StackState, StackTape};
-pub use weight_drop::{Dropped, WeightDrop};
+pub use weight_drop::{MaskedWeights, WeightDrop};

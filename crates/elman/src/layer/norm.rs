@@ -1,4 +1,4 @@
-//! Layer normalisation (Ba et al. 2016): each row has mean 0 and deviation 1, then `y = gain x + bias`.
+//! Layer normalisation (Ba et al. 2016): each row has mean 0 and standard deviation 1, then `y = gain x + bias`.
 
 use elman_kernels::Scalar;
 
@@ -15,7 +15,7 @@ pub struct LayerNorm {
     width: usize,
 }
 
-/// What backward needs: the normalised rows `[N, width]` and `1 / deviation` of each.
+/// What backward needs: the normalised rows `[N, width]` and `1 / std` of each.
 #[derive(Clone, Default)]
 pub struct LayerNormTape<F> {
     normal: Vec<F>,
@@ -85,7 +85,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn rows_are_normalised_and_gradients_are_those_of_central_differences() {
+    fn rows_are_normalised_and_gradients_equal_central_differences() {
         let mut layout = Layout::new();
         let norm = LayerNorm::add(&mut layout, "norm.", 5);
         let mut rng = Rng::new(1, "test");

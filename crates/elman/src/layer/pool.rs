@@ -1,4 +1,4 @@
-//! From one vector a step to one vector a sequence: last, mean, max, both of these, or attention.
+//! From one vector per step to one per sequence: last, mean, max, max and mean, or attention.
 
 use elman_kernels::Scalar;
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,9 @@ pub enum Pooling {
     Mean,
     /// The maximum over all steps, value by value.
     Max,
-    /// Maximum and mean, one behind the other.
+    /// Maximum and mean, concatenated.
     MaxMean,
-    /// A mean whose weights are learnt: `softmax(u · y)` over the steps.
+    /// A mean with learned weights: `softmax(u · y)` over the steps.
     Attention,
 }
 
@@ -35,18 +35,18 @@ impl Pooling {
 pub struct Pool {
     kind: Pooling,
     width: usize,
-    /// Whether the second half of an output is of a direction that ends at the first step.
+    /// Whether the second half of an output belongs to the reverse direction, which ends at the first step.
     bidirectional: bool,
     /// `u` `[width]`.
     query: Option<Slot>,
 }
 
-/// What backward needs of forward.
+/// What the backward pass needs from the forward pass.
 #[derive(Clone, Default)]
 pub struct PoolTape<F> {
     /// `[B, pooled]`.
     pub y: Vec<F>,
-    /// Of a maximum: the row it stands in `[B, width]`.
+    /// Of a maximum: its row `[B, width]`.
     best: Vec<usize>,
     /// Of attention: the weight of each row `[N]`.
     weights: Vec<F>,
@@ -60,7 +60,7 @@ impl<F> PoolTape<F> {
 }
 
 impl Pool {
-    /// Adds what is learnt: `{prefix}query` of attention.
+    /// Adds the weights: `{prefix}query` of attention.
     pub fn add(layout: &mut Layout, prefix: &str, kind: Pooling, width: usize, bidirectional: bool) -> Self {
         let query = (kind == Pooling::Attention).then(|| layout.add(format!("{prefix}query"), &[width]));
         Pool { kind, width, bidirectional, query }
@@ -71,7 +71,7 @@ impl Pool {
         self.kind.width(self.width)
     }
 
-    /// Draws what is learnt.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, params: &mut Params<F>, rng: &mut Rng) {
         if let Some(query) = self.query {
             Init::Fan.fill(query.of_mut(params), self.width, false, rng);

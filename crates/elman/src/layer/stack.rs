@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
-/// What a stack is made of.
+/// Configuration of a [`Stack`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StackConfig {
     /// The cell of every layer.
     pub cell: CellKind,
-    /// What feeds the first layer.
+    /// Input of the first layer.
     pub source: Source,
     /// `H`, hidden units of each layer and direction.
     pub hidden: usize,
@@ -22,7 +22,7 @@ pub struct StackConfig {
     pub layers: usize,
     /// Whether a second set of cells reads each sequence from its end.
     pub bidirectional: bool,
-    /// Probability of dropping a value between layers, in training.
+    /// Dropout probability between layers.
     pub dropout: f64,
 }
 
@@ -34,7 +34,7 @@ pub struct Stack {
     cells: Vec<AnyCell>,
 }
 
-/// The stack's weights as the kernels want them.
+/// The stack's weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct StackPrepared<F> {
     cells: Vec<Prepared<F>>,
@@ -42,13 +42,13 @@ pub struct StackPrepared<F> {
 }
 
 impl<F: Scalar> StackPrepared<F> {
-    /// What is prepared from now on has its products of operands rounded to this.
+    /// Precision of the operands of all products prepared from now on.
     pub fn set_operands(&mut self, operands: Operands) {
         self.operands = operands;
     }
 }
 
-/// The state of each layer and direction, as `cells`.
+/// The state of each layer and direction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StackState<F> {
     /// One per layer and direction; direction runs faster.
@@ -56,7 +56,7 @@ pub struct StackState<F> {
 }
 
 impl<F: Scalar> StackState<F> {
-    /// Sets it to zero.
+    /// Sets all states to zero.
     pub fn zero(&mut self) {
         self.cells.iter_mut().for_each(State::zero);
     }
@@ -69,7 +69,7 @@ impl<F: Scalar> StackState<F> {
         }
     }
 
-    /// Becomes a copy of `other`, in the memory it has.
+    /// Copies `other`, reusing the memory.
     pub fn copy_from(&mut self, other: &Self) {
         self.cells.resize_with(other.cells.len(), State::default);
         for (state, other) in self.cells.iter_mut().zip(&other.cells) {
@@ -78,7 +78,7 @@ impl<F: Scalar> StackState<F> {
         }
     }
 
-    /// Becomes zeros of the dimensions of `other`, in the memory it has.
+    /// Resizes to zeros of the dimensions of `other`, reusing the memory.
     pub fn zero_like(&mut self, other: &Self) {
         self.cells.resize_with(other.cells.len(), State::default);
         for (state, other) in self.cells.iter_mut().zip(&other.cells) {
@@ -89,11 +89,11 @@ impl<F: Scalar> StackState<F> {
     }
 }
 
-/// What backward needs of forward, for one block.
+/// What the backward pass needs from the forward pass, for one block.
 #[derive(Clone, Default)]
 pub struct StackTape<F> {
     cells: Vec<Tape<F>>,
-    /// Outputs `[N, D H]` of each layer that are not a cell's own: masked, or of two directions.
+    /// Outputs `[N, D H]` of each layer that are not a cell's: masked, or of two directions.
     outputs: Vec<Vec<F>>,
     masks: Vec<Dropout<F>>,
     dropped: bool,
@@ -120,15 +120,14 @@ impl Stack {
     /// Adds the layers' tensors to the layout, named as `torch.nn.LSTM`'s behind `prefix`.
     ///
     /// # Errors
-    /// If a size is 0 or the dropout no probability.
+    /// [`Error::Setting`] for an invalid size or dropout probability.
     pub fn add(layout: &mut Layout, prefix: &str, config: StackConfig) -> Result<Self> {
         if config.hidden == 0 || config.layers == 0 {
-            let what = if config.hidden == 0 { "--hidden" } else { "--layers" };
-            return Err(Error::Usage(format!("{what} must be at least 1")));
+            let key = if config.hidden == 0 { "hidden" } else { "layers" };
+            return Err(Error::setting(key, 0, "must be at least 1"));
         }
         if !(0.0..1.0).contains(&config.dropout) {
-            let message = format!("--dropout {} is no probability below 1", config.dropout);
-            return Err(Error::Usage(message));
+            return Err(Error::setting("dropout", config.dropout, "must be in [0, 1)"));
         }
         let mut cells = Vec::new();
         for layer in 0..config.layers {
@@ -142,7 +141,7 @@ impl Stack {
         Ok(Stack { config, cells })
     }
 
-    /// What it is made of.
+    /// Its configuration.
     pub fn config(&self) -> &StackConfig {
         &self.config
     }
@@ -161,7 +160,7 @@ impl Stack {
         if self.config.bidirectional { 2 } else { 1 }
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         self.cells.iter().for_each(|cell| cell.init(init, params, rng));
     }
@@ -172,7 +171,7 @@ impl Stack {
         StackState { cells: self.cells.iter().map(|_| state()).collect() }
     }
 
-    /// As [`Self::zero_state`], in memory that is there.
+    /// As [`Self::zero_state`], reusing memory.
     pub fn zero_state_into<F: Scalar>(&self, batch: usize, state: &mut StackState<F>) {
         state.cells.resize_with(self.cells.len(), State::default);
         for cell in &mut state.cells {
@@ -182,7 +181,7 @@ impl Stack {
         }
     }
 
-    /// Rearranges the weights for the kernels, once per optimizer step.
+    /// Packs the weights for the kernels, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut StackPrepared<F>) {
         prepared.cells.resize_with(self.cells.len(), Prepared::default);
         let operands = prepared.operands;
@@ -192,7 +191,7 @@ impl Stack {
         }
     }
 
-    /// The first cell, which is all of a stack of one layer in one direction, for who runs its steps one by one.
+    /// The first cell, the only one of a stack of one layer in one direction, to run it step by step.
     pub fn first<'a, F>(&'a self, prepared: &'a StackPrepared<F>) -> (&'a AnyCell, &'a Prepared<F>) {
         (&self.cells[0], &prepared.cells[0])
     }
@@ -258,7 +257,7 @@ impl Stack {
     ) {
         let (directions, width) = (self.directions(), self.output_width());
         let rows = steps.rows();
-        // dL/d(output) of the layer at hand, where it is not the top one.
+        // dL/d(output) of the current layer, unless it is the top one.
         let mut from_above = std::mem::take(&mut tape.dy);
         for layer in (0..self.config.layers).rev() {
             let is_top = layer + 1 == self.config.layers;
@@ -273,7 +272,7 @@ impl Stack {
                 Some(l) if tape.outputs[l].is_empty() => Input::Dense(below[first - 1].h()),
                 Some(l) => Input::Dense(&tape.outputs[l]),
             };
-            // Gradients of an inner layer's input are made here; those of the first layer's are the caller's.
+            // The gradient of an inner layer's input is held here; that of the first layer's by the caller.
             let wants_dx = layer > 0 || dx.is_some();
             if layer > 0 {
                 tape.dx.resize(rows * width, F::ZERO);
@@ -325,7 +324,7 @@ impl Stack {
     /// has ended. `initial` and the returned final state are in the caller's order.
     ///
     /// # Errors
-    /// If a length exceeds `T` or a slice has not the dimensions said.
+    /// If a length exceeds `T` or a slice does not have the stated dimensions.
     pub fn run<F: Scalar>(
         &self,
         params: &Params<F>,
@@ -352,7 +351,7 @@ impl Stack {
     }
 }
 
-/// The same state with its sequences in another order.
+/// The same state with its sequences reordered.
 fn reorder<F: Scalar>(state: &StackState<F>, order: impl Fn(&[F]) -> Vec<F>) -> StackState<F> {
     let one = |s: &State<F>| State { h: order(&s.h), c: if s.c.is_empty() { Vec::new() } else { order(&s.c) } };
     StackState { cells: state.cells.iter().map(one).collect() }

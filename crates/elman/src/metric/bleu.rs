@@ -1,4 +1,4 @@
-//! BLEU (Papineni et al. 2002), digit for digit that of sacreBLEU 2.6 (Post 2018), and the caption variant of COCO.
+//! BLEU (Papineni et al. 2002), identical to sacreBLEU 2.6 (Post 2018), and the caption variant of COCO.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 /// The longest n-gram counted.
 const ORDER: usize = 4;
 
-/// How a line becomes tokens.
+/// Tokenisation of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tokenizer {
     /// The rules of mteval-v13a, sacreBLEU's default: punctuation apart, numbers whole.
     #[default]
     V13a,
-    /// White space only: the text is tokenised already.
+    /// White space only, for tokenised text.
     None,
 }
 
@@ -30,8 +30,8 @@ impl Tokenizer {
     }
 }
 
-/// Spaces around what mteval-v13a takes for tokens of their own. Its four rules rewrite the whole line one after another;
-/// each consumes what it matches, so that of `,,` only the first comma is seen by a rule that needs the character before.
+/// Puts spaces around mteval-v13a's tokens. Its four rules rewrite the whole line one after another; each consumes what
+/// it matches, so that of `,,` only the first comma is seen by a rule that needs the character before.
 fn v13a(line: &str) -> String {
     let line = line.replace("<skipped>", "").replace("-\n", "").replace('\n', " ");
     let line = line.replace("&quot;", "\"").replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">");
@@ -72,16 +72,16 @@ fn pairs(text: &[char], matches: impl Fn(char, char) -> bool, rewrite: impl Fn(c
     out
 }
 
-/// What BLEU is made of; the counts of a corpus are the sums of its segments', so that a bootstrap adds them anew.
+/// Sufficient statistics of BLEU; a corpus sums those of its segments, as does a bootstrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BleuCounts {
-    /// n-grams that a reference has, for n = 1 to 4.
+    /// n-grams that match a reference, for n = 1 to 4.
     pub correct: [u64; ORDER],
     /// n-grams of the hypothesis.
     pub total: [u64; ORDER],
     /// Tokens of the hypothesis.
     pub hypothesis_tokens: u64,
-    /// Tokens of the reference closest in length, of two the shorter.
+    /// Tokens of the reference closest in length; ties: the shorter.
     pub reference_tokens: u64,
 }
 
@@ -94,7 +94,7 @@ impl BleuCounts {
         counts.reference_tokens = closest.unwrap_or(0) as u64;
         for n in 1..=ORDER {
             let ours = count(hypothesis, n);
-            // An n-gram may match as often as the reference that has it most often has it.
+            // Clipping: an n-gram matches at most as often as in any one reference.
             let mut most: HashMap<&[String], u64> = HashMap::new();
             for reference in references {
                 for (run, times) in count(reference, n) {
@@ -108,7 +108,7 @@ impl BleuCounts {
         counts
     }
 
-    /// exp(1 - reference / hypothesis) if the hypotheses are the shorter, else 1.
+    /// exp(1 - reference / hypothesis) if the hypotheses are shorter, else 1.
     fn brevity_penalty(&self) -> f64 {
         let (ours, theirs) = (self.hypothesis_tokens as f64, self.reference_tokens as f64);
         if ours >= theirs {
@@ -181,12 +181,12 @@ impl std::iter::Sum for BleuCounts {
     }
 }
 
-/// A BLEU score and what it is made of.
+/// A BLEU score and its components.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BleuScore {
     /// BLEU, 0 to 100.
     pub bleu: f64,
-    /// Precisions of n-grams of 1 to 4, in percent, smoothed.
+    /// Smoothed precisions of 1- to 4-grams, in percent.
     pub precisions: [f64; ORDER],
     /// The brevity penalty, 0 to 1.
     pub brevity_penalty: f64,
@@ -206,13 +206,22 @@ impl fmt::Display for BleuScore {
 }
 
 /// BLEU with its settings.
+///
+/// ```
+/// use elman::metric::Bleu;
+///
+/// let written = ["the cat sat on the mat"];
+/// let references = [vec!["the cat sat on the mat", "a cat sat on a mat"]];
+/// assert!((Bleu::default().corpus(&written, &references)?.bleu - 100.0).abs() < 1e-9);
+/// # Ok::<(), elman::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bleu {
-    /// How lines become tokens.
+    /// Tokenisation.
     pub tokenizer: Tokenizer,
     /// Whether lines are lower-cased first.
     pub lowercase: bool,
-    /// Whether orders longer than all hypotheses do not count in a corpus: else perfect answers of three tokens have 0.
+    /// Whether to ignore orders longer than all hypotheses: otherwise perfect outputs of three tokens score 0.
     pub effective_order: bool,
 }
 
@@ -221,7 +230,7 @@ impl Bleu {
         if self.lowercase { self.tokenizer.tokens(&line.to_lowercase()) } else { self.tokenizer.tokens(line) }
     }
 
-    /// With its effective order, if no reference is long enough for all orders.
+    /// Uses the effective order if no reference is long enough for all orders.
     pub fn for_references<S: AsRef<str>>(self, references: &[Vec<S>]) -> Self {
         let long = |line: &S| self.tokens(line.as_ref()).len() >= ORDER;
         Bleu { effective_order: !references.iter().flatten().any(long), ..self }
@@ -255,12 +264,12 @@ impl Bleu {
         Ok(self.segments(hypotheses, references)?.into_iter().sum::<BleuCounts>().score(self.effective_order))
     }
 
-    /// BLEU of one sentence: its effective order, so that a short one may score.
+    /// BLEU of one sentence: with effective order, so that a short one can score.
     pub fn sentence<S: AsRef<str>>(self, hypothesis: &str, references: &[S]) -> BleuScore {
         self.counts(hypothesis, references).score(true)
     }
 
-    /// The line that says how the score was made, in sacreBLEU's words; the version is this library's.
+    /// sacreBLEU's signature of the score, with this library's version.
     pub fn signature<R>(self, references: &[Vec<R>]) -> String {
         let tokenizer = match self.tokenizer {
             Tokenizer::V13a => "13a",
@@ -275,7 +284,7 @@ impl Bleu {
 /// The end of every signature.
 pub(super) const VERSION: &str = concat!("version:elman-", env!("CARGO_PKG_VERSION"));
 
-/// References of each segment, or `var` if they differ.
+/// References of each segment, or `var` if the numbers differ.
 pub(super) fn reference_count<R>(references: &[Vec<R>]) -> String {
     let first = references.first().map_or(0, Vec::len);
     if references.iter().all(|r| r.len() == first) { first.to_string() } else { "var".to_string() }
@@ -284,7 +293,7 @@ pub(super) fn reference_count<R>(references: &[Vec<R>]) -> String {
 pub(super) fn check<R>(hypotheses: usize, references: &[Vec<R>]) -> Result<()> {
     if hypotheses != references.len() {
         let counts = (hypotheses, references.len());
-        let reason = format!("{} hypotheses, but references for {}: each line needs its own", counts.0, counts.1);
+        let reason = format!("{} hypotheses, but references for {}: the numbers must match", counts.0, counts.1);
         return Err(Error::Usage(reason));
     }
     if hypotheses == 0 {
@@ -296,15 +305,15 @@ pub(super) fn check<R>(hypotheses: usize, references: &[Vec<R>]) -> Result<()> {
     }
 }
 
-/// A caption's tokens as the COCO evaluation has them: lower case, without punctuation.
+/// A caption's tokens as in the COCO evaluation: lower case, without punctuation.
 pub fn caption_tokens(caption: &str) -> Vec<String> {
     let clean = |c: char| if c.is_alphanumeric() || c == '\'' || c == '-' { c } else { ' ' };
     let text: String = caption.to_lowercase().chars().map(clean).collect();
     words(&text).map(|word| word.trim_matches(['\'', '-'])).filter(|w| !w.is_empty()).map(str::to_string).collect()
 }
 
-/// BLEU-1 to BLEU-4 of captions, 0 to 100: over the corpus, against several references each, of the closest length,
-/// without smoothing (Chen et al. 2015, "Microsoft COCO captions").
+/// BLEU-1 to BLEU-4 of captions, 0 to 100: corpus-level, multiple references, closest reference length,
+/// no smoothing (Chen et al. 2015, "Microsoft COCO captions").
 ///
 /// # Errors
 /// As for [`Bleu::segments`].
@@ -317,7 +326,7 @@ pub fn caption_bleu<S: AsRef<str>, R: AsRef<str>>(captions: &[S], references: &[
     Ok(captions.iter().zip(references).map(segment).sum::<BleuCounts>().cumulative())
 }
 
-/// The highest order of [`caption_bleu`] that some reference is long enough for; at least 1.
+/// The highest order of [`caption_bleu`] for which some reference is long enough; at least 1.
 pub fn caption_order<R: AsRef<str>>(references: &[Vec<R>]) -> usize {
     let longest = references.iter().flatten().map(|line| caption_tokens(line.as_ref()).len()).max();
     longest.unwrap_or(0).clamp(1, ORDER)
@@ -328,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_cut_as_mteval_does() {
+    fn lines_are_tokenised_as_by_mteval() {
         let cut = |line| Tokenizer::V13a.tokens(line).join(" ");
         assert_eq!(cut("Hello, world! It's 3,000.5 km/h."), "Hello , world ! It's 3,000.5 km / h .");
         assert_eq!(cut("a 1990-91 well-known,,, \"&quot;x&quot;\""), "a 1990 - 91 well-known , , , \" \" x \" \"");
@@ -338,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_perfect_answer_has_100_and_none_has_0() {
+    fn a_perfect_hypothesis_has_100_and_an_empty_one_0() {
         let same = Bleu::default().corpus(&["the cat sat on the mat"], &[vec!["the cat sat on the mat"]]).unwrap();
         assert!((same.bleu - 100.0).abs() < 1e-9);
         let none = Bleu::default().corpus(&[""], &[vec!["the cat"]]).unwrap();
@@ -346,12 +355,12 @@ mod tests {
     }
 
     #[test]
-    fn short_answers_are_scored_by_the_orders_they_have() {
+    fn short_hypotheses_are_scored_by_their_effective_order() {
         let references = [vec!["un deux"], vec!["trois"]];
-        let answers = ["un deux", "trois"];
-        assert_eq!(Bleu::default().corpus(&answers, &references).unwrap().bleu, 0.0);
+        let hypotheses = ["un deux", "trois"];
+        assert_eq!(Bleu::default().corpus(&hypotheses, &references).unwrap().bleu, 0.0);
         let bleu = Bleu::default().for_references(&references);
-        assert!((bleu.corpus(&answers, &references).unwrap().bleu - 100.0).abs() < 1e-9);
+        assert!((bleu.corpus(&hypotheses, &references).unwrap().bleu - 100.0).abs() < 1e-9);
         assert!(bleu.signature(&references).contains("|eff:yes|"));
         let longer = [vec!["un deux trois quatre"], vec!["trois"]];
         assert_eq!(Bleu::default().for_references(&longer), Bleu::default());
@@ -359,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_do_not_fit_are_refused() {
+    fn lists_of_different_lengths_are_refused() {
         let bleu = Bleu::default();
         assert!(bleu.corpus(&["a"], &[vec!["a"], vec!["b"]]).unwrap_err().to_string().contains("references for 2"));
         assert!(bleu.corpus::<&str, &str>(&[], &[]).is_err());
@@ -369,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_say_what_was_done() {
+    fn signatures_describe_the_settings() {
         let bleu = Bleu { lowercase: true, tokenizer: Tokenizer::None, effective_order: false };
         assert_eq!(
             bleu.signature(&[vec![1, 2], vec![3]]),
@@ -379,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn captions_are_scored_without_case_and_punctuation_and_by_the_closest_length() {
+    fn captions_ignore_case_and_punctuation() {
         assert_eq!(caption_tokens("A man's dog, - \"running\"."), ["a", "man's", "dog", "running"]);
         let scores = caption_bleu(&["A dog runs."], &[vec!["a dog runs", "a dog runs very fast"]]).unwrap();
         assert!(scores[..3].iter().all(|s| (s - 100.0).abs() < 1e-9), "{scores:?}");

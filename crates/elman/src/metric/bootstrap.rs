@@ -1,5 +1,4 @@
-//! How sure is a score? Bootstrap resampling over examples (Efron 1979), and over two systems' answers in pairs (Koehn
-//! 2004).
+//! Confidence intervals by bootstrap resampling over examples (Efron 1979), and paired for two systems (Koehn 2004).
 
 use serde::Serialize;
 
@@ -8,7 +7,7 @@ use crate::rng::Rng;
 /// A percentile interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
-    /// The score of the examples themselves.
+    /// The score of the original sample.
     pub score: f64,
     /// The interval's lower end.
     pub low: f64,
@@ -16,21 +15,21 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Two systems on the same examples.
+/// Two systems compared on the same examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Paired {
     /// The first system.
     pub first: Interval,
     /// The second system.
     pub second: Interval,
-    /// The second less the first.
+    /// The second minus the first.
     pub difference: Interval,
-    /// The chance of a difference at least as large if there were none: the share of resamples whose difference strays
-    /// from the mean one by as much as the observed one, counted with the observed one (two-sided, as sacreBLEU's).
+    /// Two-sided p-value: the share of resamples whose difference deviates from the mean by at least the observed one,
+    /// which is itself counted (as in sacreBLEU).
     pub p_value: f64,
 }
 
-/// The value at `share` of the sorted values, between neighbours in proportion.
+/// The quantile at `share`, linearly interpolated.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
@@ -52,7 +51,7 @@ fn draw(rng: &mut Rng, picked: &mut [usize]) {
 }
 
 /// The interval of `level` (0.95, say) around `score` of all `n` examples, from `resamples` draws of `n` examples with
-/// repetition. `score` takes the numbers of the examples; sums of counts (as [`super::BleuCounts`]) make it fast.
+/// replacement. `score` takes example indices; sums of counts (as [`super::BleuCounts`]) make it fast.
 pub fn interval_of(n: usize, resamples: usize, level: f64, seed: u64, score: impl Fn(&[usize]) -> f64) -> Interval {
     let all: Vec<usize> = (0..n).collect();
     let observed = score(&all);
@@ -69,7 +68,7 @@ pub fn interval_of(n: usize, resamples: usize, level: f64, seed: u64, score: imp
     interval(observed, values, level)
 }
 
-/// Two systems' scores on the same `n` examples: both see the same draws.
+/// Two systems' scores on the same `n` examples: both use the same draws.
 pub fn paired(
     n: usize,
     resamples: usize,

@@ -1,21 +1,20 @@
-//! Do probabilities mean what they say? Expected calibration error, and the one temperature that mends most of it.
+//! Calibration of probabilities: expected calibration error and temperature scaling.
 
 use crate::error::{Error, Result};
 
-/// Temperatures that [`fit_temperature`] looks at. Beyond them the targets are all right (or all wrong) and the best one
-/// would be 0 (or infinite).
+/// Range of [`fit_temperature`]. Outside it the predictions are all right (or all wrong), with optimum 0 (or infinity).
 const TEMPERATURES: (f64, f64) = (0.01, 100.0);
 
-/// The expected calibration error (Naeini et al. 2015): answers are sorted into `bins` equal ranges `(lower, upper]` of
-/// confidence; the mean over answers of the distance between a range's mean confidence and its share of right answers.
-/// `confidence` `[N]` is the probability of the answer given. 0 for no answers.
+/// The expected calibration error (Naeini et al. 2015): predictions fall into `bins` equal-width bins `(lower, upper]`
+/// of confidence; the mean over predictions of the gap between their bin's mean confidence and accuracy. `confidence`
+/// `[N]` is the probability of the predicted class. 0 without predictions.
 ///
 /// # Errors
 /// For lists of different length, no bins, or a confidence outside 0 to 1.
 pub fn expected_calibration_error(confidence: &[f64], correct: &[bool], bins: usize) -> Result<f64> {
     let inside = confidence.iter().all(|c| (0.0..=1.0).contains(c));
     if confidence.len() != correct.len() || bins == 0 || !inside {
-        let reason = "calibration: needs a confidence of 0 to 1 for each answer, and at least one bin";
+        let reason = "calibration: needs a confidence from 0 to 1 for each prediction, and at least one bin";
         return Err(Error::Usage(reason.to_string()));
     }
     let mut sums = vec![(0.0, 0.0); bins];
@@ -45,11 +44,12 @@ fn slope(logits: &[f64], classes: usize, targets: &[u32], beta: f64) -> (f64, f6
     (slope / targets.len() as f64, curvature / targets.len() as f64)
 }
 
-/// The temperature that, dividing the logits `[N, classes]`, makes the targets `[N]` likeliest (Guo et al. 2017), between
-/// 0.01 and 100; 1 for no examples. The loss is convex in 1 / temperature: Newton's steps, kept in a shrinking bracket.
+/// The temperature that, dividing the logits `[N, classes]`, maximises the likelihood of the targets `[N]` (Guo et al.
+/// 2017), between 0.01 and 100; 1 without examples. The loss is convex in 1 / temperature: Newton's method within a
+/// shrinking bracket.
 ///
 /// # Errors
-/// If the sizes do not match, a target is no class, or a logit is not finite.
+/// If the sizes do not match, a target is not a class, or a logit is not finite.
 pub fn fit_temperature(logits: &[f64], classes: usize, targets: &[u32]) -> Result<f64> {
     let sized = classes.checked_mul(targets.len()) == Some(logits.len());
     if !sized || targets.iter().any(|&t| t as usize >= classes) || logits.iter().any(|z| !z.is_finite()) {
@@ -75,7 +75,7 @@ pub fn fit_temperature(logits: &[f64], classes: usize, targets: &[u32]) -> Resul
             low = beta
         }
         let newton = beta - slope / curvature;
-        // The geometric middle halves the bracket's ratio: 0.01 and 100 are equally far away.
+        // Geometric bisection: 0.01 and 100 are equally far from 1.
         let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
         if (next - beta).abs() <= 1e-12 * beta {
             return Ok(1.0 / next);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_temperature_is_found_that_the_targets_were_drawn_with() {
+    fn the_temperature_of_the_sampled_targets_is_recovered() {
         for truth in [0.4, 1.0, 3.0] {
             let (logits, targets) = drawn(20_000, 5, truth);
             let got = fit_temperature(&logits, 5, &targets).unwrap();
@@ -137,17 +137,17 @@ mod tests {
         assert!(fit_temperature(&logits, 2, &[2, 0]).is_err());
         assert!(fit_temperature(&logits, 3, &[1, 0]).is_err());
         assert!(fit_temperature(&[f64::NAN, 1.0], 2, &[0]).is_err());
-        // Equal logits: every temperature is as good.
+        // Equal logits: the temperature has no effect.
         assert!(fit_temperature(&[1.0, 1.0], 2, &[0]).unwrap().is_finite());
     }
 
     #[test]
-    fn calibrated_answers_have_no_error_and_boastful_ones_their_excess() {
+    fn calibration_error_is_0_if_calibrated_else_the_overconfidence() {
         let correct: Vec<bool> = (0..100).map(|i| i % 4 != 0).collect();
         assert!(expected_calibration_error(&[0.75; 100], &correct, 15).unwrap() < 1e-12);
         let boast = expected_calibration_error(&[1.0; 100], &correct, 15).unwrap();
         assert!((boast - 0.25).abs() < 1e-12);
-        // Two ranges that cancel in the mean do not in the error.
+        // Bins whose gaps cancel in the mean do not cancel in the error.
         let split: Vec<f64> = (0..100).map(|i| if i % 4 == 0 { 0.9 } else { 0.2 }).collect();
         let want = 0.25 * 0.9 + 0.75 * 0.8;
         assert!((expected_calibration_error(&split, &correct, 10).unwrap() - want).abs() < 1e-12);

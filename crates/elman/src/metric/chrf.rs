@@ -1,4 +1,4 @@
-//! chrF2 (Popović 2015, 2016): character n-grams of 1 to 6, recall weighted twice; digit for digit that of sacreBLEU 2.6.
+//! chrF2 (Popović 2015, 2016): character n-grams of 1 to 6, recall weighted twice; identical to sacreBLEU 2.6.
 
 use super::bleu::{VERSION, check, reference_count};
 use super::ngrams::{count, is_space, shared};
@@ -9,14 +9,21 @@ const ORDER: usize = 6;
 /// Recall weighs `BETA` squared times as much as precision.
 const BETA: f64 = 2.0;
 
-/// chrF2 with its settings; white space does not count.
+/// chrF2 with its settings; white space is ignored.
+///
+/// ```
+/// use elman::metric::Chrf;
+///
+/// let score = Chrf::default().sentence("the cats", &["the cat"]);
+/// assert!(score > 80.0 && score < 100.0);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chrf {
     /// Whether lines are lower-cased first.
     pub lowercase: bool,
 }
 
-/// n-grams of hypotheses, of references and of both, for n = 1 to 6; sums over segments are the corpus's.
+/// n-grams of hypotheses, of references and of both, for n = 1 to 6; a corpus sums those of its segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChrfCounts([[u64; 3]; ORDER]);
 
@@ -25,13 +32,13 @@ impl ChrfCounts {
         ChrfCounts(std::array::from_fn(|n| {
             let (ours, theirs) = (count(hypothesis, n + 1), count(reference, n + 1));
             let runs = |text: &[char]| text.len().saturating_sub(n) as u64;
-            // A reference too short for this order takes the order out of the score.
+            // An order longer than the reference is ignored.
             let our_runs = if theirs.is_empty() { 0 } else { runs(hypothesis) };
             [our_runs, runs(reference), shared(&ours, &theirs)]
         }))
     }
 
-    /// chrF2, 0 to 100: the F-score of the mean precision and the mean recall over the orders that both sides have.
+    /// chrF2, 0 to 100: the F-score of the mean precision and the mean recall over the orders of both sides.
     pub fn score(&self) -> f64 {
         let orders = self.0.iter().filter(|[ours, theirs, _]| *ours > 0 && *theirs > 0);
         let (mut orders_seen, mut precision, mut recall) = (0.0, 0.0, 0.0);
@@ -64,7 +71,7 @@ impl Chrf {
         lower.chars().filter(|&c| !is_space(c)).collect()
     }
 
-    /// The counts of one segment with the reference that scores best, the first of equals.
+    /// The counts of one segment with the reference that scores best; ties: the first.
     pub fn counts<S: AsRef<str>>(self, hypothesis: &str, references: &[S]) -> ChrfCounts {
         let hypothesis = self.characters(hypothesis);
         let mut best: Option<(f64, ChrfCounts)> = None;
@@ -105,7 +112,7 @@ impl Chrf {
         self.counts(hypothesis, references).score()
     }
 
-    /// The line that says how the score was made, in sacreBLEU's words; the version is this library's.
+    /// sacreBLEU's signature of the score, with this library's version.
     pub fn signature<R>(self, references: &[Vec<R>]) -> String {
         let case = if self.lowercase { "lc" } else { "mixed" };
         format!("nrefs:{}|case:{case}|eff:yes|nc:{ORDER}|nw:0|space:no|{VERSION}", reference_count(references))

@@ -1,31 +1,42 @@
-//! The confusion matrix of a classifier and what follows from it.
+//! The confusion matrix of a classifier and the scores derived from it.
 
 use serde_json::{Value, json};
 
-/// Characters of a class name that the table for people shows.
+/// Width of class names in the table.
 const NAME_WIDTH: usize = 14;
-/// From this many classes on, the table leaves the matrix away: its rows would no longer fit a screen.
+/// From this many classes on, the table omits the matrix, whose rows would no longer fit a screen.
 const MATRIX_CLASSES: usize = 12;
 
-/// Counts of (truth, prediction), `[C, C]`, and the shares that follow from them.
+/// Counts of (truth, prediction), `[C, C]`, and the scores derived from them.
+///
+/// ```
+/// use elman::metric::Confusion;
+///
+/// let mut confusion = Confusion::new(2);
+/// for (truth, predicted) in [(0, 0), (0, 1), (1, 1), (1, 1)] {
+///     confusion.add(truth, predicted);
+/// }
+/// assert_eq!(confusion.accuracy(), 0.75);
+/// assert_eq!(confusion.class(1).recall, 1.0);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
     counts: Vec<u64>,
 }
 
-/// What the matrix says of one class.
+/// The scores of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClassScores {
-    /// Of those called this class, the share that is; 0 if nothing was called so.
+    /// Precision; 0 if the class was never predicted.
     pub precision: f64,
-    /// Of this class, the share that was found; 0 if there is none of it.
+    /// Recall; 0 if the class does not occur.
     pub recall: f64,
-    /// The harmonic mean of the two: `2 TP / (2 TP + FP + FN)`, 0 if the class occurs nowhere.
+    /// F1, their harmonic mean: `2 TP / (2 TP + FP + FN)`, 0 if the class neither occurs nor is predicted.
     pub f1: f64,
     /// Examples of this class.
     pub support: u64,
-    /// Examples called this class.
+    /// Examples predicted as this class.
     pub predicted: u64,
 }
 
@@ -63,7 +74,7 @@ impl Confusion {
         self.classes
     }
 
-    /// Examples of class `truth` that were called `predicted`; 0 for classes there are not.
+    /// Examples of class `truth` predicted as `predicted`; 0 for unknown classes.
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         let inside = truth < self.classes && predicted < self.classes;
         if inside { self.counts[truth * self.classes + predicted] } else { 0 }
@@ -74,12 +85,12 @@ impl Confusion {
         self.counts.iter().sum()
     }
 
-    /// Examples called what they are.
+    /// Correctly classified examples.
     pub fn correct(&self) -> u64 {
         (0..self.classes).map(|k| self.count(k, k)).sum()
     }
 
-    /// Share of examples called what they are; 0 if there are none.
+    /// Share of correctly classified examples; 0 without examples.
     pub fn accuracy(&self) -> f64 {
         share(self.correct(), self.total())
     }
@@ -112,7 +123,7 @@ impl Confusion {
         if n == 0 { 0.0 } else { sum / f64::from(n) }
     }
 
-    /// Everything for machines. A class without a name goes by its number.
+    /// All counts and scores. An unnamed class is called by its number.
     pub fn to_json(&self, names: &[String]) -> Value {
         let classes = (0..self.classes).map(|k| {
             let s = self.class(k);
@@ -132,7 +143,8 @@ impl Confusion {
         })
     }
 
-    /// A table for people: the scores of each class, and for few classes the matrix, rows the truth. Names are cut to fit.
+    /// A printable table: the scores of each class and, for few classes, the matrix, rows the truth. Names are
+    /// truncated.
     pub fn table(&self, names: &[String]) -> String {
         let mut text =
             format!("{:<NAME_WIDTH$} {:>9} {:>7} {:>7} {:>9}\n", "class", "precision", "recall", "F1", "examples");
@@ -162,7 +174,7 @@ fn name(names: &[String], k: usize) -> String {
     names.get(k).cloned().unwrap_or_else(|| k.to_string())
 }
 
-/// The name in exactly `width` characters: filled with spaces, or cut with `…`. A control character would break the table.
+/// The name in exactly `width` characters: padded, or truncated with `…`; control characters are replaced.
 fn cut(name: &str, width: usize) -> String {
     let clean = name.chars().map(|c| if c.is_control() { ' ' } else { c });
     let length = name.chars().count();
@@ -191,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn shares_follow_from_the_counts() {
+    fn scores_follow_from_the_counts() {
         let confusion = matrix();
         assert_eq!((confusion.total(), confusion.correct()), (11, 7));
         let first = confusion.class(0);
         assert_eq!((first.precision, first.recall, first.support, first.predicted), (5.0 / 8.0, 5.0 / 6.0, 6, 8));
         assert!((first.f1 - 10.0 / 14.0).abs() < 1e-15);
-        // Class 2 occurs nowhere and does not count; class 3 was never found and does.
+        // Class 2 does not occur and is ignored; class 3 was never predicted and counts.
         assert_eq!(confusion.class(2), ClassScores::default());
         let f1 = (10.0 / 14.0 + 4.0 / 7.0 + 0.0) / 3.0;
         assert!((confusion.macro_f1() - f1).abs() < 1e-15);
@@ -207,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn merged_parts_are_the_whole() {
+    fn merged_matrices_equal_the_whole() {
         let (mut a, mut b, mut whole) = (Confusion::new(3), Confusion::new(3), Confusion::new(3));
         for i in 0..30 {
             let (truth, predicted) = (i % 3, i * i % 3);
@@ -223,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_keep_their_columns_whatever_the_names_are() {
+    fn table_columns_align_for_any_names() {
         let names = ["a class with a long name", "näm\té", "短い"].map(String::from);
         let text = matrix().table(&names);
         let lines: Vec<&str> = text.lines().collect();
@@ -238,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_get_every_count() {
+    fn json_holds_every_count() {
         let value = matrix().to_json(&["x".to_string()]);
         assert_eq!(value["confusion"][1][0], 2);
         assert_eq!(value["classes"][0]["class"], "x");

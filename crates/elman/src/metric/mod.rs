@@ -1,6 +1,6 @@
-//! How good an answer is: counts and sums over (truth, answer) pairs. Knows no network, no file and no task.
+//! Metrics: counts and sums over (truth, prediction) pairs, independent of networks, files and tasks.
 //!
-//! What is usually reported in percent (BLEU, chrF, the segmental scores) runs from 0 to 100, as in the papers and in
+//! Metrics usually reported in percent (BLEU, chrF, the segmental scores) runs from 0 to 100, as in the papers and in
 //! sacreBLEU; shares (accuracy, precision, recall, F1, areas under curves) run from 0 to 1.
 
 pub mod bleu;
@@ -8,6 +8,9 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod chrf;
 pub mod classification;
+mod evaluation;
+mod evaluator;
+mod logits;
 mod ngrams;
 pub mod ranking;
 pub mod segments;
@@ -16,4 +19,7 @@ pub use bleu::{Bleu, BleuCounts, BleuScore, Tokenizer, caption_bleu, caption_ord
 pub use bootstrap::{Interval, Paired};
 pub use chrf::{Chrf, ChrfCounts};
 pub use classification::Confusion;
+pub use evaluation::{Evaluation, Measure, Mistake, Unit};
+pub use evaluator::{Evaluator, Measures, Predicted, Truth};
+pub use logits::{argmax, probabilities};
 pub use segments::{Segment, SegmentScores};

@@ -1,25 +1,24 @@
-//! How well a score separates two classes, whatever the threshold.
+//! Threshold-free metrics of a binary classifier.
 
-/// A point of the receiver operating characteristic, and of precision against recall: all scores of at least `threshold`
-/// are called positive.
+/// A point of the ROC and precision-recall curves: scores of at least `threshold` are predicted positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurvePoint {
     /// The threshold; infinite for the first point.
     pub threshold: f64,
-    /// Positives called positive.
+    /// True positives.
     pub true_positives: u64,
-    /// Negatives called positive.
+    /// False positives.
     pub false_positives: u64,
-    /// Share of the negatives called positive.
+    /// False positives over negatives.
     pub false_positive_rate: f64,
-    /// Share of the positives called positive: the recall.
+    /// True positives over positives: the recall.
     pub true_positive_rate: f64,
-    /// Share of what is called positive that is; 1 where nothing is called so.
+    /// Precision; 1 if nothing is predicted positive.
     pub precision: f64,
 }
 
-/// Positives and negatives at each distinct score, from the highest down; `None` without both classes, with a score that
-/// is no number, or with lists of different length: then nothing is ranked.
+/// Positives and negatives at each distinct score, from the highest down; `None` without both classes, with a NaN
+/// score, or with lists of different length.
 fn steps(scores: &[f64], truths: &[bool]) -> Option<Vec<(f64, u64, u64)>> {
     let both = truths.contains(&true) && truths.contains(&false);
     if !both || scores.len() != truths.len() || scores.iter().any(|s| s.is_nan()) {
@@ -30,7 +29,7 @@ fn steps(scores: &[f64], truths: &[bool]) -> Option<Vec<(f64, u64, u64)>> {
     let mut steps: Vec<(f64, u64, u64)> = Vec::new();
     for (score, truth) in order {
         match steps.last_mut() {
-            // 0 and -0 are one score.
+            // 0 and -0 are equal scores.
             Some(last) if last.0 == score => (last.1, last.2) = (last.1 + u64::from(truth), last.2 + u64::from(!truth)),
             _ => steps.push((score, u64::from(truth), u64::from(!truth))),
         }
@@ -38,8 +37,8 @@ fn steps(scores: &[f64], truths: &[bool]) -> Option<Vec<(f64, u64, u64)>> {
     Some(steps)
 }
 
-/// The area under the receiver operating characteristic: the chance that a positive scores higher than a negative, equal
-/// scores counted half (Hanley & McNeil 1982). `None` where it is not defined: without both classes, or with a NaN.
+/// The area under the ROC curve: the probability that a positive scores higher than a negative, ties
+/// counted half (Hanley & McNeil 1982). `None` if undefined: without both classes, or with a NaN.
 pub fn roc_auc(scores: &[f64], truths: &[bool]) -> Option<f64> {
     let steps = steps(scores, truths)?;
     let (mut positives, mut negatives, mut twice_area) = (0u64, 0u64, 0u128);
@@ -50,8 +49,8 @@ pub fn roc_auc(scores: &[f64], truths: &[bool]) -> Option<f64> {
     Some(twice_area as f64 / 2.0 / (positives as f64 * negatives as f64))
 }
 
-/// Average precision: the precision at each threshold, weighted by the recall it adds (no interpolation). `None` where it
-/// is not defined, as for [`roc_auc`].
+/// Average precision: the precision at each threshold, weighted by the recall it adds (no interpolation). `None` if
+/// undefined, as for [`roc_auc`].
 pub fn average_precision(scores: &[f64], truths: &[bool]) -> Option<f64> {
     let steps = steps(scores, truths)?;
     let total: u64 = steps.iter().map(|step| step.1).sum();
@@ -63,8 +62,8 @@ pub fn average_precision(scores: &[f64], truths: &[bool]) -> Option<f64> {
     Some(sum / total as f64)
 }
 
-/// The points of both curves, from nothing called positive to everything, one for each distinct score. `None` where they
-/// are not defined, as for [`roc_auc`].
+/// The points of both curves, from nothing predicted positive to everything, one per distinct score. `None` if
+/// undefined, as for [`roc_auc`].
 pub fn curve(scores: &[f64], truths: &[bool]) -> Option<Vec<CurvePoint>> {
     let steps = steps(scores, truths)?;
     let total = steps.iter().fold((0, 0), |(p, n), step| (p + step.1, n + step.2));
@@ -91,7 +90,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn the_area_is_the_share_of_pairs_in_order_and_that_under_the_points() {
+    fn the_area_is_the_share_of_ordered_pairs_and_that_under_the_curve() {
         let mut rng = Rng::new(1, "test");
         let truths: Vec<bool> = (0..200).map(|_| rng.uniform() < 0.3).collect();
         // Coarse scores: many ties.
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_perfect_order_has_1_a_reversed_one_0_and_one_score_for_all_a_half() {
+    fn auc_is_1_if_ordered_0_if_reversed_a_half_if_tied() {
         let truths = [false, false, true, true];
         assert_eq!(roc_auc(&[0.1, 0.2, 0.3, 0.4], &truths), Some(1.0));
         assert_eq!(roc_auc(&[0.4, 0.3, 0.2, 0.1], &truths), Some(0.0));
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_points_are_those_counted_by_hand() {
+    fn the_curve_matches_one_counted_by_hand() {
         // From the highest score: positive, then a positive and a negative at one score, negative, positive.
         let points = curve(&[0.5, 0.9, 0.2, 0.5, 0.1], &[true, true, false, false, true]).unwrap();
         let found = points.iter().map(|p| {
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_ranked_has_no_area() {
+    fn without_both_classes_there_is_no_area() {
         assert_eq!(roc_auc(&[], &[]), None);
         assert_eq!(roc_auc(&[1.0, 2.0], &[true, true]), None);
         assert_eq!(roc_auc(&[1.0, f64::NAN], &[true, false]), None);

@@ -1,14 +1,14 @@
-//! Scores of a labelled sequence as a list of segments: what frame accuracy hides, a stuttering answer, they show.
+//! Segmental scores of a labelled sequence: they show the over-segmentation that frame accuracy hides.
 //!
 //! A segment is a run of equal labels. The edit score and F1@k are those of Lea, Reiter, Vidal & Hager, "Segmental
-//! spatiotemporal CNNs for fine-grained action segmentation" (ECCV 2016) and Lea, Flynn, Vidal, Reiter & Hager, "Temporal
-//! convolutional networks for action segmentation and detection" (CVPR 2017).
+//! spatiotemporal CNNs for fine-grained action segmentation" (ECCV 2016) and Lea, Flynn, Vidal, Reiter & Hager,
+//! "Temporal convolutional networks for action segmentation and detection" (CVPR 2017).
 
 use std::ops::Range;
 
 use serde_json::{Value, json};
 
-/// The overlaps, in percent of intersection over union, at which F1 is reported.
+/// IoU thresholds of F1, in percent.
 pub const OVERLAPS: [u32; 3] = [10, 25, 50];
 
 /// A run of equal labels.
@@ -20,7 +20,7 @@ pub struct Segment {
     pub frames: Range<usize>,
 }
 
-/// The runs of a label sequence, those of `background` left out.
+/// The segments of a label sequence, without those of `background`.
 pub fn segments(labels: &[u32], background: Option<u32>) -> Vec<Segment> {
     let mut runs: Vec<Segment> = Vec::new();
     for (t, &label) in labels.iter().enumerate() {
@@ -33,7 +33,7 @@ pub fn segments(labels: &[u32], background: Option<u32>) -> Vec<Segment> {
     runs
 }
 
-/// The fewest insertions, deletions and replacements that make one list the other (Levenshtein 1966).
+/// Edit distance of two lists of segment labels (Levenshtein 1966).
 fn edits(a: &[Segment], b: &[Segment]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -48,41 +48,41 @@ fn edits(a: &[Segment], b: &[Segment]) -> usize {
     row[b.len()]
 }
 
-/// The segmental edit score, 0 to 100: 100 less the edits between the two lists of segment labels in percent of the longer
-/// list. 100 if there is no segment in either.
+/// The segmental edit score, 0 to 100: 100 minus the edit distance of the segment labels in percent of the longer
+/// list. 100 without segments.
 pub fn edit_score(truth: &[u32], predicted: &[u32], background: Option<u32>) -> f64 {
     let (truth, predicted) = (segments(truth, background), segments(predicted, background));
     let longer = truth.len().max(predicted.len());
     if longer == 0 { 100.0 } else { 100.0 * (1.0 - edits(&truth, &predicted) as f64 / longer as f64) }
 }
 
-/// Hits and misses of predicted segments.
+/// True positives, false positives and false negatives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overlap {
-    /// Predicted segments that meet a true one of their label, each true one met once.
+    /// Predicted segments matched to a true one of their label, each true one once.
     pub hits: u64,
-    /// Predicted segments that do not.
+    /// Unmatched predicted segments.
     pub false_alarms: u64,
-    /// True segments that none met.
+    /// Unmatched true segments.
     pub misses: u64,
 }
 
 impl Overlap {
-    /// F1 in percent; 100 if there was nothing to find and nothing was found.
+    /// F1 in percent; 100 without segments.
     pub fn f1(self) -> f64 {
         let whole = 2 * self.hits + self.false_alarms + self.misses;
         if whole == 0 { 100.0 } else { 200.0 * self.hits as f64 / whole as f64 }
     }
 }
 
-/// The overlap at `percent` of intersection over union: a predicted segment, from the first on, hits the true one of its
-/// label that it overlaps most (the earlier of two equal), if by that much, and if no other has hit it.
+/// The overlap at `percent` of intersection over union: predicted segments, in order, match the true one of their
+/// label with the largest IoU (ties: the earlier), if it reaches the threshold and is not yet matched.
 pub fn overlap(truth: &[u32], predicted: &[u32], background: Option<u32>, percent: u32) -> Overlap {
     let truth = segments(truth, background);
     let mut hit = vec![false; truth.len()];
     let mut counts = Overlap::default();
     for run in segments(predicted, background) {
-        // Intersection and union of the best so far; products compare two shares without rounding.
+        // Intersection and union of the best so far; cross-multiplication compares ratios exactly.
         let mut best: Option<(usize, usize, usize)> = None;
         for (i, other) in truth.iter().enumerate().filter(|(_, other)| other.label == run.label) {
             let common = run.frames.end.min(other.frames.end).saturating_sub(run.frames.start.max(other.frames.start));
@@ -103,8 +103,8 @@ pub fn overlap(truth: &[u32], predicted: &[u32], background: Option<u32>, percen
     counts
 }
 
-/// The scores of a set of sequences: frames and segments are counted over all, the edit score is the mean of the
-/// sequences'.
+/// The scores of a set of sequences: frames and segments are pooled, the edit score is the mean over
+/// sequences.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SegmentScores {
     background: Option<u32>,
@@ -116,7 +116,7 @@ pub struct SegmentScores {
 }
 
 impl SegmentScores {
-    /// No sequences yet. Segments of `background` are left out, and its frames of the foreground accuracy.
+    /// No sequences yet. Segments of `background` are left out, and its frames from the foreground accuracy.
     pub fn new(background: Option<u32>) -> Self {
         SegmentScores { background, ..SegmentScores::default() }
     }
@@ -144,27 +144,27 @@ impl SegmentScores {
         }
     }
 
-    /// Share of frames labelled right; 0 if there are none.
+    /// Frame accuracy; 0 without frames.
     pub fn accuracy(&self) -> f64 {
         self.frames[0] as f64 / self.frames[1].max(1) as f64
     }
 
-    /// Share of the frames whose truth is not background labelled right; 0 if there are none.
+    /// Accuracy over the frames whose truth is not background; 0 if there are none.
     pub fn foreground_accuracy(&self) -> f64 {
         self.foreground[0] as f64 / self.foreground[1].max(1) as f64
     }
 
-    /// The mean edit score, 0 to 100; 0 if there are no sequences.
+    /// The mean edit score, 0 to 100; 0 without sequences.
     pub fn edit(&self) -> f64 {
         self.edit / self.sequences.max(1) as f64
     }
 
-    /// F1 in percent at each of [`OVERLAPS`], segments counted over all sequences.
+    /// F1 in percent at each of [`OVERLAPS`], segments pooled over all sequences.
     pub fn f1(&self) -> [f64; OVERLAPS.len()] {
         self.overlaps.map(Overlap::f1)
     }
 
-    /// Everything for machines.
+    /// All scores.
     pub fn to_json(&self) -> Value {
         let [f1_10, f1_25, f1_50] = self.f1();
         json!({
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_found_and_background_left_out() {
+    fn segments_are_found_and_background_is_left_out() {
         let sequence = labels(&[(0, 2), (3, 1), (0, 1), (5, 4)]);
         let all = segments(&sequence, None);
         assert_eq!(all.len(), 4);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_count_segments_whatever_their_length() {
+    fn edit_distance_counts_segments_of_any_length() {
         let truth = labels(&[(0, 5), (1, 5), (2, 5)]);
         assert_eq!(edit_score(&truth, &labels(&[(0, 9), (1, 1), (2, 5)]), None), 100.0);
         // One segment missing of three; one too many makes the longer list four.
@@ -206,17 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn a_true_segment_is_hit_once_and_only_by_enough_overlap() {
+    fn a_true_segment_is_matched_once_and_only_by_enough_overlap() {
         let truth = labels(&[(1, 10), (0, 10)]);
         // The first half of segment 1 only: intersection 5 of union 10.
         let half = labels(&[(1, 5), (0, 15)]);
         assert_eq!(overlap(&truth, &half, None, 50), Overlap { hits: 2, false_alarms: 0, misses: 0 });
         assert_eq!(overlap(&truth, &half, None, 51), Overlap { hits: 1, false_alarms: 1, misses: 1 });
         assert_eq!(overlap(&truth, &half, Some(0), 51), Overlap { hits: 0, false_alarms: 1, misses: 1 });
-        // A stutter: two pieces of one segment, one of them a false alarm.
+        // Over-segmentation: two parts of one segment, one of them a false alarm.
         let stutter = labels(&[(1, 5), (0, 1), (1, 4), (0, 10)]);
         assert_eq!(overlap(&truth, &stutter, Some(0), 25), Overlap { hits: 1, false_alarms: 1, misses: 0 });
-        // A segment of the right label elsewhere meets nothing, even at 0 percent.
+        // A segment of the right label elsewhere matches nothing, even at 0 percent.
         let apart = labels(&[(0, 15), (1, 5)]);
         assert_eq!(overlap(&truth, &apart, Some(0), 0), Overlap { hits: 0, false_alarms: 1, misses: 1 });
         assert_eq!(Overlap::default().f1(), 100.0);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_count_frames_and_segments_over_all_and_average_edits() {
+    fn scores_pool_frames_and_segments_and_average_edit_scores() {
         let mut scores = SegmentScores::new(Some(0));
         assert_eq!((scores.accuracy(), scores.edit(), scores.foreground_accuracy()), (0.0, 0.0, 0.0));
         scores.add(&labels(&[(0, 4), (1, 4)]), &labels(&[(0, 3), (1, 5)]));

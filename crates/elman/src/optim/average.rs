@@ -1,4 +1,4 @@
-//! An exponential moving average of the weights (Polyak & Juditsky 1992), often better than the last of them.
+//! An exponential moving average (EMA) of the weights (Polyak & Juditsky 1992), often better than the last weights.
 
 use elman_kernels::{Scalar, optim};
 use rayon::prelude::*;
@@ -7,8 +7,8 @@ use super::part::CHUNK;
 use crate::error::{Error, Result};
 use crate::param::Params;
 
-/// `a = d a + (1 - d) w` with `d = min(decay, (1 + t) / (10 + t))` in update `t` from 0: a long memory, which the first
-/// weights, not yet trained, do not fill.
+/// `a = d a + (1 - d) w` with `d = min(decay, (1 + t) / (10 + t))` in step `t` from 0: a long average that soon
+/// forgets the untrained weights.
 #[derive(Clone, Debug)]
 pub struct Average<F> {
     decay: f64,
@@ -17,17 +17,17 @@ pub struct Average<F> {
 }
 
 impl<F: Scalar> Average<F> {
-    /// Begins at these weights. `decay` from 0 (the last weights alone) to below 1.
+    /// Starts at these weights. `decay` in [0, 1); 0 keeps only the last weights.
     pub fn new(decay: f64, params: &Params<F>) -> Self {
         Average { decay, steps: 0, values: params.clone() }
     }
 
-    /// Takes in the weights after an optimizer step. Runs on the current rayon pool.
+    /// Includes the weights after an optimizer step. Runs on the current rayon pool.
     ///
     /// # Panics
-    /// If the weights are of another layout.
+    /// If the weights have a different layout.
     pub fn update(&mut self, params: &Params<F>) {
-        assert_eq!(params.values.len(), self.values.values.len(), "an average of weights of one layout");
+        assert_eq!(params.values.len(), self.values.values.len(), "the averaged weights have a different layout");
         let t = self.steps as f64;
         let decay = self.decay.min((1.0 + t) / (10.0 + t));
         self.steps += 1;
@@ -44,20 +44,22 @@ impl<F: Scalar> Average<F> {
         &self.values
     }
 
-    /// Updates taken in.
+    /// Number of steps included.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Goes on from a checkpoint.
+    /// Restores a checkpoint.
     ///
     /// # Errors
-    /// If there are not as many values as weights.
+    /// [`Error::Usage`] if the number of values is not that of the weights.
     pub fn restore(&mut self, steps: u64, values: &[F]) -> Result<()> {
         let have = self.values.values.len();
         if values.len() != have {
             let got = values.len();
-            let message = format!("the saved average has {got} values, but the model {have}; is it of another model?");
+            let message = format!(
+                "the saved average has {got} values, but the model has {have} weights; does it belong to another model?"
+            );
             return Err(Error::Usage(message));
         }
         self.values.values.copy_from_slice(values);
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn early_weights_are_forgotten_fast_and_the_decay_grows_to_its_bound() {
+    fn early_weights_are_forgotten_and_the_decay_grows_to_its_bound() {
         let mut w = weights(3);
         w.values.fill(5.0);
         let mut average = Average::new(0.5, &w);
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_average_goes_on_with_the_same_bits() {
+    fn a_restored_average_continues_bit_for_bit() {
         let mut w = weights(5);
         let mut average = Average::new(0.9, &w);
         let mut resumed = average.clone();

@@ -1,4 +1,4 @@
-//! Gradients kept within bounds (Pascanu, Mikolov & Bengio 2013).
+//! Gradient clipping (Pascanu, Mikolov & Bengio 2013).
 
 use elman_kernels::{Scalar, optim};
 use rayon::prelude::*;
@@ -8,8 +8,8 @@ use crate::param::Grads;
 
 /// The L2 norm of all gradients together, on the current rayon pool.
 ///
-/// It is not finite where a gradient is not: look at it before an update. The order of the sum depends on the number of
-/// gradients alone.
+/// Not finite if a gradient is not: check it before a step. The order of the sum depends only on the number of
+/// gradients.
 pub fn global_norm<F: Scalar>(grads: &Grads<F>) -> f64 {
     sum_of_squares(&grads.values).sqrt()
 }
@@ -24,14 +24,14 @@ fn sum_of_squares<F: Scalar>(values: &[F]) -> f64 {
     left + right
 }
 
-/// What gradients of this norm are multiplied by so that it becomes `max` (above 0) at most: `min(1, max / (norm + 1e-6))`,
+/// The factor that scales gradients of this norm to at most `max` (above 0): `min(1, max / (norm + 1e-6))`,
 /// as in PyTorch. NaN for a norm of NaN.
 pub fn scale_for_norm(norm: f64, max: f64) -> f64 {
     let scale = max / (norm + 1e-6);
     if scale > 1.0 { 1.0 } else { scale }
 }
 
-/// Every gradient into `-bound..=bound`, min-char-rnn's `np.clip`; NaN stays. Runs on the current rayon pool.
+/// Clamps every gradient to `-bound..=bound`, min-char-rnn's `np.clip`; NaN stays. Runs on the current rayon pool.
 pub fn by_value<F: Scalar>(grads: &mut Grads<F>, bound: f64) {
     let bound = F::from_f64(bound);
     grads.values.par_chunks_mut(CHUNK).for_each(|values| optim::clamp(values, bound));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_that_are_no_numbers_show_in_the_norm_and_are_not_hidden() {
+    fn nan_gradients_show_in_the_norm_and_are_not_clipped_away() {
         for bad in [f32::NAN, f32::INFINITY] {
             let mut g = grads(&[1.0, bad, 0.5]);
             let norm = global_norm(&g);

@@ -1,18 +1,18 @@
-//! The optimizers there are, and their numbers.
+//! The optimizers and their hyperparameters.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The rules, as `--optimizer` and files name them.
+/// The optimizers, as the setting `optimizer` and files name them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
     /// Stochastic gradient descent, with or without momentum.
     Sgd,
-    /// A rate for each weight, by the sum of its squared gradients.
+    /// A learning rate per weight, from the sum of its squared gradients.
     Adagrad,
-    /// As `Adagrad`, by a decaying mean of squares.
+    /// As `Adagrad`, with a decaying mean of squares.
     Rmsprop,
     /// Decaying means of the gradient and its square.
     #[default]
@@ -22,11 +22,11 @@ pub enum OptimizerKind {
 }
 
 impl OptimizerKind {
-    /// Every rule.
+    /// Every optimizer.
     pub const ALL: [OptimizerKind; 5] =
         [OptimizerKind::Sgd, OptimizerKind::Adagrad, OptimizerKind::Rmsprop, OptimizerKind::Adam, OptimizerKind::Adamw];
 
-    /// The name in files and on the command line.
+    /// The name in files and settings.
     pub fn name(self) -> &'static str {
         match self {
             OptimizerKind::Sgd => "sgd",
@@ -38,30 +38,30 @@ impl OptimizerKind {
     }
 }
 
-/// A rule and its numbers, all but the rate.
+/// An optimizer and its hyperparameters, except the learning rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerConfig {
-    /// The rule.
+    /// The optimizer.
     pub kind: OptimizerKind,
-    /// `Sgd`, `Rmsprop`: how much of the velocity stays; 0 keeps none.
+    /// `Sgd`, `Rmsprop`: decay of the velocity; 0 for none.
     pub momentum: f64,
-    /// `Rmsprop`: how much of the mean square stays.
+    /// `Rmsprop`: decay of the mean square.
     pub alpha: f64,
-    /// `Adam`, `Adamw`: how much of the first moment stays.
+    /// `Adam`, `Adamw`: decay of the first moment.
     pub beta1: f64,
-    /// `Adam`, `Adamw`: how much of the second moment stays.
+    /// `Adam`, `Adamw`: decay of the second moment.
     pub beta2: f64,
     /// All but `Sgd`: added to the root in the denominator.
     pub eps: f64,
-    /// `Adagrad`: `eps` stands under the root, as in min-char-rnn.
+    /// `Adagrad`: `eps` is added under the root, as in min-char-rnn.
     pub eps_in_root: bool,
-    /// Decay of matrices towards zero, biases being left alone: `Adamw` shrinks the weights by `lr weight_decay`, the
+    /// Weight decay of matrices, not biases: `Adamw` shrinks the weights by `lr weight_decay`, the
     /// others add `weight_decay w` to the gradient.
     pub weight_decay: f64,
 }
 
 impl Default for OptimizerConfig {
-    /// Adam as its authors propose it.
+    /// Adam with its authors' defaults.
     fn default() -> Self {
         OptimizerConfig {
             kind: OptimizerKind::default(),
@@ -77,22 +77,22 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Refuses numbers that cannot be.
+    /// Checks the values.
     ///
     /// # Errors
-    /// [`Error::Usage`], naming the flag.
+    /// [`Error::Setting`] for the first invalid value.
     pub fn validate(&self) -> Result<()> {
         let OptimizerConfig { momentum, alpha, beta1, beta2, eps, weight_decay, .. } = *self;
         let fractions = [("momentum", momentum), ("alpha", alpha), ("beta1", beta1), ("beta2", beta2)];
-        let problem = if let Some((flag, value)) = fractions.iter().find(|(_, x)| !(0.0..1.0).contains(x)) {
-            format!("--{flag} {value}: give a number from 0 to below 1")
-        } else if !(eps > 0.0 && eps.is_finite()) {
-            format!("--eps {eps}: give a small number above 0, such as 1e-8")
-        } else if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            format!("--weight-decay {weight_decay}: give a number from 0 upwards, such as 0.01")
-        } else {
-            return Ok(());
-        };
-        Err(Error::Usage(problem))
+        if let Some((key, value)) = fractions.iter().find(|(_, x)| !(0.0..1.0).contains(x)) {
+            return Err(Error::setting(key, value, "must be in [0, 1)"));
+        }
+        if !(eps > 0.0 && eps.is_finite()) {
+            return Err(Error::setting("eps", eps, "must be a small number above 0, such as 1e-8"));
+        }
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            return Err(Error::setting("weight_decay", weight_decay, "must be at least 0, such as 0.01"));
+        }
+        Ok(())
     }
 }

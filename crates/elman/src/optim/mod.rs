@@ -1,6 +1,6 @@
-//! From gradients to the next weights: the rules, clipping, the rate over a run, averaged weights.
+//! Optimizers, gradient clipping, learning-rate schedules, averaged weights.
 //!
-//! Weights, gradients and a rule's buffers have one layout, so an update is one loop over one slice.
+//! Weights, gradients and an optimizer's buffers have one layout, so a step is one loop over one slice.
 
 mod adagrad;
 mod adam;

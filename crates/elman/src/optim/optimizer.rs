@@ -1,4 +1,4 @@
-//! An optimizer at work: one loop over the flat buffers, in pieces over threads.
+//! The optimizer: one loop over the flat buffers, in pieces over threads.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::param::{Grads, Layout, Params};
 
 impl OptimizerConfig {
-    /// The names of the rule's buffers.
+    /// The names of the optimizer's buffers.
     fn buffers(&self) -> &'static [&'static str] {
         match self.kind {
             OptimizerKind::Sgd if self.momentum == 0.0 => &[],
@@ -25,18 +25,33 @@ impl OptimizerConfig {
     }
 }
 
-/// A rule at work on the weights of one layout.
+/// An optimizer of the weights of one layout.
+///
+/// A step down the gradient of one sequence:
+///
+/// ```
+/// use elman::Rnn;
+/// use elman::optim::{Optimizer, OptimizerConfig};
+///
+/// let mut rnn = Rnn::tokens(4, 8, 1)?;
+/// let mut optimizer = Optimizer::new(OptimizerConfig::default(), rnn.params().layout());
+/// let (before, grads) = rnn.loss_and_grad_tokens(&[0, 1, 2], &[1, 2, 3])?;
+/// optimizer.update(rnn.params_mut(), &grads, 0.01, 1.0);
+/// let (after, _) = rnn.loss_and_grad_tokens(&[0, 1, 2], &[1, 2, 3])?;
+/// assert!(after < before);
+/// # Ok::<(), elman::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Optimizer<F> {
     config: OptimizerConfig,
     steps: u64,
-    /// The rule's buffers, `[P]` or empty.
+    /// The buffers, `[P]` or empty.
     first: Vec<F>,
     second: Vec<F>,
     pieces: Vec<Piece>,
 }
 
-/// A stretch of the flat buffer, of [`CHUNK`] values at most, which decays or not.
+/// A range of the flat buffer, of at most [`CHUNK`] values, with or without weight decay.
 #[derive(Clone, Debug, PartialEq)]
 struct Piece {
     range: Range<usize>,
@@ -44,7 +59,7 @@ struct Piece {
 }
 
 impl<F: Scalar> Optimizer<F> {
-    /// No step done, all buffers zero.
+    /// No steps, all buffers zero.
     pub fn new(config: OptimizerConfig, layout: &Layout) -> Self {
         let buffer = |i| vec![F::ZERO; if config.buffers().len() > i { layout.len() } else { 0 }];
         let matrices = if config.weight_decay == 0.0 { Vec::new() } else { layout.matrices() };
@@ -52,16 +67,21 @@ impl<F: Scalar> Optimizer<F> {
         Optimizer { config, steps: 0, first, second, pieces: pieces(&matrices, layout.len()) }
     }
 
-    /// One update of all weights with the rate `lr`.
+    /// One step on all weights with the learning rate `lr`.
     ///
-    /// `grad_scale` multiplies every gradient first: clipping by norm ([`clip::scale_for_norm`]) costs no pass of its own.
-    /// Runs on the current rayon pool; the bits do not depend on its threads.
+    /// `grad_scale` multiplies every gradient first: clipping by norm
+    /// ([`scale_for_norm`](super::clip::scale_for_norm)) costs no pass of its own. Runs on the current rayon pool; the
+    /// result is bit-identical for any number of threads.
     ///
     /// # Panics
-    /// If the weights or gradients are of another layout.
+    /// If the weights or gradients have a different layout.
     pub fn update(&mut self, params: &mut Params<F>, grads: &Grads<F>, lr: f64, grad_scale: f64) {
         let len = self.pieces.last().map_or(0, |piece| piece.range.end);
-        assert_eq!((params.values.len(), grads.values.len()), (len, len), "weights and gradients of one layout");
+        assert_eq!(
+            (params.values.len(), grads.values.len()),
+            (len, len),
+            "weights or gradients have a different layout"
+        );
         self.steps += 1;
         let step = Step { config: &self.config, number: self.steps, lr, grad_scale };
         let (weights, grads) = (&mut params.values[..], &grads.values[..]);
@@ -69,42 +89,44 @@ impl<F: Scalar> Optimizer<F> {
         step.apply_to_all(&self.pieces, part);
     }
 
-    /// Updates done.
+    /// Steps done.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The rule and its numbers.
+    /// The optimizer and its hyperparameters.
     pub fn config(&self) -> &OptimizerConfig {
         &self.config
     }
 
-    /// For a checkpoint: the rule's buffers by name, each `[P]`.
+    /// The buffers by name, each `[P]`, for a checkpoint.
     pub fn buffers(&self) -> Vec<(&'static str, &[F])> {
         self.config.buffers().iter().copied().zip([&self.first[..], &self.second[..]]).collect()
     }
 
-    /// Goes on from a checkpoint.
+    /// Restores a checkpoint.
     ///
     /// # Errors
-    /// If a buffer of the rule is missing or of another length, or one is there that the rule has not.
+    /// [`Error::Usage`] if a buffer is missing, unknown or has the wrong length.
     pub fn restore(&mut self, steps: u64, buffers: &[(String, Vec<F>)]) -> Result<()> {
         let (names, kind) = (self.config.buffers(), self.config.kind.name());
         if let Some((name, _)) = buffers.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             let message =
-                format!("the saved optimizer state has {name}, which {kind} does not; was --optimizer another?");
+                format!("the saved optimizer state has {name}, but {kind} does not; was `optimizer` different?");
             return Err(Error::Usage(message));
         }
         let mut saved = Vec::new();
         for (name, own) in self.buffers() {
             let Some((_, values)) = buffers.iter().find(|(other, _)| other == name) else {
                 let message =
-                    format!("the saved optimizer state lacks {name}, which {kind} needs; was --optimizer another?");
+                    format!("the saved optimizer state lacks {name}, which {kind} needs; was `optimizer` different?");
                 return Err(Error::Usage(message));
             };
             if values.len() != own.len() {
                 let (got, want) = (values.len(), own.len());
-                let message = format!("{name} has {got} values, but the model {want}; is it of another model?");
+                let message = format!(
+                    "{name} has {got} values, but the model has {want} weights; does it belong to another model?"
+                );
                 return Err(Error::Usage(message));
             }
             saved.push(values);
@@ -150,7 +172,7 @@ impl Step<'_> {
     }
 }
 
-/// Cuts `0..len` where decay begins or ends, and what is longer than [`CHUNK`]. `decaying` ranges are in order.
+/// Splits `0..len` where decay begins or ends, and into at most [`CHUNK`] values. `decaying` ranges are in order.
 fn pieces(decaying: &[Range<usize>], len: usize) -> Vec<Piece> {
     let mut stretches: Vec<Piece> = Vec::new();
     let mut push = |range: Range<usize>, decays: bool| match stretches.last_mut() {
@@ -178,7 +200,7 @@ mod tests {
     use super::*;
     use crate::optim::{Average, ScheduleKind, clip};
 
-    /// A matrix and a bias in turn; the first matrix is cut into pieces.
+    /// A matrix and a bias in turn; the first matrix is split into pieces.
     fn layout() -> Arc<Layout> {
         let mut layout = Layout::new();
         layout.add("weight_ih", &[3, CHUNK]);
@@ -204,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_threads_gives_the_same_bits() {
+    fn steps_are_bit_identical_for_any_number_of_threads() {
         let layout = layout();
         for config in configs() {
             let run = |threads| {
@@ -244,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scaled_gradient_is_the_gradient_scaled_first() {
+    fn grad_scale_equals_scaling_the_gradient_first() {
         let layout = layout();
         for config in configs() {
             let (mut folded, mut scaled) = (wave::<f64>(&layout, 1.0), wave(&layout, 1.0));
@@ -258,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_optimizer_goes_on_with_the_same_bits() {
+    fn a_restored_optimizer_continues_bit_for_bit() {
         let layout = layout();
         for config in configs() {
             let mut params = wave::<f32>(&layout, 1.0);
@@ -277,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_another_optimizer_or_model_is_refused_by_name() {
+    fn the_state_of_another_optimizer_or_model_is_rejected() {
         let layout = layout();
         let mut adam = Optimizer::<f32>::new(OptimizerConfig::default(), &layout);
         let n = layout.len();
@@ -290,25 +312,25 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_cannot_be_are_refused_with_the_flag_to_change() {
+    fn invalid_values_are_rejected_naming_the_setting() {
         let good = OptimizerConfig::default();
         assert!(good.validate().is_ok());
         let bad = [
-            ("--momentum", OptimizerConfig { momentum: 1.0, ..good.clone() }),
-            ("--alpha", OptimizerConfig { alpha: -0.1, ..good.clone() }),
-            ("--beta1", OptimizerConfig { beta1: f64::NAN, ..good.clone() }),
-            ("--beta2", OptimizerConfig { beta2: 2.0, ..good.clone() }),
-            ("--eps", OptimizerConfig { eps: 0.0, ..good.clone() }),
-            ("--weight-decay", OptimizerConfig { weight_decay: f64::INFINITY, ..good }),
+            ("momentum", OptimizerConfig { momentum: 1.0, ..good.clone() }),
+            ("alpha", OptimizerConfig { alpha: -0.1, ..good.clone() }),
+            ("beta1", OptimizerConfig { beta1: f64::NAN, ..good.clone() }),
+            ("beta2", OptimizerConfig { beta2: 2.0, ..good.clone() }),
+            ("eps", OptimizerConfig { eps: 0.0, ..good.clone() }),
+            ("weight_decay", OptimizerConfig { weight_decay: f64::INFINITY, ..good }),
         ];
-        for (flag, config) in bad {
+        for (key, config) in bad {
             let message = config.validate().unwrap_err().to_string();
-            assert!(message.starts_with(&format!("{flag} ")), "{flag}: {message}");
+            assert!(message.starts_with(&format!("{key} ")), "{key}: {message}");
         }
     }
 
     #[test]
-    fn names_in_json_are_those_of_the_flags() {
+    fn names_in_json_are_those_of_the_settings() {
         for kind in OptimizerKind::ALL {
             assert_eq!(serde_json::to_string(&kind).unwrap(), format!("{:?}", kind.name()));
         }

@@ -1,12 +1,11 @@
-//! What an optimizer sees of one update: a stretch of the flat buffers.
+//! What an optimizer sees of one step: a range of the flat buffers.
 
 use super::config::OptimizerConfig;
 
-/// Values of the flat buffer that one task of a thread takes: for `f32` the weights, gradients and two buffers of it
-/// fill half a second-level cache of 1 MiB.
+/// Values of the flat buffer per task: for `f32` its weights, gradients and two buffers fill half an L2 cache of 1 MiB.
 pub(super) const CHUNK: usize = 1 << 15;
 
-/// One update.
+/// One step.
 pub(super) struct Step<'a> {
     pub(super) config: &'a OptimizerConfig,
     /// From 1.
@@ -15,7 +14,7 @@ pub(super) struct Step<'a> {
     pub(super) grad_scale: f64,
 }
 
-/// A stretch of weights, gradients and buffers; a buffer the rule does not have is empty.
+/// A range of weights, gradients and buffers; a buffer the optimizer does not have is empty.
 pub(super) struct Part<'a, F> {
     pub(super) weights: &'a mut [F],
     pub(super) grads: &'a [F],

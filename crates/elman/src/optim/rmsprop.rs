@@ -10,7 +10,7 @@ use super::part::{Part, Step};
 
 /// The mean square `m`.
 pub(super) const MEAN: &str = "rmsprop.mean";
-/// The velocity `v`, kept where there is momentum.
+/// The velocity `v`, kept with momentum.
 pub(super) const VELOCITY: &str = "rmsprop.velocity";
 
 pub(super) fn update<F: Scalar>(step: &Step, gradient: Gradient<F>, part: Part<F>) {

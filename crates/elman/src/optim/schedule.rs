@@ -1,4 +1,4 @@
-//! The rate over a run: a factor on `--lr` at each step.
+//! Learning-rate schedules: a factor on `lr` at each step.
 
 use std::f64::consts::PI;
 
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How the rate changes.
+/// The kind of schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// It stays.
+    /// No change.
     #[default]
     Constant,
-    /// `decay` times lower every `decay_every` epochs.
+    /// Multiplied by `decay` every `decay_every` epochs.
     Step,
-    /// As `Step`, but smoothly: lower at every step.
+    /// As `Step`, but smooth: lower at every step.
     Exponential,
     /// Half a cosine from the end of the warm-up to the end of the run (Loshchilov & Hutter 2017).
     Cosine,
-    /// `decay` times lower whenever the validation loss has not improved for long.
+    /// Multiplied by `decay` whenever the validation loss has not improved for more than `patience` validations.
     Plateau,
 }
 
@@ -33,7 +33,7 @@ impl ScheduleKind {
         ScheduleKind::Plateau,
     ];
 
-    /// The name in files and on the command line.
+    /// The name in files and settings.
     pub fn name(self) -> &'static str {
         match self {
             ScheduleKind::Constant => "constant",
@@ -45,71 +45,82 @@ impl ScheduleKind {
     }
 }
 
-/// A schedule and its numbers.
+/// A schedule and its hyperparameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleConfig {
-    /// How the rate changes after the warm-up.
+    /// The schedule after the warm-up.
     pub kind: ScheduleKind,
-    /// Steps over which the rate rises linearly to its full value, with every kind.
+    /// Steps of linear warm-up, for every kind.
     pub warmup: u64,
-    /// The least factor: the end of `Cosine`, and the floor of `Step`, `Exponential` and `Plateau`.
-    pub lr_min: f64,
+    /// The smallest factor: the end of `Cosine`, and the floor of `Step`, `Exponential` and `Plateau`.
+    pub min_lr_ratio: f64,
     /// The factor of `Step`, `Exponential` and `Plateau`.
     pub decay: f64,
     /// `Step` and `Exponential`: epochs before the decay begins.
     pub decay_after: f64,
     /// `Step` and `Exponential`: epochs for one factor of `decay`.
     pub decay_every: f64,
-    /// `Plateau`: validations without a better loss that are borne.
+    /// `Plateau`: validations tolerated without a better loss.
     pub patience: u32,
 }
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
         let kind = ScheduleKind::default();
-        ScheduleConfig { kind, warmup: 0, lr_min: 0.0, decay: 0.5, decay_after: 0.0, decay_every: 1.0, patience: 3 }
+        ScheduleConfig {
+            kind,
+            warmup: 0,
+            min_lr_ratio: 0.0,
+            decay: 0.5,
+            decay_after: 0.0,
+            decay_every: 1.0,
+            patience: 3,
+        }
     }
 }
 
 impl ScheduleConfig {
-    /// Refuses numbers that cannot be.
+    /// Checks the values.
     ///
     /// # Errors
-    /// [`Error::Usage`], naming the flag.
+    /// [`Error::Setting`] for the first invalid value.
     pub fn validate(&self) -> Result<()> {
-        let ScheduleConfig { lr_min, decay, decay_after, decay_every, .. } = *self;
-        let problem = if !(0.0..=1.0).contains(&lr_min) {
-            format!("--lr-min {lr_min}: give a fraction of --lr from 0 to 1")
-        } else if !(decay > 0.0 && decay <= 1.0) {
-            format!("--decay {decay}: give a factor above 0, at most 1")
-        } else if !(decay_after >= 0.0 && decay_after.is_finite()) {
-            format!("--decay-after {decay_after}: give a number of epochs from 0 upwards")
-        } else if !(decay_every > 0.0 && decay_every.is_finite()) {
-            format!("--decay-every {decay_every}: give a number of epochs above 0")
-        } else {
-            return Ok(());
-        };
-        Err(Error::Usage(problem))
+        let ScheduleConfig { min_lr_ratio, decay, decay_after, decay_every, .. } = *self;
+        let invalid = |key, value: f64, requirement: &str| Err(Error::setting(key, value, requirement));
+        if !(0.0..=1.0).contains(&min_lr_ratio) {
+            return invalid("min_lr_ratio", min_lr_ratio, "must be a fraction of `lr`, in [0, 1]");
+        }
+        if !(decay > 0.0 && decay <= 1.0) {
+            return invalid("decay", decay, "must be in (0, 1]");
+        }
+        if !(decay_after >= 0.0 && decay_after.is_finite()) {
+            return invalid("decay_after", decay_after, "must be a number of epochs, at least 0");
+        }
+        if !(decay_every > 0.0 && decay_every.is_finite()) {
+            return invalid("decay_every", decay_every, "must be a number of epochs above 0");
+        }
+        Ok(())
     }
 
-    /// What the rate is multiplied by in step `step` (from 0), at the fractional `epoch`, `progress` (from 0 to 1) into
-    /// the run.
+    /// The factor of the learning rate in step `step` (from 0), at the fractional `epoch`, `progress` (from 0 to 1)
+    /// into the run.
     pub fn factor(&self, step: u64, epoch: f64, progress: f64, plateau: &Plateau) -> f64 {
         let periods = ((epoch - self.decay_after) / self.decay_every).max(0.0);
         let factor = match self.kind {
             ScheduleKind::Constant => 1.0,
-            // An epoch counted in batches may fall short of a whole one by its rounding.
-            ScheduleKind::Step => self.decay.powf((periods + 1e-9).floor()).max(self.lr_min),
-            ScheduleKind::Exponential => self.decay.powf(periods).max(self.lr_min),
+            // An epoch counted in batches may round to just below a whole number.
+            ScheduleKind::Step => self.decay.powf((periods + 1e-9).floor()).max(self.min_lr_ratio),
+            ScheduleKind::Exponential => self.decay.powf(periods).max(self.min_lr_ratio),
             ScheduleKind::Cosine => {
-                self.lr_min + (1.0 - self.lr_min) * 0.5 * (1.0 + (PI * self.after_warmup(step, progress)).cos())
+                self.min_lr_ratio
+                    + (1.0 - self.min_lr_ratio) * 0.5 * (1.0 + (PI * self.after_warmup(step, progress)).cos())
             }
-            ScheduleKind::Plateau => self.decay.powf(f64::from(plateau.reductions)).max(self.lr_min),
+            ScheduleKind::Plateau => self.decay.powf(f64::from(plateau.reductions)).max(self.min_lr_ratio),
         };
         if step < self.warmup { factor * (step + 1) as f64 / self.warmup as f64 } else { factor }
     }
 
-    /// The part done of what comes after the warm-up, from 0 to 1. For a run of `n` steps, `progress = step / n`, it is
+    /// Progress after the warm-up, from 0 to 1. For a run of `n` steps, `progress = step / n`, it is
     /// `(step - warmup) / (n - warmup)`.
     fn after_warmup(&self, step: u64, progress: f64) -> f64 {
         if step <= self.warmup && self.warmup > 0 || progress <= 0.0 {
@@ -120,10 +131,10 @@ impl ScheduleConfig {
     }
 }
 
-/// A change by less than this part of the best is no improvement: the default of PyTorch's `ReduceLROnPlateau`.
+/// A relative change below this is no improvement: the default of PyTorch's `ReduceLROnPlateau`.
 const THRESHOLD: f64 = 1e-4;
 
-/// What `Plateau` remembers of the validations; it belongs into a checkpoint.
+/// The state of `Plateau`, saved in checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
@@ -134,7 +145,7 @@ pub struct Plateau {
 }
 
 impl Plateau {
-    /// Takes in a validation's number, the lower the better; NaN is no better than any.
+    /// Observes a validation's objective, lower is better; NaN never is.
     pub fn observe(&mut self, objective: f64, config: &ScheduleConfig) {
         if self.best.map_or(!objective.is_nan(), |best| objective < best - THRESHOLD * best.abs()) {
             (self.best, self.worse) = (Some(objective), 0);
@@ -171,8 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn decay_begins_when_said_and_stops_at_the_floor() {
-        let config = ScheduleConfig { kind: ScheduleKind::Step, decay_after: 1.0, lr_min: 0.2, ..Default::default() };
+    fn decay_begins_after_decay_after_and_stops_at_the_floor() {
+        let config =
+            ScheduleConfig { kind: ScheduleKind::Step, decay_after: 1.0, min_lr_ratio: 0.2, ..Default::default() };
         let factors = run(&config);
         assert_eq!((factors[19], factors[20], factors[29], factors[30]), (1.0, 0.5, 0.5, 0.25));
         assert_eq!(config.factor(0, 30.0, 1.0, &Plateau::default()), 0.2);
@@ -181,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn the_cosine_falls_from_the_full_rate_to_the_least() {
+    fn the_cosine_falls_from_the_full_rate_to_the_minimum() {
         for warmup in [0, 10] {
-            let config = ScheduleConfig { kind: ScheduleKind::Cosine, warmup, lr_min: 0.1, ..Default::default() };
+            let config = ScheduleConfig { kind: ScheduleKind::Cosine, warmup, min_lr_ratio: 0.1, ..Default::default() };
             let factors = run(&config);
             let from = warmup as usize;
             assert_eq!(factors[from], 1.0);
@@ -195,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plateau_survives_json_in_the_midst_of_its_patience() {
+    fn a_plateau_survives_json_amid_its_patience() {
         let config = ScheduleConfig { kind: ScheduleKind::Plateau, patience: 2, ..Default::default() };
         let mut plateau = Plateau::default();
         let mut factors = Vec::new();
@@ -208,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plateau_takes_objectives_below_zero() {
+    fn a_plateau_accepts_negative_objectives() {
         let config = ScheduleConfig { kind: ScheduleKind::Plateau, patience: 0, ..Default::default() };
         let mut plateau = Plateau::default();
         let factors = [-0.5, -0.6, -0.600001, -0.7].map(|objective| {
@@ -219,17 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_cannot_be_are_refused_with_the_flag_to_change() {
+    fn invalid_values_are_rejected_naming_the_setting() {
         let good = ScheduleConfig::default();
         let bad = [
-            ("--lr-min", ScheduleConfig { lr_min: 1.5, ..good.clone() }),
-            ("--decay", ScheduleConfig { decay: 0.0, ..good.clone() }),
-            ("--decay-after", ScheduleConfig { decay_after: f64::NAN, ..good.clone() }),
-            ("--decay-every", ScheduleConfig { decay_every: 0.0, ..good }),
+            ("min_lr_ratio", ScheduleConfig { min_lr_ratio: 1.5, ..good.clone() }),
+            ("decay", ScheduleConfig { decay: 0.0, ..good.clone() }),
+            ("decay_after", ScheduleConfig { decay_after: f64::NAN, ..good.clone() }),
+            ("decay_every", ScheduleConfig { decay_every: 0.0, ..good }),
         ];
-        for (flag, config) in bad {
+        for (key, config) in bad {
             let message = config.validate().unwrap_err().to_string();
-            assert!(message.starts_with(&format!("{flag} ")), "{flag}: {message}");
+            assert!(message.starts_with(&format!("{key} ")), "{key}: {message}");
         }
     }
 }

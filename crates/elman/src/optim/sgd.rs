@@ -7,7 +7,7 @@ use elman_kernels::optim::{self, Gradient, Momentum, Sgd};
 
 use super::part::{Part, Step};
 
-/// The velocity `v`, kept where there is momentum.
+/// The velocity `v`, kept with momentum.
 pub(super) const VELOCITY: &str = "sgd.velocity";
 
 pub(super) fn update<F: Scalar>(step: &Step, gradient: Gradient<F>, part: Part<F>) {

@@ -1,19 +1,19 @@
-//! Weights before training.
+//! Weight initialisation.
 
 use elman_kernels::Scalar;
 use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
-/// How a tensor's values are drawn.
+/// The initial distribution of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Init {
-    /// Uniform within `± 1 / sqrt(fan)`, PyTorch's choice for recurrent layers with the hidden size as fan.
+    /// Uniform within `± 1 / sqrt(fan)`, PyTorch's default, for recurrent layers with the hidden size as fan.
     Fan,
     /// Uniform within `± bound` (char-rnn: 0.08); biases too.
     Uniform(f64),
-    /// Normal with this deviation (min-char-rnn: 0.01); biases zero.
+    /// Normal with this standard deviation (min-char-rnn: 0.01); biases zero.
     Normal(f64),
     /// As `Fan`, but recurrent matrices orthogonal gate by gate (Saxe et al. 2014) and biases zero.
     Orthogonal,
@@ -27,7 +27,7 @@ impl Init {
             Init::Normal(_) | Init::Orthogonal if is_bias => values.fill(F::ZERO),
             Init::Fan | Init::Orthogonal => values.fill_with(|| F::from_f64(rng.range(-bound, bound))),
             Init::Uniform(bound) => values.fill_with(|| F::from_f64(rng.range(-bound, bound))),
-            Init::Normal(deviation) => values.fill_with(|| F::from_f64(deviation * rng.normal())),
+            Init::Normal(std) => values.fill_with(|| F::from_f64(std * rng.normal())),
         }
     }
 
@@ -42,7 +42,7 @@ impl Init {
     }
 }
 
-/// Random rows made orthonormal one after the other (Gram & Schmidt, twice for accuracy).
+/// Random rows, orthonormalised (Gram & Schmidt, twice for accuracy).
 fn orthogonal<F: Scalar>(matrix: &mut [F], n: usize, rng: &mut Rng) {
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
     while rows.len() < n {
@@ -54,7 +54,7 @@ fn orthogonal<F: Scalar>(matrix: &mut [F], n: usize, rng: &mut Rng) {
             }
         }
         let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt();
-        // A row that was almost in the span of the others is drawn again.
+        // A row almost in the span of the others is drawn again.
         if norm > 1e-6 {
             row.iter_mut().for_each(|a| *a /= norm);
             rows.push(row);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_and_zero_biases_are_as_said() {
+    fn bounds_and_zero_biases_are_as_documented() {
         let mut rng = Rng::new(1, "weights");
         let mut w = vec![9.0f32; 1000];
         Init::Fan.fill(&mut w, 25, false, &mut rng);

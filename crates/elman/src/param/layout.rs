@@ -1,4 +1,4 @@
-//! Names of the parts of the flat buffer.
+//! Names and offsets of the tensors in the flat buffer.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use elman_kernels::Scalar;
 
 use super::Params;
 
-/// Where one tensor lies in the flat buffer.
+/// The range of one tensor in the flat buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     offset: usize,
@@ -15,17 +15,17 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The tensor's values among the weights (or gradients).
+    /// The tensor's values in the weights (or gradients).
     pub fn of<F: Scalar>(self, params: &Params<F>) -> &[F] {
         &params.values[self.range()]
     }
 
-    /// The tensor's values, to change.
+    /// The tensor's values, mutable.
     pub fn of_mut<F: Scalar>(self, params: &mut Params<F>) -> &mut [F] {
         &mut params.values[self.range()]
     }
 
-    /// Its place in the flat buffer.
+    /// Its range in the flat buffer.
     pub fn range(self) -> Range<usize> {
         self.offset..self.offset + self.len
     }
@@ -38,7 +38,7 @@ pub struct TensorInfo {
     pub name: String,
     /// Its dimensions.
     pub dims: Vec<usize>,
-    /// Its place.
+    /// Its range.
     pub slot: Slot,
 }
 
@@ -59,7 +59,7 @@ impl Layout {
     /// Appends a tensor.
     ///
     /// # Panics
-    /// If the name is taken: a layer's mistake.
+    /// If the name is taken: a bug in a layer.
     pub fn add(&mut self, name: impl Into<String>, dims: &[usize]) -> Slot {
         let name = name.into();
         let slot = Slot { offset: self.len, len: dims.iter().product() };
@@ -75,22 +75,22 @@ impl Layout {
         &self.tensors
     }
 
-    /// The place of the tensor with this name.
+    /// The range of the tensor with this name.
     pub fn slot(&self, name: &str) -> Option<Slot> {
         self.by_name.get(name).map(|&i| self.tensors[i].slot)
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether the layout is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The places of matrices: what weight decay applies to, biases being left alone.
+    /// The ranges of matrices, which weight decay applies to, unlike biases.
     pub fn matrices(&self) -> Vec<Range<usize>> {
         self.tensors.iter().filter(|t| t.dims.len() >= 2).map(|t| t.slot.range()).collect()
     }

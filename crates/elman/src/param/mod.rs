@@ -1,7 +1,7 @@
-//! All weights of a model in one contiguous buffer, and the names of its parts.
+//! All weights of a model in one contiguous buffer, and the names of its tensors.
 //!
 //! So the optimizer, clipping, a checkpoint and a gradient check are each one loop over one slice. Layers hold
-//! [`Slot`]s, no numbers.
+//! [`Slot`]s, no values.
 
 mod init;
 mod layout;
@@ -30,7 +30,7 @@ impl<F: Scalar> Params<F> {
         Params { layout: layout.clone(), values: vec![F::ZERO; layout.len()] }
     }
 
-    /// The names and places of the values.
+    /// The names and offsets of the tensors.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
@@ -40,7 +40,7 @@ impl<F: Scalar> Params<F> {
         self.layout.slot(name).map(|slot| slot.of(self))
     }
 
-    /// The values of the tensor with this name, to change.
+    /// The values of the tensor with this name, mutable.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut [F]> {
         self.layout.slot(name).map(|slot| slot.of_mut(self))
     }

@@ -1,4 +1,4 @@
-//! One layer of a certain cell: a [`Stack`] of one.
+//! One layer of a given cell: a [`Stack`] of one.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::param::{Grads, Init, Params};
 use crate::shape::SyncedConfig;
 
-/// Makes the type of a cell: what a [`Stack`] can do, with constructors for one layer.
+/// Defines the type of a cell: the methods of [`Stack`], with constructors for one layer.
 macro_rules! single {
     ($(#[$doc:meta])* $name:ident, $cell:expr, $is:pat, $state:literal) => {
         $(#[$doc])*
@@ -19,7 +19,7 @@ macro_rules! single {
         }
 
         impl $name {
-            /// Reads vectors `[inputs]` and answers with `[outputs]`. The state is zero; weights are random, uniform
+            /// Reads vectors `[inputs]` and outputs `[outputs]`. The state is zero; weights are random, uniform
             /// within `1 / sqrt(hidden)`, and the same for the same `seed`.
             ///
             /// # Errors
@@ -28,7 +28,7 @@ macro_rules! single {
                 Ok($name { stack: Stack::new($cell, inputs, hidden, 1, outputs, seed)? })
             }
 
-            /// As [`Self::new`], for tokens: reads one of `vocab` tokens as a one-hot vector and answers with logits
+            /// As [`Self::new`], for tokens: reads one of `vocab` tokens as a one-hot vector and outputs logits
             /// `[vocab]`.
             ///
             /// # Errors
@@ -37,8 +37,8 @@ macro_rules! single {
                 Ok($name { stack: Stack::tokens($cell, vocab, hidden, 1, seed)? })
             }
 
-            /// One step: from `x` `[inputs]` to the outputs `[outputs]`; the state goes on. Allocates nothing, except the
-            /// first time after the weights were changed.
+            /// One step: from `x` `[inputs]` to the outputs `[outputs]`; the state advances. Allocates nothing, except
+            /// the first time after the weights were changed.
             ///
             /// # Errors
             /// As [`Stack::step`].
@@ -64,15 +64,15 @@ macro_rules! single {
                 self.stack.state()
             }
 
-            /// Goes on from a state that [`Self::state`] returned.
+            /// Restores a state that [`Self::state`] returned.
             ///
             /// # Errors
-            /// [`Error::Usage`] if it has another length.
+            /// [`Error::Usage`] if it has a different length.
             pub fn set_state(&mut self, state: &[f32]) -> Result<()> {
                 self.stack.set_state(state)
             }
 
-            /// The neurons `h` `[hidden]` of layer 0, the only one; `None` of any other.
+            /// The hidden state `h` `[hidden]` of layer 0, the only one; `None` for any other.
             pub fn hidden(&self, layer: usize) -> Option<&[f32]> {
                 self.stack.hidden(layer)
             }
@@ -82,23 +82,23 @@ macro_rules! single {
                 self.stack.params()
             }
 
-            /// The weights, to change. The next step arranges them anew.
+            /// The weights, mutable. The next step repacks them.
             pub fn params_mut(&mut self) -> &mut Params<f32> {
                 self.stack.params_mut()
             }
 
-            /// Draws the weights anew; the state is as it was.
+            /// Reinitialises the weights; the state is unchanged.
             pub fn init(&mut self, init: Init, seed: u64) {
                 self.stack.init(init, seed);
             }
 
-            /// Its sizes.
+            /// Its configuration.
             pub fn config(&self) -> &SyncedConfig {
                 self.stack.config()
             }
 
-            /// The blog's `lossFun` over vectors `[T, inputs]` and classes `[T]`: the loss in nats summed over the steps,
-            /// and its gradients; the state goes on. See [`Stack::loss_and_grad`].
+            /// The blog's `lossFun` over vectors `[T, inputs]` and classes `[T]`: the loss in nats summed over the
+            /// steps, and its gradients; the state advances. See [`Stack::loss_and_grad`].
             ///
             /// # Errors
             /// As [`Stack::loss_and_grad`].
@@ -106,7 +106,7 @@ macro_rules! single {
                 self.stack.loss_and_grad(inputs, targets)
             }
 
-            /// The blog's `lossFun` over tokens `[T]` and those that follow `[T]`; see [`Stack::loss_and_grad_tokens`].
+            /// The blog's `lossFun` over tokens `[T]` and next tokens `[T]`; see [`Stack::loss_and_grad_tokens`].
             ///
             /// # Errors
             /// As [`Stack::loss_and_grad_tokens`].
@@ -125,7 +125,7 @@ macro_rules! single {
             /// Reads a model file of one layer of this cell; the state is zero.
             ///
             /// # Errors
-            /// As [`Stack::load`], and [`Error::Model`] if it has another cell or more layers.
+            /// As [`Stack::load`], and [`Error::Model`] if it has a different cell or more layers.
             pub fn load(path: impl AsRef<Path>) -> Result<Self> {
                 let path = path.as_ref();
                 let stack = Stack::load(path)?;

@@ -18,8 +18,8 @@ use crate::param::{Grads, Init, Params};
 use crate::rng::Rng;
 use crate::shape::{Inputs, Shape, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
 
-/// Recurrent layers one above the other with a linear output, and the state of one sequence: `y = stack.step(x)`, with
-/// `h = cell(x, h)` in each layer and `y = W_hy h + b` above the last.
+/// Stacked recurrent layers with a linear output, and the state of one sequence: `y = stack.step(x)`, with
+/// `h = cell(x, h)` in each layer and `y = W_hy h + b` after the last.
 ///
 /// ```
 /// use elman::{Stack, cell::CellKind};
@@ -36,16 +36,16 @@ use crate::shape::{Inputs, Shape, Synced, SyncedBatch, SyncedConfig, SyncedPrepa
 pub struct Stack {
     network: Synced,
     params: Params<f32>,
-    /// The weights arranged for steps, and the state: its one home, also while training.
+    /// The weights packed for steps, and the state, also during training.
     running: Network,
-    /// Whether the weights may have changed since `running` was arranged.
+    /// Whether the weights may have changed since `running` was packed.
     is_stale: bool,
     training: Box<Training>,
-    /// The rest of the file's JSON, if it was loaded: the vocabulary and such.
+    /// The rest of a loaded file's JSON, such as the vocabulary.
     config: Value,
 }
 
-/// Memory of training, kept from one call to the next.
+/// Working memory of training, kept between calls.
 #[derive(Clone, Default)]
 struct Training {
     prepared: SyncedPrepared<f32>,
@@ -54,7 +54,7 @@ struct Training {
 }
 
 impl Stack {
-    /// `layers` layers of `hidden` units of `cell` that read vectors `[inputs]` and answer with `[outputs]`. The state is
+    /// `layers` layers of `hidden` units of `cell` that read vectors `[inputs]` and output `[outputs]`. The state is
     /// zero; weights are random, uniform within `1 / sqrt(hidden)` as PyTorch's, and the same for the same `seed`.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Stack {
         Stack::from_config(config, seed)
     }
 
-    /// As [`Self::new`], for tokens: reads one of `vocab` tokens as a one-hot vector and answers with logits `[vocab]`.
+    /// As [`Self::new`], for tokens: reads one of `vocab` tokens as a one-hot vector and outputs logits `[vocab]`.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -83,11 +83,11 @@ impl Stack {
         Stack::from_config(SyncedConfig { layers, ..SyncedConfig::language_model(cell, hidden, vocab) }, seed)
     }
 
-    /// Any network that answers at every step and reads each sequence from its beginning: with an embedding, tied or not.
+    /// Any unidirectional network with an output at every step, also with an embedding, tied or not.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a size is 0 or their product too large, sizes contradict each other, or the network cannot run
-    /// a step at a time: it is bidirectional or has layers before the recurrent ones.
+    /// [`Error::Usage`] if a size is 0 or their product too large, or the network cannot run step by step: it is
+    /// bidirectional or has layers before the recurrent ones. [`Error::Setting`] for other invalid values.
     pub fn from_config(config: SyncedConfig, seed: u64) -> Result<Self> {
         check_sizes(&config)?;
         let network = Synced::new(config)?;
@@ -97,12 +97,12 @@ impl Stack {
         Ok(Stack { network, params, running, is_stale: false, training: Box::default(), config })
     }
 
-    /// One step: from `x` `[inputs]` to the outputs `[outputs]`; the state goes on. Allocates nothing, except the first
-    /// time after the weights were changed.
+    /// One step: from `x` `[inputs]` to the outputs `[outputs]`; the state advances. Allocates nothing, except the
+    /// first time after the weights were changed.
     ///
     /// # Errors
-    /// [`Error::Usage`] if `x` has another width or the network reads tokens (the state is then as it was), or if a weight
-    /// is infinite or NaN after training.
+    /// [`Error::Usage`] if `x` has a different width or the network reads tokens (the state is then unchanged), or if a
+    /// weight is infinite or NaN after training.
     pub fn step(&mut self, x: &[f32]) -> Result<&[f32]> {
         self.arrange()?;
         self.running.step(x).map_err(usage)
@@ -112,8 +112,8 @@ impl Stack {
     /// were changed.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the token is outside the vocabulary or the network reads vectors (the state is then as it was),
-    /// or if a weight is infinite or NaN after training.
+    /// [`Error::Usage`] if the token is outside the vocabulary or the network reads vectors (the state is then
+    /// unchanged), or if a weight is infinite or NaN after training.
     pub fn step_token(&mut self, token: u32) -> Result<&[f32]> {
         self.arrange()?;
         self.running.step_token(token).map_err(usage)
@@ -129,10 +129,10 @@ impl Stack {
         self.running.state()
     }
 
-    /// Goes on from a state that [`Self::state`] returned.
+    /// Restores a state that [`Self::state`] returned.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it has another length.
+    /// [`Error::Usage`] if it has a different length.
     ///
     /// ```
     /// use elman::Gru;
@@ -149,7 +149,7 @@ impl Stack {
         self.running.set_state(state).map_err(usage)
     }
 
-    /// The neurons `h` `[hidden]` of a layer, counted from 0 at the input; `None` if there is no such layer.
+    /// The hidden state `h` `[hidden]` of a layer, counted from 0 at the input; `None` if there is no such layer.
     pub fn hidden(&self, layer: usize) -> Option<&[f32]> {
         self.running.hidden(layer)
     }
@@ -161,38 +161,39 @@ impl Stack {
         &self.params
     }
 
-    /// The weights, to change: by an [`Optimizer`](crate::optim::Optimizer), or by hand. The next step arranges them anew.
+    /// The weights, mutable: changed by an [`Optimizer`](crate::optim::Optimizer), or by hand. The next step repacks
+    /// them.
     pub fn params_mut(&mut self) -> &mut Params<f32> {
         self.is_stale = true;
         &mut self.params
     }
 
-    /// Draws the weights anew; the state is as it was.
+    /// Reinitialises the weights; the state is unchanged.
     pub fn init(&mut self, init: Init, seed: u64) {
         *self.params_mut() = self.network.init(init, &mut Rng::new(seed, "weights"));
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &SyncedConfig {
         self.network.config()
     }
 
-    /// The blog's `lossFun` over a sequence of vectors: forward through `inputs` `[T, inputs]` from the present state, and
-    /// backpropagation through time. `targets` `[T]` are the classes that the outputs should have named, [`IGNORE`](crate::rnn::IGNORE) where
-    /// none counts. Returns the cross-entropy in nats summed over the targets, and its gradients; the state becomes the
-    /// one after the sequence, so that the next call goes on where this one ended (truncated backpropagation).
+    /// The blog's `lossFun` over a sequence of vectors: forward through `inputs` `[T, inputs]` from the current state,
+    /// and backpropagation through time. `targets` `[T]` are the classes, [`IGNORE`](crate::rnn::IGNORE) where there is
+    /// none. Returns the cross-entropy in nats summed over the targets, and its gradients; the state becomes the final
+    /// one, so that the next call continues where this one ended (truncated backpropagation).
     ///
-    /// Nothing is dropped at random, whatever the config says; smoothing and class weights of its loss count.
+    /// Dropout is off, whatever the config says; label smoothing and class weights apply.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no step, not a target for each step, a class is not below `outputs`, `inputs` are not
-    /// `[T, inputs]`, or the network reads tokens; the state is then as it was.
+    /// [`Error::Usage`] if there is no step, not one target per step, a class is not below `outputs`, `inputs` are not
+    /// `[T, inputs]`, or the network reads tokens; the state is then unchanged.
     ///
     /// ```
     /// use elman::Rnn;
     /// use elman::optim::{Optimizer, OptimizerConfig};
     ///
-    /// // Say at every step whether the last two inputs differ: XOR through time.
+    /// // Predict at every step whether the last two inputs differ: XOR through time.
     /// let (bits, mut targets) = ([0, 1, 1, 0, 1, 0, 0, 1], [elman::rnn::IGNORE; 8]);
     /// (1..8).for_each(|t| targets[t] = bits[t - 1] ^ bits[t]);
     /// let inputs = bits.map(|bit| bit as f32);
@@ -215,15 +216,14 @@ impl Stack {
         };
         if targets.len().checked_mul(width) != Some(inputs.len()) {
             let (got, steps) = (inputs.len(), targets.len());
-            let message =
-                format!("the inputs have {got} values, but {steps} steps of {width} values need {width} each");
+            let message = format!("the inputs have {got} values, but {steps} steps need {width} each");
             return Err(Error::Usage(message));
         }
         self.backward(Inputs::Dense(inputs.to_vec()), targets)
     }
 
-    /// As [`Self::loss_and_grad`], over a sequence of tokens `[T]`: of a language model the targets are the tokens that
-    /// follow.
+    /// As [`Self::loss_and_grad`], over a sequence of tokens `[T]`: for a language model the targets are the next
+    /// tokens.
     ///
     /// # Errors
     /// As [`Self::loss_and_grad`], where a token is not below the vocabulary, or the network reads vectors.
@@ -242,7 +242,7 @@ impl Stack {
             return Err(Error::Usage("this network reads vectors, not tokens; call `loss_and_grad`".into()));
         };
         if tokens.len() != targets.len() {
-            let message = format!("{} tokens and {} targets; each needs the other", tokens.len(), targets.len());
+            let message = format!("{} tokens, but {} targets", tokens.len(), targets.len());
             return Err(Error::Usage(message));
         }
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocab) {
@@ -251,7 +251,7 @@ impl Stack {
         self.backward(Inputs::Tokens(tokens.to_vec()), targets)
     }
 
-    /// The loss of a sequence whose inputs were checked.
+    /// The loss of a sequence with checked inputs.
     fn backward(&mut self, inputs: Inputs<f32>, targets: &[u32]) -> Result<(f64, Grads<f32>)> {
         let classes = self.config().classes;
         if targets.is_empty() {
@@ -281,12 +281,12 @@ impl Stack {
 
     /// Writes a model file, which [`Self::load`] and [`elman_step::Network::read`] read. The state is not part of it.
     ///
-    /// A network that was loaded keeps what else its file said, such as the vocabulary, but not the record of its
+    /// A loaded network keeps the other contents of its file, such as the vocabulary, but not the record of its
     /// training.
     ///
     /// # Errors
-    /// [`Error::Model`] if a weight is infinite or NaN; [`Error::Io`] if it cannot be written. An old file of that name
-    /// stays as it was.
+    /// [`Error::Model`] if a weight is infinite or NaN; [`Error::Io`] if it cannot be written. An existing file is
+    /// then unchanged.
     ///
     /// ```
     /// use elman::Lstm;
@@ -312,16 +312,16 @@ impl Stack {
         model::save(path.as_ref(), &DocumentWriter { config, tensors: tensors.collect() })
     }
 
-    /// Reads a model file of any network that answers at every step, such as a language model; its state is zero. Weights
-    /// in fewer bits become `f32`.
+    /// Reads a model file of any network with an output at every step, such as a language model; its state is zero.
+    /// Quantised weights become `f32`.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Model`] if it is damaged, no model, or of a network that cannot run a
-    /// step at a time.
+    /// [`Error::Io`] if it cannot be read; [`Error::Model`] if it is damaged, not a model, or of a network that cannot
+    /// run step by step.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let loaded = model::load(path.as_ref())?;
         let document = &loaded.document;
-        // This holds the sizes against the tensors, so that nothing is laid out that is not in the file.
+        // This checks the sizes against the tensors, so that no more is allocated than the file has.
         let running = Network::read(document, Precision::F32).map_err(|error| loaded.error(error))?;
         let mut config = document.config().clone();
         let refused = |reason: String| loaded.error(ModelError::Config { reason });
@@ -334,14 +334,14 @@ impl Stack {
             tensor.slot.of_mut(&mut params).copy_from_slice(&values);
         }
         if let Some(config) = config.as_object_mut() {
-            // They tell of the weights in that file, not of those to come.
+            // They describe the weights in that file, not later ones.
             config.remove("trained");
             config.remove("training");
         }
         Ok(Stack { network, params, running, is_stale: false, training: Box::default(), config })
     }
 
-    /// Arranges the weights for steps if they may have changed; the state stays.
+    /// Packs the weights for steps if they may have changed; keeps the state.
     fn arrange(&mut self) -> Result<()> {
         if self.is_stale {
             self.check_layout()?;
@@ -352,14 +352,14 @@ impl Stack {
         Ok(())
     }
 
-    /// Holds unless somebody put weights of another network behind [`Self::params_mut`].
+    /// Checks that [`Self::params_mut`] was not replaced by weights of a different network.
     fn check_layout(&self) -> Result<()> {
         let (own, layout) = (self.network.layout(), self.params.layout());
         let is_own = Arc::ptr_eq(own, layout) || own == layout;
         if is_own && self.params.values.len() == own.len() {
             return Ok(());
         }
-        Err(Error::Usage("the weights are those of another network".into()))
+        Err(Error::Usage("the weights belong to a different network".into()))
     }
 }
 
@@ -370,7 +370,7 @@ impl fmt::Debug for Stack {
     }
 }
 
-/// The weights arranged for steps.
+/// The weights packed for steps.
 fn arrange(network: &Synced, params: &Params<f32>) -> std::result::Result<Network, ModelError> {
     let tensor = |name: &str, _: &[usize]| match params.get(name) {
         Some(values) => Ok(values.to_vec()),
@@ -379,7 +379,7 @@ fn arrange(network: &Synced, params: &Params<f32>) -> std::result::Result<Networ
     Network::new(network.config().without_training()?, Precision::F32, tensor)
 }
 
-/// Refuses sizes of 0, and weights too many to count, before anything is laid out.
+/// Rejects sizes of 0 and of more weights than can be addressed, before anything is allocated.
 fn check_sizes(config: &SyncedConfig) -> Result<()> {
     let (what, width) = match config.feed {
         InputKind::Dense(width) => ("inputs", width),
@@ -403,7 +403,7 @@ fn check_sizes(config: &SyncedConfig) -> Result<()> {
         );
     match bytes {
         Some(bytes) if bytes <= isize::MAX as usize => Ok(()),
-        _ => Err(Error::Usage("a network of these sizes has more weights than memory has addresses".into())),
+        _ => Err(Error::Usage("a network of these sizes has too many weights to address".into())),
     }
 }
 

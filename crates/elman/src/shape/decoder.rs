@@ -1,5 +1,5 @@
-//! The decoder that translation and captions share: a recurrent network that writes a sequence from a summary of its
-//! source, and with attention looks at the source's parts.
+//! The decoder of translation and captions: a recurrent network that generates a sequence from a summary of its source,
+//! optionally with attention.
 //!
 //! ```text
 //! h0 = tanh(W s + b)                       from the summary s, a state for every layer
@@ -7,22 +7,22 @@
 //! c_t = attention(h_t, memory)             g_t = upper stack ([h_t, c_t]), or h_t where there is none
 //! r_t = tanh(W_r [g_t, c_t, x_t] + b_r)    logits = W_o r_t + b_o, W_o tied to the embedding or its own
 //! ```
-//! What attention finds does not go back into the layer that asks, so that in training every part runs over all steps at
-//! once; the upper stack, above the attention as in Wu et al. 2016, carries it from step to step. In a conditional decoder
-//! it does: two cells share one state, with the attention between them ([`conditional`]).
+//! The context is not fed back into the layer that queries it, so that in training every part runs over all steps at
+//! once; the upper stack, above the attention as in Wu et al. 2016, carries it from step to step. In a conditional
+//! decoder it is fed back: two cells share one state, with the attention between them ([`conditional`]).
 
 mod conditional;
-mod feed;
+mod scheduled_sampling;
 mod state;
 mod stepper;
 mod target;
+mod walk;
 
 use elman_kernels::{Operands, Scalar, Scratch, activation, rows, softmax};
 use serde::{Deserialize, Serialize};
 
-use self::conditional::Walk;
-use self::feed::Ahead;
 use self::state::DecoderState;
+use self::walk::Walk;
 use super::embedding::Embedding;
 use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
@@ -36,15 +36,15 @@ use crate::rng::Rng;
 pub use self::stepper::Stepper;
 pub use self::target::TargetSequences;
 
-/// Sizes of a decoder.
+/// Configuration of a decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecoderConfig {
     /// The cell of every layer.
     pub cell: CellKind,
-    /// `V`, symbols it reads and writes.
+    /// `V`, size of the vocabulary.
     pub vocab: usize,
-    /// `E`, width of the embedding and of what the output layer reads.
+    /// `E`, width of the embedding and of the output layer's input.
     pub embedding: usize,
     /// `H`, of each layer.
     pub hidden: usize,
@@ -55,29 +55,29 @@ pub struct DecoderConfig {
     /// Whether one layer below the attention and one above it share a state, as in a conditional GRU.
     #[serde(default)]
     pub conditional: bool,
-    /// How the source is looked at, if it is.
+    /// The attention, if any.
     pub attention: Option<AttentionKind>,
     /// `A`, hidden units of additive attention.
     pub attention_hidden: usize,
-    /// Whether attention's dot products are scaled; those of files that do not say it are not.
+    /// Whether attention's dot products are scaled; false if missing in a file.
     #[serde(default)]
     pub scaled_attention: bool,
     /// Whether the output layer uses the embedding's matrix.
     pub tied: bool,
-    /// Probability of dropping a value of the input, between layers and before the output, in training.
+    /// Dropout probability of the input, between layers and before the output.
     pub dropout: f64,
-    /// Whether input and output dropout is the same at all steps of a sequence.
+    /// Whether all steps of a sequence share one mask of input and output dropout.
     pub locked_dropout: bool,
-    /// Share of the target distribution that is spread over all symbols.
+    /// Share of the target distribution spread over all tokens.
     pub label_smoothing: f64,
 }
 
-/// A decoder: places and sizes.
+/// A decoder: offsets and sizes.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     config: DecoderConfig,
     embedding: Embedding,
-    /// Whether the embedding is another part's.
+    /// Whether the embedding belongs to another part.
     shared: bool,
     bridge: Linear,
     lower: Stack,
@@ -89,7 +89,7 @@ pub struct Decoder {
     memory: usize,
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct DecoderPrepared<F> {
     /// `[V, E]`, scaled.
@@ -103,7 +103,7 @@ pub struct DecoderPrepared<F> {
 }
 
 impl<F: Scalar> DecoderPrepared<F> {
-    /// What is prepared from now on has its products, but not those of attention, of operands rounded to this.
+    /// Precision of the operands of all products prepared from now on, except those of attention.
     pub(super) fn set_operands(&mut self, operands: Operands) {
         self.bridge.set_operands(operands);
         self.lower.set_operands(operands);
@@ -153,7 +153,7 @@ impl<F> DecoderTape<F> {
     }
 }
 
-/// What a decoder reads.
+/// The inputs of a decoder.
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'a, F> {
     pub(super) steps: &'a Steps,
@@ -161,19 +161,19 @@ pub(super) struct Reading<'a, F> {
     pub(super) tokens: &'a [u32],
     /// The rows of each sequence.
     pub(super) groups: &'a Grouping,
-    /// What is attended to, a group of rows for each sequence; without attention nobody looks.
+    /// The memory, a group of rows per sequence; unused without attention.
     pub(super) memory: &'a Memory<F>,
-    /// Added to the input of every step of a sequence `[B, E]`; empty for nothing.
+    /// Added to the input of every step of a sequence `[B, E]`; may be empty.
     pub(super) feature: &'a [F],
 }
 
-/// Where the gradients of what was read go.
+/// The gradients of [`Reading`].
 pub(super) struct ReadingGrad<'a, F> {
     /// Written `[B, S]`.
     pub(super) dsummary: &'a mut [F],
     /// Added to `[R, M]`.
     pub(super) dmemory: &'a mut [F],
-    /// Added to `[B, E]`; empty where there is no feature.
+    /// Added to `[B, E]`; empty without a feature.
     pub(super) dfeature: &'a mut [F],
 }
 
@@ -182,25 +182,32 @@ pub(super) fn tanh_backward<F: Scalar>(y: &[F], dx: &mut [F]) {
     dx.iter_mut().zip(y).for_each(|(dx, &y)| *dx *= F::ONE - y * y);
 }
 
-/// Sets the length and fills with zeros, in the memory it has.
+/// Resizes to `len` zeros, reusing the allocation.
 pub(super) fn zeros<F: Scalar>(x: &mut Vec<F>, len: usize) {
     x.clear();
     x.resize(len, F::ZERO);
 }
 
-/// Copies rows of `width` values, `from_stride` and `to_stride` apart.
+/// Copies strided rows of `width` values.
 fn copy_columns<F: Copy>(from: &[F], from_stride: usize, to: &mut [F], to_stride: usize, width: usize, n: usize) {
     for r in 0..n {
         to[r * to_stride..r * to_stride + width].copy_from_slice(&from[r * from_stride..r * from_stride + width]);
     }
 }
 
+/// Working memory of the free-running decoder of scheduled sampling.
+#[derive(Clone, Default)]
+struct Ahead<F> {
+    tape: DecoderTape<F>,
+    groups: Grouping,
+}
+
 impl Decoder {
-    /// Adds the tensors to the layout behind `prefix`; `embedding` is another part's matrix to be shared. `summary` is the
-    /// width of what the initial state is made from, `memory` that of a memory row.
+    /// Adds the tensors to the layout behind `prefix`; `embedding` is a matrix shared with another part. `summary` is
+    /// the width of the summary that sets the initial state, `memory` that of a memory row.
     ///
     /// # Errors
-    /// If a size is 0, a probability none, or sizes do not fit each other.
+    /// Invalid sizes or probabilities.
     pub(super) fn add(
         layout: &mut Layout,
         prefix: &str,
@@ -211,21 +218,22 @@ impl Decoder {
     ) -> Result<Self> {
         let wrong = |message: &str| Err(Error::Usage(message.into()));
         if config.vocab == 0 {
-            return wrong("there are no symbols to write");
+            return wrong("the target vocabulary is empty");
         }
         if config.embedding == 0 {
-            return wrong("--embedding must be at least 1");
+            return Err(Error::setting("embedding", 0, "must be at least 1"));
         }
         if !(0.0..1.0).contains(&config.label_smoothing) {
-            return Err(Error::Usage(format!("--label-smoothing {} is no share below 1", config.label_smoothing)));
+            return Err(Error::setting("label_smoothing", config.label_smoothing, "must be in [0, 1)"));
         }
         if config.upper_layers > 0 && config.attention.is_none() {
-            return wrong("layers above the attention need attention");
+            return wrong("`upper_layers`, the layers above the attention, need `attention`");
         }
         let DecoderConfig { layers, upper_layers, conditional, .. } = *config;
         if conditional && (config.attention.is_none() || layers != 1 || upper_layers != 1) {
             return wrong(
-                "a conditional decoder has attention, one layer below it and one above it; --conditional=false has --layers",
+                "a `conditional` decoder has `attention`, one layer below it and one above it; without `conditional`, \
+                 `layers` and `upper_layers` are free",
             );
         }
         let shared = embedding.is_some();
@@ -265,12 +273,12 @@ impl Decoder {
         Ok(Decoder { config, embedding, shared, bridge, lower, attention, upper, readout, output, memory })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub(super) fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         if !self.shared {
             self.embedding.init(init, params, rng);
@@ -285,11 +293,11 @@ impl Decoder {
         }
         self.readout.init(init, params, rng);
         self.output.init(init, params, rng);
-        // The output's bias starts at 0: symbols are told apart by their embeddings.
+        // The output's bias starts at 0: tokens differ by their embeddings.
         self.output.bias.of_mut(params).fill(F::ZERO);
     }
 
-    /// Rearranges the weights, once per optimizer step.
+    /// Packs the weights, once per optimizer step.
     pub(super) fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut DecoderPrepared<F>) {
         self.embedding.prepare(params, &mut prepared.embedding);
         self.bridge.prepare(params, &mut prepared.bridge);
@@ -304,10 +312,10 @@ impl Decoder {
         self.output.prepare(params, &mut prepared.output);
     }
 
-    /// Makes the keys of a memory whose values and offsets are set.
-    pub(super) fn remember<F: Scalar>(&self, prepared: &DecoderPrepared<F>, memory: &mut Memory<F>) {
+    /// Computes the keys of a memory whose values and offsets are set.
+    pub(super) fn compute_keys<F: Scalar>(&self, prepared: &DecoderPrepared<F>, memory: &mut Memory<F>) {
         if let Some(attention) = &self.attention {
-            attention.remember(&prepared.attention, memory);
+            attention.compute_keys(&prepared.attention, memory);
         }
     }
 
@@ -317,7 +325,7 @@ impl Decoder {
         DecoderState { lower: self.lower.zero_state(batch), upper }
     }
 
-    /// The initial states, made from `summary` `[B, S]`, into the tape.
+    /// The initial states, computed from `summary` `[B, S]`, into the tape.
     pub(super) fn begin<F: Scalar>(&self, prepared: &DecoderPrepared<F>, summary: &[F], tape: &mut DecoderTape<F>) {
         let batch = summary.len() / self.bridge.inputs;
         tape.bridged.resize(batch * self.bridge.outputs, F::ZERO);
@@ -329,7 +337,8 @@ impl Decoder {
         tape.state.split(&tape.bridged, batch);
     }
 
-    /// From the state in the tape, which becomes the final one, to logits `[N, V]`. With a random stream, dropout is on.
+    /// From the state in the tape, which becomes the final one, to logits `[N, V]`. With a random stream, dropout is
+    /// on.
     pub(super) fn forward<F: Scalar>(
         &self,
         prepared: &DecoderPrepared<F>,
@@ -387,7 +396,7 @@ impl Decoder {
             tape.queries.resize(n * hidden, F::ZERO);
             rows::gather(h, hidden, &groups.row, &mut tape.queries, hidden);
             attention.forward(&prepared.attention, memory, &groups.offsets, &tape.queries, &mut tape.attention);
-            rows::gather(tape.attention.context(), context, &groups.place, &mut tape.read[hidden..], width);
+            rows::gather(tape.attention.context(), context, &groups.position, &mut tape.read[hidden..], width);
         }
         let mut top = h;
         if let Some(upper) = &self.upper {
@@ -402,8 +411,8 @@ impl Decoder {
         copy_columns(top, hidden, &mut tape.read, width, hidden, n);
     }
 
-    /// Cross-entropy in nats of the logits in the tape, summed over all rows; they become `scale` times its gradient. It
-    /// is the smoothed one, if labels are smoothed.
+    /// Cross-entropy in nats of the logits in the tape, summed over all rows; they become `scale` times its gradient.
+    /// Includes label smoothing.
     pub(super) fn loss_backward<F: Scalar>(&self, targets: &[u32], scale: F, tape: &mut DecoderTape<F>) -> f64 {
         match self.config.label_smoothing {
             0.0 => softmax::cross_entropy_backward(&mut tape.logits, targets, scale),
@@ -416,13 +425,13 @@ impl Decoder {
         softmax::cross_entropy(&tape.logits, targets)
     }
 
-    /// The log-probabilities of targets `[N]` by the logits in the tape.
+    /// The log-probabilities of targets `[N]` from the logits in the tape.
     pub(super) fn target_log_probs<F: Scalar>(&self, targets: &[u32], tape: &DecoderTape<F>) -> Vec<F> {
         let rows = tape.logits.chunks_exact(self.config.vocab).zip(targets);
         rows.map(|(row, &target)| row[target as usize] - softmax::log_sum_exp(row)).collect()
     }
 
-    /// From the gradient of the logits, which stands in their place, to all others. `summary` as given to
+    /// From the gradient of the logits, stored in their place, to all others. `summary` as given to
     /// [`Self::begin`].
     pub(super) fn backward<F: Scalar>(
         &self,
@@ -449,7 +458,7 @@ impl Decoder {
         self.readout.backward(&prepared.readout, &tape.read, &tape.dr, grads, &mut tape.dread, &mut tape.scratch);
         tape.dx.resize(n * embedding, F::ZERO);
         copy_columns(&tape.dread[hidden + context..], width, &mut tape.dx, embedding, embedding, n);
-        // Nothing comes back from after the last step.
+        // No gradient comes from beyond the last step.
         tape.dstate.lower.zero_like(&tape.state.lower);
         tape.dstate.upper.zero_like(&tape.state.upper);
         let dmemory = to.dmemory;
@@ -474,7 +483,8 @@ impl Decoder {
         self.bridge.backward(&prepared.bridge, summary, &tape.dbridged, grads, to.dsummary, &mut tape.scratch);
     }
 
-    /// The inverse of [`Self::run`]: from `dread` to the gradients of weights and memory, of `x` and of the first states.
+    /// The inverse of [`Self::run`]: from `dread` to the gradients of weights and memory, of `x` and of the first
+    /// states.
     fn run_backward<F: Scalar>(
         &self,
         params: &Params<F>,
@@ -501,21 +511,14 @@ impl Decoder {
             let (x, dstate, dx) = (Input::Dense(&tape.joined), &mut tape.dstate.upper, Some(&mut tape.djoined[..]));
             upper.backward(params, &prepared.upper, x, steps, &mut tape.upper, &tape.dh, dstate, grads, dx);
             copy_columns(&tape.djoined, width, &mut tape.dh, hidden, hidden, n);
-            rows::scatter_add(&tape.djoined[hidden..], width, &groups.place, &mut tape.dcontext, context);
+            rows::scatter_add(&tape.djoined[hidden..], width, &groups.position, &mut tape.dcontext, context);
         }
         if let Some(attention) = &self.attention {
             tape.dqueries.resize(n * hidden, F::ZERO);
             attention.begin_backward(memory, &mut tape.dmemory);
             attention.backward(
-                &prepared.attention,
-                memory,
-                &groups.offsets,
-                &tape.queries,
-                &tape.dcontext,
-                &mut tape.attention,
-                grads,
-                &mut tape.dqueries,
-                &mut tape.dmemory,
+                &prepared.attention, memory, &groups.offsets, &tape.queries, &tape.dcontext, &mut tape.attention,
+                grads, &mut tape.dqueries, &mut tape.dmemory,
             );
             let (queries, dcontext) = (&tape.queries, &tape.dcontext);
             let (asked, rows) = (&mut tape.attention, &mut tape.dmemory);

@@ -1,4 +1,4 @@
-//! The symbols' vectors that encoders and decoders read, which may also be the output's matrix.
+//! The token embedding of encoders and decoders, which may be tied to the output.
 
 use elman_kernels::{Scalar, rows};
 
@@ -7,8 +7,8 @@ use crate::rng::Rng;
 
 /// A matrix `[V, E]`.
 ///
-/// One that is also the output's (`tied`) is drawn small, with deviation `1 / sqrt(E)`, and is scaled to unit variance
-/// where it is read (Vaswani et al. 2017).
+/// One tied to the output is initialised small, with standard deviation `1 / sqrt(E)`, and scaled to unit variance at
+/// the input (Vaswani et al. 2017).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Embedding {
     pub(super) slot: Slot,
@@ -26,14 +26,14 @@ impl Embedding {
         if self.tied { F::from_f64((self.width as f64).sqrt()) } else { F::ONE }
     }
 
-    /// Draws the vectors.
+    /// Initialises the vectors.
     pub(super) fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
-        let deviation = if self.tied { 1.0 / (self.width as f64).sqrt() } else { 1.0 };
-        let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(deviation) };
+        let std = if self.tied { 1.0 / (self.width as f64).sqrt() } else { 1.0 };
+        let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(std) };
         init.fill(self.slot.of_mut(params), self.width, false, rng);
     }
 
-    /// The scaled matrix, once per optimizer step.
+    /// Scales the matrix, once per optimizer step.
     pub(super) fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Vec<F>) {
         let scale = self.scale();
         prepared.clear();
@@ -46,7 +46,7 @@ impl Embedding {
         rows::gather(prepared, self.width, tokens, x, self.width);
     }
 
-    /// From `dx` `[N, E]`, which is used up: adds to the gradient of the vectors.
+    /// From `dx` `[N, E]`, which is consumed: adds to the gradient of the vectors.
     pub(super) fn backward<F: Scalar>(&self, tokens: &[u32], dx: &mut [F], grads: &mut Grads<F>) {
         let scale = self.scale();
         dx.iter_mut().for_each(|dx| *dx *= scale);

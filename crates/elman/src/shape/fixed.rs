@@ -1,4 +1,5 @@
-//! Fixed input to fixed output, without recurrence (one to one): a picture or a row of numbers to a class, or to numbers.
+//! Fixed input to fixed output, without recurrence (one to one): an image or a row of numbers to a class, or to
+//! numbers.
 //!
 //! Convolutions → dense layers → linear → softmax with cross-entropy, or squared error.
 
@@ -7,21 +8,21 @@ use std::sync::Arc;
 use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::{Answers, Shape};
+use super::{Outputs, Shape};
 use crate::error::{Error, Result};
 use crate::layer::{Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss};
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
-/// Sizes of a [`Fixed`] network.
+/// Configuration of a [`Fixed`] network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FixedConfig {
-    /// All before the output.
+    /// The CNN front end, all layers before the output.
     pub front: FrontConfig,
-    /// `V`: classes, or numbers of a regression.
+    /// `V`: classes, or values of a regression.
     pub outputs: usize,
-    /// How classes are judged.
+    /// The loss of classification.
     pub loss: Loss,
 }
 
@@ -34,7 +35,7 @@ pub struct Fixed {
     output: Linear,
 }
 
-/// What a block is compared with.
+/// The targets of a block.
 #[derive(Clone, Debug)]
 pub enum Targets<F> {
     /// A class for each row `[N]`; the loss is cross-entropy.
@@ -48,11 +49,11 @@ pub enum Targets<F> {
 pub struct FixedBatch<F> {
     /// `[N, height, width, channels]`.
     pub inputs: Vec<F>,
-    /// What the outputs are to be.
+    /// The targets.
     pub targets: Targets<F>,
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct FixedPrepared<F> {
     front: FrontPrepared<F>,
@@ -69,20 +70,20 @@ pub struct FixedTape<F> {
 }
 
 impl<F> FixedTape<F> {
-    /// The outputs `[N, V]` of the last forward pass: logits, or numbers.
+    /// The outputs `[N, V]` of the last forward pass: logits, or values.
     pub fn outputs(&self) -> &[F] {
         &self.outputs
     }
 }
 
 impl Fixed {
-    /// Lays the network out.
+    /// Builds the network.
     ///
     /// # Errors
-    /// If a size is 0 or a probability none.
+    /// Invalid sizes or probabilities.
     pub fn new(config: FixedConfig) -> Result<Self> {
         if config.outputs == 0 {
-            return Err(Error::Usage("there is nothing to predict".into()));
+            return Err(Error::Usage("the network has no outputs".into()));
         }
         let mut layout = Layout::new();
         let front = Front::add(&mut layout, "", config.front.clone())?;
@@ -90,17 +91,17 @@ impl Fixed {
         Ok(Fixed { config, layout: Arc::new(layout), front, output })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &FixedConfig {
         &self.config
     }
 
-    /// The names and places of the weights.
+    /// The names and offsets of the weights.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, rng: &mut Rng) -> Params<F> {
         let mut params = Params::zeros(&self.layout);
         self.front.init(&mut params, rng);
@@ -202,8 +203,24 @@ impl<F: Scalar> Shape<F> for Fixed {
     }
 }
 
-impl Answers for Fixed {
-    fn answers(
+impl Outputs for Fixed {
+    type Config = FixedConfig;
+
+    fn from_config(config: FixedConfig) -> Result<Self> {
+        Self::new(config)
+    }
+
+    fn sizes(&self) -> &FixedConfig {
+        &self.config
+    }
+
+    fn initial(&self, _: Init, rng: &mut Rng) -> Params<f32> {
+        self.init(rng)
+    }
+
+    fn initial_state(&self, _: usize) {}
+
+    fn outputs(
         &self,
         params: &Params<f32>,
         prepared: &FixedPrepared<f32>,
@@ -226,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_those_of_central_differences_for_classes_and_for_numbers() {
+    fn gradients_equal_central_differences_for_classes_and_numbers() {
         let mut rng = Rng::new(1, "test");
         let inputs: Vec<f64> = (0..4 * 60).map(|_| rng.range(-1.0, 1.0)).collect();
         let network = network(3);
@@ -240,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_cannot_be_are_refused() {
+    fn invalid_sizes_are_rejected() {
         let front = FrontConfig { input: [1, 1, 4], convs: vec![], dense: vec![], dropout: 0.0 };
         let config = FixedConfig { front, outputs: 2, loss: Loss::default() };
         assert!(Fixed::new(config.clone()).is_err());

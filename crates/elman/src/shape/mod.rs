@@ -1,4 +1,4 @@
-//! The five pictures: how inputs, recurrent layers and outputs are wired, and the loss with its exact gradients.
+//! The five network shapes: how inputs, recurrent layers and outputs are wired, and the loss with its exact gradients.
 
 mod decoder;
 mod embedding;
@@ -20,47 +20,51 @@ pub use sequence_output::{
 };
 pub use synced::{Inputs, Synced, SyncedBatch, SyncedConfig, SyncedPrepared, SyncedTape};
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use elman_kernels::{Operands, Scalar};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use crate::error::Result;
 use crate::layer::WeightDrop;
-use crate::param::{Grads, Layout, Params};
+use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
-/// A network with a loss: all that training sees of one.
+/// A network with a loss, as training sees it.
 ///
 /// Everything here concerns one block of sequences on one thread.
 pub trait Shape<F: Scalar>: Sync {
     /// One block of a batch.
     type Batch: Send + Sync;
-    /// What is carried from one batch to the next (truncated backpropagation through time).
+    /// The state carried from one batch to the next (truncated backpropagation through time).
     type State: Clone + Send;
-    /// The weights as the kernels want them, made once per optimizer step.
+    /// The weights, packed for the kernels once per optimizer step.
     type Prepared: Default + Send + Sync;
     /// Working memory of a block, of one network.
     type Tape: Default + Send;
 
-    /// The names and places of the weights.
+    /// The names and offsets of the weights.
     fn layout(&self) -> &Arc<Layout>;
 
-    /// What is prepared from now on has the operands of its products (those of recurrent, dense and output layers) rounded
-    /// to this: mixed-precision training.
+    /// Precision of the operands of products in recurrent, dense and output layers, from the next [`Self::prepare`] on:
+    /// mixed-precision training.
     fn set_operands(&self, operands: Operands, prepared: &mut Self::Prepared);
 
-    /// Rearranges the weights for the kernels.
+    /// Packs the weights for the kernels.
     fn prepare(&self, params: &Params<F>, prepared: &mut Self::Prepared);
 
-    /// The weights that training drops at random, anew for each batch; none unless the network was laid out so.
+    /// The weight drop of training, if configured; masks are drawn for each batch.
     fn weight_drop(&self) -> Option<&WeightDrop> {
         None
     }
 
-    /// The targets of a block that count in the loss.
+    /// Number of targets of a block that count in the loss.
     fn targets(&self, batch: &Self::Batch) -> usize;
 
     /// The blog's `lossFun`: the loss in nats summed over the block's targets; `scale` times its gradient is added to
-    /// `grads`; `state` becomes the one after the block. With a random stream, dropout is on.
+    /// `grads`; `state` becomes the final one. With a random stream, dropout is on.
     fn loss_and_grad(
         &self,
         params: &Params<F>,
@@ -84,10 +88,28 @@ pub trait Shape<F: Scalar>: Sync {
     ) -> f64;
 }
 
-/// A network that answers about each example of a batch by itself: what the classification tasks ask of a shape.
-pub trait Answers: Shape<f32> {
-    /// The outputs `[T, V]` of each example, in the order of the batch; `T` is 1 where there is one answer an example.
-    fn answers(
+/// A network with separate outputs for each example of a batch: what supervised tasks need of a shape.
+pub trait Outputs: Shape<f32> + Debug + Send + Sync + Sized {
+    /// Its configuration, as model files hold it.
+    type Config: Serialize + DeserializeOwned;
+
+    /// Builds the network.
+    ///
+    /// # Errors
+    /// Invalid sizes.
+    fn from_config(config: Self::Config) -> Result<Self>;
+
+    /// Its configuration.
+    fn sizes(&self) -> &Self::Config;
+
+    /// Draws the weights before training.
+    fn initial(&self, init: Init, rng: &mut Rng) -> Params<f32>;
+
+    /// The zero state of `batch` sequences.
+    fn initial_state(&self, batch: usize) -> Self::State;
+
+    /// The outputs `[T, V]` of each example, in the order of the batch; `T` is 1 where there is one output per example.
+    fn outputs(
         &self,
         params: &Params<f32>,
         prepared: &Self::Prepared,
@@ -97,29 +119,29 @@ pub trait Answers: Shape<f32> {
 }
 
 #[cfg(test)]
-use crate::layer::Dropped;
+use crate::layer::MaskedWeights;
 
-/// Compares every gradient (of large tensors some, evenly spread) with central differences, with and without dropout: all
-/// dropout is drawn from the same stream.
+/// Compares every gradient (a subset for large tensors, evenly spread) with central differences, with and without
+/// dropout: all dropout is drawn from the same stream.
 #[cfg(test)]
 pub(crate) fn check_gradient<S: Shape<f64>>(shape: &S, params: &Params<f64>, batch: &S::Batch, state: &S::State) {
-    /// What the gradients are multiplied by, as a mean over targets would be.
+    /// Scale of the gradients, as for a mean over targets.
     const SCALE: f64 = 0.25;
     for dropout in [false, true] {
         let loss = |params: &Params<f64>, grads: &mut Grads<f64>| {
             let (mut prepared, mut tape, mut state) = (S::Prepared::default(), S::Tape::default(), state.clone());
             let mut rng = Rng::new(3, "dropout");
-            let mut dropped = Dropped::new(params);
+            let mut masked = MaskedWeights::new(params);
             let drop = shape.weight_drop().filter(|_| dropout);
             if let Some(drop) = drop {
-                drop.forward(params, &mut rng, &mut dropped);
+                drop.forward(params, &mut rng, &mut masked);
             }
-            shape.prepare(&dropped.params, &mut prepared);
+            shape.prepare(&masked.params, &mut prepared);
             let rng = dropout.then_some(&mut rng);
             let (tape, state) = (&mut tape, &mut state);
-            let loss_nats = shape.loss_and_grad(&dropped.params, &prepared, batch, SCALE, rng, state, tape, grads);
+            let loss_nats = shape.loss_and_grad(&masked.params, &prepared, batch, SCALE, rng, state, tape, grads);
             if let Some(drop) = drop {
-                drop.backward(&dropped, grads);
+                drop.backward(&masked, grads);
             }
             SCALE * loss_nats
         };

@@ -1,5 +1,5 @@
-//! Sequence input (many to one): all of a sequence is read, then one answer is given. The sentiment of a sentence; the
-//! kind of movement in a series of measurements.
+//! Sequence input (many to one): one output after the whole sequence. The sentiment of a sentence; the kind of
+//! movement in a series of measurements.
 //!
 //! Tokens through an embedding, or vectors → recurrent stack → pooling over the steps → linear → softmax with
 //! cross-entropy.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::{Answers, InputKind, Inputs, Shape};
+use super::{InputKind, Inputs, Outputs, Shape};
 use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
@@ -19,7 +19,7 @@ use crate::layer::{
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
-/// Sizes of a [`SequenceInput`] network.
+/// Configuration of a [`SequenceInput`] network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceInputConfig {
@@ -29,36 +29,44 @@ pub struct SequenceInputConfig {
     pub layers: usize,
     /// `H`, of each layer and direction.
     pub hidden: usize,
-    /// Whether each sequence is also read from its end.
+    /// Whether a second set of cells reads each sequence backwards.
     pub bidirectional: bool,
-    /// What stands at the input.
+    /// The kind of input.
     pub feed: InputKind,
-    /// `E`, width of the embedding of tokens.
+    /// `E`, width of the token embedding.
     pub embedding: usize,
-    /// Probability of dropping a value of an embedded token, in training.
+    /// Dropout probability of the embedding.
     pub embedding_dropout: f64,
-    /// Whether such a value is dropped in all steps of its sequence.
+    /// Whether all steps of a sequence share one embedding dropout mask.
     pub locked: bool,
-    /// How the steps become one vector.
+    /// How the steps are pooled into one vector.
     pub pooling: Pooling,
-    /// `X`, values known of each sequence as a whole, which the output sees beside that vector.
+    /// `X`, further features of each sequence, concatenated to that vector before the output.
     pub extra: usize,
     /// `V`.
     pub classes: usize,
-    /// Probability of dropping a value between layers and before the output, in training.
+    /// Dropout probability between layers and before the output.
     pub dropout: f64,
-    /// Probability of dropping a recurrent weight, in training.
+    /// Weight drop probability of the recurrent weights.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub weight_drop: f64,
-    /// How classes are judged.
+    /// The training loss.
     pub loss: Loss,
+}
+
+impl SequenceInputConfig {
+    /// A short description: `bi-gru 1x128`.
+    pub fn in_words(&self) -> String {
+        let directions = if self.bidirectional { "bi-" } else { "" };
+        format!("{directions}{} {}x{}", self.cell.name(), self.layers, self.hidden)
+    }
 }
 
 fn is_zero(probability: &f64) -> bool {
     *probability == 0.0
 }
 
-/// A network that answers once, after the last step.
+/// A network with one output, after the last step.
 #[derive(Clone, Debug)]
 pub struct SequenceInput {
     config: SequenceInputConfig,
@@ -75,15 +83,15 @@ pub struct SequenceInput {
 pub struct SequenceInputBatch<F> {
     /// Which rows belong to which step.
     pub steps: Steps,
-    /// What is read, `N` rows.
+    /// Inputs, `N` rows.
     pub inputs: Inputs<F>,
-    /// What is known of each sequence as a whole `[B, X]`.
+    /// Further features of each sequence `[B, X]`.
     pub extra: Vec<F>,
     /// The class of each sequence `[B]`.
     pub targets: Vec<u32>,
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct SequenceInputPrepared<F> {
     stack: StackPrepared<F>,
@@ -118,24 +126,24 @@ impl<F> SequenceInputTape<F> {
 }
 
 impl SequenceInput {
-    /// Lays the network out.
+    /// Builds the network.
     ///
     /// # Errors
-    /// If a size is 0 or a probability none.
+    /// Invalid sizes or probabilities.
     pub fn new(config: SequenceInputConfig) -> Result<Self> {
         if config.classes == 0 {
-            return Err(Error::Usage("there are no classes to predict".into()));
+            return Err(Error::Usage("the network has no classes".into()));
         }
         let mut layout = Layout::new();
         let (embedding, width) = match config.feed {
             InputKind::Dense(width) => (None, width),
             InputKind::Tokens(_) if config.embedding == 0 => {
-                return Err(Error::Usage("--embedding must be at least 1: tokens are read as vectors".into()));
+                return Err(Error::setting("embedding", 0, "must be at least 1"));
             }
             InputKind::Tokens(vocab) => {
                 let (width, dropout) = (config.embedding, config.embedding_dropout);
                 if !(0.0..1.0).contains(&dropout) {
-                    return Err(Error::Usage(format!("--embedding-dropout {dropout} is no probability below 1")));
+                    return Err(Error::setting("embedding_dropout", dropout, "must be in [0, 1)"));
                 }
                 (Some(Embedding::add(&mut layout, "embedding.", vocab, width, dropout, config.locked)), width)
             }
@@ -151,7 +159,7 @@ impl SequenceInput {
         let stack = Stack::add(&mut layout, "rnn.", stack)?;
         let probability = config.weight_drop;
         if !(0.0..1.0).contains(&probability) {
-            return Err(Error::Usage(format!("--weight-drop {probability} is no probability below 1")));
+            return Err(Error::setting("weight_drop", probability, "must be in [0, 1)"));
         }
         let weights = stack.recurrent_weights().collect();
         let weight_drop = (probability > 0.0).then_some(WeightDrop { probability, weights });
@@ -160,7 +168,7 @@ impl SequenceInput {
         Ok(SequenceInput { config, layout: Arc::new(layout), embedding, stack, weight_drop, pool, output })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &SequenceInputConfig {
         &self.config
     }
@@ -170,19 +178,19 @@ impl SequenceInput {
         self.embedding.as_ref()
     }
 
-    /// The output: its inputs are the pooled vector, then the extra values.
+    /// The output layer: its input is the pooled vector, then the extra features.
     pub fn output(&self) -> &Linear {
         &self.output
     }
 
-    /// The names and places of the weights.
+    /// The names and offsets of the weights.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
-        // Small vectors leave the first steps to the recurrent layers: the deviation that the reference recipes use.
+        // Small vectors leave the first steps to the recurrent layers: the standard deviation of the reference recipes.
         const DEVIATION: f64 = 0.25;
         let mut params = Params::zeros(&self.layout);
         if let Some(embedding) = &self.embedding {
@@ -319,8 +327,24 @@ impl<F: Scalar> Shape<F> for SequenceInput {
     }
 }
 
-impl Answers for SequenceInput {
-    fn answers(
+impl Outputs for SequenceInput {
+    type Config = SequenceInputConfig;
+
+    fn from_config(config: SequenceInputConfig) -> Result<Self> {
+        Self::new(config)
+    }
+
+    fn sizes(&self) -> &SequenceInputConfig {
+        &self.config
+    }
+
+    fn initial(&self, init: Init, rng: &mut Rng) -> Params<f32> {
+        self.init(init, rng)
+    }
+
+    fn initial_state(&self, _: usize) {}
+
+    fn outputs(
         &self,
         params: &Params<f32>,
         prepared: &SequenceInputPrepared<f32>,
@@ -335,7 +359,7 @@ impl Answers for SequenceInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::Dropped;
+    use crate::layer::MaskedWeights;
     use crate::shape::check_gradient;
 
     fn network(feed: InputKind, pooling: Pooling, bidirectional: bool) -> SequenceInput {
@@ -359,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_those_of_central_differences_for_every_pooling_and_ragged_sequences() {
+    fn gradients_equal_central_differences_for_every_pooling() {
         let mut rng = Rng::new(1, "test");
         let steps = Steps::ragged(&[5, 3, 3, 1]).unwrap();
         let kinds = [Pooling::Last, Pooling::Mean, Pooling::Max, Pooling::MaxMean, Pooling::Attention];
@@ -381,29 +405,29 @@ mod tests {
     }
 
     #[test]
-    fn dropped_weights_are_zero_or_scaled_the_same_for_a_whole_batch_and_other_weights_are_as_they_were() {
+    fn weight_drop_masks_and_rescales_only_recurrent_weights() {
         let network = network(InputKind::Tokens(6), Pooling::Mean, true);
         let params: Params<f64> = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
         let drop = network.weight_drop.as_ref().unwrap();
         assert_eq!(drop.weights.len(), 4);
-        let mut dropped = Dropped::new(&params);
-        drop.forward(&params, &mut Rng::new(1, "weight-drop"), &mut dropped);
+        let mut masked = MaskedWeights::new(&params);
+        drop.forward(&params, &mut Rng::new(1, "weight-drop"), &mut masked);
         let mut zeros = 0;
         for tensor in network.layout().tensors() {
             let is_recurrent = tensor.name.contains("weight_hh");
-            for (&w, &d) in tensor.slot.of(&params).iter().zip(tensor.slot.of(&dropped.params)) {
+            for (&w, &d) in tensor.slot.of(&params).iter().zip(tensor.slot.of(&masked.params)) {
                 // The probability is rounded to a 65,536th.
                 let is_kept = (d - w / 0.6).abs() < 1e-4 * w.abs();
                 assert!(if is_recurrent { d == 0.0 || is_kept } else { d == w }, "{}: {w} {d}", tensor.name);
                 zeros += usize::from(is_recurrent && d == 0.0);
             }
         }
-        // 4 matrices of 16 x 4: 102 of 256, give or take three deviations.
+        // 4 matrices of 16 x 4: 102 of 256, plus or minus three standard deviations.
         assert!((80..=126).contains(&zeros), "{zeros}");
     }
 
     #[test]
-    fn an_answer_does_not_depend_on_the_other_sequences_of_its_batch() {
+    fn outputs_do_not_depend_on_the_other_sequences_of_a_batch() {
         let network = network(InputKind::Tokens(6), Pooling::MaxMean, true);
         let params: Params<f32> = network.init(Init::Fan, &mut Rng::new(2, "weights"));
         let (mut prepared, mut tape) = (SequenceInputPrepared::default(), SequenceInputTape::default());
@@ -415,7 +439,7 @@ mod tests {
             network.forward(&params, &prepared, &batch, &mut tape, None);
             tape.logits().to_vec()
         };
-        // The second sequence, 4 5, alone and beside a longer one.
+        // The second sequence, 4 5, alone and next to a longer one.
         let both = logits(&[3, 2], vec![1, 4, 2, 5, 3]);
         assert_eq!(both[3..], logits(&[2], vec![4, 5])[..]);
     }

@@ -1,7 +1,7 @@
-//! Sequence input and output (many to many): a sequence is read, another is written. A sentence in English, one in French;
-//! a word, its phonemes.
+//! Sequence input and output (many to many): a sequence to another sequence. A sentence in English to one in French; a
+//! word to its phonemes.
 //!
-//! Embedded source → recurrent encoder → memory of its outputs, summary of its final states → [`Decoder`].
+//! Embedded source → recurrent encoder → its outputs as memory, its final states as summary → [`Decoder`].
 
 use std::sync::Arc;
 
@@ -19,27 +19,27 @@ use crate::layer::{Dropout, Grouping, Memory, Stack, StackConfig, StackPrepared,
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
-/// Sizes of a [`SequenceIo`] network.
+/// Configuration of a [`SequenceIo`] network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceIoConfig {
     /// The encoder's cell.
     pub cell: CellKind,
-    /// Symbols of the source.
+    /// Size of the source vocabulary.
     pub source_vocab: usize,
-    /// Whether source and target share one embedding; their vocabularies then are one.
+    /// Whether source and target share one embedding, and so one vocabulary.
     pub shared_embedding: bool,
     /// Layers of the encoder.
     pub layers: usize,
     /// Hidden units of the encoder, of each layer and direction.
     pub hidden: usize,
-    /// Whether the source is also read from its end.
+    /// Whether a second set of cells reads the source backwards.
     pub bidirectional: bool,
-    /// What writes; its embedding is as wide as the source's, its dropout also the encoder's.
+    /// The decoder; its embedding width and dropout are also the encoder's.
     pub decoder: DecoderConfig,
 }
 
-/// A network that reads a sequence and writes another.
+/// An encoder-decoder network.
 #[derive(Clone, Debug)]
 pub struct SequenceIo {
     config: SequenceIoConfig,
@@ -56,17 +56,17 @@ pub struct Sources {
     pub steps: Steps,
     /// `[N]`.
     pub tokens: Vec<u32>,
-    /// The rows of each sequence, in the order asked for.
+    /// The rows of each sequence, in the requested order.
     pub groups: Grouping,
-    /// The place among the sources, longest first, of each sequence in the order asked for.
-    pub place: Vec<usize>,
+    /// The position among the sources, longest first, of each sequence in the requested order.
+    pub position: Vec<usize>,
 }
 
 impl Sources {
-    /// Packs sequences of any lengths; `order[i]` is the caller's number of the sequence that the decoder has at place `i`.
+    /// Packs sequences of any lengths; `order[i]` is the caller's index of the decoder's `i`-th sequence.
     ///
     /// # Panics
-    /// If `order` does not name every sequence once.
+    /// If `order` is not a permutation of the sequences.
     pub fn new<S: AsRef<[u32]>>(sequences: &[S], order: &[usize]) -> Self {
         let lengths: Vec<usize> = sequences.iter().map(|s| s.as_ref().len()).collect();
         let Order { steps, sorted } = Order::new(&lengths);
@@ -76,34 +76,34 @@ impl Sources {
         }
         let mut rank = vec![0; sorted.len()];
         sorted.iter().enumerate().for_each(|(at, &i)| rank[i] = at);
-        let place: Vec<usize> = order.iter().map(|&i| rank[i]).collect();
-        let groups = Grouping::new(&steps, &place);
-        Sources { steps, tokens, groups, place }
+        let position: Vec<usize> = order.iter().map(|&i| rank[i]).collect();
+        let groups = Grouping::new(&steps, &position);
+        Sources { steps, tokens, groups, position }
     }
 }
 
 /// One block of sentence pairs: sources and targets each have their own order, by their own lengths.
 #[derive(Clone, Debug)]
 pub struct SequenceIoBatch {
-    /// What is read.
+    /// The sources.
     pub sources: Sources,
-    /// What is to be written.
+    /// The targets.
     pub targets: TargetSequences,
 }
 
 impl SequenceIoBatch {
-    /// Packs pairs of sequences; `begin` and `end` stand around the targets.
+    /// Packs pairs of sequences; `bos` and `eos` enclose the targets.
     ///
     /// # Panics
-    /// If there are not as many sources as targets.
-    pub fn new<S: AsRef<[u32]>>(sources: &[S], targets: &[S], begin: u32, end: u32) -> Self {
-        assert_eq!(sources.len(), targets.len(), "a target for each source");
-        let targets = TargetSequences::new(targets, begin, end);
+    /// If the numbers of sources and targets differ.
+    pub fn new<S: AsRef<[u32]>>(sources: &[S], targets: &[S], bos: u32, eos: u32) -> Self {
+        assert_eq!(sources.len(), targets.len(), "one target per source");
+        let targets = TargetSequences::new(targets, bos, eos);
         SequenceIoBatch { sources: Sources::new(sources, &targets.sorted), targets }
     }
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct SequenceIoPrepared<F> {
     /// `[V, E]`, scaled.
@@ -126,7 +126,7 @@ pub struct SequenceIoTape<F> {
     /// `[B, S]`, in the decoder's order.
     summary: Vec<F>,
     decoder: DecoderTape<F>,
-    /// What the decoder is fed `[N]`.
+    /// The decoder's input tokens `[N]`.
     fed: Vec<u32>,
     dsummary: Vec<F>,
     dmemory: Vec<F>,
@@ -136,17 +136,17 @@ pub struct SequenceIoTape<F> {
 }
 
 impl SequenceIo {
-    /// Lays the network out.
+    /// Builds the network.
     ///
     /// # Errors
-    /// If a size is 0, a probability none, or sizes do not fit each other.
+    /// Invalid or inconsistent sizes or probabilities.
     pub fn new(config: SequenceIoConfig) -> Result<Self> {
         if config.source_vocab == 0 {
-            return Err(Error::Usage("there are no symbols to read".into()));
+            return Err(Error::Usage("the source vocabulary is empty".into()));
         }
         if config.shared_embedding && config.source_vocab != config.decoder.vocab {
             return Err(Error::Usage(format!(
-                "a shared embedding needs one vocabulary; the source has {} symbols, the target {}",
+                "a shared embedding needs one vocabulary; the source has {} tokens, the target {}",
                 config.source_vocab, config.decoder.vocab
             )));
         }
@@ -171,12 +171,12 @@ impl SequenceIo {
         Ok(SequenceIo { config, layout: Arc::new(layout), embedding, encoder, decoder })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &SequenceIoConfig {
         &self.config
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
         let mut params = Params::zeros(&self.layout);
         self.embedding.init(init, &mut params, rng);
@@ -185,7 +185,7 @@ impl SequenceIo {
         params
     }
 
-    /// Reads the sources: memory with keys and summary into the tape.
+    /// Encodes the sources: memory with keys, and summary, into the tape.
     fn encode<F: Scalar>(
         &self,
         prepared: &SequenceIoPrepared<F>,
@@ -194,7 +194,7 @@ impl SequenceIo {
         mut dropout: Option<&mut Rng>,
     ) {
         let DecoderConfig { dropout: p, locked_dropout: locked, .. } = self.config.decoder;
-        let Sources { steps, tokens, groups, place } = sources;
+        let Sources { steps, tokens, groups, position } = sources;
         let (n, batch, width) = (steps.rows(), steps.batch(), self.encoder.output_width());
         self.embedding.forward(&prepared.embedding, tokens, &mut tape.x);
         tape.dropped = tape.x_mask.forward_if(p, locked, dropout.as_deref_mut(), steps, &mut tape.x);
@@ -210,17 +210,17 @@ impl SequenceIo {
         tape.memory.offsets.clone_from(&groups.offsets);
         tape.memory.values.resize(n * width, F::ZERO);
         rows::gather(&tape.y, width, &groups.row, &mut tape.memory.values, width);
-        self.decoder.remember(&prepared.decoder, &mut tape.memory);
+        self.decoder.compute_keys(&prepared.decoder, &mut tape.memory);
         let hidden = self.config.hidden;
         tape.summary.clear();
-        for &place in place {
+        for &position in position {
             for cell in self.top(&tape.state) {
-                tape.summary.extend_from_slice(&cell.h[place * hidden..(place + 1) * hidden]);
+                tape.summary.extend_from_slice(&cell.h[position * hidden..(position + 1) * hidden]);
             }
         }
     }
 
-    /// The states of the top layer, one for each direction.
+    /// The states of the top layer, one per direction.
     fn top<'s, F>(&self, state: &'s StackState<F>) -> &'s [crate::cell::State<F>] {
         let directions = if self.config.bidirectional { 2 } else { 1 };
         &state.cells[state.cells.len() - directions..]
@@ -237,7 +237,8 @@ impl SequenceIo {
         self.encode(prepared, &batch.sources, tape, dropout.as_deref_mut());
         self.decoder.begin(&prepared.decoder, &tape.summary, &mut tape.decoder);
         let reading = reading(&batch.targets, &batch.targets.inputs, &tape.memory);
-        self.decoder.feed(&prepared.decoder, reading, &batch.targets.own, &mut tape.decoder, &mut tape.fed);
+        self.decoder
+            .scheduled_inputs(&prepared.decoder, reading, &batch.targets.predicted, &mut tape.decoder, &mut tape.fed);
         let reading = Reading { tokens: &tape.fed, ..reading };
         self.decoder.forward(&prepared.decoder, reading, &mut tape.decoder, dropout);
     }
@@ -249,14 +250,14 @@ impl SequenceIo {
         batch: &SequenceIoBatch,
         tape: &mut SequenceIoTape<F>,
     ) -> Vec<F> {
-        if batch.sources.place.is_empty() {
+        if batch.sources.position.is_empty() {
             return Vec::new();
         }
         self.forward(prepared, batch, tape, None);
         self.decoder.target_log_probs(&batch.targets.targets, &tape.decoder)
     }
 
-    /// Reads sources, to write what follows from them a step at a time.
+    /// Encodes sources, to generate their targets step by step.
     pub fn stepper<'a, F: Scalar, S: AsRef<[u32]>>(
         &'a self,
         prepared: &'a SequenceIoPrepared<F>,
@@ -310,8 +311,8 @@ impl<F: Scalar> Shape<F> for SequenceIo {
         tape: &mut SequenceIoTape<F>,
         grads: &mut Grads<F>,
     ) -> f64 {
-        let Sources { steps, tokens, groups, place } = &batch.sources;
-        if place.is_empty() {
+        let Sources { steps, tokens, groups, position } = &batch.sources;
+        if position.is_empty() {
             return 0.0;
         }
         self.forward(prepared, batch, tape, dropout);
@@ -324,15 +325,15 @@ impl<F: Scalar> Shape<F> for SequenceIo {
         let (summary, decoder) = (&tape.summary, &mut tape.decoder);
         self.decoder.backward(params, &prepared.decoder, reading, summary, decoder, grads, to);
         tape.dy.resize(n * width, F::ZERO);
-        rows::gather(&tape.dmemory, width, &groups.place, &mut tape.dy, width);
+        rows::gather(&tape.dmemory, width, &groups.position, &mut tape.dy, width);
         if tape.dropped {
             tape.y_mask.backward(&mut tape.dy);
         }
         tape.dstate.zero_like(&tape.state);
         let first = tape.dstate.cells.len() - self.top(&tape.state).len();
-        for (&place, dsummary) in place.iter().zip(tape.dsummary.chunks_exact(width)) {
+        for (&position, dsummary) in position.iter().zip(tape.dsummary.chunks_exact(width)) {
             for (cell, dh) in tape.dstate.cells[first..].iter_mut().zip(dsummary.chunks_exact(hidden)) {
-                cell.h[place * hidden..(place + 1) * hidden].copy_from_slice(dh);
+                cell.h[position * hidden..(position + 1) * hidden].copy_from_slice(dh);
             }
         }
         let embedding = self.config.decoder.embedding;
@@ -354,7 +355,7 @@ impl<F: Scalar> Shape<F> for SequenceIo {
         _: &mut (),
         tape: &mut SequenceIoTape<F>,
     ) -> f64 {
-        if batch.sources.place.is_empty() {
+        if batch.sources.position.is_empty() {
             return 0.0;
         }
         self.forward(prepared, batch, tape, None);
@@ -365,7 +366,7 @@ impl<F: Scalar> Shape<F> for SequenceIo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{BeamConfig, Query, StepModel, Symbols, beam_search};
+    use crate::decode::{BeamConfig, Query, SpecialTokens, StepModel, beam_search};
     use crate::layer::AttentionKind;
     use crate::optim::{Optimizer, OptimizerConfig};
     use crate::shape::check_gradient;
@@ -414,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_equal_central_differences_with_ragged_pairs_dropout_and_smoothing() {
+    fn gradients_equal_central_differences_with_dropout_and_smoothing() {
         let cases = [
             (AttentionKind::General, 1, true, true),
             (AttentionKind::Dot, 0, false, true),
@@ -445,40 +446,40 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_those_of_what_is_fed_where_the_decoder_reads_its_own_symbols() {
+    fn gradients_equal_central_differences_with_scheduled_sampling() {
         for config in [config(AttentionKind::General, 1, true), conditional(AttentionKind::Additive, true)] {
             let network = SequenceIo::new(config).unwrap();
             let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
             let (sources, targets) = pairs();
             let mut batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
-            batch.targets.read_own(0.7, &mut Rng::new(2, "test"));
-            assert!(!batch.targets.own[0] && batch.targets.own.iter().any(|&own| own));
+            batch.targets.scheduled_sampling(0.7, &mut Rng::new(2, "test"));
+            assert!(!batch.targets.predicted[0] && batch.targets.predicted.iter().any(|&is| is));
             check_gradient(&network, &params, &batch, &());
         }
     }
 
     #[test]
-    fn what_is_read_of_its_own_is_what_a_search_would_have_written() {
+    fn scheduled_sampling_feeds_what_greedy_search_generates() {
         for config in [config(AttentionKind::General, 1, true), conditional(AttentionKind::General, true)] {
-            what_is_read_of_its_own(&SequenceIo::new(config).unwrap());
+            feeds_what_greedy_search_generates(&SequenceIo::new(config).unwrap());
         }
     }
 
-    fn what_is_read_of_its_own(network: &SequenceIo) {
+    fn feeds_what_greedy_search_generates(network: &SequenceIo) {
         let params: Params<f32> = network.init(Init::Uniform(1.0), &mut Rng::new(1, "test"));
         let mut prepared = SequenceIoPrepared::default();
         network.prepare(&params, &mut prepared);
         let sources = vec![vec![2, 3], vec![4, 2, 3, 1], vec![5]];
         let targets = vec![vec![3; 5], vec![3; 2], vec![3; 4]];
         let mut batch = SequenceIoBatch::new(&sources, &targets, BEGIN, END);
-        batch.targets.read_own(1.0, &mut Rng::new(2, "test"));
+        batch.targets.scheduled_sampling(1.0, &mut Rng::new(2, "test"));
         let mut tape = SequenceIoTape::default();
         network.forward(&prepared, &batch, &mut tape, None);
-        for (place, &i) in batch.targets.sorted.iter().enumerate() {
+        for (position, &i) in batch.targets.sorted.iter().enumerate() {
             let mut stepper = network.stepper(&prepared, &sources[i..=i]);
             let mut token = BEGIN;
             for t in 0..=targets[i].len() {
-                let row = batch.targets.steps.range(t).start + place;
+                let row = batch.targets.steps.range(t).start + position;
                 assert_eq!(tape.fed[row], token, "{i} {t}");
                 let logits = stepper.logits(&[0], &[token]);
                 let best = (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
@@ -511,12 +512,12 @@ mod tests {
         (network, params, loss_nats)
     }
 
-    fn symbols() -> Symbols {
-        Symbols { begin: BEGIN, end: END, banned: vec![BEGIN] }
+    fn special_tokens() -> SpecialTokens {
+        SpecialTokens { bos: BEGIN, eos: END, suppressed: vec![BEGIN] }
     }
 
     #[test]
-    fn two_sentences_are_learnt_to_no_loss_and_written_from_their_sources() {
+    fn two_sentences_are_learnt_and_translated() {
         let sources = vec![vec![2, 3, 4, 5], vec![3, 2]];
         let targets = vec![vec![5, 5, 2, 3], vec![4, 2, 2, 2, 3]];
         let kinds = [AttentionKind::Dot, AttentionKind::General, AttentionKind::Additive];
@@ -532,10 +533,10 @@ mod tests {
             for beam in [1, 2, 5, 20] {
                 let mut stepper = network.stepper(&prepared, &sources);
                 let config = BeamConfig { beam, ..BeamConfig::default() };
-                let found = beam_search(&mut stepper, &queries, &symbols(), &config).unwrap();
+                let found = beam_search(&mut stepper, &queries, &special_tokens(), &config).unwrap();
                 for ((found, target), score) in found.iter().zip(&targets).zip(&mut scores) {
                     assert_eq!(&found[0].tokens, target, "{kind:?}");
-                    assert!(found[0].score >= *score, "{kind:?}: a beam of {beam} finds less");
+                    assert!(found[0].score >= *score, "{kind:?}: a beam of {beam} scores lower");
                     *score = found[0].score;
                 }
             }
@@ -543,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_score_what_the_whole_scores_bit_for_bit_and_neighbours_change_nothing() {
+    fn stepwise_logits_are_bit_identical_whatever_runs_beside_them() {
         let usual = [config(AttentionKind::General, 1, true), config(AttentionKind::Additive, 1, false)];
         let others = [conditional(AttentionKind::General, true), conditional(AttentionKind::Additive, false)];
         for mut config in usual.into_iter().chain(others) {
@@ -559,15 +560,15 @@ mod tests {
             network.forward(&prepared, &batch, &mut tape, None);
             let vocab = network.config.decoder.vocab;
             for (i, (source, target)) in sources.iter().zip(&targets).enumerate() {
-                // The sequence twice, as two hypotheses, beside another one.
+                // The sequence twice, as two hypotheses, next to another one.
                 let other = vec![3, 3, 1];
                 let mut stepper = network.stepper(&prepared, &[other, source.clone()]);
-                let place = batch.targets.sorted.iter().position(|&s| s == i).unwrap();
+                let position = batch.targets.sorted.iter().position(|&s| s == i).unwrap();
                 for t in 0..=target.len() {
                     let token = if t == 0 { BEGIN } else { target[t - 1] };
                     let from = if t == 0 { [0, 1, 1] } else { [0, 2, 1] };
                     let logits = stepper.logits(&from, &[2, token, token]);
-                    let row = batch.targets.steps.range(t).start + place;
+                    let row = batch.targets.steps.range(t).start + position;
                     let whole = &tape.decoder.logits()[row * vocab..(row + 1) * vocab];
                     assert_eq!(&logits[vocab..2 * vocab], whole, "{kind:?} {conditional} {i} {t}");
                     assert_eq!(&logits[2 * vocab..], whole, "{kind:?} {conditional} {i} {t}");
@@ -597,22 +598,22 @@ mod tests {
         let config = BeamConfig { beam: 4, nbest: 4, coverage_penalty: 0.1, ..BeamConfig::default() };
         let queries = vec![Query { prefix: Vec::new(), max_length: 12 }; 9];
         let mut stepper = network.stepper(&prepared, &sources);
-        let together = beam_search(&mut stepper, &queries, &symbols(), &config).unwrap();
+        let together = beam_search(&mut stepper, &queries, &special_tokens(), &config).unwrap();
         for i in 0..9 {
             let mut stepper = network.stepper(&prepared, &sources[i..=i]);
-            let alone = beam_search(&mut stepper, &queries[..1], &symbols(), &config).unwrap();
+            let alone = beam_search(&mut stepper, &queries[..1], &special_tokens(), &config).unwrap();
             assert_eq!(together[i], alone[0], "sentence {i}");
         }
     }
 
     #[test]
-    fn sizes_that_cannot_be_are_refused() {
+    fn invalid_sizes_are_rejected() {
         let config = config(AttentionKind::General, 1, true);
         let message = |config: SequenceIoConfig| SequenceIo::new(config).unwrap_err().to_string();
         assert!(message(SequenceIoConfig { source_vocab: 5, ..config.clone() }).contains("one vocabulary"));
-        assert!(message(SequenceIoConfig { hidden: 0, ..config.clone() }).contains("--hidden"));
+        assert!(message(SequenceIoConfig { hidden: 0, ..config.clone() }).contains("hidden 0"));
         let decoder = DecoderConfig { label_smoothing: 1.0, ..config.decoder.clone() };
-        assert!(message(SequenceIoConfig { decoder, ..config.clone() }).contains("--label-smoothing"));
+        assert!(message(SequenceIoConfig { decoder, ..config.clone() }).contains("label_smoothing 1"));
         let decoder = DecoderConfig { attention: None, ..config.decoder.clone() };
         assert!(message(SequenceIoConfig { decoder, ..config.clone() }).contains("attention"));
         let decoder = DecoderConfig { conditional: true, layers: 2, ..config.decoder.clone() };

@@ -1,7 +1,6 @@
-//! Sequence output (one to many): a vector is given, a sequence is written. A photograph's features, a caption; a class, a
-//! name.
+//! Sequence output (one to many): a vector to a sequence. An image's features to a caption; a class to a name.
 //!
-//! The source is a vector, or a map of vectors that attention looks at, such as the 7 x 7 places of an image:
+//! The source is a vector, or a map of vectors for attention, such as the 7 x 7 positions of an image:
 //!
 //! ```text
 //! vector v [I]      summary v                         feature W_f v + b_f at every step's input
@@ -23,23 +22,24 @@ use crate::layer::{Dropout, Linear, LinearPrepared, Memory};
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
-/// Sizes of a [`SequenceOutput`] network.
+/// Configuration of a [`SequenceOutput`] network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceOutputConfig {
     /// `I`, width of a vector.
     pub features: usize,
     /// `P`, vectors of a source; 1 without a map.
-    pub places: usize,
-    /// `M`, what a map's vectors are brought to before attention.
+    #[serde(rename = "places")]
+    pub positions: usize,
+    /// `M`, width a map's vectors are projected to before attention.
     pub memory: usize,
-    /// Probability of dropping a value of the source, in training.
+    /// Dropout probability of the source.
     pub feature_dropout: f64,
-    /// What writes; with attention it looks at the map.
+    /// The decoder; with attention it attends to the map.
     pub decoder: DecoderConfig,
 }
 
-/// A network that writes a sequence from vectors.
+/// A network that generates a sequence from vectors.
 #[derive(Clone, Debug)]
 pub struct SequenceOutput {
     config: SequenceOutputConfig,
@@ -49,29 +49,29 @@ pub struct SequenceOutput {
     decoder: Decoder,
 }
 
-/// One block: what is given and what is to be written.
+/// One block: sources and targets.
 #[derive(Clone, Debug)]
 pub struct SequenceOutputBatch<F> {
     /// `[B, P, I]`, in the order of the targets ([`TargetSequences::sorted`]).
     pub features: Vec<F>,
-    /// What is to be written.
+    /// The targets.
     pub targets: TargetSequences,
 }
 
 impl<F: Scalar> SequenceOutputBatch<F> {
-    /// Packs sequences and their sources, `features[i]` `[P, I]` each; `begin` and `end` stand around the targets.
+    /// Packs sequences and their sources, `features[i]` `[P, I]` each; `bos` and `eos` enclose the targets.
     ///
     /// # Panics
-    /// If there are not as many sources as targets.
-    pub fn new<S: AsRef<[u32]>>(features: &[&[F]], targets: &[S], begin: u32, end: u32) -> Self {
-        assert_eq!(features.len(), targets.len(), "a target for each source");
-        let targets = TargetSequences::new(targets, begin, end);
+    /// If the numbers of sources and targets differ.
+    pub fn new<S: AsRef<[u32]>>(features: &[&[F]], targets: &[S], bos: u32, eos: u32) -> Self {
+        assert_eq!(features.len(), targets.len(), "one target per source");
+        let targets = TargetSequences::new(targets, bos, eos);
         let features = targets.sorted.iter().flat_map(|&i| features[i].iter().copied()).collect();
         SequenceOutputBatch { features, targets }
     }
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct SequenceOutputPrepared<F> {
     feature: LinearPrepared<F>,
@@ -91,7 +91,7 @@ pub struct SequenceOutputTape<F> {
     feature: Vec<F>,
     memory: Memory<F>,
     decoder: DecoderTape<F>,
-    /// What the decoder is fed `[N]`.
+    /// The decoder's input tokens `[N]`.
     fed: Vec<u32>,
     dsummary: Vec<F>,
     dfeature: Vec<F>,
@@ -100,40 +100,43 @@ pub struct SequenceOutputTape<F> {
 }
 
 impl SequenceOutput {
-    /// Lays the network out.
+    /// Builds the network.
     ///
     /// # Errors
-    /// If a size is 0, a probability none, or there is a map without attention or attention without a map.
+    /// Invalid sizes or probabilities; a map without attention, or attention without a map.
     pub fn new(config: SequenceOutputConfig) -> Result<Self> {
-        if config.features == 0 || config.places == 0 {
+        if config.features == 0 || config.positions == 0 {
             return Err(Error::Usage("a source needs at least one vector of at least one value".into()));
         }
         if !(0.0..1.0).contains(&config.feature_dropout) {
-            let message = format!("--feature-dropout {} is no probability below 1", config.feature_dropout);
-            return Err(Error::Usage(message));
+            return Err(Error::setting("feature_dropout", config.feature_dropout, "must be in [0, 1)"));
         }
-        if (config.places > 1) != config.decoder.attention.is_some() {
+        if (config.positions > 1) != config.decoder.attention.is_some() {
             return Err(Error::Usage(format!(
                 "a source of {} vectors {}",
-                config.places,
-                if config.places > 1 { "needs attention" } else { "has nothing that attention could choose from" }
+                config.positions,
+                if config.positions > 1 {
+                    "needs `attention`"
+                } else {
+                    "has nothing to attend to; turn off `attention`"
+                }
             )));
         }
         let mut layout = Layout::new();
         let feature = Linear::add(&mut layout, "feature.", config.features, config.decoder.embedding, None);
         let memory =
-            (config.places > 1).then(|| Linear::add(&mut layout, "memory.", config.features, config.memory, None));
+            (config.positions > 1).then(|| Linear::add(&mut layout, "memory.", config.features, config.memory, None));
         let (summary, width) = (config.features, config.memory);
         let decoder = Decoder::add(&mut layout, "decoder.", &config.decoder, None, summary, width)?;
         Ok(SequenceOutput { config, layout: Arc::new(layout), feature, memory, decoder })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &SequenceOutputConfig {
         &self.config
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
         let mut params = Params::zeros(&self.layout);
         self.feature.init(init, &mut params, rng);
@@ -152,29 +155,29 @@ impl SequenceOutput {
         tape: &mut SequenceOutputTape<F>,
         dropout: Option<&mut Rng>,
     ) {
-        let SequenceOutputConfig { features: width, places, memory: memory_width, .. } = self.config;
-        let batch = features.len() / (places * width);
+        let SequenceOutputConfig { features: width, positions, memory: memory_width, .. } = self.config;
+        let batch = features.len() / (positions * width);
         tape.x.clear();
         tape.x.extend_from_slice(features);
         if let Some(rng) = dropout.filter(|_| self.config.feature_dropout > 0.0) {
-            tape.x_mask.forward_channels(self.config.feature_dropout, rng, places, width, &mut tape.x);
+            tape.x_mask.forward_channels(self.config.feature_dropout, rng, positions, width, &mut tape.x);
         }
         zeros(&mut tape.summary, batch * width);
-        for (x, mean) in tape.x.chunks_exact(places * width).zip(tape.summary.chunks_exact_mut(width)) {
-            rows::sum_add(x, places, width, mean);
+        for (x, mean) in tape.x.chunks_exact(positions * width).zip(tape.summary.chunks_exact_mut(width)) {
+            rows::sum_add(x, positions, width, mean);
         }
-        let share = F::ONE / F::from_f64(places as f64);
+        let share = F::ONE / F::from_f64(positions as f64);
         tape.summary.iter_mut().for_each(|x| *x *= share);
         tape.feature.resize(batch * self.feature.outputs, F::ZERO);
         self.feature.forward(&prepared.feature, &tape.summary, &mut tape.feature);
         tape.memory.offsets.clear();
         tape.memory.values.clear();
         if let Some(memory) = &self.memory {
-            tape.memory.offsets.extend((0..=batch).map(|b| b * places));
-            tape.memory.values.resize(batch * places * memory_width, F::ZERO);
+            tape.memory.offsets.extend((0..=batch).map(|b| b * positions));
+            tape.memory.values.resize(batch * positions * memory_width, F::ZERO);
             memory.forward(&prepared.memory, &tape.x, &mut tape.memory.values);
             activation::tanh(&mut tape.memory.values);
-            self.decoder.remember(&prepared.decoder, &mut tape.memory);
+            self.decoder.compute_keys(&prepared.decoder, &mut tape.memory);
         } else {
             tape.memory.offsets.resize(batch + 1, 0);
         }
@@ -190,7 +193,8 @@ impl SequenceOutput {
         self.encode(prepared, &batch.features, tape, dropout.as_deref_mut());
         self.decoder.begin(&prepared.decoder, &tape.summary, &mut tape.decoder);
         let reading = reading(&batch.targets, &batch.targets.inputs, &tape.memory, &tape.feature);
-        self.decoder.feed(&prepared.decoder, reading, &batch.targets.own, &mut tape.decoder, &mut tape.fed);
+        self.decoder
+            .scheduled_inputs(&prepared.decoder, reading, &batch.targets.predicted, &mut tape.decoder, &mut tape.fed);
         let reading = Reading { tokens: &tape.fed, ..reading };
         self.decoder.forward(&prepared.decoder, reading, &mut tape.decoder, dropout);
     }
@@ -209,7 +213,7 @@ impl SequenceOutput {
         self.decoder.target_log_probs(&batch.targets.targets, &tape.decoder)
     }
 
-    /// Takes sources `[B, P, I]`, to write what follows from them a step at a time.
+    /// Encodes sources `[B, P, I]`, to generate their sequences step by step.
     pub fn stepper<'a, F: Scalar>(&'a self, prepared: &'a SequenceOutputPrepared<F>, features: &[F]) -> Stepper<'a, F> {
         let mut tape = SequenceOutputTape::default();
         self.encode(prepared, features, &mut tape, None);
@@ -307,15 +311,15 @@ impl<F: Scalar> Shape<F> for SequenceOutput {
 mod tests {
     use super::*;
     use crate::cell::CellKind;
-    use crate::decode::{BeamConfig, Query, Symbols, beam_search};
+    use crate::decode::{BeamConfig, Query, SpecialTokens, beam_search};
     use crate::layer::AttentionKind;
     use crate::optim::{Optimizer, OptimizerConfig};
     use crate::shape::check_gradient;
 
-    fn network(places: usize, dropout: f64, conditional: bool) -> SequenceOutput {
+    fn network(positions: usize, dropout: f64, conditional: bool) -> SequenceOutput {
         SequenceOutput::new(SequenceOutputConfig {
             features: 5,
-            places,
+            positions,
             memory: 4,
             feature_dropout: dropout,
             decoder: DecoderConfig {
@@ -326,7 +330,7 @@ mod tests {
                 layers: 1,
                 upper_layers: usize::from(conditional),
                 conditional,
-                attention: (places > 1).then_some(AttentionKind::Additive),
+                attention: (positions > 1).then_some(AttentionKind::Additive),
                 attention_hidden: 3,
                 scaled_attention: true,
                 tied: true,
@@ -338,17 +342,17 @@ mod tests {
         .unwrap()
     }
 
-    fn features(places: usize, sequences: usize) -> Vec<Vec<f64>> {
+    fn features(positions: usize, sequences: usize) -> Vec<Vec<f64>> {
         let mut rng = Rng::new(4, "test");
-        (0..sequences).map(|_| (0..places * 5).map(|_| rng.range(-1.0, 1.0)).collect()).collect()
+        (0..sequences).map(|_| (0..positions * 5).map(|_| rng.range(-1.0, 1.0)).collect()).collect()
     }
 
     #[test]
     fn gradients_equal_central_differences_for_a_vector_and_for_a_map() {
-        for (places, conditional) in [(1, false), (3, false), (3, true)] {
-            let network = network(places, 0.2, conditional);
+        for (positions, conditional) in [(1, false), (3, false), (3, true)] {
+            let network = network(positions, 0.2, conditional);
             let params: Params<f64> = network.init(Init::Uniform(0.6), &mut Rng::new(1, "test"));
-            let features = features(places, 3);
+            let features = features(positions, 3);
             let features: Vec<&[f64]> = features.iter().map(Vec::as_slice).collect();
             let batch = SequenceOutputBatch::new(&features, &[vec![2], vec![3, 4, 5], vec![]], 0, 1);
             check_gradient(&network, &params, &batch, &());
@@ -356,12 +360,12 @@ mod tests {
     }
 
     #[test]
-    fn captions_of_three_sources_are_learnt_and_written() {
-        for (places, conditional) in [(1, false), (3, false), (3, true)] {
-            let network = network(places, 0.0, conditional);
+    fn captions_of_three_sources_are_learnt_and_generated() {
+        for (positions, conditional) in [(1, false), (3, false), (3, true)] {
+            let network = network(positions, 0.0, conditional);
             let mut params: Params<f32> = network.init(Init::Fan, &mut Rng::new(1, "weights"));
             let features: Vec<Vec<f32>> =
-                features(places, 3).iter().map(|f| f.iter().map(|&x| x as f32).collect()).collect();
+                features(positions, 3).iter().map(|f| f.iter().map(|&x| x as f32).collect()).collect();
             let given: Vec<&[f32]> = features.iter().map(Vec::as_slice).collect();
             let targets = [vec![2, 3], vec![3, 4, 5, 5], vec![4, 4]];
             let batch = SequenceOutputBatch::new(&given, &targets, 0, 1);
@@ -376,14 +380,14 @@ mod tests {
                 nats = network.loss_and_grad(&params, &prepared, &batch, scale, None, &mut (), tape, &mut grads);
                 optimizer.update(&mut params, &grads, 0.01, 1.0);
             }
-            assert!(nats < 0.05, "{places}: {nats}");
+            assert!(nats < 0.05, "{positions}: {nats}");
             network.prepare(&params, &mut prepared);
-            // Scores of the whole are those of the steps.
+            // Scores of the whole equal those of the steps.
             let whole = network.loss(&params, &prepared, &batch, &mut (), &mut tape);
             let mut stepper = network.stepper(&prepared, &features.concat());
             let queries = vec![Query { prefix: Vec::new(), max_length: 8 }; 3];
-            let symbols = Symbols { begin: 0, end: 1, banned: vec![0] };
-            let found = beam_search(&mut stepper, &queries, &symbols, &BeamConfig::default()).unwrap();
+            let special_tokens = SpecialTokens { bos: 0, eos: 1, suppressed: vec![0] };
+            let found = beam_search(&mut stepper, &queries, &special_tokens, &BeamConfig::default()).unwrap();
             for (found, target) in found.iter().zip(&targets) {
                 assert_eq!(&found[0].tokens, target);
             }
@@ -393,11 +397,11 @@ mod tests {
     }
 
     #[test]
-    fn a_map_asks_for_attention_and_a_vector_has_none() {
+    fn a_map_needs_attention_and_a_vector_has_none() {
         let mut config = network(3, 0.0, false).config().clone();
-        config.places = 1;
+        config.positions = 1;
         assert!(SequenceOutput::new(config.clone()).unwrap_err().to_string().contains("attention"));
-        (config.places, config.decoder.attention) = (4, None);
-        assert!(SequenceOutput::new(config).unwrap_err().to_string().contains("needs attention"));
+        (config.positions, config.decoder.attention) = (4, None);
+        assert!(SequenceOutput::new(config).unwrap_err().to_string().contains("needs `attention`"));
     }
 }

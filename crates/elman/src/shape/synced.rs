@@ -11,7 +11,7 @@ use std::sync::Arc;
 use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use elman_step::{InputKind, NetworkConfig};
 
-use super::{Answers, Shape};
+use super::{Outputs, Shape};
 use crate::cell::{Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
@@ -21,10 +21,10 @@ use crate::layer::{
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
-/// Sizes of a [`Synced`] network, with what its training needs.
+/// Configuration of a [`Synced`] network, including its training.
 pub type SyncedConfig = NetworkConfig<FrontConfig, Loss>;
 
-/// A network that answers at every step.
+/// A network with an output at every step.
 #[derive(Clone, Debug)]
 pub struct Synced {
     config: SyncedConfig,
@@ -33,7 +33,7 @@ pub struct Synced {
     front: Option<Front>,
     stack: Stack,
     output: Linear,
-    /// Steps whose tape is kept at a time; all where there is none.
+    /// Steps whose tape is kept at a time; `None` for all.
     segment: Option<usize>,
 }
 
@@ -51,13 +51,13 @@ pub enum Inputs<F> {
 pub struct SyncedBatch<F> {
     /// Which rows belong to which step.
     pub steps: Steps,
-    /// What is read.
+    /// The inputs.
     pub inputs: Inputs<F>,
-    /// The class at each row `[N]`; [`softmax::IGNORE`] where none counts.
+    /// The class at each row `[N]`; [`softmax::IGNORE`] where there is none.
     pub targets: Vec<u32>,
 }
 
-/// The weights as the kernels want them.
+/// The weights, packed for the kernels.
 #[derive(Clone, Default)]
 pub struct SyncedPrepared<F> {
     front: FrontPrepared<F>,
@@ -77,7 +77,23 @@ pub struct SyncedTape<F> {
     dy: Vec<F>,
     dstate: StackState<F>,
     scratch: Scratch<F>,
-    kept: segments::Kept<F>,
+    kept: Kept<F>,
+}
+
+/// State kept between the two passes over a sequence in segments.
+#[derive(Clone)]
+struct Kept<F> {
+    /// The state before each segment.
+    states: Vec<StackState<F>>,
+    /// The current segment.
+    part: SyncedBatch<F>,
+}
+
+impl<F> Default for Kept<F> {
+    fn default() -> Self {
+        let part = SyncedBatch { steps: Steps::equal(0, 0), inputs: Inputs::Tokens(Vec::new()), targets: Vec::new() };
+        Kept { states: Vec::new(), part }
+    }
 }
 
 impl<F> SyncedTape<F> {
@@ -86,20 +102,20 @@ impl<F> SyncedTape<F> {
         &self.logits
     }
 
-    /// The recurrent layers' part.
+    /// The recurrent layers' tape.
     pub fn stack(&self) -> &StackTape<F> {
         &self.stack
     }
 }
 
 impl Synced {
-    /// Lays the network out.
+    /// Builds the network.
     ///
     /// # Errors
-    /// If a size is 0, a probability none, or tied sizes differ.
+    /// Invalid sizes or probabilities; tied sizes that differ.
     pub fn new(config: SyncedConfig) -> Result<Self> {
         if config.classes == 0 {
-            return Err(Error::Usage("there are no classes to predict".into()));
+            return Err(Error::Usage("the network has no classes".into()));
         }
         let mut layout = Layout::new();
         let mut embedding = None;
@@ -111,13 +127,14 @@ impl Synced {
             InputKind::Dense(width) => match &front {
                 Some(front) if front.config().input_len() == width => Source::Dense(front.output_width()),
                 Some(front) => {
-                    let message = format!("inputs of {width} values do not fit {:?}", front.config().input);
+                    let message =
+                        format!("inputs of {width} values do not have the dimensions {:?}", front.config().input);
                     return Err(Error::Usage(message));
                 }
                 None => Source::Dense(width),
             },
             InputKind::Tokens(_) if front.is_some() => {
-                return Err(Error::Usage("convolutions and dense layers take vectors, not tokens".into()));
+                return Err(Error::Usage("`convs` and `dense` layers need vectors, not tokens".into()));
             }
             InputKind::Tokens(vocab) if config.embedding == 0 => Source::Tokens(vocab),
             InputKind::Tokens(vocab) => {
@@ -143,11 +160,8 @@ impl Synced {
                 Some(slot)
             }
             _ if config.tied => {
-                let message = format!(
-                    "tied embeddings need --embedding as wide as the output of the recurrent layers, {width}; it is {}",
-                    config.embedding
-                );
-                return Err(Error::Usage(message));
+                let requirement = format!("must be {width}, the width of the recurrent layers' output, if `tied`");
+                return Err(Error::setting("embedding", config.embedding, requirement));
             }
             _ => None,
         };
@@ -155,12 +169,12 @@ impl Synced {
         Ok(Synced { config, layout: Arc::new(layout), embedding, front, stack, output, segment: None })
     }
 
-    /// Its sizes.
+    /// Its configuration.
     pub fn config(&self) -> &SyncedConfig {
         &self.config
     }
 
-    /// The names and places of the weights.
+    /// The names and offsets of the weights.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
@@ -170,13 +184,13 @@ impl Synced {
         &self.stack
     }
 
-    /// Draws the weights before training.
+    /// Initialises the weights.
     pub fn init<F: Scalar>(&self, init: Init, rng: &mut Rng) -> Params<F> {
         let mut params = Params::zeros(&self.layout);
         if let Some(slot) = self.embedding {
-            // Standard normal in PyTorch; smaller where the matrix is also the output's.
-            let deviation = if self.config.tied { 1.0 / (self.config.embedding as f64).sqrt() } else { 1.0 };
-            let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(deviation) };
+            // Standard normal in PyTorch; smaller if tied to the output.
+            let std = if self.config.tied { 1.0 / (self.config.embedding as f64).sqrt() } else { 1.0 };
+            let init = if let Init::Uniform(_) | Init::Normal(_) = init { init } else { Init::Normal(std) };
             init.fill(slot.of_mut(&mut params), self.config.embedding, false, rng);
         }
         if let Some(front) = &self.front {
@@ -217,7 +231,7 @@ impl Synced {
         self.output.forward(&prepared.output, y, &mut tape.logits);
     }
 
-    /// What the recurrent layers read: the input, or the features made of it.
+    /// The recurrent layers' input: the input, or its features.
     fn stack_input<'a, F: Scalar>(&self, batch: &'a SyncedBatch<F>, front: &'a FrontTape<F>) -> Input<'a, F> {
         match self.front {
             Some(_) => Input::Dense(front.output()),
@@ -227,14 +241,13 @@ impl Synced {
 }
 
 impl Synced {
-    /// min-char-rnn's `lossFun` for one sequence of tokens: the loss in nats summed over its steps, the gradients, and the
-    /// state after it.
+    /// min-char-rnn's `lossFun` for one sequence of tokens: the loss in nats summed over its steps, the gradients, and
+    /// the state after it.
     ///
-    /// For a first loop and for tests: it makes all its memory anew, which training reuses ([`Shape::loss_and_grad`]).
+    /// For a first loop and for tests: it allocates its memory, which training reuses ([`Shape::loss_and_grad`]).
     ///
     /// # Panics
-    /// If there is not a target for each input, a token is not below the sizes the network was made with, or the network
-    /// reads vectors.
+    /// If there is not one target per input, a token or target is out of range, or the network reads vectors.
     ///
     /// ```
     /// use elman::cell::CellKind;
@@ -261,7 +274,7 @@ impl Synced {
         targets: &[u32],
         h_prev: &StackState<F>,
     ) -> (f64, Grads<F>, StackState<F>) {
-        assert_eq!(inputs.len(), targets.len(), "a target for each input");
+        assert_eq!(inputs.len(), targets.len(), "one target per input");
         let steps = Steps::equal(inputs.len(), 1);
         let batch = SyncedBatch { steps, inputs: Inputs::Tokens(inputs.to_vec()), targets: targets.to_vec() };
         let (mut prepared, mut tape) = (SyncedPrepared::default(), SyncedTape::default());
@@ -362,7 +375,7 @@ impl<F: Scalar> Shape<F> for Synced {
             return self
                 .loss_and_grad_in_segments(segment, params, prepared, batch, scale, dropout, state, tape, grads);
         }
-        // Truncated: nothing comes back from after the last step.
+        // Truncated: no gradient comes from beyond the last step.
         self.stack.zero_state_into(batch.steps.batch(), &mut tape.dstate);
         self.loss_and_grad_before(params, prepared, batch, scale, dropout, state, tape, grads)
     }
@@ -380,8 +393,26 @@ impl<F: Scalar> Shape<F> for Synced {
     }
 }
 
-impl Answers for Synced {
-    fn answers(
+impl Outputs for Synced {
+    type Config = SyncedConfig;
+
+    fn from_config(config: SyncedConfig) -> Result<Self> {
+        Self::new(config)
+    }
+
+    fn sizes(&self) -> &SyncedConfig {
+        &self.config
+    }
+
+    fn initial(&self, init: Init, rng: &mut Rng) -> Params<f32> {
+        self.init(init, rng)
+    }
+
+    fn initial_state(&self, batch: usize) -> StackState<f32> {
+        self.zero_state(batch)
+    }
+
+    fn outputs(
         &self,
         params: &Params<f32>,
         prepared: &SyncedPrepared<f32>,
@@ -420,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_reach_through_the_frames_features() {
+    fn gradients_flow_through_the_front_end() {
         let front = FrontConfig { input: [4, 3, 2], convs: vec![3], dense: vec![5], dropout: 0.2 };
         let config = network(InputKind::Dense(24), 0, false, true).config().clone();
         let loss = Loss { smoothing: 0.05, class_weights: Vec::new() };
@@ -456,12 +487,12 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_cannot_be_are_refused_with_the_flag_to_change() {
+    fn invalid_sizes_are_rejected_naming_the_setting() {
         let config = network(InputKind::Tokens(5), 6, true, false).config().clone();
         let message = |config: SyncedConfig| Synced::new(config).unwrap_err().to_string();
-        assert!(message(SyncedConfig { hidden: 0, ..config.clone() }).contains("--hidden"));
-        assert!(message(SyncedConfig { layers: 0, ..config.clone() }).contains("--layers"));
-        assert!(message(SyncedConfig { dropout: 1.0, ..config.clone() }).contains("--dropout"));
-        assert!(message(SyncedConfig { embedding: 4, ..config }).contains("--embedding"));
+        assert!(message(SyncedConfig { hidden: 0, ..config.clone() }).contains("hidden 0"));
+        assert!(message(SyncedConfig { layers: 0, ..config.clone() }).contains("layers 0"));
+        assert!(message(SyncedConfig { dropout: 1.0, ..config.clone() }).contains("dropout 1"));
+        assert!(message(SyncedConfig { embedding: 4, ..config }).contains("embedding 4"));
     }
 }

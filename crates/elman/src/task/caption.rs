@@ -1,323 +1,332 @@
-//! A vector becomes a sequence: what is seen in a photograph, a name of a kind, a melody of a mood. Reader: a matrix of
-//! features, or photographs and an encoder, and a table of captions; shape: sequence output; measure: BLEU-4 of what is
-//! written for held-out rows.
+//! A vector becomes a sequence: what an image shows, a name of a kind, a melody of a mood. Reader: a matrix of features, or
+//! images and an encoder, and a table of captions; shape: sequence output; measure: BLEU-4 on the validation images.
 
-mod corpus;
-mod model;
+mod captions;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use self::model::{batch, ready, search};
-use super::photographs::Watch;
-use super::plan::{self, Facts};
-use super::settings::Settings;
-use super::writing::{beam_config, decoder, own_probability, spread, val_beam_config};
-use crate::data::Buckets;
-use crate::decode::BeamConfig;
+use super::metadata::part;
+use super::model::wrong_input;
+use super::row::base;
+use super::writing::{self, Asked, Corpus, Example, Given, Model, Tokenizer, Writing, decoder, tokenizer};
+use super::{Callback, Evaluate, Evaluation, Input, Measure, Predict, Reads, Source, Task, Unit, grouped};
+use crate::cell::CellKind;
+use crate::data::captions::Captions;
+use crate::data::encoder::{Encoder, EncoderId, Wanted};
+use crate::data::{Matrix, Units, builtin, train_val_split};
 use crate::error::{Error, Result};
-use crate::param::Params;
-use crate::rng::Rng;
-use crate::shape::{DecoderConfig, SequenceOutput, SequenceOutputBatch, SequenceOutputConfig, Shape};
-use crate::train::{Engine, RunFolder, Scores, Session, Task, Trainer, blocks};
+use crate::file::{self, fault};
+use crate::format::model::Loaded;
+use crate::layer::AttentionKind;
+use crate::metric::{caption_bleu, caption_order};
+use crate::settings::{Data, Settings};
+use crate::shape::{DecoderConfig, SequenceOutput, SequenceOutputConfig};
+use crate::train::pool;
 
-pub use self::corpus::{Corpus, Described, read, read_images};
-pub use self::model::{Evaluation, Model, Weighted, evaluate};
+/// The row of the table.
+#[rustfmt::skip]
+pub const TASK: Task = Task {
+    name: "caption",
+    about: "Learns to write a text for a vector or a feature map: the caption of an image.",
+    command: "predict",
+    reads: &[
+        "features", "captions", "images", "encoder", "encoder_output", "cell", "layers", "hidden", "embedding", "tied",
+        "attention", "feature_dropout", "upper_layers", "conditional", "locked_dropout", "label_smoothing",
+        "scheduled_sampling", "init", "units", "lowercase", "vocab_size", "vocab_min", "max_len", "folds", "fold",
+        "sample_every", "beam", "val_beam", "val_limit", "length_penalty", "coverage_penalty", "no_repeat_ngram",
+    ],
+    data: DATA,
+    eval_data: &["features", "captions", "images", "encoder"],
+    evaluate: &["split", "beam", "length_penalty", "coverage_penalty", "no_repeat_ngram", "min_length", "ensemble"],
+    predict: &[
+        "nbest", "attention", "encoder", "beam", "length_penalty", "coverage_penalty", "no_repeat_ngram", "min_length",
+        "ensemble", "scores",
+    ],
+    defaults,
+    plan: writing::plan::<Caption>,
+    open: writing::open::<Caption>,
+};
 
-/// The name in files and on the command line.
-pub const NAME: &str = "caption";
+/// The settings that name training data.
+const DATA: &[&str] = &["features", "captions", "images"];
+/// Scenes that are made where none are given.
+const MADE: usize = 6000;
+/// The names of BLEU-1 to BLEU-4.
+const BLEU: [&str; 4] = ["bleu1", "bleu2", "bleu3", "bleu4"];
 
-/// The network the settings ask for: rows of `dims` `[N, ..]`, `vocab` symbols.
-///
-/// # Errors
-/// [`Error::Usage`] with the flag to change.
-pub fn network(settings: &Settings, dims: &[usize], vocab: usize) -> Result<SequenceOutput> {
-    let features = dims.last().copied().unwrap_or(0);
-    let places = dims.iter().skip(1).product::<usize>() / features.max(1);
-    let is_map = places > 1;
-    let of_map = decoder(settings, vocab);
-    let decoder = match is_map {
-        // There is no encoder whose layers these would be: a conditional decoder refuses more than one.
-        true => DecoderConfig { layers: settings.layers, ..of_map },
-        // There is nothing to look at; a conditional decoder refuses that, too.
-        false => DecoderConfig { attention: None, layers: settings.layers, upper_layers: 0, ..of_map },
+fn defaults(data: Data) -> Settings {
+    let given = Settings {
+        cell: CellKind::Lstm,
+        hidden: 512,
+        embedding: 256,
+        tied: true,
+        attention: AttentionKind::Additive,
+        dropout: 0.5,
+        label_smoothing: 0.1,
+        scheduled_sampling: 0.3,
+        units: Units::Word,
+        lowercase: true,
+        vocab_min: 5,
+        max_len: 60,
+        batch: 64,
+        lr: 0.001,
+        weight_decay: 0.01,
+        ema_decay: 0.999,
+        warmup: 200,
+        sample_every: 1,
+        // Greedily BLEU swings by a point between epochs, and the best so may write worse with the full beam.
+        val_beam: 5,
+        length_penalty: 0.7,
+        ..base(TASK.name)
     };
-    let (memory, feature_dropout) = (settings.hidden, settings.feature_dropout);
-    SequenceOutput::new(SequenceOutputConfig { features, places, memory, feature_dropout, decoder })
+    match data {
+        Data::Given => given,
+        Data::Builtin => Settings {
+            cell: CellKind::Gru,
+            hidden: 128,
+            embedding: 64,
+            vocab_min: 1,
+            dropout: 0.1,
+            feature_dropout: 0.0,
+            label_smoothing: 0.0,
+            scheduled_sampling: 0.0,
+            val_frac: 0.05,
+            lr: 0.004,
+            ema_decay: 0.99,
+            warmup: 50,
+            epochs: 20.0,
+            ..given
+        },
+    }
 }
 
-/// The task: batches of captions of like length, judged by what is written for held-out rows.
-#[derive(Debug)]
-pub struct Caption<'c> {
-    corpus: &'c Corpus,
-    settings: Settings,
-    buckets: Buckets,
-    blocks: usize,
+/// What makes the features of images.
+#[derive(Debug, Default)]
+pub(super) struct Caption {
+    /// What made those of the training, if that is known.
+    encoder: Option<EncoderId>,
+    /// The encoder that was opened last, and its file.
+    opened: Mutex<Option<(PathBuf, Arc<Encoder>)>>,
 }
 
-impl<'c> Caption<'c> {
-    /// The task of these settings on a corpus.
+impl Caption {
+    /// The encoder of this file for a model.
     ///
     /// # Errors
-    /// If there is no caption.
-    pub fn new(corpus: &'c Corpus, settings: &Settings) -> Result<Self> {
-        let lengths = corpus.train.iter().map(|(_, symbols)| symbols.len()).collect();
-        let buckets = Buckets::new(lengths, settings.batch, settings.seed)?;
-        let blocks = blocks(buckets.batch()).len();
-        Ok(Caption { corpus, settings: settings.clone(), buckets, blocks })
+    /// As [`Encoder::open`]; [`Error::Data`] if it is not the one that the model was trained with, or of another width.
+    fn open_encoder(&self, path: &Path, network: &SequenceOutput) -> Result<Arc<Encoder>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, encoder)) = opened.as_ref().filter(|(of, _)| of == path) {
+            return Ok(encoder.clone());
+        }
+        let SequenceOutputConfig { features: width, positions: places, .. } = *network.config();
+        let wanted = match &self.encoder {
+            None => Wanted::Fits { positions: places, width },
+            Some(id) => {
+                let found = EncoderId::of_file(path)?;
+                if !found.is_file_of(id) {
+                    return Err(fault(path, format!("is {found}, but the model was trained with {id}; give that one")));
+                }
+                Wanted::Named(&id.output)
+            }
+        };
+        let encoder = Arc::new(Encoder::open(path, wanted)?);
+        if encoder.dims() != (places, width) {
+            let (p, w) = encoder.dims();
+            let reason = format!("gives {p} x {w} features per image; the model was trained on {places} x {width}");
+            return Err(fault(path, reason));
+        }
+        *opened = Some((path.into(), encoder.clone()));
+        Ok(encoder)
+    }
+
+    /// The features that a file holds, `[N, C]` or `[N, P, C]`, or that an encoder makes of an image.
+    fn features(&self, path: &Path, encoder: Option<&Path>, network: &SequenceOutput) -> Result<(Matrix, Source)> {
+        let is_matrix = path.extension().is_some_and(|extension| extension == "npy" || extension == "safetensors");
+        match encoder {
+            None if is_matrix => {
+                let features = Matrix::read(path)?;
+                check_fits(&features, network, path)?;
+                Ok((features, Source::Features { grid: None, encoder: None }))
+            }
+            None => {
+                let which = self.encoder.as_ref().map_or("an .onnx file".into(), |id| format!("{id}, as in training"));
+                Err(Error::Usage(format!("{}: an image needs `encoder`: {which}", path.display())))
+            }
+            Some(file) if is_matrix => {
+                let requirement = format!("is for images, but {} holds ready features", path.display());
+                Err(Error::setting("encoder", file.display(), requirement))
+            }
+            Some(file) => {
+                let encoder = self.open_encoder(file, network)?;
+                let values = encoder.features(&file::read(path)?, path)?;
+                let (places, width) = encoder.dims();
+                let source = Source::Features { grid: encoder.grid(), encoder: Some(encoder) };
+                Ok((Matrix { dims: vec![1, places, width], values }, source))
+            }
+        }
     }
 }
 
-impl Task<SequenceOutput> for Caption<'_> {
-    fn initial_states(&self) -> Vec<()> {
-        vec![(); self.blocks]
+/// Checks that a matrix has rows of the width the model was trained on.
+fn check_fits(features: &Matrix, network: &SequenceOutput, path: &Path) -> Result<()> {
+    let SequenceOutputConfig { features: width, positions: places, .. } = *network.config();
+    if (features.row_len(), features.width()) == (places * width, width) {
+        return Ok(());
+    }
+    let (dims, trained) = (&features.dims[1..], format!("{places} of {width} values"));
+    Err(fault(path, format!("has rows {dims:?}; the model was trained on {trained}; was another encoder used?")))
+}
+
+/// Learns the tokens of the training captions.
+fn corpus(
+    encoder: Option<EncoderId>,
+    features: Matrix,
+    [train, val]: [Vec<Example>; 2],
+    settings: &Settings,
+) -> Result<Corpus<Caption>> {
+    let texts: Vec<&str> = train.iter().flat_map(|example| example.targets.iter().map(String::as_str)).collect();
+    let tokenizer = tokenizer(texts.into_iter(), settings)?;
+    let caption = Caption { encoder, ..Caption::default() };
+    Corpus::new(caption, tokenizer, features, (&train, val), settings)
+}
+
+impl Writing for Caption {
+    const NAME: &'static str = TASK.name;
+    const SHAPE: &'static str = "sequence-output";
+    const EXAMPLE: &'static str = "caption";
+    const EXAMPLES: &'static str = "rows";
+    const USUAL: f64 = 1.0;
+    const READS: Reads = Reads::Files;
+    type Network = SequenceOutput;
+    type Sources = Matrix;
+
+    fn corpus(settings: &Settings, callback: &mut Callback) -> Result<Corpus<Self>> {
+        let s = settings;
+        if DATA.iter().chain(&["encoder", "encoder_output"]).all(|key| s.get(key).is_empty()) {
+            let (features, captions) = builtin::scenes(s.seed, MADE);
+            let example = |(source, text)| Example { name: format!("row {source}"), source, targets: vec![text] };
+            let examples = captions.into_iter().enumerate().map(example).collect();
+            let (train, val) = train_val_split(examples, &s.hold_out(), Path::new("the built-in scenes"))?;
+            return corpus(None, features, [train, val], s);
+        }
+        let mut id = None;
+        let open = |path: &Path| {
+            let encoder = Encoder::open(path, Wanted::Named(&s.encoder_output))?;
+            id = Some(encoder.id().clone());
+            Ok(Arc::new(encoder))
+        };
+        let choose = |all: Captions| all.into_train_and_val(&s.hold_out(), Path::new(&s.captions));
+        let read = pool(s.threads)?.install(|| captions::read(s, choose, open, callback))?;
+        let corpus = corpus(id, read.features, read.parts, s)?;
+        Ok(Corpus { notes: read.note.into_iter().collect(), ..corpus })
     }
 
-    fn next_batch(
-        &mut self,
-        index: u64,
-        batches: &mut Vec<SequenceOutputBatch<f32>>,
-        _: &mut dyn Iterator<Item = &mut ()>,
-    ) {
-        let own = own_probability(&self.settings, self.buckets.epochs(), index);
-        let (examples, Corpus { features, language, train, .. }) = (self.buckets.next_batch(), self.corpus);
-        batches.clear();
-        // Dealt like cards, so that blocks take like times.
-        batches.extend((0..self.blocks).map(|block| {
-            let part = examples.iter().skip(block).step_by(self.blocks);
-            let mut batch = batch(part.map(|&i| &train[i]), features, language);
-            if own > 0.0 {
-                let mut rng = Rng::for_step(self.settings.seed, "scheduled sampling", index, block as u64);
-                batch.targets.read_own(own, &mut rng);
-            }
-            batch
-        }));
+    fn network(settings: &Settings, corpus: &Corpus<Self>) -> Result<SequenceOutput> {
+        let (s, features) = (settings, corpus.sources.width());
+        let places = corpus.sources.row_len() / features.max(1);
+        // There is no encoder whose layers these would be: a conditional decoder refuses more than one.
+        let of_map = DecoderConfig { layers: s.layers, ..decoder(s, corpus.tokenizer.subwords.len()) };
+        let decoder = match places > 1 {
+            true => of_map,
+            // There is nothing to attend to; a conditional decoder refuses that, too.
+            false => DecoderConfig { attention: None, upper_layers: 0, ..of_map },
+        };
+        let (memory, feature_dropout) = (s.hidden, s.feature_dropout);
+        SequenceOutput::new(SequenceOutputConfig { features, positions: places, memory, feature_dropout, decoder })
     }
 
-    fn epochs(&self) -> f64 {
-        self.buckets.epochs()
+    fn in_words(settings: &Settings, corpus: &Corpus<Self>, _: &SequenceOutput) -> [String; 2] {
+        let Settings { cell, layers, hidden, .. } = settings;
+        let [train, val] = [corpus.train.len(), corpus.val.len()].map(grouped);
+        let features = grouped(corpus.sources.row_len());
+        [
+            format!("{} {layers}x{hidden}", cell.name()),
+            format!("{train} training captions, {val} validation images, {features} features per image"),
+        ]
     }
 
-    fn batches_per_epoch(&self) -> f64 {
-        self.buckets.batches_per_epoch() as f64
+    fn activations(settings: &Settings, corpus: &Corpus<Self>, longest: usize) -> usize {
+        let Corpus { tokenizer, sources, .. } = corpus;
+        let of_one = longest * (2 * tokenizer.subwords.len() + 20 * settings.hidden) + 3 * sources.row_len();
+        settings.batch * of_one + sources.values.len()
     }
 
-    fn position(&self) -> Value {
-        json!(self.buckets.position())
-    }
-
-    fn seek(&mut self, position: &Value) -> Result<()> {
-        let position = serde_json::from_value(position.clone())
-            .map_err(|error| Error::Usage(format!("the position in the data cannot be used: {error}")))?;
-        self.buckets.seek(position)
-    }
-
-    fn fingerprint(&self) -> Value {
-        let Corpus { features, train, val, .. } = self.corpus;
+    fn fingerprint(corpus: &Corpus<Self>) -> Result<Value> {
+        let Corpus { sources: features, train, val, .. } = corpus;
         let mut hasher = crc32fast::Hasher::new();
         for row in 0..features.rows() {
             // A call for each row, not for each value: a map has half a billion.
             hasher.update(&features.row(row).iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
         }
-        for (row, symbols) in train {
+        for (row, tokens) in train {
             hasher.update(&(*row as u64).to_le_bytes());
-            symbols.iter().for_each(|symbol| hasher.update(&symbol.to_le_bytes()));
+            tokens.iter().for_each(|token| hasher.update(&token.to_le_bytes()));
         }
-        json!({"captions": train.len(), "held_out": val.len(), "crc32": hasher.finalize()})
+        Ok(json!({"captions": train.len(), "held_out": val.len(), "crc32": hasher.finalize()}))
     }
 
-    fn validate(
-        &mut self,
-        network: &SequenceOutput,
-        params: &Params<f32>,
-        engine: &Engine<f32, SequenceOutput>,
-    ) -> Result<Scores> {
-        let Corpus { language, features, val, .. } = self.corpus;
-        let config = val_beam_config(&self.settings);
-        let judged: Vec<Described> = spread(val.len(), self.settings.val_limit).map(|i| val[i].clone()).collect();
-        let result = engine.install(|| evaluate(&[(network, params)], language, features, &judged, &config))?;
-        let bleu = |order: usize| (format!("val_bleu{order}"), result.bleu[order - 1]);
-        let mut values = vec![bleu(result.order), bleu(1), ("val_nats".to_string(), result.loss_nats)];
-        values.dedup();
-        Ok(Scores { values, higher_is_better: true })
+    fn validated(examples: &[Example]) -> Vec<&'static str> {
+        let references: Vec<Vec<String>> = examples.iter().map(|example| example.targets.clone()).collect();
+        let mut measures = vec![BLEU[caption_order(&references) - 1], BLEU[0], "loss_nats"];
+        measures.dedup();
+        measures
     }
 
-    fn sample(&mut self, network: &SequenceOutput, params: &Params<f32>, step: u64) -> Result<Option<String>> {
-        let Corpus { language, features, val, .. } = self.corpus;
-        let Some(i) = val.len().checked_sub(1) else { return Ok(None) };
-        let described = &val[Rng::for_step(self.settings.seed, "sample", step, 0).below(i + 1)];
-        let row = [features.row(described.row)];
-        let found = search(&ready(&[(network, params)]), language, &row, &BeamConfig::greedy())?;
-        let (text, right) = (language.text(&found[0])?, &described.captions[0]);
-        Ok(Some(format!("row {}: {text}\nright: {right}", described.row)))
+    fn measure(texts: &[String], references: &[Vec<&str>], _: &Tokenizer) -> Result<Evaluation> {
+        let (unit, note) = (Unit::Points, "tokenised as in the caption papers");
+        let bleu = BLEU.into_iter().zip(caption_bleu(texts, references)?);
+        let measures = bleu.map(|(name, value)| Measure { name, value, unit, note: note.into() }).collect();
+        Ok(Evaluation { measures, ..Evaluation::default() })
     }
 
-    fn model_config(&self, network: &SequenceOutput) -> Value {
-        json!({
-            "task": NAME,
-            "shape": "sequence-output",
-            "network": network.config(),
-            "language": self.corpus.language,
-            "decoding": beam_config(&self.settings),
-            "encoder": self.corpus.encoder,
-        })
-    }
-}
-
-/// Everything of a run before its first update.
-pub struct Plan {
-    settings: Settings,
-    corpus: Corpus,
-    network: SequenceOutput,
-}
-
-impl Plan {
-    /// Reads features and captions and lays the network out.
-    ///
-    /// # Errors
-    /// As [`Corpus::read`] and [`network`].
-    pub fn new(settings: Settings, watch: &mut Watch) -> Result<Plan> {
-        val_beam_config(&settings).validate()?;
-        beam_config(&settings).validate()?;
-        let corpus = Corpus::read(&settings, watch)?;
-        let network = network(&settings, &corpus.features.dims, corpus.language.subwords.len())?;
-        Ok(Plan { settings, corpus, network })
-    }
-}
-
-impl super::Plan for Plan {
-    fn settings(&self) -> &Settings {
-        &self.settings
+    fn describe_in(&self, config: &mut Value) {
+        config["encoder"] = json!(self.encoder);
     }
 
-    fn facts(&self) -> Facts {
-        let (s, Corpus { features, language, train, val, too_long, note, .. }) = (&self.settings, &self.corpus);
-        let weights = Shape::<f32>::layout(&self.network).len();
-        let vocab = language.subwords.len();
-        let symbols: usize = train.iter().map(|(_, symbols)| symbols.len() + 1).sum();
-        let longest = train.iter().map(|(_, symbols)| symbols.len() + 1).max().unwrap_or(0);
-        let activations = s.batch * (longest * (2 * vocab + 20 * s.hidden) + 3 * features.row_len());
-        let mut notes: Vec<String> = note.iter().cloned().collect();
-        if *too_long > 0 {
-            notes.push(format!("{too_long} captions of more than {} symbols are left out (--max-len)", s.max_len));
+    fn open(loaded: &Loaded) -> Result<Self> {
+        Ok(Caption { encoder: part(loaded, "encoder")?, ..Caption::default() })
+    }
+
+    fn describe(&self) -> Vec<(&'static str, String)> {
+        self.encoder.iter().map(|id| ("encoder", format!("{id}, output {:?}", id.output))).collect()
+    }
+
+    fn check_together(one: &SequenceOutput, other: &SequenceOutput) -> Result<()> {
+        let [(a, b), (c, d)] = [one, other].map(|network| (network.config().positions, network.config().features));
+        if (a, b) == (c, d) {
+            return Ok(());
         }
-        Facts {
-            network: format!("{} {}x{}", s.cell.name(), s.layers, s.hidden),
-            parameters: weights,
-            data: format!(
-                "{} captions to learn from, {} rows held out, {} features; {vocab} symbols, {} a caption on average",
-                train.len(),
-                val.len(),
-                features.row_len(),
-                symbols / train.len().max(1)
-            ),
-            targets: symbols,
-            unit: language.subwords.unit(),
-            notes,
-            memory: plan::memory(weights, s.batch, activations) + 4 * features.values.len(),
-            json: json!({"captions": train.len(), "held_out": val.len(), "symbols": vocab, "too_long": too_long}),
-            command: "elman predict",
-        }
+        Err(Error::Usage(format!("models that predict together need the same features: {a} x {b} and {c} x {d}")))
     }
 
-    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
-        let s = &self.settings;
-        let params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
-        let task = Caption::new(&self.corpus, s)?;
-        let threads = super::language_model::threads(s.threads);
-        let mut trainer = Trainer::new(&self.network, task, s.train_config(), params, threads, folder)?;
-        if resume {
-            trainer.resume()?;
-        }
-        Ok(Box::new(trainer))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use super::*;
-    use crate::data::Matrix;
-    use crate::format::document::DocumentWriter;
-    use crate::format::model;
-    use crate::train::weights;
-
-    const COLOURS: [&str; 3] = ["red", "green", "blue"];
-    const FORMS: [&str; 3] = ["circle", "square", "star"];
-
-    /// Pictures of two features each, one for the colour and one for the form, with two captions.
-    fn scenes(rows: usize, seed: u64, places: usize) -> (Matrix, Vec<Described>) {
-        let mut rng = Rng::new(seed, "scenes");
-        let (mut values, mut described) = (Vec::new(), Vec::new());
-        for row in 0..rows {
-            let (colour, form) = (rng.below(3), rng.below(3));
-            for place in 0..places {
-                let mut features = [0.0f32; 6];
-                // In a map, colour and form stand at different places.
-                if place == 0 {
-                    features[colour] = 1.0;
-                }
-                if place == places - 1 {
-                    features[3 + form] = 1.0;
-                }
-                values.extend(features);
-            }
-            let captions = vec![format!("There is a {} {}.", COLOURS[colour], FORMS[form])];
-            described.push(Described { row, captions });
-        }
-        let dims = if places == 1 { vec![rows, 6] } else { vec![rows, places, 6] };
-        (Matrix { dims, values }, described)
+    fn given(model: &Model<Self>, data: &Settings, options: &Evaluate, call: &mut Callback) -> Result<Given<Self>> {
+        let network = model.network();
+        let split = options.split.as_deref().unwrap_or("test");
+        let choose = |all: Captions| all.into_split(split, Path::new(&data.captions));
+        let read = captions::read(data, choose, |path| model.task.open_encoder(path, network), call)?;
+        check_fits(&read.features, network, Path::new(&data.features))?;
+        let [examples] = read.parts;
+        Ok(Given { sources: read.features, examples, notes: read.note.into_iter().collect() })
     }
 
-    fn settings() -> Settings {
-        Settings {
-            hidden: 24,
-            embedding: 16,
-            dropout: 0.0,
-            feature_dropout: 0.0,
-            label_smoothing: 0.0,
-            vocab_min: 1,
-            batch: 16,
-            lr: 0.01,
-            average: 0.0,
-            warmup: 10,
-            epochs: 15.0,
-            sample_every: 0,
-            threads: 1,
-            ..Settings::for_task(NAME).unwrap()
+    fn asked(model: &Model<Self>, input: Input, options: &Predict) -> Result<Asked<Self>> {
+        let network = model.network();
+        let Input::File(path) = input else { return Err(wrong_input("image files and matrices of features")) };
+        if options.attention == Some(true) && network.config().positions == 1 {
+            let message = "`attention`: the model reads an image as one vector and attends to no position; train it on a \
+                           feature map, with `encoder_output`";
+            return Err(Error::Usage(message.into()));
         }
-    }
-
-    #[test]
-    fn scenes_are_described_from_a_vector_and_from_a_map() {
-        for places in [1, 4] {
-            let settings = settings();
-            let (features, mut described) = scenes(300, 1, places);
-            let val = described.split_off(250);
-            let corpus = Corpus::of(features, &described, val, &settings).unwrap();
-            let network = network(&settings, &corpus.features.dims, corpus.language.subwords.len()).unwrap();
-            let params = network.init(settings.init.0, &mut Rng::new(1, "weights"));
-            let task = Caption::new(&corpus, &settings).unwrap();
-            let mut trainer = Trainer::new(&network, task, settings.train_config(), params, 1, None).unwrap();
-            trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
-            let params = trainer.params().clone();
-            let Corpus { language, features, val, .. } = &corpus;
-            let config = beam_config(&settings);
-            let found = evaluate(&[(&network, &params)], language, features, val, &config).unwrap();
-            assert!(found.bleu[3] > 99.0 && found.loss_nats < 0.05, "{places}: {:?}", found.bleu);
-            assert_eq!(found.texts[3], val[3].captions[0].to_lowercase());
-
-            let mut config = Caption::new(&corpus, &settings).unwrap().model_config(&network);
-            config["kind"] = "model".into();
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("m.safetensors");
-            model::save(&path, &DocumentWriter { config, tensors: weights(&params) }).unwrap();
-            let read = Model::from_file(&model::load(&path).unwrap()).unwrap();
-            let again = evaluate(&read.weighted(&[]).unwrap(), &read.language, features, val, &read.decoding).unwrap();
-            assert_eq!(again.texts, found.texts);
-            assert!(read.fits(features, &path).is_ok());
-            let other = Matrix { dims: vec![2, 5], values: vec![0.0; 10] };
-            assert!(read.fits(&other, &path).unwrap_err().to_string().contains("another encoder"));
-        }
+        let (sources, source) = model.task.features(path, options.encoder.as_deref(), network)?;
+        let name = |row: usize| match options.encoder {
+            None => format!("{}:{row}", path.display()),
+            Some(_) => path.display().to_string(),
+        };
+        let about = (0..sources.rows()).map(|row| (name(row), source.clone(), None)).collect();
+        Ok(Asked { sources, about })
     }
 }

@@ -1,220 +1,310 @@
 //! A label at every step: what each frame of a video shows, what a machine does in each row of its log. Readers: clips,
 //! tables with a row per step; shape: synced; measures: accuracy per frame and of segments.
 //!
-//! A network may answer `lookahead` steps late: it is trained on delayed labels, and every output is moved back.
+//! A network may predict `lookahead` steps late: it is trained on delayed labels, and every output is moved back.
 
-mod model;
-mod sequences;
+mod examples;
+mod live;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::sequences::{Data, Raw};
-use super::judge::Judge;
-use super::plan::{Facts, grouped, memory};
-use super::settings::{ClassWeights, Settings, Sizes};
-use super::supervised::{self, Examples, Supervised, Survey};
-use crate::data::{Labels, Pixels, Split, Vary};
+use self::examples::Sequences;
+use self::live::Live;
+use super::model::{Input, Predict, Reads, Stream, wrong_input};
+use super::plan::Callback;
+use super::plan::{Plan, RunSummary, grouped};
+use super::row::{Task, base};
+use super::supervised::{Examples, Goal, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation};
+use crate::cell::CellKind;
+use crate::data::columns::Columns;
+use crate::data::inputs::Values;
+use crate::data::recordings::{self, Data as Read, Reader};
+use crate::data::table::Table;
+use crate::data::{Labels, Pixels, Split};
 use crate::error::{Error, Result};
 use crate::layer::{FrontConfig, Loss};
-use crate::rng::Rng;
+use crate::metric::Evaluator;
+use crate::param::Params;
+use crate::settings::{Data, Settings, Sizes};
 use crate::shape::{InputKind, Synced, SyncedConfig};
-use crate::train::{RunFolder, Session, Trainer};
 
-pub use self::model::Model;
-pub use self::sequences::{Reader, Sequences};
+/// Frames or steps to labels.
+pub const TASK: Task = Task {
+    name: "classify-frames",
+    about: "a label for every frame of a clip or row of a log; also live",
+    command: "predict",
+    reads: &[
+        "file", "cell", "layers", "hidden", "bidirectional", "convs", "dense", "label_smoothing", "class_weights",
+        "init", "val", "label_column", "sequence_column", "header", "context", "lookahead", "differences",
+        "background", "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate", "folds", "fold",
+    ],
+    data: &["file"],
+    eval_data: &["file"],
+    evaluate: &["split", "mistakes", "curves"],
+    predict: &["sequence_column", "frames", "raw"],
+    defaults,
+    plan,
+    open: |loaded| Ok(Box::new(SupervisedModel::<Synced, FramesReading>::open(loaded)?)),
+};
 
-/// The name in files and on the command line.
-pub const NAME: &str = "classify-frames";
-
-/// Layers before the recurrent ones where the settings name none and the steps are pictures.
+/// Layers before the recurrent ones where the settings name none and the steps are frames.
 const CONVS: [usize; 3] = [16, 32, 64];
 const DENSE: usize = 192;
-/// Names of the class that means nothing is there.
+/// Names of the background class.
 const BACKGROUND: [&str; 6] = ["sil", "silence", "background", "none", "null", "_"];
 
-/// A run before its first update.
-pub struct Plan {
-    settings: Settings,
-    network: Synced,
-    reader: Reader,
-    labels: Labels,
-    background: Option<u32>,
-    train: Sequences,
-    val: Sequences,
-    judge: Judge,
-}
-
-impl Plan {
-    /// Reads the sequences and lays the network out.
-    ///
-    /// # Errors
-    /// What the readers meet; a network that cannot be; looking ahead where the whole sequence is known.
-    pub fn new(mut settings: Settings) -> Result<Plan> {
-        if settings.bidirectional && settings.lookahead > 0 {
-            let message = "--lookahead and --bidirectional: a network that reads from both ends need not wait".into();
-            return Err(Error::Usage(message));
-        }
-        let (data, features) = if settings.file.is_empty() {
-            (Data::builtin(settings.seed), None)
-        } else {
-            Data::read(Path::new(&settings.file), &settings, None)?
-        };
-        let reader = match (data.size, features) {
-            (_, Some(features)) => Reader::Features(features),
-            (size, None) => {
-                let [height, width, channels] = size.unwrap_or([1, 1, 1]);
-                let frames = data.sequences.iter().filter(|s| s.split.is_none_or(|split| split == Split::Train));
-                let frames = frames.filter_map(|s| match &s.raw {
-                    Raw::Frames(frames) => Some(frames.as_slice()),
-                    Raw::Rows(_) => None,
-                });
-                let pixels = Pixels::fit(height, width, channels, true, frames);
-                let context = settings.context.max(1);
-                let ahead = if settings.bidirectional { context / 2 } else { 0 };
-                Reader::Frames { pixels, context, ahead, differences: settings.differences }
-            }
-        };
-        let classes = data.classes.clone();
-        let (train, val) = if settings.val.is_empty() {
-            data.divide(&settings.hold_out())?
-        } else {
-            (data, Data::read(Path::new(&settings.val), &settings, Some(&reader))?.0)
-        };
-        let names = train.sequences.iter().flat_map(|s| s.labels.iter().map(String::as_str));
-        let seen = Labels::of(names, &train.path)?;
-        // The data's own order, where it has one that holds them all.
-        let own = Labels::from(classes);
-        let labels = if seen.names().iter().all(|name| own.find(name).is_some()) { own } else { seen };
-        let background = background(&settings, &labels)?;
-        let mut train = Sequences::new(train, &reader, &labels, settings.lookahead)?;
-        let val = Sequences::new(val, &reader, &labels, settings.lookahead)?;
-        let s = &mut settings;
-        let (front, vary) = match &reader {
-            Reader::Frames { pixels, context, .. } => {
-                if s.convs.0.is_empty() && s.dense.0.is_empty() {
-                    let small = pixels.height.min(pixels.width) < 8;
-                    s.convs = Sizes(if small { Vec::new() } else { CONVS.to_vec() });
-                    s.dense = Sizes(vec![DENSE]);
-                }
-                let input = [pixels.height, pixels.width, pixels.channels * context];
-                let vary = Vary { shift: s.shift, mirror: s.mirror, distort: s.distort, gain: s.gain, noise: s.noise };
-                (Some(input), vary)
-            }
-            Reader::Features(features) => {
-                let input = (!s.dense.0.is_empty()).then(|| [1, 1, features.width()]);
-                (input, Vary { noise: s.noise, ..Vary::default() })
-            }
-        };
-        (train.vary, train.jitter) = (vary, s.jitter);
-        let front = front.map(|input| FrontConfig {
-            input,
-            convs: s.convs.0.clone(),
-            dense: s.dense.0.clone(),
-            dropout: s.dropout,
-        });
-        let class_weights = match s.class_weights {
-            ClassWeights::Equal => Vec::new(),
-            ClassWeights::Balanced => labels.balanced(train.labels.iter().flatten().copied()),
-        };
-        let network = Synced::new(SyncedConfig {
-            cell: s.cell,
-            layers: s.layers,
-            hidden: s.hidden,
-            bidirectional: s.bidirectional,
-            feed: InputKind::Dense(reader.width()),
-            embedding: 0,
-            tied: false,
-            classes: labels.len(),
-            dropout: s.dropout,
-            front,
-            loss: Loss { smoothing: s.label_smoothing, class_weights },
-        })?;
-        let judge = Judge::Frames { classes: labels.len(), background, temperature: 1.0 };
-        Ok(Plan { settings, network, reader, labels, background, train, val, judge })
+fn defaults(_: Data) -> Settings {
+    Settings {
+        cell: CellKind::Gru,
+        hidden: 256,
+        layers: 2,
+        dropout: 0.4,
+        batch: 16,
+        lr: 0.002,
+        label_smoothing: 0.05,
+        context: 5,
+        shift: 3,
+        gain: 0.25,
+        noise: 0.05,
+        jitter: 3,
+        epochs: 40.0,
+        ..base(TASK.name)
     }
 }
 
-/// The class that means nothing is there: the one asked for, or one that is called so.
+/// Reads the sequences and decides on the network.
+fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
+    if settings.bidirectional && settings.lookahead > 0 {
+        let want = "is only read without `bidirectional`: a network that reads in both directions need not wait";
+        return Err(Error::setting("lookahead", settings.lookahead, want));
+    }
+    let columns = Columns {
+        label: settings.label_column.clone(),
+        sequence: Some(settings.sequence_column.clone()),
+        header: settings.header.clone(),
+        text: None,
+    };
+    let (data, features) = match settings.file.as_str() {
+        "" => (Read::builtin(settings.seed), None),
+        file => Read::read(Path::new(file), &columns, None)?,
+    };
+    if features.is_some() {
+        let of_frames = ["convs", "context", "differences", "shift", "mirror", "distort", "gain"];
+        TASK.check_default(&settings, &of_frames, "is only read for clips, and this is a table")?;
+    } else {
+        TASK.check_default(
+            &settings,
+            &["sequence_column", "label_column"],
+            "is only read for tables, and these are clips",
+        )?;
+    }
+    let reader = match (data.size, features) {
+        (_, Some(features)) => Reader::Features(features),
+        (size, None) => {
+            let [height, width, channels] = size.unwrap_or([1, 1, 1]);
+            let frames = data.sequences.iter().filter(|s| s.split.is_none_or(|split| split == Split::Train));
+            let frames = frames.filter_map(|s| match &s.values {
+                Values::Pixels(frames) => Some(frames.as_slice()),
+                Values::Numbers(_) => None,
+            });
+            let pixels = Pixels::fit(height, width, channels, true, frames);
+            let context = settings.context.max(1);
+            let ahead = if settings.bidirectional { context / 2 } else { 0 };
+            Reader::Frames { pixels, context, ahead, differences: settings.differences }
+        }
+    };
+    let classes = data.classes.clone();
+    let (train, val) = match settings.val.as_str() {
+        "" => data.divide(&settings.hold_out())?,
+        val => (data, Read::read(Path::new(val), &columns, Some(&reader))?.0),
+    };
+    let names = train.sequences.iter().flat_map(|s| s.labels.iter().map(String::as_str));
+    let seen = Labels::of(names, &train.path)?;
+    // The data's own order, where it has one that holds them all.
+    let own = Labels::from(classes);
+    let labels = if seen.names().iter().all(|name| own.find(name).is_some()) { own } else { seen };
+    let background = background(&settings, &labels)?;
+    let mut train = Sequences::new(train, &reader, &labels, settings.lookahead)?;
+    let val = Sequences::new(val, &reader, &labels, settings.lookahead)?;
+    let s = &mut settings;
+    let input = match &reader {
+        Reader::Frames { pixels, context, .. } => {
+            if s.convs.0.is_empty() && s.dense.0.is_empty() {
+                let small = pixels.height.min(pixels.width) < 8;
+                s.convs = Sizes(if small { Vec::new() } else { CONVS.to_vec() });
+                s.dense = Sizes(vec![DENSE]);
+            }
+            Some([pixels.height, pixels.width, pixels.channels * context])
+        }
+        Reader::Features(features) => (!s.dense.0.is_empty()).then(|| [1, 1, features.width()]),
+    };
+    let s = &settings;
+    (train.vary, train.jitter) = (augmentation(s, matches!(reader, Reader::Frames { .. })), s.jitter);
+    let front = |input| FrontConfig { input, convs: s.convs.0.clone(), dense: s.dense.0.clone(), dropout: s.dropout };
+    let class_weights = s.weights_of_classes(&labels, train.labels.iter().flatten().copied());
+    let sizes = SyncedConfig {
+        cell: s.cell,
+        layers: s.layers,
+        hidden: s.hidden,
+        bidirectional: s.bidirectional,
+        feed: InputKind::Dense(reader.width()),
+        embedding: 0,
+        tied: false,
+        classes: labels.len(),
+        dropout: s.dropout,
+        front: input.map(front),
+        loss: Loss { smoothing: s.label_smoothing, class_weights },
+    };
+    let frames: usize = train.labels.iter().map(Vec::len).sum();
+    let longest = (0..train.len()).map(|i| train.steps(i)).max().unwrap_or(0);
+    let unit = if let Reader::Frames { .. } = reader { "frame" } else { "step" };
+    let inputs = reader.width();
+    let fronts = if sizes.front.is_some() { inputs * 2 } else { inputs };
+    let activations = s.batch * longest * (fronts + s.recurrent_values());
+    let of_background = background.and_then(|class| labels.names().get(class as usize));
+    let summary = RunSummary {
+        network: format!("{} {}x{}, {}", s.cell.name(), s.layers, s.hidden, timing(s.bidirectional, s.lookahead, unit)),
+        data: format!(
+            "{} training sequences of {} {unit}s, {} validation sequences; {} classes{}",
+            grouped(train.len()),
+            grouped(frames),
+            grouped(val.len()),
+            labels.len(),
+            of_background.map_or_else(String::new, |name| format!(", of which {name:?} is the background"))
+        ),
+        targets: frames,
+        unit,
+        json: json!({"steps": frames, "numbers": inputs, "classes": labels}),
+        ..RunSummary::default()
+    };
+    let reading = FramesReading { reader, labels, background, lookahead: s.lookahead, columns };
+    let parts = Parts { reading, sizes, train, val, summary, activations, settings };
+    Ok(Box::new(SupervisedPlan::<Synced, _>::new(parts)?))
+}
+
+/// When a prediction is made, in words.
+fn timing(bidirectional: bool, lookahead: usize, unit: &str) -> String {
+    match (bidirectional, lookahead) {
+        (true, _) => "reads each sequence in both directions".into(),
+        (false, 0) => "predicts at once".into(),
+        (false, n) => format!("predicts {n} {unit}s late"),
+    }
+}
+
+/// The background class: the one asked for, or one that is called so.
 fn background(settings: &Settings, labels: &Labels) -> Result<Option<u32>> {
     match settings.background.as_str() {
         "auto" => Ok(BACKGROUND.iter().find_map(|name| labels.find(name))),
         "none" if labels.find("none").is_none() => Ok(None),
         name => match labels.find(name) {
             Some(class) => Ok(Some(class)),
-            None => {
-                Err(Error::Usage(format!("--background {name}: there is no such class; give none for no such one")))
-            }
+            None => Err(Error::setting("background", name, "is not a class; give none for no background")),
         },
     }
 }
 
-impl super::Plan for Plan {
-    fn settings(&self) -> &Settings {
-        &self.settings
+/// How frames or rows are read, and when they are answered.
+#[derive(Debug, Serialize, Deserialize)]
+struct FramesReading {
+    reader: Reader,
+    labels: Labels,
+    /// The background class.
+    background: Option<u32>,
+    /// Steps by which predictions come late.
+    lookahead: usize,
+    columns: Columns,
+}
+
+impl Reading<Synced> for FramesReading {
+    type Examples = Sequences;
+
+    const SHAPE: &'static str = "synced";
+    const EVERY_STEP: bool = true;
+
+    fn check(&self, sizes: &SyncedConfig) -> std::result::Result<(), &'static str> {
+        match self.reader {
+            _ if (sizes.feed, sizes.classes) != (InputKind::Dense(self.reader.width()), self.labels.len()) => {
+                Err("its reader or its labels do not fit its network")
+            }
+            Reader::Frames { context, ahead, .. } if context == 0 || ahead >= context => {
+                Err("the context of its frames is invalid")
+            }
+            _ => Ok(()),
+        }
     }
 
-    fn facts(&self) -> Facts {
-        let s = &self.settings;
-        let weights = self.network.layout().len();
-        let frames: usize = self.train.labels.iter().map(Vec::len).sum();
-        let longest = (0..self.train.len()).map(|i| self.train.steps(i)).max().unwrap_or(0);
-        let directions = if s.bidirectional { 2 } else { 1 };
-        let unit = if let Reader::Frames { .. } = self.reader { "frame" } else { "step" };
-        let inputs = self.reader.width();
-        let fronts = if self.network.config().front.is_some() { inputs * 2 } else { inputs };
-        let activations = s.batch * longest * (fronts + s.layers * directions * s.hidden * 12);
-        let knows = match (s.bidirectional, s.lookahead) {
-            (true, _) => "reads each sequence from both ends".into(),
-            (false, 0) => "answers at once".into(),
-            (false, n) => format!("answers {n} {unit}s late"),
+    fn task(&self) -> &'static str {
+        TASK.name
+    }
+
+    fn goal(&self) -> Goal<'_> {
+        Goal::Classes(&self.labels)
+    }
+
+    fn evaluator(&self, temperature: f64) -> Evaluator {
+        Evaluator::Frames { classes: self.labels.len(), background: self.background, temperature }
+    }
+
+    fn describe(&self, sizes: &SyncedConfig) -> Vec<(&'static str, String)> {
+        let mut lines = match &self.reader {
+            Reader::Frames { pixels, context, differences, .. } => {
+                let what = if *differences { "differences between frames" } else { "frames" };
+                vec![("reads", pixels.describe(&format!("{what}, {context} seen at a step")))]
+            }
+            Reader::Features(features) => features.describe("a row a step"),
         };
-        Facts {
-            network: format!("{} {}x{}, {knows}", s.cell.name(), s.layers, s.hidden),
-            parameters: weights,
-            data: format!(
-                "{} sequences of {} {unit}s to learn from, {} held out; {} classes{}",
-                grouped(self.train.len()),
-                grouped(frames),
-                grouped(self.val.len()),
-                self.labels.len(),
-                self.background.map_or_else(String::new, |class| {
-                    format!(", of which `{}` means nothing is there", self.labels.names()[class as usize])
-                })
-            ),
-            targets: frames,
-            unit,
-            notes: Vec::new(),
-            memory: memory(weights, s.batch, activations),
-            json: json!({
-                "train": self.train.len(), "held_out": self.val.len(), "steps": frames, "numbers": inputs,
-                "classes": self.labels.names(),
-            }),
-            command: "elman predict",
+        lines.push(("timing", timing(sizes.bidirectional, self.lookahead, "step")));
+        if let Some(name) = self.background.and_then(|class| self.labels.names().get(class as usize)) {
+            lines.push(("background", name.clone()));
         }
+        lines
     }
 
-    fn survey(&self) -> Option<Survey> {
-        Some(supervised::survey::<Synced, _>(&self.train, &self.val, self.labels.names()))
+    fn reads(&self) -> Reads {
+        Reads::Sequences
     }
 
-    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
-        let s = &self.settings;
-        let config = json!({
-            "task": NAME, "shape": "synced", "reader": self.reader, "labels": self.labels,
-            "background": self.background, "lookahead": s.lookahead,
-            "columns": {"label": s.label_column, "sequence": s.sequence_column, "header": s.header},
-        });
-        let network = |network: &Synced| json!(network.config());
-        let state = |batch| self.network.zero_state(batch);
-        let task = Supervised::new(&self.train, &self.val, &self.judge, s, state, config, network)?;
-        let params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
-        let threads = super::language_model::threads(s.threads);
-        let mut trainer = Trainer::new(&self.network, task, s.train_config(), params, threads, folder)?;
-        if resume {
-            trainer.resume()?;
+    fn labelled(&self, data: &Settings, split: &str) -> Result<Named<Sequences>> {
+        let columns = self.columns.complete(data);
+        let mut read = Read::read(Path::new(&data.file), &columns, Some(&self.reader))?.0;
+        let has_test = read.sequences.iter().any(|s| s.split == Some(Split::Test));
+        if split != "all" && (has_test || !split.is_empty()) {
+            let word = if split.is_empty() { "test" } else { split };
+            let wrong = || Error::setting("split", word, format!("must be {}", Split::WORDS));
+            read = read.part(Split::of(word).ok_or_else(wrong)?)?;
         }
-        Ok(Box::new(trainer))
+        let examples = Sequences::new(read, &self.reader, &self.labels, self.lookahead)?;
+        let names = examples.ids().to_vec();
+        Ok(Named { examples, names, fps: None })
+    }
+
+    fn unlabelled(&self, input: Input, options: &Predict) -> Result<Named<Sequences>> {
+        let (sequences, fps) = match (&self.reader, input) {
+            (Reader::Frames { pixels, .. }, Input::File(path)) => recordings::clip(path, pixels)?,
+            (Reader::Features(_), Input::File(path)) => {
+                return self.unlabelled(Input::Table(&Table::read(path)?), options);
+            }
+            (Reader::Features(features), Input::Table(table)) => {
+                let column = options.sequence_column.as_deref().unwrap_or(self.columns.sequence());
+                (recordings::rows(table, column, &features.bind(table)?)?, None)
+            }
+            (Reader::Frames { .. }, _) => return Err(wrong_input("clips")),
+            (Reader::Features(_), _) => return Err(wrong_input("rows of a table")),
+        };
+        let examples = Sequences::unlabelled(sequences, &self.reader, self.labels.len(), self.lookahead);
+        let names = examples.ids().to_vec();
+        Ok(Named { examples, names, fps })
+    }
+
+    fn stream<'m>(
+        &'m self,
+        network: &'m Synced,
+        params: &'m Params<f32>,
+        temperature: f64,
+    ) -> Result<Box<dyn Stream + 'm>> {
+        Ok(Box::new(Live::new(&self.reader, self.lookahead, network, params, temperature)?))
     }
 }

@@ -1,115 +1,68 @@
-//! A language model: the next character of a text. Reader: contiguous streams; shape: synced; metric: nats per symbol.
+//! A language model: the next character of a text. Reader: contiguous streams; shape: synced; metric: nats per token.
+
+mod corpus;
+pub mod generate;
+mod model;
+mod presets;
+pub mod score;
 
 use std::ops::Range;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::generate::Writer;
-use super::plan::{Facts, grouped};
-use super::score;
-use super::settings::Settings;
-use crate::cell::Steps;
-use crate::data::{Streams, Vocab, builtin};
+use self::generate::Writer;
+use super::plan::{self, RunSummary, TextStatistics, grouped, session};
+use super::row::Task;
+use crate::cell::{State, Steps};
+use crate::data::{Streams, builtin};
 use crate::error::{Error, Result};
+use crate::file;
 use crate::format::document::DocumentWriter;
-use crate::format::model::Loaded;
 use crate::layer::{Loss, StackState};
 use crate::param::Params;
 use crate::rng::Rng;
+use crate::settings::{Data, Settings};
 use crate::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
-use crate::train::{Engine, RunFolder, Scores, Session, Task, Trainer, blocks, weights};
+use crate::train::{Batches, Cursor, Engine, RunFolder, Scores, Session, blocks, weights};
 
-/// The name in files and on the command line.
-pub const NAME: &str = "language-model";
+pub use self::corpus::Corpus;
+pub use self::model::{LanguageModel, vocab};
+pub use self::presets::{PRESETS, preset};
+
+/// Texts to the next character.
+pub const TASK: Task = Task {
+    name: model::NAME,
+    about: "the next character of a text; writes text",
+    command: "sample",
+    reads: &[
+        "file", "cell", "layers", "hidden", "embedding", "tied", "init", "bytes", "val", "seq_len", "state_reset",
+        "memory_limit", "sample_every", "sample_length", "temperature",
+    ],
+    data: &["file"],
+    eval_data: &["file"],
+    evaluate: &["from", "dynamic", "dynamic_lr", "dynamic_decay", "skip_unseen"],
+    predict: &[],
+    defaults,
+    plan: |settings, _| Ok(Box::new(Plan::new(settings)?)),
+    open: |loaded| Ok(Box::new(LanguageModel::open(loaded)?)),
+};
+
 /// The measure that chooses the best model: see [`score`].
 pub const METRIC: &str = "val_nats";
 
-/// Largest size of a network that a file may claim.
-const MAX_SIZE: usize = 1 << 20;
-
-/// A text in tokens, and what is held out of it.
-#[derive(Clone, Debug)]
-pub struct Corpus {
-    /// Its symbols.
-    pub vocab: Vocab,
-    /// What is trained on.
-    pub train: Vec<u32>,
-    /// What is held out.
-    pub val: Vec<u32>,
-}
-
-impl Corpus {
-    /// Reads the text the settings name, or the built-in one where they name none.
-    ///
-    /// # Errors
-    /// [`Error::Io`] and [`Error::Data`] with the file and what to do.
-    pub fn read(settings: &Settings) -> Result<Corpus> {
-        if settings.file.is_empty() {
-            return Self::of(builtin::project_text().as_bytes(), None, Path::new("the built-in text"), settings);
-        }
-        let path = Path::new(&settings.file);
-        let text = read_text(path)?;
-        let val = if settings.val.is_empty() { None } else { Some(read_text(Path::new(&settings.val))?) };
-        Self::of(&text, val.as_deref(), path, settings)
-    }
-
-    /// Splits a text: the symbols are those of all of it, so that the held-out part has none unknown.
-    ///
-    /// # Errors
-    /// If the text is empty, too short, not in UTF-8, or the validation text has other symbols.
-    pub fn of(text: &[u8], val: Option<&[u8]>, path: &Path, settings: &Settings) -> Result<Corpus> {
-        let data = |path: &Path, reason: String| Error::Data { path: path.into(), reason };
-        let vocab = Vocab::of(text, settings.bytes, path)?;
-        let encode = |text: &[u8], path: &Path| {
-            let tokens = vocab.encode(text, false);
-            tokens.map(|(tokens, _)| tokens).map_err(|unseen| data(path, unseen.to_string()))
-        };
-        let mut train = encode(text, path)?;
-        let val = match val {
-            Some(val) => encode(val, Path::new(&settings.val))?,
-            None => {
-                let cut = ((1.0 - settings.val_frac) * train.len() as f64) as usize;
-                train.split_off(cut.min(train.len()))
-            }
-        };
-        if let Err(error) = Streams::new(train.len(), settings.batch, settings.seq_len, settings.seed) {
-            return Err(data(path, error.to_string()));
-        }
-        if val.len() < 2 {
-            let reason = format!(
-                "{} symbols are held out, and validation takes at least 2; give a longer text, a higher --val-frac or \
-                 a file by --val",
-                val.len()
-            );
-            return Err(data(path, reason));
-        }
-        Ok(Corpus { vocab, train, val })
+/// Of the text that the program contains: a first look.
+fn defaults(data: Data) -> Settings {
+    match data {
+        Data::Given => Settings::base(),
+        Data::Builtin => presets::quick(),
     }
 }
 
-/// Reads a file whole.
+/// The network that the settings ask for, of `vocab` tokens.
 ///
 /// # Errors
-/// [`Error::Io`] with the reason in words.
-pub fn read_text(path: &Path) -> Result<Vec<u8>> {
-    let read = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => {
-            Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder; name a text file"))
-        }
-        Ok(_) => std::fs::read(path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(std::io::Error::new(error.kind(), "there is no such file"))
-        }
-        Err(error) => Err(error),
-    };
-    read.map_err(|source| Error::Io { path: path.into(), action: "read", source })
-}
-
-/// The network the settings ask for.
-///
-/// # Errors
-/// [`Error::Usage`] with the flag to change.
+/// An invalid network configuration.
 pub fn network(settings: &Settings, vocab: usize) -> Result<Synced> {
     Synced::new(SyncedConfig {
         cell: settings.cell,
@@ -126,58 +79,6 @@ pub fn network(settings: &Settings, vocab: usize) -> Result<Synced> {
     })
 }
 
-/// The symbols of a language model's file.
-///
-/// # Errors
-/// [`Error::Model`] if the file holds another kind of model, or its vocabulary is none.
-pub fn vocab(loaded: &Loaded) -> Result<Vocab> {
-    let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
-    let config = loaded.document.config();
-    if config["task"] != NAME {
-        return Err(wrong(format!("its task is {}, not {NAME}", config["task"])));
-    }
-    let vocab: Vocab = serde_json::from_value(config.get("vocab").cloned().unwrap_or_default())
-        .map_err(|error| wrong(format!("`vocab` in its metadata cannot be used: {error}")))?;
-    if vocab.is_empty() || config["network"]["classes"] != vocab.len() {
-        return Err(wrong(format!("its vocabulary of {} symbols does not fit its network", vocab.len())));
-    }
-    Ok(vocab)
-}
-
-/// A language model of a file, ready to be evaluated.
-#[derive(Debug)]
-pub struct Model {
-    /// The network.
-    pub network: Synced,
-    /// Its weights.
-    pub params: Params<f32>,
-    /// Its symbols.
-    pub vocab: Vocab,
-}
-
-impl Model {
-    /// Reads a model or a checkpoint.
-    ///
-    /// # Errors
-    /// [`Error::Model`] if the file holds no language model, or one that contradicts itself.
-    pub fn from_file(loaded: &Loaded) -> Result<Model> {
-        let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
-        let vocab = vocab(loaded)?;
-        let network = loaded.document.config().get("network").cloned().unwrap_or_default();
-        let network: SyncedConfig = serde_json::from_value(network)
-            .map_err(|error| wrong(format!("`network` in its metadata cannot be used: {error}")))?;
-        if network.feed != InputKind::Tokens(vocab.len()) || network.classes != vocab.len() {
-            return Err(wrong(format!("its vocabulary of {} symbols does not fit its network", vocab.len())));
-        }
-        if [network.hidden, network.layers, network.embedding, network.classes].iter().any(|&size| size > MAX_SIZE) {
-            return Err(wrong(format!("a size of its network is above {MAX_SIZE}")));
-        }
-        let network = Synced::new(network).map_err(|error| wrong(error.to_string()))?;
-        let params = super::plan::params(loaded, network.layout())?;
-        Ok(Model { network, params, vocab })
-    }
-}
-
 /// Everything of a run before its first update.
 pub struct Plan {
     /// The text.
@@ -188,6 +89,7 @@ pub struct Plan {
     pub settings: Settings,
     /// Steps of a sequence that are kept for backward at a time, where memory is limited.
     pub segment: Option<usize>,
+    summary: RunSummary,
 }
 
 /// Bytes of a run that keeps `segment` steps for backward. Measured: the peak of LSTM 2x512 with B 8 and T from 50 to 6,400
@@ -205,7 +107,7 @@ fn memory_of(s: &Settings, corpus: &Corpus, network: &Synced, segment: usize) ->
 /// Steps to keep so that a run stays within its memory limit; none where all of them fit.
 ///
 /// # Errors
-/// [`Error::Usage`] if not even a few steps fit.
+/// [`Error::Setting`] if not even a few steps fit.
 fn segment(s: &Settings, corpus: &Corpus, network: &Synced) -> Result<Option<usize>> {
     const LEAST: usize = 16;
     let Some(limit) = s.memory_limit()? else { return Ok(None) };
@@ -221,7 +123,7 @@ fn segment(s: &Settings, corpus: &Corpus, network: &Synced) -> Result<Option<usi
         }
     }
     let least = memory_of(s, corpus, network, LEAST).div_ceil(1 << 20);
-    Err(Error::Usage(format!("--memory-limit {}: this run takes at least {least} MiB", s.memory_limit)))
+    Err(Error::setting("memory_limit", &s.memory_limit, format!("is too low: this run takes at least {least} MiB")))
 }
 
 impl Plan {
@@ -232,102 +134,100 @@ impl Plan {
     pub fn new(settings: Settings) -> Result<Plan> {
         let settings = settings.resolve()?;
         let corpus = Corpus::read(&settings)?;
+        Self::of_corpus(corpus, settings)
+    }
+
+    /// As [`Plan::new`], of a text in memory.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of_text(text: &[u8], settings: Settings) -> Result<Plan> {
+        let settings = settings.resolve()?;
+        let corpus = Corpus::of(text, None, Path::new("the text"), &settings)?;
+        Self::of_corpus(corpus, settings)
+    }
+
+    fn of_corpus(corpus: Corpus, settings: Settings) -> Result<Plan> {
         let mut network = network(&settings, corpus.vocab.len())?;
         let segment = segment(&settings, &corpus, &network)?;
         if let Some(steps) = segment {
             network = network.in_segments(steps);
         }
-        Ok(Plan { corpus, network, settings, segment })
-    }
-
-    /// Bytes the run will take, roughly: weights, moments, gradients of each block, packed weights, activations.
-    pub fn memory_estimate(&self) -> usize {
-        memory_of(&self.settings, &self.corpus, &self.network, self.segment.unwrap_or(self.settings.seq_len))
-    }
-
-    /// The run, ready to train: from the beginning, or with `resume` from the folder's checkpoint.
-    ///
-    /// # Errors
-    /// As [`Trainer::new`] and [`Trainer::resume`].
-    pub fn trainer(&self, folder: Option<RunFolder>, resume: bool) -> Result<Trainer<'_, Synced, LanguageModel<'_>>> {
-        let s = &self.settings;
-        let params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
-        let task = LanguageModel::new(&self.corpus, s)?;
-        let mut trainer = Trainer::new(&self.network, task, s.train_config(), params, threads(s.threads), folder)?;
-        if resume {
-            trainer.resume()?;
-        }
-        Ok(trainer)
+        let (s, vocab, [train, val]) = (&settings, &corpus.vocab, [corpus.train.len(), corpus.val.len()]);
+        let note = |steps| format!("activations of {steps} steps are kept at a time; forward runs twice");
+        let summary = RunSummary {
+            network: format!("{} {}x{}", s.cell.name(), s.layers, s.hidden),
+            parameters: network.layout().len(),
+            data: format!(
+                "{} training {unit}s, {} validation {unit}s; vocabulary {}",
+                grouped(train),
+                grouped(val),
+                vocab.len(),
+                unit = vocab.unit(),
+            ),
+            targets: train,
+            unit: vocab.unit(),
+            loss_unit: "nats",
+            notes: segment.map(note).into_iter().collect(),
+            memory: memory_of(s, &corpus, &network, segment.unwrap_or(s.seq_len)),
+            json: json!({"vocabulary": vocab.len(), "symbols": train, "held_out": val}),
+        };
+        Ok(Plan { corpus, network, settings, segment, summary })
     }
 }
 
-impl super::Plan for Plan {
+impl plan::Plan for Plan {
     fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    fn facts(&self) -> Facts {
-        let (s, vocab) = (&self.settings, &self.corpus.vocab);
-        let (train, val) = (self.corpus.train.len(), self.corpus.val.len());
-        Facts {
-            network: format!("{} {}x{}", s.cell.name(), s.layers, s.hidden),
-            parameters: self.network.layout().len(),
-            data: format!(
-                "{} {}s to learn from, {} held out; vocabulary {}",
-                grouped(train),
-                vocab.unit(),
-                grouped(val),
-                vocab.len()
-            ),
-            targets: train,
-            unit: "symbol",
-            notes: self
-                .segment
-                .map(|n| format!("kept for backward {n} steps at a time; forward runs twice"))
-                .into_iter()
-                .collect(),
-            memory: self.memory_estimate(),
-            json: json!({"vocabulary": vocab.len(), "symbols": train, "held_out": val}),
-            command: "elman sample",
-        }
+    fn summary(&self) -> &RunSummary {
+        &self.summary
+    }
+
+    fn text_statistics(&self) -> Result<Option<TextStatistics>> {
+        let text = match self.settings.file.as_str() {
+            "" => builtin::project_text().as_bytes().to_vec(),
+            path => file::read(Path::new(path))?,
+        };
+        let (s, Corpus { vocab, train, val }) = (&self.settings, &self.corpus);
+        let updates = (train.len() / (s.batch * s.seq_len * s.accumulate)).max(1);
+        Ok(Some(TextStatistics::of(&text, vocab, [train, val], updates)))
     }
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
-        Ok(Box::new(self.trainer(folder, resume)?))
+        let s = &self.settings;
+        let params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
+        session(&self.network, TextBatches::new(&self.corpus, s)?, s, params, folder, resume)
     }
 }
 
-/// The number of threads asked for; 0 is one for each core.
-pub fn threads(asked: usize) -> usize {
-    if asked > 0 { asked } else { std::thread::available_parallelism().map_or(1, usize::from) }
-}
-
-/// The task: batches of the text and the held-out loss.
+/// Batches of the text, and the validation loss.
 #[derive(Debug)]
-pub struct LanguageModel<'c> {
+pub struct TextBatches<'c> {
     corpus: &'c Corpus,
     settings: Settings,
     streams: Streams,
     blocks: Vec<Range<usize>>,
 }
 
-impl<'c> LanguageModel<'c> {
-    /// The task of these settings on a text.
+impl<'c> TextBatches<'c> {
+    /// Batches of a text as the settings say.
     ///
     /// # Errors
     /// If the text is too short.
     pub fn new(corpus: &'c Corpus, settings: &Settings) -> Result<Self> {
         let streams = Streams::new(corpus.train.len(), settings.batch, settings.seq_len, settings.seed)?;
         let blocks = blocks(streams.batch());
-        Ok(LanguageModel { corpus, settings: settings.clone(), streams, blocks })
+        Ok(TextBatches { corpus, settings: settings.clone(), streams, blocks })
     }
 }
 
-impl Task<Synced> for LanguageModel<'_> {
+impl Batches<Synced> for TextBatches<'_> {
     fn initial_states(&self) -> Vec<StackState<f32>> {
         let s = &self.settings;
         let state = |streams: usize| {
-            let cells = (0..s.layers).map(|_| crate::cell::State::zeros(streams, s.hidden, s.cell.has_c()));
+            let cells = (0..s.layers).map(|_| State::zeros(streams, s.hidden, s.cell.has_c()));
             StackState { cells: cells.collect() }
         };
         self.blocks.iter().map(|block| state(block.len())).collect()
@@ -361,22 +261,12 @@ impl Task<Synced> for LanguageModel<'_> {
         }
     }
 
-    fn epochs(&self) -> f64 {
-        self.streams.epochs()
+    fn cursor(&self) -> &dyn Cursor {
+        &self.streams
     }
 
-    fn batches_per_epoch(&self) -> f64 {
-        self.streams.batches_per_epoch() as f64
-    }
-
-    fn position(&self) -> Value {
-        json!(self.streams.position())
-    }
-
-    fn seek(&mut self, position: &Value) -> Result<()> {
-        let position = serde_json::from_value(position.clone())
-            .map_err(|error| Error::Usage(format!("the position in the text cannot be used: {error}")))?;
-        self.streams.seek(position)
+    fn cursor_mut(&mut self) -> &mut dyn Cursor {
+        &mut self.streams
     }
 
     fn fingerprint(&self) -> Value {
@@ -413,6 +303,6 @@ impl Task<Synced> for LanguageModel<'_> {
     }
 
     fn model_config(&self, network: &Synced) -> Value {
-        json!({"task": NAME, "shape": "synced", "network": network.config(), "vocab": self.corpus.vocab})
+        json!({"task": TASK.name, "shape": "synced", "network": network.config(), "vocab": self.corpus.vocab})
     }
 }

@@ -1,39 +1,266 @@
-//! What a user names: each task joins a reader, a shape and a metric. A new task of an old shape is one file here.
+//! Tasks: each joins a reader, a shape and its measures, and stands in one row of [`TASKS`].
 
 pub mod caption;
-mod checks;
-mod classifier;
 pub mod classify;
 pub mod classify_frames;
 pub mod classify_sequence;
 pub mod classify_text;
-pub mod generate;
-pub mod judge;
 pub mod language_model;
-pub mod live;
-pub mod photographs;
+mod metadata;
+mod model;
 mod plan;
-mod presets;
-pub mod score;
-mod settings;
+mod row;
 mod supervised;
 pub mod translate;
 mod writing;
 
-pub use classifier::{Classifier, Evaluation, Mistake};
-pub use plan::{Facts, Plan, grouped, plan, plan_watched};
-pub use presets::PRESETS;
-pub use settings::{ClassWeights, InitWord, KEYS, Key, Settings, Sizes};
-pub use supervised::{Examples, Survey};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::format::model::{self as model_file, Loaded};
+use crate::settings::{ConfigFile, Data, KEYS, Key, Settings};
+
+pub use crate::metric::{Evaluation, Measure, Mistake, Unit};
+pub use language_model::PRESETS;
+pub use model::{
+    Evaluate, Found, Input, Model, Output, Predict, Prediction, Reads, Sample, Source, StepKind, Stream, Written,
+    most_likely,
+};
+pub use plan::{Callback, DataStatistics, Plan, RunSummary, TextStatistics, grouped};
+pub use row::{COMMON, Task};
 
 /// The tasks.
-pub const NAMES: [&str; 8] = [
-    language_model::NAME,
+pub const TASKS: [Task; 8] = [
+    language_model::TASK,
     classify::CLASSIFY,
     classify::REGRESS,
-    classify_text::NAME,
-    classify_sequence::NAME,
-    classify_frames::NAME,
-    translate::NAME,
-    caption::NAME,
+    classify_text::TASK,
+    classify_sequence::TASK,
+    classify_frames::TASK,
+    translate::TASK,
+    caption::TASK,
 ];
+
+impl Task {
+    /// The task of this name.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that lists the tasks.
+    pub fn find(name: &str) -> Result<&'static Task> {
+        const ROWS: &[Task] = &TASKS;
+        ROWS.iter().find(|task| task.name == name).ok_or_else(|| {
+            let names: Vec<&str> = TASKS.iter().map(|task| task.name).collect();
+            Error::setting("task", name, format!("must be one of {}", names.join(", ")))
+        })
+    }
+
+    /// The tasks that read a setting.
+    pub fn readers(key: &str) -> Vec<&'static str> {
+        TASKS.iter().filter(|task| task.is_read(key)).map(|task| task.name).collect()
+    }
+
+    /// Refuses a setting that the task does not read.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] that says who reads it.
+    pub fn check_read(&self, key: &str, value: &str) -> Result<()> {
+        self.check(key, value, |task| task.is_read(key))
+    }
+
+    /// Refuses options of an evaluation that the task does not read.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] that says who reads it.
+    pub fn check_evaluate(&self, options: &Evaluate) -> Result<()> {
+        options.given().iter().try_for_each(|(name, value)| self.check_evaluate_option(name, value))
+    }
+
+    /// Refuses an option of an evaluation that the task does not read.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] that says who reads it.
+    pub fn check_evaluate_option(&self, name: &str, value: &str) -> Result<()> {
+        self.check(name, value, |task| task.evaluate.contains(&name))
+    }
+
+    /// Refuses options of predictions that the task does not read; `more` are those of the front end.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] that says who reads it.
+    pub fn check_predict(&self, options: &Predict, more: &[(&'static str, String)]) -> Result<()> {
+        let check = |(name, value): &(&str, String)| self.check(name, value, |task| task.predict.contains(name));
+        options.given().iter().chain(more).try_for_each(check)
+    }
+
+    /// Refuses what the task does not read, where `is_read` says which tasks read it.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] that says who reads it.
+    pub fn check(&self, key: &str, value: &str, is_read: impl Fn(&Task) -> bool) -> Result<()> {
+        if is_read(self) {
+            return Ok(());
+        }
+        let readers = TASKS.iter().filter(|task| is_read(task)).map(|task| task.name).collect();
+        Err(Error::Unread { key: key.into(), value: value.into(), readers, task: self.name.into() })
+    }
+}
+
+impl Settings {
+    /// The default settings of a task on the user's data.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no task of this name.
+    ///
+    /// ```
+    /// use elman::settings::Settings;
+    ///
+    /// let mut settings = Settings::for_task("classify")?;
+    /// settings.file = "iris.csv".into();
+    /// settings.label_column = "species".into();
+    /// # Ok::<(), elman::Error>(())
+    /// ```
+    pub fn for_task(task: &str) -> Result<Settings> {
+        Ok((Task::find(task)?.defaults)(Data::Given))
+    }
+
+    /// The default settings of a task on the data that the program contains or generates for it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no task of this name.
+    pub fn for_builtin_data(task: &str) -> Result<Settings> {
+        Ok((Task::find(task)?.defaults)(Data::Builtin))
+    }
+
+    /// The settings of a preset.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is none of that name.
+    pub fn preset(name: &str) -> Result<Settings> {
+        language_model::preset(name)
+    }
+
+    /// Reads a `config.toml`: its task's defaults with what it changes in them. `path` is what messages name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the line of an unknown key or a value of the wrong kind.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Settings> {
+        let file = ConfigFile::parse(text, path)?;
+        let task = Task::find(file.task().unwrap_or(language_model::TASK.name))?;
+        let is_given = task.data.iter().any(|key| file.get(key).is_some_and(|value| !value.is_empty()));
+        file.apply((task.defaults)(if is_given { Data::Given } else { Data::Builtin }))
+    }
+
+    /// The settings that their task reads, as a commented `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such task.
+    pub fn to_toml(&self) -> Result<String> {
+        let task = Task::find(&self.task)?;
+        Ok(self.to_toml_of(|key| task.is_read(key)))
+    }
+
+    /// Checks every value, and that the task reads every setting that is not at its default.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] and [`Error::Unread`] with the setting.
+    pub fn resolve(self) -> Result<Settings> {
+        let task = Task::find(&self.task)?;
+        let defaults = (task.defaults)(task.data_of(&self));
+        if let Some((key, value)) = self.unread(&defaults, |key| task.is_read(key)) {
+            task.check_read(key, &value)?;
+        }
+        self.resolve_values()
+    }
+
+    /// Puts settings that their task does not read back to their defaults: files of version 0.1 hold those of all tasks.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such task.
+    pub fn without_unread(self) -> Result<Settings> {
+        let task = Task::find(&self.task)?;
+        let defaults = (task.defaults)(task.data_of(&self));
+        let mut settings = self;
+        for key in KEYS.iter().filter(|key: &&Key| !task.is_read(key.name)) {
+            settings.set(key.name, &defaults.get(key.name))?;
+        }
+        Ok(settings)
+    }
+}
+
+/// Reads the data that settings name and lays the network out.
+///
+/// # Errors
+/// As [`Settings::resolve`]; any reader error.
+pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
+    plan_with(settings, &mut |_, _| true)
+}
+
+/// As [`plan`]; `callback` hears of preparations that take long, such as features of images, and may end them.
+///
+/// # Errors
+/// As [`plan`]; [`Error::Stopped`] if `callback` ended it. What was made is kept for the next time.
+pub fn plan_with(settings: Settings, callback: &mut Callback) -> Result<Box<dyn Plan>> {
+    let settings = settings.resolve()?;
+    (Task::find(&settings.task)?.plan)(settings, callback)
+}
+
+/// Opens a trained model, or a checkpoint, of any task: a file, or the folder of a run for its best model.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::Model`] if it is damaged or not a model of a task.
+pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn Model>> {
+    open_loaded(&model_file::load(path.as_ref())?)
+}
+
+/// As [`open`], of a file that has been read.
+///
+/// # Errors
+/// [`Error::Model`] if it is not a model of a task.
+pub fn open_loaded(loaded: &Loaded) -> Result<Box<dyn Model>> {
+    (of_model(loaded)?.open)(loaded)
+}
+
+/// The task of a model file.
+///
+/// # Errors
+/// [`Error::Model`] if it names none that there is.
+pub fn of_model(loaded: &Loaded) -> Result<&'static Task> {
+    let name = &loaded.document.config()["task"];
+    Task::find(name.as_str().unwrap_or_default())
+        .map_err(|_| metadata::contradiction(loaded, format!("its task is {name}, which this version does not have")))
+}
+
+/// A model that was trained, and how.
+#[derive(Debug)]
+pub struct Trained {
+    /// The best model by validation.
+    pub model: Box<dyn Model>,
+    /// The metrics of the run.
+    pub records: Vec<crate::train::Record>,
+}
+
+/// Trains a model as the settings say, to the end of the run; `folder` is made for the run, with its settings, metrics,
+/// samples and models.
+///
+/// # Errors
+/// As [`plan`]; errors of the disk; [`Error::Diverged`].
+///
+/// ```
+/// use elman::settings::Settings;
+///
+/// let folder = tempfile::tempdir().unwrap();
+/// let mut settings = Settings::for_builtin_data("classify-sequence")?;
+/// settings.max_steps = 20;
+/// let run = elman::train(settings, folder.path().join("run"))?;
+/// assert!(run.records.iter().any(|record| record.val("val_accuracy").is_some()));
+/// # Ok::<(), elman::Error>(())
+/// ```
+pub fn train(settings: Settings, folder: impl AsRef<Path>) -> Result<Trained> {
+    let plan = plan(settings)?;
+    let run = crate::train::RunFolder::create(folder.as_ref(), &plan.settings().to_toml()?)?;
+    let mut session = plan.session(Some(run), false)?;
+    session.run(&std::sync::atomic::AtomicBool::new(false), &mut |_| {})?;
+    let records = session.records().to_vec();
+    drop(session);
+    Ok(Trained { model: open(folder)?, records })
+}

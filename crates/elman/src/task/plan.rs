@@ -1,101 +1,95 @@
 //! Everything of a run before its first update, whatever its task.
 
-use elman_step::model::ModelError;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::sync::Arc;
 
-use super::photographs::Watch;
-use super::settings::Settings;
-use super::supervised::Survey;
-use super::{caption, classify, classify_frames, classify_sequence, classify_text, language_model, translate};
-use crate::error::{Error, Result};
-use crate::format::model::Loaded;
-use crate::param::{Layout, Params};
-use crate::train::{RunFolder, Session, blocks, read_weights};
+pub use crate::data::statistics::{DataStatistics, TextStatistics};
+use crate::error::Result;
+use crate::param::Params;
+use crate::settings::Settings;
+use crate::shape::Shape;
+use crate::train::{Batches, Carry, RunFolder, Session, Trainer, blocks, threads};
 
-/// Largest size of a network that a file may claim.
-const MAX_WEIGHTS: usize = 1 << 30;
+/// Is told how much of a preparation is done and how much there is; answers whether to go on.
+pub type Callback<'c> = dyn FnMut(usize, usize) -> bool + Send + 'c;
 
 /// Data read and a network laid out: ready to train.
-pub trait Plan {
-    /// What was asked for, resolved.
+pub trait Plan: Send + Sync {
+    /// The settings, resolved.
     fn settings(&self) -> &Settings;
 
-    /// What people are told of it.
-    fn facts(&self) -> Facts;
+    /// What a person or a program is told before training.
+    fn summary(&self) -> &RunSummary;
 
-    /// What a person looks at before training; none where the task has no examples to count.
-    fn survey(&self) -> Option<Survey> {
+    /// Statistics of labelled examples; none where the task has none.
+    fn statistics(&self) -> Option<DataStatistics> {
         None
+    }
+
+    /// Statistics of a text; none where the task does not read one.
+    ///
+    /// # Errors
+    /// If the text can no longer be read.
+    fn text_statistics(&self) -> Result<Option<TextStatistics>> {
+        Ok(None)
     }
 
     /// The run: from the beginning, or with `resume` from the folder's checkpoint.
     ///
     /// # Errors
-    /// If threads cannot be started, or the checkpoint is none of this run.
+    /// If threads cannot be started, or the checkpoint belongs to another run.
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>>;
 }
 
-/// What people are told of a run before it begins.
-#[derive(Clone, Debug)]
-pub struct Facts {
+impl std::fmt::Debug for dyn Plan + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("task", &self.settings().task).field("summary", self.summary()).finish()
+    }
+}
+
+/// A run in words and numbers.
+#[derive(Clone, Debug, Default)]
+pub struct RunSummary {
     /// The network in a few words: `gru 1x512`.
     pub network: String,
     /// Weights.
     pub parameters: usize,
-    /// The data in a sentence, without their name: `1,000 sentences to learn from, 100 held out`.
+    /// The data in a sentence, without their name: `1,000 training sentences, 100 validation sentences`.
     pub data: String,
     /// Targets in an epoch.
     pub targets: usize,
     /// What a target is: `character`, `example`, `frame`.
     pub unit: &'static str,
+    /// What the loss is counted in: `nats`, or nothing where it is the squared error of numbers.
+    pub loss_unit: &'static str,
     /// What was decided for the user, such as which column was taken for the label.
     pub notes: Vec<String>,
     /// Bytes that training will take, roughly.
     pub memory: usize,
     /// More for machines: an object.
     pub json: Value,
-    /// The command that uses the model, before its path.
-    pub command: &'static str,
 }
 
-/// Reads the data of a task and lays its network out.
+/// The one place that makes a run: network, batches and initial weights as the settings say.
 ///
 /// # Errors
-/// As [`Settings::resolve`] and the task's reader.
-pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
-    plan_watched(settings, &mut |_, _| true)
-}
-
-/// As [`plan`]; where features of photographs are made for it, `watch` is told how many there are of how many, and may end it.
-///
-/// # Errors
-/// As [`plan`]; [`Error::Stopped`] if `watch` ended it. What was made is kept for the next time.
-pub fn plan_watched(settings: Settings, watch: &mut Watch) -> Result<Box<dyn Plan>> {
-    let settings = settings.resolve()?;
-    Ok(match settings.task.as_str() {
-        classify::CLASSIFY | classify::REGRESS => Box::new(classify::Plan::new(settings)?),
-        classify_text::NAME => Box::new(classify_text::Plan::new(settings)?),
-        classify_sequence::NAME => Box::new(classify_sequence::Plan::new(settings)?),
-        classify_frames::NAME => Box::new(classify_frames::Plan::new(settings)?),
-        translate::NAME => Box::new(translate::Plan::new(settings)?),
-        caption::NAME => Box::new(caption::Plan::new(settings, watch)?),
-        _ => Box::new(language_model::Plan::new(settings)?),
-    })
-}
-
-/// `1234567` as `1,234,567`.
-pub fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+/// As [`Trainer::new`] and [`Trainer::resume`].
+pub(super) fn session<'a, S: Shape<f32>, B: Batches<S> + Send + 'a>(
+    shape: &'a S,
+    batches: B,
+    settings: &Settings,
+    params: Params<f32>,
+    folder: Option<RunFolder>,
+    resume: bool,
+) -> Result<Box<dyn Session + 'a>>
+where
+    S::State: Carry<f32>,
+{
+    let threads = threads(settings.threads);
+    let mut trainer = Trainer::new(shape, batches, settings.train_config(), params, threads, folder)?;
+    if resume {
+        trainer.resume()?;
     }
-    text
+    Ok(Box::new(trainer))
 }
 
 /// Bytes of weights, moments and gradients of a run, roughly, with `activations` values besides.
@@ -103,38 +97,9 @@ pub(super) fn memory(weights: usize, batch: usize, activations: usize) -> usize 
     4 * (weights * (6 + blocks(batch).len()) + activations)
 }
 
-/// A part of a model file's metadata.
-///
-/// # Errors
-/// [`Error::Model`] that names the part.
-pub(super) fn part<T: DeserializeOwned>(loaded: &Loaded, name: &str) -> Result<T> {
-    let value = loaded.document.config().get(name).cloned().unwrap_or_default();
-    serde_json::from_value(value).map_err(|error| {
-        let reason = format!("`{name}` in its metadata cannot be used: {error}");
-        Error::Model { path: loaded.path.clone(), reason }
-    })
-}
-
-/// The weights of a model file. Sizes are compared before memory is taken for what a damaged file may claim.
-///
-/// # Errors
-/// [`Error::Model`] if a tensor is missing or of other dimensions.
-pub(super) fn params(loaded: &Loaded, layout: &Arc<Layout>) -> Result<Params<f32>> {
-    if layout.len() > MAX_WEIGHTS {
-        let reason = format!("it claims {} weights, more than {MAX_WEIGHTS}", layout.len());
-        return Err(Error::Model { path: loaded.path.clone(), reason });
-    }
-    for tensor in layout.tensors() {
-        match loaded.document.tensor(&tensor.name) {
-            Some(found) if found.dims == tensor.dims => {}
-            Some(found) => {
-                let (tensor, got, want) = (tensor.name.clone(), found.dims.to_vec(), tensor.dims.clone());
-                return Err(loaded.error(ModelError::Dimensions { tensor, got, want }));
-            }
-            None => return Err(loaded.error(ModelError::Missing { tensor: tensor.name.clone() })),
-        }
-    }
-    let mut params = Params::zeros(layout);
-    read_weights(&loaded.document, &mut params).map_err(|error| loaded.error(error))?;
-    Ok(params)
+/// `1234567` as `1,234,567`.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let parts: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|part| str::from_utf8(part).ok()).collect();
+    parts.join(",")
 }

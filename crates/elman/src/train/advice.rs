@@ -1,62 +1,61 @@
-//! What a practitioner would say after a run, computed from its records.
+//! Advice after a run, computed from its records.
 
 use super::Record;
 
-/// A gap between held-out and training loss of this share of the training loss is overfitting: below it lies the noise of
-/// two different texts.
+/// A validation loss above the training loss by this share is overfitting; a smaller gap is noise between two texts.
 const GAP: f64 = 0.15;
-/// A best validation before this share of the run means that the rest did not help.
+/// A best validation before this share of the run: the rest did not help.
 const EARLY: f64 = 0.7;
-/// Still falling: the last fifth of the run lowered the held-out loss by more than this share.
+/// Still falling: the last fifth of the run lowered the validation loss by more than this share.
 const FALLING: f64 = 0.01;
-/// Symbols per parameter below which a network can learn its text by heart.
-const FEW_SYMBOLS: f64 = 2.0;
-/// Symbols per parameter above which a larger network usually pays.
-const MANY_SYMBOLS: f64 = 20.0;
+/// Tokens per parameter below which a network can memorise its text.
+const FEW_TOKENS: f64 = 2.0;
+/// Tokens per parameter above which a larger network usually pays.
+const MANY_TOKENS: f64 = 20.0;
 
-/// Two or three sentences on a run: `parameters` of the network, `symbols` to learn from, `rollbacks` after divergence,
-/// `metric` the name of the held-out loss. Nothing where the run is too short to say anything.
-pub fn advice(records: &[Record], metric: &str, parameters: usize, symbols: usize, rollbacks: u32) -> Vec<String> {
+/// Two or three sentences on a run: `parameters` of the network, training `tokens`, `rollbacks` after divergence,
+/// `metric` the name of the validation loss. Empty if the run is too short.
+pub fn advice(records: &[Record], metric: &str, parameters: usize, tokens: usize, rollbacks: u32) -> Vec<String> {
     let mut said = Vec::new();
     if rollbacks > 0 {
         said.push(format!(
-            "Training diverged {rollbacks} time{}; begin with a lower --lr.",
+            "Training diverged {rollbacks} time{}; start with a lower `lr`.",
             if rollbacks == 1 { "" } else { "s" }
         ));
     }
     let vals: Vec<(f64, f64)> = records.iter().filter_map(|r| Some((r.epoch, r.val(metric)?))).collect();
-    let train = records.iter().rev().find_map(|r| r.train_nats);
+    let train = records.iter().rev().find_map(Record::train);
     let (Some(train), Some(&(end, last)), true) = (train, vals.last(), vals.len() >= 4) else { return said };
     let best = vals.iter().copied().fold((0.0, f64::MAX), |best, val| if val.1 < best.1 { val } else { best });
-    let ratio = symbols as f64 / parameters.max(1) as f64;
+    let ratio = tokens as f64 / parameters.max(1) as f64;
     let before = vals.iter().rfind(|val| val.0 <= 0.8 * end).map_or(last, |val| val.1);
     if best.0 < EARLY * end && last > best.1 {
         said.push(format!(
-            "The held-out loss was lowest ({:.3} nats) at epoch {:.1} of {end:.1} and rose since: the network learns its \
-             text by heart. More --dropout or a shorter run; the best model is kept.",
+            "The validation loss was lowest ({:.3} nats) at epoch {:.1} of {end:.1} and has risen since: the network \
+             overfits. Use more `dropout` or a shorter run; the best model is kept.",
             best.1, best.0
         ));
     } else if last - train > GAP * train {
         said.push(format!(
-            "The held-out loss ({last:.3} nats) is {:.0} % above the training loss ({train:.3}): the network begins to \
-             overfit; more --dropout, or a longer text.",
+            "The validation loss ({last:.3} nats) is {:.0} % above the training loss ({train:.3}): the network begins \
+             to overfit; use more `dropout` or a longer text.",
             100.0 * (last - train) / train
         ));
     }
     if before - last > FALLING * last {
         said.push(format!(
-            "The held-out loss still fell at the end, by {:.3} nats over the last fifth: train longer (--epochs, \
-             --max-time).",
+            "The validation loss was still falling at the end, by {:.3} nats over the last fifth: train longer \
+             (`epochs`, `max_time`).",
             before - last
         ));
     }
-    if ratio < FEW_SYMBOLS && last - train > GAP * train {
-        said.push(format!("{ratio:.1} symbols for each parameter are few: a smaller --hidden would do."));
-    } else if ratio > MANY_SYMBOLS && last - train < GAP * train {
-        said.push(format!("With {ratio:.0} symbols for each parameter a larger --hidden would learn more."));
+    if ratio < FEW_TOKENS && last - train > GAP * train {
+        said.push(format!("{ratio:.1} tokens per parameter are few: use a smaller `hidden`."));
+    } else if ratio > MANY_TOKENS && last - train < GAP * train {
+        said.push(format!("With {ratio:.0} tokens per parameter, a larger `hidden` should help."));
     }
     if said.is_empty() {
-        said.push(format!("Held-out loss {last:.3} nats against {train:.3} in training: a balanced run."));
+        said.push(format!("Validation loss {last:.3} nats, training loss {train:.3}: a balanced run."));
     }
     said.truncate(3);
     said
@@ -66,8 +65,8 @@ pub fn advice(records: &[Record], metric: &str, parameters: usize, symbols: usiz
 mod tests {
     use super::*;
 
-    /// Records of a run with these training and held-out losses, one an epoch.
-    fn said(losses: &[(f64, f64)], parameters: usize, symbols: usize) -> String {
+    /// Records of a run with these training and validation losses, one per epoch.
+    fn said(losses: &[(f64, f64)], parameters: usize, tokens: usize) -> String {
         let record = |(i, &(train, val)): (usize, &(f64, f64))| Record {
             epoch: (i + 1) as f64,
             train_nats: Some(train),
@@ -75,23 +74,23 @@ mod tests {
             ..Record::default()
         };
         let records: Vec<Record> = losses.iter().enumerate().map(record).collect();
-        advice(&records, "val_nats", parameters, symbols, 0).join(" ")
+        advice(&records, "val_nats", parameters, tokens, 0).join(" ")
     }
 
     #[test]
-    fn each_kind_of_run_hears_what_fits_it() {
+    fn each_kind_of_run_gets_its_advice() {
         let overfit = said(&[(2.0, 2.0), (1.5, 1.6), (1.0, 1.7), (0.8, 1.8), (0.6, 1.9)], 1000, 500);
-        assert!(overfit.contains("lowest (1.600 nats) at epoch 2.0 of 5.0") && overfit.contains("smaller --hidden"));
+        assert!(overfit.contains("lowest (1.600 nats) at epoch 2.0 of 5.0") && overfit.contains("smaller `hidden`"));
         let short = said(&[(3.0, 3.0), (2.5, 2.5), (2.2, 2.2), (2.0, 2.0), (1.8, 1.8)], 1000, 50_000);
-        assert!(short.contains("still fell") && short.contains("larger --hidden"), "{short}");
+        assert!(short.contains("still falling") && short.contains("larger `hidden`"), "{short}");
         let gap = said(&[(1.5, 1.8), (1.3, 1.7), (1.25, 1.69), (1.2, 1.685), (1.2, 1.684)], 1000, 10_000);
-        assert!(gap.contains("40 % above") && !gap.contains("still fell"), "{gap}");
+        assert!(gap.contains("40 % above") && !gap.contains("still falling"), "{gap}");
         let balanced = said(&[(1.5, 1.6), (1.41, 1.505), (1.405, 1.502), (1.4, 1.5), (1.4, 1.5)], 1000, 10_000);
         assert!(balanced.contains("balanced"), "{balanced}");
     }
 
     #[test]
-    fn a_run_too_short_to_judge_hears_nothing() {
+    fn too_short_a_run_gets_no_advice() {
         assert_eq!(said(&[(2.0, 2.0), (1.5, 1.6)], 1000, 500), "");
         assert_eq!(advice(&[], "val_nats", 1, 1, 0), Vec::<String>::new());
         assert!(advice(&[], "val_nats", 1, 1, 2)[0].contains("2 times"));

@@ -1,16 +1,17 @@
-//! What a checkpoint holds, and the way back from one.
+//! Writing and restoring checkpoints.
 //!
 //! A checkpoint is a model file of kind `checkpoint`: the weights under their names, then the optimizer's buffers, the
-//! averaged weights and the carried states; in its metadata, beside the model's own, `training`: everything counted, the
-//! position in the data, what identifies the data, the number of records. It holds no time of day, so that two runs
-//! of the same seed have the same checkpoint.
+//! averaged weights and the carried states; in its metadata, beside the model's own, `training`: progress, the
+//! position in the data, the data's fingerprint, the number of records. It holds no wall-clock time, so that two runs
+//! of the same seed have identical checkpoints.
 
 use elman_step::model::{Document, Kind, ModelError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::batches::numbers;
 use super::run_folder::{LAST, PREVIOUS};
-use super::{Carry, Progress, Scores, Span, Task, Trainer};
+use super::{Batches, Carry, Progress, Scores, Span, Trainer};
 use crate::error::{Error, Result};
 use crate::format::document::{DocumentWriter, Tensor, TensorData};
 use crate::format::model::{self, Loaded};
@@ -27,14 +28,14 @@ struct Training {
     data: Value,
     optimizer_steps: u64,
     average_steps: u64,
-    /// Lines of metrics written before it.
+    /// Records written before it.
     records: usize,
-    /// Only in a run whose length is a time: its schedule depends on it.
+    /// Only in runs with `max_time`, whose schedule depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elapsed_s: Option<f64>,
 }
 
-/// The weights as tensors of a file.
+/// The weights as tensors.
 pub fn weights(params: &Params<f32>) -> Vec<Tensor<'_>> {
     let tensors = params.layout().tensors().iter();
     tensors
@@ -54,7 +55,7 @@ pub fn read_weights(document: &Document, params: &mut Params<f32>) -> std::resul
     Ok(())
 }
 
-impl<S: Shape<f32>, T: Task<S> + Send> Trainer<'_, S, T>
+impl<S: Shape<f32>, B: Batches<S> + Send> Trainer<'_, S, B>
 where
     S::State: Carry<f32>,
 {
@@ -64,14 +65,14 @@ where
         }
         let training = Training {
             progress: self.progress.clone(),
-            position: self.task.position(),
-            data: self.task.fingerprint(),
+            position: self.source.cursor().position(),
+            data: self.source.fingerprint(),
             optimizer_steps: self.optimizer.steps(),
             average_steps: self.average.as_ref().map_or(0, Average::steps),
             records: self.records().len(),
             elapsed_s: (self.config.max_time > Span::ZERO).then(|| self.elapsed_s()),
         };
-        let mut config = self.task.model_config(self.shape);
+        let mut config = self.source.model_config(self.shape);
         config["kind"] = "checkpoint".into();
         config["training"] = to_value(&training)?;
         let states: Vec<Vec<f32>> = self.engine.states().map(numbers).collect();
@@ -89,41 +90,42 @@ where
         match &self.folder {
             Some(folder) => folder.save_last(&document),
             None => {
-                let refused = |error: ModelError| Error::Usage(format!("the checkpoint cannot be made: {error}"));
+                let refused = |error: ModelError| Error::Usage(format!("cannot make the checkpoint: {error}"));
                 self.kept = document.to_bytes().map_err(refused)?;
                 Ok(())
             }
         }
     }
 
-    /// Saves the judged weights as the best model.
+    /// Saves the evaluated weights as the best model.
     pub(super) fn save_best(&mut self, scores: &Scores) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let mut config = self.task.model_config(self.shape);
+        let mut config = self.source.model_config(self.shape);
         config["kind"] = "model".into();
         let values: serde_json::Map<String, Value> =
             scores.values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        config["trained"] = json!({"steps": self.progress.step, "epochs": self.task.epochs(), "val": values});
-        let judged = self.average.as_ref().map_or(&self.params, Average::values);
-        folder.save_best(&DocumentWriter { config, tensors: weights(judged) })
+        config["trained"] =
+            json!({"steps": self.progress.step, "epochs": self.source.cursor().epochs(), "val": values});
+        let params = self.average.as_ref().map_or(&self.params, Average::values);
+        folder.save_best(&DocumentWriter { config, tensors: weights(params) })
     }
 
-    /// Goes on from a checkpoint of the same settings: afterwards training has the bits of one that never stopped.
+    /// Continues from a checkpoint of the same settings: training is then bit-identical to an uninterrupted run.
     ///
     /// # Errors
-    /// [`Error::Model`] if the file is no checkpoint of this network; [`Error::Data`] if the data have changed.
+    /// [`Error::Model`] if the file is not a checkpoint of this network; [`Error::Data`] if the data have changed.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
         let document = &loaded.document;
         let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
         if document.kind() != Kind::Checkpoint {
-            return Err(wrong("is a model, not a checkpoint: it can be run, but not trained on".into()));
+            return Err(wrong("is a model, not a checkpoint: training cannot continue from it".into()));
         }
         let training: Training = serde_json::from_value(document.config()["training"].clone())
-            .map_err(|error| wrong(format!("`training` in its metadata cannot be used: {error}")))?;
-        let data = self.task.fingerprint();
+            .map_err(|error| wrong(format!("\"training\" in its metadata is invalid: {error}")))?;
+        let data = self.source.fingerprint();
         if data != training.data {
             let reason =
-                "was made on other data: what the run began with has changed since; go on with the same".into();
+                "was made with other data: the data have changed since the run began; restore them to continue".into();
             return Err(Error::Data { path: loaded.path.clone(), reason });
         }
         read_weights(document, &mut self.params).map_err(|error| loaded.error(error))?;
@@ -142,7 +144,7 @@ where
             let values = document.expect_f32(&name, &[numbers(state).len()]).map_err(|error| loaded.error(error))?;
             state.read(&values);
         }
-        self.task.seek(&training.position).map_err(|error| wrong(error.to_string()))?;
+        self.source.cursor_mut().seek(&training.position).map_err(|error| wrong(error.to_string()))?;
         (self.progress, self.unsaved) = (training.progress, false);
         self.rewind_metrics(training.records)?;
         self.saving_s = self.records().last().map_or(0.0, |record| record.saving_s);
@@ -153,10 +155,10 @@ where
         Ok(())
     }
 
-    /// Goes on from the folder's last checkpoint; from the beginning where a run was killed before its first one.
+    /// Continues from the folder's last checkpoint, or from the start if there is none yet.
     ///
     /// # Errors
-    /// As [`Self::restore`]; where the checkpoint is damaged, the message names the one before it, if that is whole.
+    /// As [`Self::restore`]; where the checkpoint is damaged, the message names the previous one, if that is intact.
     pub fn resume(&mut self) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let (last, previous) = (folder.path().join(LAST), folder.path().join(PREVIOUS));
@@ -167,26 +169,26 @@ where
             Ok(loaded) => self.restore(&loaded),
             Err(Error::Model { path, reason }) if model::load(&previous).is_ok() => {
                 let previous = previous.display();
-                let reason = format!("{reason}; {previous} is whole: to go on from it, copy it over this file");
+                let reason = format!("{reason}; {previous} is intact: to continue from it, copy it over this file");
                 Err(Error::Model { path, reason })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Goes back to the last checkpoint after training diverged.
+    /// Rolls back to the last checkpoint after training diverged.
     pub(super) fn return_to_checkpoint(&mut self) -> Result<()> {
         let (elapsed_s, saving_s) = (self.elapsed_s(), self.saving_s);
         let loaded = match &self.folder {
             Some(folder) => model::load(&folder.path().join(LAST))?,
             None => {
-                let refused = |error: ModelError| Error::Usage(format!("the kept checkpoint is damaged: {error}"));
+                let refused = |error: ModelError| Error::Usage(format!("the checkpoint in memory is damaged: {error}"));
                 let document = Document::parse_owned(self.kept.clone()).map_err(refused)?;
-                Loaded { path: "the kept checkpoint".into(), document }
+                Loaded { path: "the checkpoint in memory".into(), document }
             }
         };
         self.restore(&loaded)?;
-        // The time lost is not got back.
+        // Elapsed time is not rolled back.
         self.saving_s = saving_s;
         self.elapsed_before_s = elapsed_s - self.started.elapsed().as_secs_f64();
         Ok(())
@@ -197,13 +199,6 @@ fn flat(name: String, values: &[f32]) -> Tensor<'_> {
     Tensor { name, dims: vec![values.len()], data: TensorData::F32(values) }
 }
 
-/// A carried state as numbers.
-pub(super) fn numbers<C: Carry<f32>>(state: &C) -> Vec<f32> {
-    let mut numbers = Vec::new();
-    state.write(&mut numbers);
-    numbers
-}
-
 fn to_value(training: &Training) -> Result<Value> {
-    serde_json::to_value(training).map_err(|error| Error::Usage(format!("the checkpoint cannot be made: {error}")))
+    serde_json::to_value(training).map_err(|error| Error::Usage(format!("cannot make the checkpoint: {error}")))
 }

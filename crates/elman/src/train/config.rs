@@ -1,4 +1,4 @@
-//! What the training loop is told.
+//! Settings of the training loop.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::optim::{OptimizerConfig, ScheduleConfig};
 
-/// A length of time as people write it: `90s`, `10m`, `2h`.
+/// A duration such as `90s`, `10m`, `2h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);
 
 impl Span {
-    /// No time; where a limit is meant, none.
+    /// Zero; as a limit: none.
     pub const ZERO: Span = Span(Duration::ZERO);
 
     /// Whole seconds.
@@ -33,7 +33,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Span, String> {
-        let wrong = || format!("`{text}` is no duration; write 90s, 10m or 2h");
+        let wrong = || "must be a duration such as 90s, 10m or 2h".to_string();
         let at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
         let seconds = match &text[at..] {
             "ms" => 0.001,
@@ -74,17 +74,17 @@ impl fmt::Display for Span {
     }
 }
 
-/// How often: every so many updates, or every so much time.
+/// An interval in steps or time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "EveryWord", into = "EveryWord")]
 pub enum Every {
-    /// Updates.
+    /// Optimizer steps.
     Steps(u64),
     /// Time.
     Time(Span),
 }
 
-/// [`Every`] as it stands in a file: a number, or a text.
+/// [`Every`] in a file: a number or a text.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 enum EveryWord {
@@ -121,7 +121,7 @@ impl FromStr for Every {
             Err(_) => text
                 .parse()
                 .map(Every::Time)
-                .map_err(|_| format!("`{text}`: give a number of updates, or a time such as 60s or 10m")),
+                .map_err(|_| "must be a number of steps or a time such as 60s or 10m".to_string()),
         }
     }
 }
@@ -135,20 +135,20 @@ impl fmt::Display for Every {
     }
 }
 
-/// What training multiplies.
+/// Precision of the matrix products in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// `f32`.
     #[default]
     F32,
-    /// Operands rounded to bfloat16, added in `f32`; the weights that are updated and kept are `f32` (mixed precision,
+    /// Operands rounded to bfloat16, accumulated in `f32`; master weights are `f32` (mixed precision,
     /// Micikevicius et al. 2018; bfloat16: Kalamkar et al. 2019).
     Bf16,
 }
 
 impl Precision {
-    /// What operands of products are rounded to.
+    /// The rounding of the products' operands.
     pub(super) fn operands(self) -> Operands {
         match self {
             Precision::F32 => Operands::Exact,
@@ -157,7 +157,7 @@ impl Precision {
     }
 }
 
-/// The training loop's settings; `task::Settings` says what each is for.
+/// The training loop's settings; documented at [`Settings`](crate::settings::Settings).
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct TrainConfig {
@@ -182,7 +182,7 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
-    /// How much of the run is done, from 0 to 1, by whichever limit is nearest.
+    /// Fraction of the run done, 0 to 1, by the nearest limit.
     pub fn progress(&self, step: u64, epochs: f64, elapsed_s: f64) -> f64 {
         let mut progress = 0.0f64;
         if self.epochs > 0.0 {
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_and_written_as_people_write_them() {
+    fn durations_are_read_and_written_with_units() {
         for (text, seconds) in [("90s", 90.0), ("10m", 600.0), ("2h", 7200.0), ("1.5m", 90.0), ("250ms", 0.25)] {
             let span: Span = text.parse().unwrap();
             assert_eq!(span.as_secs_f64(), seconds);

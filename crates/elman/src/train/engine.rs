@@ -1,8 +1,8 @@
-//! Loss and gradient of a whole batch: its blocks over threads, their gradients added in a fixed order.
+//! Loss and gradient of a whole batch: its blocks in parallel, their gradients added in a fixed order.
 //!
-//! A block is a fixed part of the batch and runs the whole sequence by itself, so that threads never wait for each other
-//! within a step; the blocks' gradients are added pairwise in a fixed tree. So the result has the same bits for any
-//! number of threads.
+//! A block is a fixed part of the batch and runs the whole sequence independently, so that threads need no
+//! synchronisation within a step; the blocks' gradients are added pairwise in a fixed tree. So the result is
+//! bit-identical for any number of threads.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use rayon::prelude::*;
 
 use super::Precision;
 use crate::error::{Error, Result};
-use crate::layer::Dropped;
+use crate::layer::MaskedWeights;
 use crate::param::{Grads, Params};
 use crate::rng::Rng;
 use crate::shape::Shape;
 
-/// Sequences in a block: as many as keep the kernels' tiles full.
+/// Sequences in a block: enough to fill the kernels' tiles.
 const BLOCK: usize = 16;
-/// Blocks at most: each holds gradients of its own.
+/// Maximum number of blocks: each holds its own gradients.
 const MAX_BLOCKS: usize = 8;
-/// Values of the flat buffer that one task of a thread takes: of two blocks, they fit into the second-level cache.
+/// Values of the flat buffer per task: those of two blocks fit into the L2 cache.
 const CHUNK: usize = 1 << 16;
-/// Values that are looked at together, whether there is anything to add: most words of an embedding occur in no block.
+/// Values checked at once for zero gradients: most words of an embedding occur in no block.
 const STRETCH: usize = 64;
 
 /// The sequences of each block of a batch: depends on the batch alone, never on threads.
@@ -32,14 +32,14 @@ pub fn blocks(batch: usize) -> Vec<Range<usize>> {
     (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect()
 }
 
-/// What one block needs.
+/// The state and buffers of a block.
 struct Block<F, S: Shape<F>>
 where
     F: Scalar,
 {
     state: S::State,
     tape: S::Tape,
-    /// Zero between two batches, but for the first block's, which then are the batch's.
+    /// Zero between batches, except the first block's, which hold the batch's gradient.
     grads: Grads<F>,
     loss_nats: f64,
 }
@@ -47,14 +47,14 @@ where
 /// Runs a shape over batches of blocks.
 pub struct Engine<F: Scalar, S: Shape<F>> {
     prepared: S::Prepared,
-    /// Where the shape drops weights: those of the batch at hand.
-    dropped: Option<Dropped<F>>,
+    /// Where the shape drops weights: those of the current batch.
+    dropped: Option<MaskedWeights<F>>,
     blocks: Vec<Block<F, S>>,
     pool: Arc<rayon::ThreadPool>,
 }
 
 impl<F: Scalar, S: Shape<F>> Engine<F, S> {
-    /// Threads and working memory for blocks that begin in these states.
+    /// Threads and buffers for blocks with these initial states.
     ///
     /// # Errors
     /// If the threads cannot be started.
@@ -63,15 +63,15 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
             .num_threads(threads.max(1))
             .thread_name(|i| format!("elman-{i}"))
             .build()
-            .map_err(|e| Error::Usage(format!("cannot start {threads} threads: {e}; try a lower --threads")))?;
+            .map_err(|e| Error::setting("threads", threads, format!("cannot be started: {e}; try fewer")))?;
         let block =
             |state| Block { state, tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 };
         let blocks = states.into_iter().map(block).collect();
-        let dropped = shape.weight_drop().map(|_| Dropped::new(&Params::zeros(shape.layout())));
+        let dropped = shape.weight_drop().map(|_| MaskedWeights::new(&Params::zeros(shape.layout())));
         Ok(Engine { prepared: S::Prepared::default(), dropped, blocks, pool: Arc::new(pool) })
     }
 
-    /// From now on, products round their operands so; sums and weights stay as they are.
+    /// Sets the rounding of the products' operands; sums and weights stay `f32`.
     pub fn set_precision(&mut self, shape: &S, precision: Precision) {
         shape.set_operands(precision.operands(), &mut self.prepared);
     }
@@ -86,18 +86,18 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         self.blocks.iter_mut().map(|block| &mut block.state)
     }
 
-    /// This engine's threads.
+    /// The thread pool.
     pub fn pool(&self) -> Arc<rayon::ThreadPool> {
         self.pool.clone()
     }
 
-    /// Runs `f` with this engine's threads.
+    /// Runs `f` in this engine's thread pool.
     pub fn install<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
         self.pool.install(f)
     }
 
-    /// The mean loss of the batch in nats per target and its gradient, in [`Self::grads`]. `batches`: one for each block.
-    /// `dropout` is the seed and step that dropout is drawn for, of the blocks and of the weights.
+    /// The mean loss of the batch in nats per target and its gradient, in [`Self::grads`]. `batches`: one per block.
+    /// `dropout`: seed and step of the dropout masks of activations and weights.
     pub fn loss_and_grad(
         &mut self,
         shape: &S,
@@ -150,8 +150,8 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 }
 
-/// Adds the gradients of the first `count` blocks into the first, (0 + 1) + (2 + 3) and so on, and leaves zeros in the
-/// others. A stretch is read once for all of this.
+/// Adds the gradients of the first `count` blocks into the first, (0 + 1) + (2 + 3) and so on, and zeroes the
+/// others. Each stretch is read once.
 fn add_pairwise<F: Scalar>(mut parts: [&mut [F]; MAX_BLOCKS], count: usize) {
     let len = parts[0].len();
     if len > CHUNK {
@@ -187,13 +187,13 @@ mod tests {
     use crate::shape::{InputKind, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
 
     #[test]
-    fn gradients_are_added_in_a_tree_whatever_the_stretches_and_the_others_are_left_zero() {
+    fn gradients_are_added_in_a_tree_and_the_others_are_zeroed() {
         let len = 3 * CHUNK + 100;
         for count in 1..=MAX_BLOCKS {
             let mut rng = Rng::new(count as u64, "test");
             let mut value = |i: usize| if (i / 300).is_multiple_of(3) { 0.0 } else { rng.range(-1.0, 1.0) as f32 };
             let mut blocks: Vec<Vec<f32>> = (0..count).map(|_| (0..len).map(&mut value).collect()).collect();
-            // What is no number must come through.
+            // NaN must propagate.
             blocks[count - 1][7] = f32::NAN;
             let mut sums = blocks.clone();
             let mut distance = 1;
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn all_blocks_drop_the_same_weights_and_the_gradient_is_that_of_all_weights() {
+    fn all_blocks_share_the_mask_and_the_gradient_is_of_all_weights() {
         let network = SequenceInput::new(SequenceInputConfig {
             cell: CellKind::Gru,
             layers: 1,
@@ -260,7 +260,7 @@ mod tests {
                 dropped += usize::from(is_recurrent && exact.values[i] == 0.0);
             }
         }
-        // 96 of them, half of which are dropped, give or take three deviations.
+        // 96 of them, half of which are dropped, give or take three standard deviations.
         assert!(recurrent == 96 && (34..=62).contains(&dropped), "{dropped} of {recurrent}");
         let mut loss = |dropout| engine.loss_and_grad(&network, &params, &batches, dropout);
         assert!(loss(Some((3, 7))) != loss(Some((3, 8))), "another step drops others");

@@ -1,8 +1,8 @@
-//! A run's records and samples as TensorBoard shows them.
+//! A run's records and samples for TensorBoard.
 //!
-//! The file is a function of the records and the samples, so that it can be made anew: a run that is resumed or goes back
-//! to an earlier state makes it again where it is not that already, and no step is in it twice. It is then a new file
-//! under a later name: a TensorBoard that watches reads it from its beginning.
+//! The file is a function of the records and the samples: when a run is resumed or rolled back and the file disagrees,
+//! it is rewritten, so that no step occurs twice. The new file has a later name, so that a running TensorBoard reads it
+//! from the start.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Record;
-use super::run_folder::{failed, sample_path};
-use crate::error::Result;
-use crate::format::atomic::{self, Disk};
+use super::record::sample_path;
+use crate::error::{Result, failed};
+use crate::file::atomic::{self, Disk};
 use crate::format::tensorboard;
 
 /// TensorBoard looks for `tfevents`, and reads the files of a folder in the order of their names.
 const PREFIX: &str = "events.out.tfevents.";
-/// Where others name the machine: tells our files from anybody else's.
+/// In place of a host name: identifies our files.
 const SUFFIX: &str = ".elman.0";
 
 /// The events file of a run folder, open for appending.
@@ -28,7 +28,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Opens the folder's file if it says what these records say, else makes it anew.
+    /// Opens the folder's file if it matches these records, else rewrites it.
     ///
     /// # Errors
     /// If it cannot be read or written.
@@ -92,20 +92,20 @@ fn times(folder: &Path) -> Result<Vec<u64>> {
     for entry in fs::read_dir(folder).map_err(failed(folder, "read"))? {
         let name = entry.map_err(failed(folder, "read"))?.file_name();
         let time = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok());
-        // Only a name that we would write: `+1` is a number too.
+        // Only names that we would write: `+1` parses, too.
         times.extend(time.filter(|time| path(folder, *time).file_name() == Some(&name)));
     }
     times.sort_unstable();
     Ok(times)
 }
 
-/// All of the file.
+/// The whole file.
 fn file(folder: &Path, time: u64, records: &[Record]) -> Vec<u8> {
     let mut out = Vec::new();
     tensorboard::begin(&mut out, time as f64);
     for record in records {
         scalars(&mut out, record);
-        // A sample is made after a validation; one that a validation since undone has left is not asked for.
+        // Only validations have samples; those of a validation since rolled back are ignored.
         if !record.val.is_empty()
             && let Ok(text) = fs::read(sample_path(folder, record.step))
         {
@@ -119,6 +119,7 @@ fn scalars(out: &mut Vec<u8>, r: &Record) {
     let val: Vec<(String, f64)> = r.val.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
     let mut values: Vec<(&str, f64)> = Vec::new();
     values.extend(r.train_nats.map(|nats| ("train/nats", nats)));
+    values.extend(r.train_loss.map(|loss| ("train/loss", loss)));
     values.extend(val.iter().map(|(tag, value)| (tag.as_str(), *value)));
     values.extend([("train/lr", r.lr), ("train/grad_norm", r.grad_norm), ("train/epoch", r.epoch)]);
     if r.targets_per_s > 0.0 {
@@ -127,7 +128,7 @@ fn scalars(out: &mut Vec<u8>, r: &Record) {
     tensorboard::scalars(out, r.unix_time as f64, r.step, &values);
 }
 
-/// A sample as Markdown: indented, its lines and spaces stay as they are.
+/// A sample as Markdown: a code block keeps lines and spaces.
 fn sample(out: &mut Vec<u8>, record: &Record, text: &str) {
     let markdown: String = text.lines().flat_map(|line| ["    ", line, "\n"]).collect();
     tensorboard::text(out, record.unix_time as f64, record.step, "sample", &markdown);
@@ -137,8 +138,8 @@ fn sample(out: &mut Vec<u8>, record: &Record, text: &str) {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::format::atomic::OsDisk;
-    use crate::format::atomic::faulty::{EIO, ENOSPC, Faulty};
+    use crate::file::atomic::OsDisk;
+    use crate::file::atomic::faulty::{EIO, ENOSPC, Faulty};
     use crate::format::tensorboard::Entry;
 
     fn record(step: u64) -> Record {
@@ -163,7 +164,7 @@ mod tests {
         entries
     }
 
-    /// A run of so many records with a sample at step 2.
+    /// A run of `steps` records with a sample at step 2.
     fn begun(folder: &Path, steps: u64) -> Events {
         let mut events = Events::of(&OsDisk, folder, &[]).unwrap();
         for record in records(steps) {
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_made_anew_is_the_one_appended_to() {
+    fn a_rewritten_file_equals_the_appended_one() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path();
         drop(begun(folder, 3));
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_run_has_no_step_twice_and_a_torn_tail_is_mended_under_a_later_name() {
+    fn no_step_occurs_twice_and_a_torn_file_is_rewritten_under_a_later_name() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path();
         let mut events = begun(folder, 5);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn whichever_disk_operation_fails_the_next_time_mends_it() {
+    fn after_any_disk_failure_the_next_open_repairs_the_file() {
         for errno in [EIO, ENOSPC] {
             for nth in 1.. {
                 let place = tempfile::tempdir().unwrap();

@@ -1,22 +1,25 @@
-//! The one training loop, for every shape and task: updates, validation, checkpoints, exact resume, divergence.
+//! The one training loop, for every shape and task: steps, validation, checkpoints, exact resume, divergence.
 
 mod advice;
+mod batches;
 mod checkpoint;
 mod config;
 mod engine;
 mod events;
+mod pool;
 mod record;
 pub mod run_folder;
 mod session;
-mod task;
 mod trainer;
 
 pub use advice::advice;
+pub use batches::{Batches, Carry, Cursor, Scores, VAL_LOSS};
 pub use checkpoint::{read_weights, weights};
 pub use config::{Every, Precision, Span, TrainConfig};
 pub use engine::{Engine, blocks};
+pub use pool::{pool, threads};
 pub use record::Record;
 pub use run_folder::RunFolder;
 pub use session::Session;
-pub use task::{Carry, Scores, Task};
-pub use trainer::{Ending, Event, Progress, Trainer, Watch};
+
+pub use trainer::{Ending, Event, OnEvent, Progress, Trainer};

@@ -1,24 +1,34 @@
-//! What a run writes down as it goes: one record a line.
+//! The metrics of a run: one record per line.
+
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A line of `metrics.jsonl`. All but the last four fields are the same whenever and wherever the run is made.
+use super::batches::VAL_LOSS;
+
+/// The folder of samples in a run folder.
+pub const SAMPLES: &str = "samples";
+
+/// A line of `metrics.jsonl`. All but the last four fields are reproducible.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Updates done.
+    /// Optimizer steps done.
     pub step: u64,
-    /// Passes over the data done.
+    /// Epochs done.
     pub epoch: f64,
     /// Targets trained on so far.
     pub targets: u64,
-    /// Mean training loss since the record before, nats per target; none in a record of a validation alone.
+    /// Mean training loss since the record before, nats per target; absent if only a validation was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_nats: Option<f64>,
-    /// Learning rate of the last update.
+    /// The same if the loss is not a cross-entropy: half the mean squared error of a standardised target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_loss: Option<f64>,
+    /// Learning rate of the last step.
     pub lr: f64,
     /// Global norm of the last gradient, before clipping.
     pub grad_norm: f64,
-    /// What was measured on held-out data, by name.
+    /// Validation metrics by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_map")]
     pub val: Vec<(String, f64)>,
     /// Whether this validation was the best so far.
@@ -26,9 +36,9 @@ pub struct Record {
     pub best: bool,
     /// Targets per second since the record before.
     pub targets_per_s: f64,
-    /// Seconds of training, earlier parts of a resumed run included.
+    /// Seconds of training, earlier processes of the run included.
     pub elapsed_s: f64,
-    /// Seconds of these that went into writing, before this record.
+    /// Seconds of these spent writing, before this record.
     #[serde(default)]
     pub saving_s: f64,
     /// Seconds since 1970.
@@ -36,15 +46,30 @@ pub struct Record {
 }
 
 impl Record {
-    /// The same record without what depends on the clock.
+    /// The record without its clock-dependent fields.
     pub fn without_clock(&self) -> Record {
         Record { targets_per_s: 0.0, elapsed_s: 0.0, saving_s: 0.0, unix_time: 0, ..self.clone() }
     }
 
-    /// A measured value by name.
+    /// The mean training loss, in nats or not.
+    pub fn train(&self) -> Option<f64> {
+        self.train_nats.or(self.train_loss)
+    }
+
+    /// The validation loss, in nats or not.
+    pub fn val_loss(&self) -> Option<f64> {
+        VAL_LOSS.iter().find_map(|name| self.val(name))
+    }
+
+    /// A validation metric by name.
     pub fn val(&self, name: &str) -> Option<f64> {
         self.val.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
     }
+}
+
+/// The file of a sample made after `step` steps.
+pub(super) fn sample_path(folder: &Path, step: u64) -> PathBuf {
+    folder.join(SAMPLES).join(format!("step-{step:08}.txt"))
 }
 
 /// Names and values as a JSON object, in their order.

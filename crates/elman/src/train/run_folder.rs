@@ -1,81 +1,73 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl` and `.csv`, `best`, `last` and `previous.safetensors`, `samples/`,
+//! A run folder: `config.toml`, `metrics.jsonl` and `.csv`, `best`, `last` and `previous.safetensors`, `samples/`,
 //! and the same metrics and samples as a file that TensorBoard reads.
 //!
-//! One process at a time writes there, held apart by a lock. Everything but the metrics is replaced atomically; the
-//! metrics are appended to, and a checkpoint says how many there were, so that a resumed run cuts off what came after.
-//! TensorBoard's file is made from them again where it does not agree.
+//! A lock admits one writing process at a time. Everything but the metrics is replaced atomically; the metrics are
+//! appended to, and a checkpoint holds their number, so that a resumed run truncates them. TensorBoard's file is
+//! rewritten from them if it disagrees.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::Record;
 use super::events::Events;
-use crate::error::{Error, Result};
-use crate::format::atomic::{self, Disk};
+use super::record::{Record, sample_path};
+use crate::error::{Error, Result, failed};
+use crate::file::atomic::{self, Disk};
 use crate::format::document::DocumentWriter;
 use crate::format::model;
 
 /// The settings, resolved.
 pub const CONFIG: &str = "config.toml";
-/// A record a line.
+/// One record per line.
 pub const METRICS: &str = "metrics.jsonl";
 /// The same as a table.
 pub const TABLE: &str = "metrics.csv";
-/// The model with the best validation.
-pub const BEST: &str = "best.safetensors";
+pub use crate::format::model::BEST;
 /// The newest checkpoint.
 pub const LAST: &str = "last.safetensors";
 /// The checkpoint before it.
 pub const PREVIOUS: &str = "previous.safetensors";
-/// Samples over time.
-pub const SAMPLES: &str = "samples";
+pub use super::record::SAMPLES;
 const LOCK: &str = "lock";
 
 /// A run's folder, locked.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Holds the lock until it is dropped.
+    /// Holds the lock until dropped.
     _lock: File,
     metrics: File,
-    /// Opened with the first record: by then the metrics are those it has to agree with.
+    /// Opened with the first record, after the metrics were truncated.
     events: Option<Events>,
 }
 
-pub(super) fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + 'a {
-    move |source| Error::Io { path: path.into(), action, source }
-}
-
 impl RunFolder {
-    /// Makes the folder of a new run.
+    /// Creates the folder of a new run.
     ///
     /// # Errors
-    /// If it holds a run already, another process works there, or it cannot be written.
+    /// If it already holds a run, is locked by another process, or cannot be written.
     pub fn create(path: &Path, config: &str) -> Result<RunFolder> {
         let refuse_a_run = || {
             if !path.join(CONFIG).exists() {
                 return Ok(());
             }
             let path = path.display();
-            let message = format!(
-                "{path} holds a run already; go on with it by `elman train --resume {path}`, or choose another --out"
-            );
+            let message = format!("{path} already holds a run; continue it with `resume`, or choose another `out`");
             Err(Error::Usage(message))
         };
         refuse_a_run()?;
         fs::create_dir_all(path).map_err(failed(path, "create"))?;
         let folder = Self::locked(path)?;
-        // Once more with the lock: another process may have begun and ended a run in between.
+        // Checked again under the lock: another process may have completed a run in between.
         refuse_a_run()?;
         atomic::write(&path.join(CONFIG), config.as_bytes())?;
         Ok(folder)
     }
 
-    /// Opens the folder of a run to go on with.
+    /// Opens the folder of a run to resume.
     ///
     /// # Errors
-    /// If there is no run, or another process works there.
+    /// If there is no run, or it is locked by another process.
     pub fn open(path: &Path) -> Result<RunFolder> {
         config(path)?;
         Self::locked(path)
@@ -89,7 +81,7 @@ impl RunFolder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Who it is, is a courtesy: that the lock is held is known without.
+                // The PID is only informative: the failed lock itself is the evidence.
                 let _ = lock.read_to_string(&mut holder);
                 let message = format!("{}: process {} is training there", path.display(), holder.trim());
                 return Err(Error::Busy(message));
@@ -117,7 +109,7 @@ impl RunFolder {
         })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -160,7 +152,7 @@ impl RunFolder {
         self.metrics.sync_data().map_err(failed(&self.path.join(METRICS), "sync"))
     }
 
-    /// Cuts the metrics back to their first `count` records and returns what is left of them.
+    /// Truncates the metrics to their first `count` records and returns these.
     ///
     /// # Errors
     /// If the file is damaged or cannot be written.
@@ -187,12 +179,12 @@ impl RunFolder {
     fn save_last_on(&self, disk: &impl Disk, document: &DocumentWriter) -> Result<()> {
         let last = self.path.join(LAST);
         if last.exists() {
-            // A second name for the same file: at no moment is there no checkpoint.
+            // A second name for the same file: a checkpoint exists at every moment.
             let previous = self.path.join(PREVIOUS);
             let temporary = self.path.join(format!(".{PREVIOUS}.tmp-{}", std::process::id()));
             let _ = disk.remove(&temporary);
             let linked = disk.link(&last, &temporary).and_then(|()| disk.rename(&temporary, &previous));
-            // A rename onto another name of the same file does nothing and leaves both names.
+            // Renaming onto another name of the same file does nothing and keeps both names.
             let _ = disk.remove(&temporary);
             linked.map_err(failed(&previous, "replace"))?;
         }
@@ -207,7 +199,7 @@ impl RunFolder {
         model::save(&self.path.join(BEST), document)
     }
 
-    /// Keeps a sample made at a record, after it was appended.
+    /// Saves a sample of a record already appended.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -219,12 +211,7 @@ impl RunFolder {
     }
 }
 
-/// The file of a sample made after `step` updates.
-pub(super) fn sample_path(folder: &Path, step: u64) -> PathBuf {
-    folder.join(SAMPLES).join(format!("step-{step:08}.txt"))
-}
-
-/// Records as a table with a column for each measure of any of them.
+/// Records as a table with a column for every metric in any of them.
 fn table(records: &[Record]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in records.iter().flat_map(|r| &r.val) {
@@ -232,13 +219,13 @@ fn table(records: &[Record]) -> String {
             names.push(name);
         }
     }
-    let mut text =
-        String::from("step,epoch,targets,train_nats,lr,grad_norm,targets_per_s,elapsed_s,saving_s,unix_time");
+    let train = if records.iter().any(|r| r.train_loss.is_some()) { "train_loss" } else { "train_nats" };
+    let mut text = format!("step,epoch,targets,{train},lr,grad_norm,targets_per_s,elapsed_s,saving_s,unix_time");
     names.iter().for_each(|name| text.push_str(&format!(",{name}")));
     text.push('\n');
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for r in records {
-        let train = cell(r.train_nats);
+        let train = cell(r.train());
         text.push_str(&format!("{},{},{},{train},{},{}", r.step, r.epoch, r.targets, r.lr, r.grad_norm));
         text.push_str(&format!(",{},{},{},{}", r.targets_per_s, r.elapsed_s, r.saving_s, r.unix_time));
         names.iter().for_each(|name| text.push_str(&format!(",{}", cell(r.val(name)))));
@@ -256,17 +243,17 @@ pub fn config(folder: &Path) -> Result<String> {
     match fs::read_to_string(&path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let reason = format!("holds no run ({CONFIG} is missing); begin one with `elman train FILE --out DIR`");
+            let reason = format!("holds no run: {CONFIG} is missing; start one with `elman train`");
             Err(Error::Data { path: folder.into(), reason })
         }
         Err(error) => Err(failed(&path, "read")(error)),
     }
 }
 
-/// The records of a `metrics.jsonl`; a last line that a killed process left unfinished is left out.
+/// The records of a `metrics.jsonl`; an incomplete last line, left by a killed process, is ignored.
 ///
 /// # Errors
-/// If it cannot be read, or a line is no record.
+/// If it cannot be read, or a line is not a record.
 pub fn read_metrics(path: &Path) -> Result<Vec<Record>> {
     let text = fs::read_to_string(path).map_err(failed(path, "read"))?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -274,7 +261,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Record>> {
     for (number, line) in whole.lines().enumerate() {
         let record = serde_json::from_str(line).map_err(|error| Error::Data {
             path: path.into(),
-            reason: format!("line {} is no record of a run: {error}", number + 1),
+            reason: format!("line {} is not a record of a run: {error}", number + 1),
         })?;
         records.push(record);
     }
@@ -284,7 +271,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Record>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::atomic::faulty::{EIO, ENOSPC, Faulty};
+    use crate::file::atomic::faulty::{EIO, ENOSPC, Faulty};
     use serde_json::json;
 
     fn record(step: u64) -> Record {
@@ -293,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_not_begun_twice_in_a_folder_nor_by_two_at_once() {
+    fn a_folder_takes_one_run_and_one_process_at_a_time() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("run");
         let folder = RunFolder::create(&path, "seed = 1\n").unwrap();
@@ -301,14 +288,14 @@ mod tests {
         assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
         drop(folder);
         let message = RunFolder::create(&path, "seed = 1\n").unwrap_err().to_string();
-        assert!(message.contains("--resume"), "{message}");
+        assert!(message.contains("`resume`"), "{message}");
         assert_eq!(config(&path).unwrap(), "seed = 1\n");
         RunFolder::open(&path).unwrap();
         assert!(RunFolder::open(place.path()).unwrap_err().to_string().contains("holds no run"));
     }
 
     #[test]
-    fn metrics_are_cut_back_to_the_checkpoint_and_an_unfinished_line_is_left_out() {
+    fn metrics_are_truncated_to_the_checkpoint_and_whole_lines() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("run");
         let mut folder = RunFolder::create(&path, "").unwrap();
@@ -346,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn whichever_disk_operation_fails_a_checkpoint_is_left_to_go_on_from() {
+    fn after_any_disk_failure_a_checkpoint_remains() {
         let document = |n: u64| DocumentWriter { config: json!({"kind": "checkpoint", "n": n}), tensors: vec![] };
         for errno in [EIO, ENOSPC] {
             let mut failures = Vec::new();

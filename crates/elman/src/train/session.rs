@@ -1,9 +1,9 @@
-//! A run as those see it who do not care what it trains.
+//! A run independent of its task.
 
 use std::sync::atomic::AtomicBool;
 
-use super::trainer::{Ending, Progress, Trainer, Watch};
-use super::{Carry, Record, Task};
+use super::trainer::{Ending, OnEvent, Progress, Trainer};
+use super::{Batches, Carry, Record};
 use crate::error::Result;
 use crate::shape::Shape;
 
@@ -13,27 +13,27 @@ pub trait Session {
     ///
     /// # Errors
     /// As [`Trainer::run`].
-    fn run(&mut self, stop: &AtomicBool, watch: &mut Watch) -> Result<Ending>;
+    fn run(&mut self, stop: &AtomicBool, on_event: &mut OnEvent) -> Result<Ending>;
 
-    /// What has been counted so far.
+    /// The progress so far.
     fn progress(&self) -> &Progress;
 
-    /// The lines of metrics so far.
+    /// The records so far.
     fn records(&self) -> &[Record];
 
     /// Seconds of training, earlier processes of the run included.
     fn elapsed_s(&self) -> f64;
 
-    /// Seconds of this process that went into saving.
+    /// Seconds of this process spent saving.
     fn saving_s(&self) -> f64;
 }
 
-impl<S: Shape<f32>, T: Task<S> + Send> Session for Trainer<'_, S, T>
+impl<S: Shape<f32>, B: Batches<S> + Send> Session for Trainer<'_, S, B>
 where
     S::State: Carry<f32>,
 {
-    fn run(&mut self, stop: &AtomicBool, watch: &mut Watch) -> Result<Ending> {
-        Trainer::run(self, stop, watch)
+    fn run(&mut self, stop: &AtomicBool, on_event: &mut OnEvent) -> Result<Ending> {
+        Trainer::run(self, stop, on_event)
     }
 
     fn progress(&self) -> &Progress {

@@ -1,41 +1,41 @@
-//! The one training loop: forward, backward, clip, update, the next state; validation, checkpoints, and what to do when
-//! training diverges.
+//! The one training loop: forward, backward, clip, update, the next state; validation, checkpoints, recovery from
+//! divergence.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::numbers;
-use super::{Carry, Engine, Every, Record, RunFolder, Span, Task, TrainConfig};
+use super::batches::numbers;
+use super::{Batches, Carry, Engine, Every, Record, RunFolder, Span, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
 use crate::param::{Grads, Params};
 use crate::shape::Shape;
 use elman_kernels::rows;
 
-/// Returns to the last good state before giving up.
+/// Rollbacks before giving up.
 const ROLLBACKS: u32 = 3;
-/// A loss counts as divergence only if it is also this many times the first one: a hard batch is none.
+/// A loss counts as divergence only if it is also this many times the first one: one hard batch is not divergence.
 const ABOVE_FIRST: f64 = 1.5;
-/// Share of the past in the running mean whose minimum a loss is compared with.
+/// Decay of the running mean, with whose minimum a loss is compared.
 const SMOOTH: f64 = 0.9;
-/// Validations a run has at least.
+/// Minimum number of validations per run.
 const VALIDATIONS: f64 = 10.0;
 
-/// Everything a run has counted so far; a checkpoint holds it.
+/// The progress of a run; saved in checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// Updates done.
+    /// Optimizer steps done.
     pub step: u64,
-    /// Batches read, `accumulate` for each update.
+    /// Batches read, `accumulate` per step.
     pub batches: u64,
     /// Targets trained on.
     pub targets: u64,
-    /// What the learning rate is multiplied by since training diverged; 1 if it never did.
+    /// Factor on the learning rate after divergence; 1 if training never diverged.
     pub lr_scale: f64,
-    /// Returns to an earlier state.
+    /// Rollbacks to an earlier checkpoint.
     pub rollbacks: u32,
     /// Loss of the first batch.
     pub first_nats: Option<f64>,
@@ -43,15 +43,15 @@ pub struct Progress {
     pub smooth_nats: f64,
     /// Its minimum.
     pub lowest_nats: f64,
-    /// Since the last record: sum of the updates' losses, targets, updates.
+    /// Since the last record: sum of the steps' losses, targets, steps.
     pub since_record: (f64, u64, u64),
     /// Norm of the last gradient.
     pub grad_norm: f64,
-    /// Learning rate of the last update.
+    /// Learning rate of the last step.
     pub lr: f64,
-    /// The best validation so far: objective, and the step it was made at.
+    /// The best validation so far: objective and step.
     pub best: Option<(f64, u64)>,
-    /// Validations made, and how many since the best one.
+    /// Validations made, and those since the best one.
     pub validations: (u64, u32),
     /// The step of the last validation.
     pub validated_at: Option<u64>,
@@ -59,63 +59,63 @@ pub struct Progress {
     pub plateau: Plateau,
 }
 
-/// What the loop tells whoever watches.
+/// An event of the training loop, passed to the callback.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A line of metrics.
+    /// A record was written.
     Record(&'a Record),
-    /// A sample of what the network does now.
+    /// A sample was made.
     Sample {
-        /// Updates done.
+        /// Optimizer steps done.
         step: u64,
         /// The sample.
         text: &'a str,
     },
-    /// A checkpoint is on the disk.
+    /// A checkpoint was saved.
     Saved {
-        /// Updates done.
+        /// Optimizer steps done.
         step: u64,
     },
-    /// Training diverged; it goes on from the last checkpoint with half the learning rate.
+    /// Training diverged; it continues from the last checkpoint with half the learning rate.
     RolledBack {
-        /// The update at which it was noticed.
+        /// The step at which it was detected.
         at: u64,
         /// The loss there.
         loss_nats: f64,
-        /// The update gone back to.
+        /// The step of the checkpoint.
         to: u64,
         /// The learning rate's new factor.
         lr_scale: f64,
     },
-    /// An update was made; comes often.
+    /// A step was made; frequent.
     Step {
-        /// Share of the run that is done, from 0 to 1.
+        /// Fraction of the run done, 0 to 1.
         progress: f64,
-        /// Mean loss of the update, nats per target.
+        /// Mean loss of the step, nats per target.
         loss_nats: f64,
-        /// Targets trained on in all.
+        /// Targets trained on so far.
         targets: u64,
     },
 }
 
-/// Whoever watches a run.
-pub type Watch<'w> = dyn FnMut(Event) + Send + 'w;
+/// Callback for the events of a run.
+pub type OnEvent<'w> = dyn FnMut(Event) + Send + 'w;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It reached its length.
+    /// It is complete.
     Complete,
-    /// No validation was better for `patience` times.
+    /// Early stopping: `patience` validations without improvement.
     NoProgress,
-    /// Somebody asked it to stop; the state is saved.
+    /// It was asked to stop; the state is saved.
     Stopped,
 }
 
-/// A run: network, task, optimizer and position.
-pub struct Trainer<'a, S: Shape<f32>, T: Task<S>> {
+/// A run: network, source of batches, optimizer and position.
+pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     pub(super) shape: &'a S,
-    pub(super) task: T,
+    pub(super) source: B,
     pub(super) config: TrainConfig,
     pub(super) params: Params<f32>,
     pub(super) optimizer: Optimizer<f32>,
@@ -125,9 +125,9 @@ pub struct Trainer<'a, S: Shape<f32>, T: Task<S>> {
     pub(super) folder: Option<RunFolder>,
     /// Seconds of training before this process.
     pub(super) elapsed_before_s: f64,
-    /// Seconds of them, and of this process, that went into writing.
+    /// Seconds spent writing, by this process and before.
     pub(super) saving_s: f64,
-    /// The last checkpoint, where there is no folder to keep it in.
+    /// The last checkpoint, if there is no folder.
     pub(super) kept: Vec<u8>,
     /// Whether anything has changed since the last checkpoint.
     pub(super) unsaved: bool,
@@ -140,23 +140,23 @@ pub struct Trainer<'a, S: Shape<f32>, T: Task<S>> {
     busy: Duration,
 }
 
-impl<'a, S: Shape<f32>, T: Task<S> + Send> Trainer<'a, S, T>
+impl<'a, S: Shape<f32>, B: Batches<S> + Send> Trainer<'a, S, B>
 where
     S::State: Carry<f32>,
 {
-    /// A run from these weights; with a folder it is written down there.
+    /// A run from these weights; recorded in the folder, if given.
     ///
     /// # Errors
     /// If the threads cannot be started.
     pub fn new(
         shape: &'a S,
-        task: T,
+        source: B,
         config: TrainConfig,
         params: Params<f32>,
         threads: usize,
         folder: Option<RunFolder>,
     ) -> Result<Self> {
-        let mut engine = Engine::new(shape, task.initial_states(), threads)?;
+        let mut engine = Engine::new(shape, source.initial_states(), threads)?;
         engine.set_precision(shape, config.precision);
         let optimizer = Optimizer::new(config.optimizer.clone(), shape.layout());
         let average = (config.average > 0.0).then(|| Average::new(config.average, &params));
@@ -164,7 +164,7 @@ where
         let now = Instant::now();
         Ok(Trainer {
             shape,
-            task,
+            source,
             config,
             params,
             optimizer,
@@ -196,24 +196,24 @@ where
         &mut self.params
     }
 
-    /// The weights that are validated: averaged, where an average is kept.
-    pub fn judged(&self) -> &Params<f32> {
+    /// The weights that are validated: the moving average, if one is kept.
+    pub fn eval_params(&self) -> &Params<f32> {
         self.average.as_ref().map_or(&self.params, Average::values)
     }
 
-    /// What has been counted so far.
+    /// The progress so far.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// The lines of metrics so far.
+    /// The records so far.
     pub fn records(&self) -> &[Record] {
         &self.records
     }
 
-    /// The task.
-    pub fn task(&self) -> &T {
-        &self.task
+    /// The source of batches.
+    pub fn source(&self) -> &B {
+        &self.source
     }
 
     /// Its folder.
@@ -226,12 +226,12 @@ where
         self.elapsed_before_s + self.started.elapsed().as_secs_f64()
     }
 
-    /// Seconds of [`Self::elapsed_s`] that went into writing: checkpoints, best models, metrics, samples.
+    /// Seconds of [`Self::elapsed_s`] spent writing checkpoints, best models, metrics, samples.
     pub fn saving_s(&self) -> f64 {
         self.saving_s
     }
 
-    /// Cuts the metrics back to the records there were at the checkpoint that was returned to.
+    /// Truncates the metrics to the records at the restored checkpoint.
     pub(super) fn rewind_metrics(&mut self, records: usize) -> Result<()> {
         match &mut self.folder {
             Some(folder) => self.records = folder.rewind(records)?,
@@ -243,18 +243,18 @@ where
     /// Trains to the end of the run, or until `stop` becomes true; then the state is saved.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when training diverged again after three returns to an earlier state; errors of the disk.
-    pub fn run(&mut self, stop: &AtomicBool, watch: &mut Watch) -> Result<Ending> {
-        // The loop itself runs on one of the pool's threads: so it hands work to the others without a queue between.
+    /// [`Error::Diverged`] if training diverged again after three rollbacks; errors of the disk.
+    pub fn run(&mut self, stop: &AtomicBool, on_event: &mut OnEvent) -> Result<Ending> {
+        // The loop itself runs on one of the pool's threads: so it hands work to the others without a queue.
         let pool = self.engine.pool();
-        pool.install(|| self.run_in_pool(stop, watch))
+        pool.install(|| self.run_in_pool(stop, on_event))
     }
 
-    fn run_in_pool(&mut self, stop: &AtomicBool, watch: &mut Watch) -> Result<Ending> {
+    fn run_in_pool(&mut self, stop: &AtomicBool, on_event: &mut OnEvent) -> Result<Ending> {
         let now = Instant::now();
         (self.started, self.saved, self.validated) = (now, now, now);
         if self.progress.step == 0 {
-            self.checkpoint(watch)?;
+            self.checkpoint(on_event)?;
         }
         loop {
             let ending = if self.share_done() >= 1.0 {
@@ -267,17 +267,17 @@ where
                 None
             };
             if let Some(ending) = ending {
-                // What is not finite is neither validated nor saved: it could not be gone on from.
+                // A non-finite state is neither validated nor saved: training could not continue from it.
                 let is_good = self.is_finite()
                     && (ending == Ending::Stopped
                         || self.progress.validated_at == Some(self.progress.step)
-                        || self.validate(watch)?);
+                        || self.validate(on_event)?);
                 if !is_good {
-                    self.roll_back(f64::NAN, watch)?;
+                    self.roll_back(f64::NAN, on_event)?;
                     continue;
                 }
                 if self.unsaved {
-                    self.checkpoint(watch)?;
+                    self.checkpoint(on_event)?;
                 }
                 return Ok(ending);
             }
@@ -285,39 +285,39 @@ where
             let loss_nats = self.update();
             self.busy += began.elapsed();
             if self.has_diverged(loss_nats) {
-                self.roll_back(loss_nats, watch)?;
+                self.roll_back(loss_nats, on_event)?;
                 continue;
             }
             self.count(loss_nats);
-            watch(Event::Step { progress: self.share_done(), loss_nats, targets: self.progress.targets });
+            on_event(Event::Step { progress: self.share_done(), loss_nats, targets: self.progress.targets });
             let (validate, save) = (self.validation_is_due(), self.checkpoint_is_due());
-            if (validate || save) && !self.is_finite() || validate && !self.validate(watch)? {
-                self.roll_back(f64::NAN, watch)?;
+            if (validate || save) && !self.is_finite() || validate && !self.validate(on_event)? {
+                self.roll_back(f64::NAN, on_event)?;
                 continue;
             }
             if !validate && self.progress.step.is_multiple_of(self.config.log_every) {
-                self.record(Vec::new(), false, watch)?;
+                self.record(Vec::new(), false, on_event)?;
             }
             if save {
-                self.checkpoint(watch)?;
+                self.checkpoint(on_event)?;
             }
         }
     }
 
     fn share_done(&self) -> f64 {
-        self.config.progress(self.progress.step, self.task.epochs(), self.elapsed_s())
+        self.config.progress(self.progress.step, self.source.cursor().epochs(), self.elapsed_s())
     }
 
-    /// One update of the weights: `lossFun`, clipping, the optimizer. Returns the mean loss in nats per target, not
-    /// finite if the loss or the gradient is not; the weights are then left alone.
+    /// One optimizer step: loss and gradient, clipping, update. Returns the mean loss in nats per target, not
+    /// finite if the loss or the gradient is not; the weights are then unchanged.
     pub fn update(&mut self) -> f64 {
         self.unsaved = true;
         let share_done = self.share_done();
-        let Trainer { shape, task, config, params, engine, progress, batches, accumulated, .. } = self;
-        let epochs = task.epochs();
+        let Trainer { shape, source, config, params, engine, progress, batches, accumulated, .. } = self;
+        let epochs = source.cursor().epochs();
         let mut loss_nats = 0.0;
         for part in 0..config.accumulate {
-            task.next_batch(progress.batches, batches, &mut engine.states_mut());
+            source.next_batch(progress.batches, batches, &mut engine.states_mut());
             let dropout = Some((config.seed, progress.batches));
             loss_nats += engine.loss_and_grad(shape, params, batches, dropout) / config.accumulate as f64;
             progress.since_record.1 += batches.iter().map(|batch| shape.targets(batch) as u64).sum::<u64>();
@@ -370,7 +370,7 @@ where
             && self.engine.states().all(|state| finite(&numbers(state)))
     }
 
-    /// Takes a good update's loss into the counts.
+    /// Counts a good step.
     fn count(&mut self, loss_nats: f64) {
         let progress = &mut self.progress;
         let smooth = match progress.first_nats {
@@ -383,24 +383,24 @@ where
         progress.since_record.2 += 1;
     }
 
-    fn roll_back(&mut self, loss_nats: f64, watch: &mut Watch) -> Result<()> {
+    fn roll_back(&mut self, loss_nats: f64, on_event: &mut OnEvent) -> Result<()> {
         let (at, rollbacks) = (self.progress.step, self.progress.rollbacks + 1);
         let lr_scale = self.progress.lr_scale / 2.0;
         if rollbacks > ROLLBACKS {
-            return Err(Error::Diverged { step: at, loss_nats, times: rollbacks });
+            return Err(Error::Diverged { step: at, loss: loss_nats, times: rollbacks });
         }
         self.return_to_checkpoint()?;
         (self.progress.rollbacks, self.progress.lr_scale) = (rollbacks, lr_scale);
-        watch(Event::RolledBack { at, loss_nats, to: self.progress.step, lr_scale });
-        // Written at once: a run killed now must not forget that it diverged.
-        self.checkpoint(watch)
+        on_event(Event::RolledBack { at, loss_nats, to: self.progress.step, lr_scale });
+        // Saved at once: a run killed now must remember that it diverged.
+        self.checkpoint(on_event)
     }
 
     fn validation_is_due(&self) -> bool {
         let (step, config) = (self.progress.step, &self.config);
         let every = match config.val_every {
             0 => {
-                let epoch = self.task.batches_per_epoch() / config.accumulate as f64;
+                let epoch = self.source.cursor().batches_per_epoch() / config.accumulate as f64;
                 let mut run = f64::MAX;
                 if config.epochs > 0.0 {
                     run = run.min(config.epochs * epoch);
@@ -418,10 +418,10 @@ where
         step.is_multiple_of(every) || late
     }
 
-    /// Measures the weights; false, and nothing is counted, if what is measured is no number.
-    fn validate(&mut self, watch: &mut Watch) -> Result<bool> {
-        let judged = self.average.as_ref().map_or(&self.params, Average::values);
-        let scores = self.task.validate(self.shape, judged, &self.engine)?;
+    /// Validates the weights; false, and nothing is counted, if the objective is not finite.
+    fn validate(&mut self, on_event: &mut OnEvent) -> Result<bool> {
+        let params = self.average.as_ref().map_or(&self.params, Average::values);
+        let scores = self.source.validate(self.shape, params, &self.engine)?;
         self.validated = Instant::now();
         let progress = &mut self.progress;
         let (objective, step) = (scores.objective(), progress.step);
@@ -442,31 +442,34 @@ where
         }
         let sample_every = self.config.sample_every;
         let sample_is_due = sample_every > 0 && self.progress.validations.0.is_multiple_of(sample_every);
-        self.record(scores.values, is_best, watch)?;
+        self.record(scores.values, is_best, on_event)?;
         if sample_is_due {
-            let judged = self.average.as_ref().map_or(&self.params, Average::values);
-            if let Some(text) = self.task.sample(self.shape, judged, step)? {
+            let params = self.average.as_ref().map_or(&self.params, Average::values);
+            if let Some(text) = self.source.sample(self.shape, params, step)? {
                 if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
                     let began = Instant::now();
                     folder.save_sample(record, &text)?;
                     self.saving_s += began.elapsed().as_secs_f64();
                 }
-                watch(Event::Sample { step, text: &text });
+                on_event(Event::Sample { step, text: &text });
             }
         }
         Ok(true)
     }
 
-    fn record(&mut self, val: Vec<(String, f64)>, best: bool, watch: &mut Watch) -> Result<()> {
+    fn record(&mut self, val: Vec<(String, f64)>, best: bool, on_event: &mut OnEvent) -> Result<()> {
         let (nats, targets, updates) = std::mem::take(&mut self.progress.since_record);
         self.progress.targets += targets;
         let busy_s = std::mem::take(&mut self.busy).as_secs_f64();
         let has_val = !val.is_empty();
+        let train = (updates > 0).then(|| nats / updates as f64);
+        let in_nats = self.source.loss_is_in_nats();
         let record = Record {
             step: self.progress.step,
-            epoch: self.task.epochs(),
+            epoch: self.source.cursor().epochs(),
             targets: self.progress.targets,
-            train_nats: (updates > 0).then(|| nats / updates as f64),
+            train_nats: train.filter(|_| in_nats),
+            train_loss: train.filter(|_| !in_nats),
             lr: self.progress.lr,
             grad_norm: self.progress.grad_norm,
             val,
@@ -486,7 +489,7 @@ where
             self.saving_s += began.elapsed().as_secs_f64();
         }
         if let Some(record) = self.records.last() {
-            watch(Event::Record(record));
+            on_event(Event::Record(record));
         }
         Ok(())
     }
@@ -498,12 +501,12 @@ where
         }
     }
 
-    fn checkpoint(&mut self, watch: &mut Watch) -> Result<()> {
+    fn checkpoint(&mut self, on_event: &mut OnEvent) -> Result<()> {
         let began = Instant::now();
         self.save_checkpoint()?;
         self.saving_s += began.elapsed().as_secs_f64();
         (self.saved, self.unsaved) = (Instant::now(), false);
-        watch(Event::Saved { step: self.progress.step });
+        on_event(Event::Saved { step: self.progress.step });
         Ok(())
     }
 }

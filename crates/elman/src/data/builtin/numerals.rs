@@ -1,29 +1,11 @@
-//! Numbers and dates in English and in French, as they are spoken.
+//! Numbers and dates in English and in French, in words.
 
 use crate::data::Pair;
 use crate::rng::Rng;
 
 const ENGLISH: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 ];
 const ENGLISH_TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const FRENCH: [&str; 20] = [
@@ -54,7 +36,7 @@ const DAYS: [(&str, &str); 7] = [
     ("Saturday", "samedi"),
     ("Sunday", "dimanche"),
 ];
-/// Ordinals that English does not make by `-th` behind the number.
+/// English ordinals not formed by appending `-th`.
 const ORDINALS: [(&str, &str); 7] = [
     ("one", "first"),
     ("two", "second"),
@@ -91,7 +73,7 @@ fn ordinal(n: u32) -> String {
     }
 }
 
-/// A number below a million in French words, in the spelling before 1990: hyphens below a hundred but around `et`; `cent`
+/// A number below a million in French words, in the pre-1990 spelling: hyphens below a hundred but around `et`; `cent`
 /// and `quatre-vingt` with an s where they are multiplied and end the number; `mille` never.
 fn french(n: u32) -> String {
     french_before(n, false)
@@ -126,7 +108,7 @@ fn french_before(n: u32, is_followed: bool) -> String {
     }
 }
 
-/// A day of a month, with or without its name, in some years with the year.
+/// A date, with or without the weekday, sometimes with the year.
 fn date(rng: &mut Rng) -> Pair {
     let (month, mois, days) = MONTHS[rng.below(12)];
     let day = 1 + rng.below(days as usize) as u32;
@@ -140,13 +122,13 @@ fn date(rng: &mut Rng) -> Pair {
     if rng.below(2) == 0 {
         let year = 1900 + rng.below(150) as u32;
         source = format!("{source}, {}", spoken_year(year));
-        // A year is an ordinal: no s.
+        // Years take no s.
         target = format!("{target} {}", french_before(year, true));
     }
     Pair { source, target: format!("le {target}") }
 }
 
-/// A year from 1900 as English speaks it: `nineteen eighty-four`, `two thousand and five`, `twenty twenty-six`.
+/// A year from 1900 as spoken in English: `nineteen eighty-four`, `two thousand and five`, `twenty twenty-six`.
 fn spoken_year(year: u32) -> String {
     match year % 100 {
         _ if (2000..2010).contains(&year) => english(year),
@@ -156,7 +138,7 @@ fn spoken_year(year: u32) -> String {
     }
 }
 
-/// A number, of as many digits as often, or a date.
+/// A number of up to 2, 3, 4 or 6 digits, or a date.
 fn pair(rng: &mut Rng) -> Pair {
     let below = match rng.below(6) {
         0 => 100,
@@ -169,7 +151,7 @@ fn pair(rng: &mut Rng) -> Pair {
     Pair { source: english(n), target: french(n) }
 }
 
-/// `count` different pairs: numbers below a million and dates, in English and in French words.
+/// `count` distinct pairs: numbers below a million and dates, in English and in French words.
 pub fn numerals(seed: u64, count: usize) -> Vec<Pair> {
     let mut rng = Rng::new(seed, "numerals");
     let mut seen = std::collections::HashSet::new();
@@ -188,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn french_numbers_are_spelt_as_the_grammar_asks() {
+    fn french_numbers_follow_the_grammar() {
         for (n, want) in [
             (0, "zéro"),
             (16, "seize"),
@@ -243,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_different_and_a_first_is_premier() {
+    fn pairs_are_distinct_and_a_first_is_premier() {
         let pairs = numerals(1, 4000);
         let sources: std::collections::HashSet<&str> = pairs.iter().map(|pair| pair.source.as_str()).collect();
         assert_eq!(sources.len(), 4000);

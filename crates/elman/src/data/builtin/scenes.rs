@@ -1,13 +1,13 @@
-//! Small pictures of coloured shapes, and what they show in a sentence.
+//! Small images of coloured shapes, with captions.
 
 use crate::data::Matrix;
 use crate::rng::Rng;
 
-/// Rows and columns of the grid of patches a picture is cut into; a thing stands in one of them.
+/// Rows and columns of the grid of patches an image is cut into; each shape lies in one of them.
 const GRID: usize = 4;
 /// Rows and columns of a patch.
 const PATCH: usize = 8;
-/// Rows and columns of a picture.
+/// Rows and columns of an image.
 const SIDE: usize = GRID * PATCH;
 
 const COLOURS: [(&str, [f64; 3]); 5] = [
@@ -30,7 +30,7 @@ const FORMS: [(&str, Form); 4] =
     [("circle", Form::Circle), ("square", Form::Square), ("triangle", Form::Triangle), ("cross", Form::Cross)];
 
 impl Form {
-    /// Whether a place is in the form of this radius around 0; `y` goes down.
+    /// Whether a point lies in the shape of this radius around 0; `y` points down.
     fn holds(self, x: f64, y: f64, radius: f64) -> bool {
         match self {
             Form::Circle => x.hypot(y) <= radius,
@@ -41,7 +41,7 @@ impl Form {
     }
 }
 
-/// A coloured form somewhere.
+/// A coloured shape with its position.
 struct Thing {
     colour: usize,
     form: usize,
@@ -65,14 +65,14 @@ impl Thing {
     }
 }
 
-/// A thing around the middle of a patch.
+/// A shape near the centre of a patch.
 fn thing(row: usize, col: usize, rng: &mut Rng) -> Thing {
     let mut middle = |at: usize| (at * PATCH) as f64 + (PATCH as f64 - 1.0) / 2.0 + rng.range(-0.7, 0.7);
     let (x, y) = (middle(col), middle(row));
     Thing { colour: rng.below(COLOURS.len()), form: rng.below(FORMS.len()), x, y, radius: rng.range(2.8, 3.6) }
 }
 
-/// What is shown: one thing alone, or two of different kinds and how they stand.
+/// A scene: one shape, or two of different kinds and their relative position.
 fn scene(rng: &mut Rng) -> (Vec<f64>, String) {
     let (across, first) = (rng.below(GRID), rng.below(GRID - 1));
     let second = first + 1 + rng.below(GRID - 1 - first);
@@ -83,7 +83,7 @@ fn scene(rng: &mut Rng) -> (Vec<f64>, String) {
     if (one.colour, one.form) == (other.colour, other.form) {
         other.colour = (other.colour + 1) % COLOURS.len();
     }
-    // There is one way to say it: from the top, or from the left.
+    // The description is unique: from the top, or from the left.
     let (caption, things) = match which {
         0 => (one.name(), vec![one]),
         1 | 2 => (format!("{} above {}", one.name(), other.name()), vec![one, other]),
@@ -94,7 +94,7 @@ fn scene(rng: &mut Rng) -> (Vec<f64>, String) {
     (pixels, caption)
 }
 
-/// A picture's patches `[GRID GRID, features]`: the pixels of each, and its row and column if there is something to see.
+/// An image's patches `[GRID GRID, features]`: the pixels of each, and its row and column unless it is empty.
 fn patches(pixels: &[f64], rng: &mut Rng, features: &mut Vec<f32>) {
     for patch in 0..GRID * GRID {
         let (row, col) = (patch / GRID, patch % GRID);
@@ -112,7 +112,7 @@ fn patches(pixels: &[f64], rng: &mut Rng, features: &mut Vec<f32>) {
     }
 }
 
-/// `count` pictures as grids of patches `[count, 16, 200]`, each with a sentence that says what it shows: `a red circle above
+/// `count` images as grids of patches `[count, 16, 200]`, each with a caption such as `a red circle above
 /// a blue square`.
 pub fn scenes(seed: u64, count: usize) -> (Matrix, Vec<String>) {
     let mut rng = Rng::new(seed, "scenes");
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scene_shows_what_its_sentence_says() {
+    fn a_scene_matches_its_caption() {
         let (features, captions) = scenes(1, 500);
         assert_eq!(features.values.len(), features.dims.iter().product::<usize>());
         // Where the colour of a word is seen, by the patches' positions.

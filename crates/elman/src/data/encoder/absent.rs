@@ -1,4 +1,4 @@
-//! What stands for encoders in a build without them.
+//! Stub of the encoder for builds without the feature `encoder`.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -6,21 +6,21 @@ use std::path::Path;
 use super::{EncoderId, Wanted, Window};
 use crate::error::{Error, Result};
 
-/// An encoder; this build has none.
+/// An encoder; this build has none, so the type is uninhabited.
 #[derive(Debug)]
 pub struct Encoder(Infallible);
 
 impl Encoder {
-    /// Refuses.
+    /// Always fails.
     ///
     /// # Errors
     /// Always.
     pub fn open(_: &Path, _: Wanted) -> Result<Encoder> {
-        let message = "this program was built without encoders; build it with the feature `encoder`";
+        let message = "this program was built without encoders; build it with `--features encoder`";
         Err(Error::Usage(message.into()))
     }
 
-    /// Which encoder it is.
+    /// The encoder's identity.
     pub fn id(&self) -> &EncoderId {
         match self.0 {}
     }
@@ -30,21 +30,32 @@ impl Encoder {
         match self.0 {}
     }
 
-    /// Rows and columns of the places.
+    /// Rows and columns of the positions.
     pub fn grid(&self) -> Option<(usize, usize)> {
         match self.0 {}
     }
 
-    /// What is seen of a photograph of this size.
+    /// The part of an image of this size that is used.
     pub fn window(&self, _: usize, _: usize) -> Window {
         match self.0 {}
     }
 
-    /// Features of a photograph.
+    /// Features of an image.
     ///
     /// # Errors
     /// Never.
     pub fn features(&self, _: &[u8], _: &Path) -> Result<Vec<f32>> {
         match self.0 {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opening_an_encoder_names_the_missing_feature() {
+        let error = Encoder::open(Path::new("x.onnx"), Wanted::Named("")).unwrap_err().to_string();
+        assert!(error.contains("without encoders") && error.contains("`--features encoder`"), "{error}");
     }
 }

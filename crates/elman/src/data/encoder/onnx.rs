@@ -7,23 +7,23 @@ use tract_onnx::pb::{ModelProto, tensor_shape_proto::dimension, type_proto};
 use tract_onnx::prelude::*;
 
 use super::{CATCHING, EncoderId, Wanted, Window};
-use crate::data::file::{self, fault};
-use crate::data::images::{self, Interpolation, Picture};
+use crate::data::images::{self, Image, Interpolation};
 use crate::data::{half, to_half};
 use crate::error::Result;
+use crate::file::{self, fault};
 
 /// Largest side of a network's input.
 const MAX_SIDE: usize = 4096;
-/// Most values of a photograph's features.
+/// Maximum number of feature values per image.
 const MAX_FEATURES: usize = 1 << 24;
-/// ONNX's number of the type f32.
+/// ONNX's code of the type f32.
 const FLOAT: i32 = 1;
-/// Where nothing is said: means and deviations of ImageNet's pixels, the usual convention.
+/// Defaults: mean and standard deviation of ImageNet's pixels.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
 
 type Network = SimplePlan<TypedFact, Box<dyn TypedOp>, TypedModel>;
 
-/// A pretrained network that makes features of photographs.
+/// A pretrained feature extractor for images.
 #[derive(Debug)]
 pub struct Encoder {
     network: Network,
@@ -32,20 +32,20 @@ pub struct Encoder {
     features: Features,
 }
 
-/// How a photograph becomes the input.
+/// Preprocessing of an image.
 #[derive(Debug, PartialEq)]
 struct Preparation {
     height: usize,
     width: usize,
     mean: [f32; 3],
-    deviation: [f32; 3],
+    std: [f32; 3],
     is_bgr: bool,
     /// Share of the shorter side.
     crop: Option<f64>,
     interpolation: Interpolation,
 }
 
-/// What an output holds.
+/// The kind of an output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Features {
     /// `[1, C]`.
@@ -53,14 +53,14 @@ enum Features {
     /// `[1, C, h, w]`.
     Map { width: usize, rows: usize, columns: usize },
     /// `[1, P, C]`.
-    Places { places: usize, width: usize },
+    Positions { positions: usize, width: usize },
 }
 
 impl Features {
     fn of(dims: &[usize]) -> Option<Features> {
         let found = match *dims {
             [1, width] => Features::Vector { width },
-            [1, places, width] => Features::Places { places, width },
+            [1, positions, width] => Features::Positions { positions, width },
             [1, width, rows, columns] => Features::Map { width, rows, columns },
             _ => return None,
         };
@@ -73,13 +73,12 @@ impl Features {
         match self {
             Features::Vector { width } => (1, width),
             Features::Map { width, rows, columns } => (rows * columns, width),
-            Features::Places { places, width } => (places, width),
+            Features::Positions { positions, width } => (positions, width),
         }
     }
 }
 
-/// What `f` returns; nothing if it panics. The library gives errors for what it does not know, but some damaged files take it
-/// by surprise.
+/// What `f` returns; `None` if it panics: some damaged files make the library panic rather than fail.
 fn caught<T>(f: impl FnOnce() -> T) -> Option<T> {
     CATCHING.set(true);
     let result = catch_unwind(AssertUnwindSafe(f));
@@ -91,8 +90,8 @@ impl Encoder {
     /// Reads a network.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data): a file that cannot be read, is no ONNX file, wants another input, holds metadata
-    /// that cannot be, or has no output as wanted.
+    /// [`Error::Data`](crate::Error::Data): a file that cannot be read, is not an ONNX file, needs another input, holds
+    /// invalid metadata, or lacks the requested output.
     pub fn open(path: &Path, wanted: Wanted) -> Result<Encoder> {
         let bytes = file::read(path)?;
         let id = EncoderId::of(path, &bytes);
@@ -101,17 +100,17 @@ impl Encoder {
         opened.map_err(|reason| fault(path, reason))
     }
 
-    /// Which encoder it is.
+    /// The encoder's identity.
     pub fn id(&self) -> &EncoderId {
         &self.id
     }
 
-    /// `P` and `C`: places of a photograph, 1 for a vector, and values of each.
+    /// `P` and `C`: positions of an image (1 for a vector) and values of each.
     pub fn dims(&self) -> (usize, usize) {
         self.features.dims()
     }
 
-    /// Rows and columns of the places, if they lie so.
+    /// Rows and columns of the positions, if they form a grid.
     pub fn grid(&self) -> Option<(usize, usize)> {
         match self.features {
             Features::Map { rows, columns, .. } => Some((rows, columns)),
@@ -119,7 +118,7 @@ impl Encoder {
         }
     }
 
-    /// What is seen of a photograph of this size.
+    /// The part of an image of this size that is used.
     pub fn window(&self, width: usize, height: usize) -> Window {
         match self.preparation.crop {
             None => Window { x: 0, y: 0, width, height },
@@ -130,36 +129,36 @@ impl Encoder {
         }
     }
 
-    /// Features `[P, C]` of a photograph from its file's bytes, rounded to half precision; `path` is what messages name.
+    /// Features `[P, C]` of an image from its file's bytes, rounded to half precision; `path` is named in messages.
     ///
     /// # Errors
-    /// A damaged photograph; a network that fails or gives numbers that half precision does not hold.
-    pub fn features(&self, photograph: &[u8], path: &Path) -> Result<Vec<f32>> {
-        let picture = images::decode(photograph, path, false)?;
-        let window = self.window(picture.width, picture.height);
+    /// A damaged image; a network that fails or gives values outside half precision.
+    pub fn features(&self, image: &[u8], path: &Path) -> Result<Vec<f32>> {
+        let image = images::decode(image, path, false)?;
+        let window = self.window(image.width, image.height);
         let Preparation { height, width, interpolation, .. } = self.preparation;
-        let input = self.preparation.numbers(&picture.cut(window).resize_by(width, height, interpolation)?);
+        let input = self.preparation.numbers(&image.cut(window).resize_by(width, height, interpolation)?);
         let failed = |reason: String| fault(path, format!("{} cannot encode it: {reason}", self.id.file));
         let input = Tensor::from_shape(&[1, 3, height, width], &input).map_err(|error| failed(error.to_string()))?;
         let run = caught(|| self.network.run(tvec!(input.into())));
         let outputs =
-            run.ok_or_else(|| failed("the network fails".into()))?.map_err(|error| failed(one_line(&error)))?;
+            run.ok_or_else(|| failed("the network failed".into()))?.map_err(|error| failed(one_line(&error)))?;
         let values = outputs[0].as_slice::<f32>().map_err(|error| failed(one_line(&error)))?;
-        let (places, channels) = self.dims();
-        if values.len() != places * channels {
-            return Err(failed(format!("it gives {} values, not {places} x {channels}", values.len())));
+        let (positions, channels) = self.dims();
+        if values.len() != positions * channels {
+            return Err(failed(format!("it gives {} values, not {positions} x {channels}", values.len())));
         }
-        // What is kept of many photographs and what is made of one are the same numbers.
+        // Cached features and those of a single image are the same numbers.
         let round = |x: f32| half(to_half(x));
         let features: Vec<f32> = match self.features {
             Features::Map { .. } => {
-                (0..places * channels).map(|i| round(values[i % channels * places + i / channels])).collect()
+                (0..positions * channels).map(|i| round(values[i % channels * positions + i / channels])).collect()
             }
             _ => values.iter().map(|&x| round(x)).collect(),
         };
         match features.iter().all(|x| x.is_finite()) && values.iter().all(|x| x.is_finite()) {
             true => Ok(features),
-            false => Err(failed("its features are not numbers of half precision".into())),
+            false => Err(failed("its features exceed half precision".into())),
         }
     }
 }
@@ -170,7 +169,7 @@ fn one_line(error: &TractError) -> String {
 
 fn open(bytes: &[u8], wanted: Wanted, mut id: EncoderId) -> std::result::Result<Encoder, String> {
     let library = tract_onnx::onnx();
-    let no_onnx = || "is no ONNX file, or a damaged one".to_string();
+    let no_onnx = || "is not an ONNX file, or is damaged".to_string();
     let proto = library.proto_model_for_read(&mut &bytes[..]).map_err(|_| no_onnx())?;
     let preparation = Preparation::of(&proto)?;
     let names: Vec<String> =
@@ -194,21 +193,23 @@ fn open(bytes: &[u8], wanted: Wanted, mut id: EncoderId) -> std::result::Result<
         let features = features?;
         let is_wanted = match wanted {
             Wanted::Named(wanted) => wanted.is_empty() || wanted == name,
-            Wanted::Fits { places, width } => features.dims() == (places, width),
+            Wanted::Fits { positions, width } => features.dims() == (positions, width),
         };
         is_wanted.then_some((i, features))
     });
     let Some((i, features)) = chosen else {
         let described = |&(_, name, features): &(usize, &str, Option<Features>)| match features.map(Features::dims) {
             Some((1, width)) => format!("{name}, a vector of {width} values"),
-            Some((places, width)) => format!("{name}, {places} places of {width} values"),
-            None => format!("{name}, which is no f32 [1, C], [1, C, h, w] or [1, P, C]"),
+            Some((positions, width)) => format!("{name}, {positions} positions of {width} values"),
+            None => format!("{name}, which is not f32 [1, C], [1, C, h, w] or [1, P, C]"),
         };
         let outputs = found.iter().map(described).collect::<Vec<_>>().join("; ");
         let what = match wanted {
             Wanted::Named("") => "features".to_string(),
             Wanted::Named(name) => format!("features named {name}"),
-            Wanted::Fits { places, width } => format!("features of {places} x {width} values, as the model reads"),
+            Wanted::Fits { positions, width } => {
+                format!("features of {positions} x {width} values, as the model reads")
+            }
         };
         return Err(format!("has no output with {what}; it has {outputs}"));
     };
@@ -219,18 +220,18 @@ fn open(bytes: &[u8], wanted: Wanted, mut id: EncoderId) -> std::result::Result<
 }
 
 impl Preparation {
-    /// What the file says of its input.
+    /// The preprocessing that the file describes.
     fn of(proto: &ModelProto) -> std::result::Result<Preparation, String> {
         let graph = proto.graph.as_ref().filter(|graph| !graph.node.is_empty());
-        let graph = graph.ok_or("is no ONNX file, or one without a network")?;
+        let graph = graph.ok_or("is not an ONNX file, or holds no network")?;
         let given = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
         let inputs: Vec<_> = graph.input.iter().filter(|input| !given(&input.name)).collect();
         let [input] = inputs[..] else {
-            return Err(format!("its network has {} inputs; one is needed, a picture", inputs.len()));
+            return Err(format!("its network has {} inputs; exactly one, an image, is needed", inputs.len()));
         };
         let kind = input.r#type.as_ref().and_then(|kind| kind.value.as_ref());
         let Some(type_proto::Value::TensorType(tensor)) = kind else {
-            return Err(format!("its input {} is no tensor", input.name));
+            return Err(format!("its input {} is not a tensor", input.name));
         };
         let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
         let dims: Vec<Option<i64>> = dims
@@ -244,65 +245,65 @@ impl Preparation {
             let kind = if tensor.elem_type == FLOAT { "f32" } else { "another type than f32" };
             format!("{kind} [{}]", dims.join(", "))
         };
-        let is_picture = |dims: &[Option<i64>]| match *dims {
+        let is_image = |dims: &[Option<i64>]| match *dims {
             [batch, channels, ..] if dims.len() == 4 => batch.unwrap_or(1) == 1 && channels.unwrap_or(3) == 3,
             _ => false,
         };
-        if tensor.elem_type != FLOAT || !is_picture(&dims) {
+        if tensor.elem_type != FLOAT || !is_image(&dims) {
             return Err(format!("its input {} is {}; f32 [1, 3, height, width] is needed", input.name, shown()));
         }
         let word = |key: &str| {
             let entry = proto.metadata_props.iter().find(|entry| entry.key == format!("image.{key}"));
             entry.map(|entry| entry.value.trim())
         };
-        let wrong = |key: &str, value: &str, want: &str| format!("its metadata say image.{key} = {value}; {want}");
+        let wrong = |key: &str, value: &str, want: &str| format!("its metadata hold image.{key} = {value}; {want}");
         let numbers = |key: &str, absent: [f32; 3], is_right: fn(f32) -> bool| {
             let Some(value) = word(key) else { return Ok(absent) };
             let numbers: Option<Vec<f32>> = value.split_whitespace().map(|x| x.parse().ok()).collect();
             match numbers.unwrap_or_default()[..] {
                 [x] if is_right(x) => Ok([x; 3]),
                 [r, g, b] if is_right(r) && is_right(g) && is_right(b) => Ok([r, g, b]),
-                _ => Err(wrong(key, value, "one or three numbers are needed, deviations above 0")),
+                _ => Err(wrong(key, value, "must be one or three numbers, standard deviations above 0")),
             }
         };
         let mean = numbers("mean", IMAGENET.0, f32::is_finite)?;
-        let deviation = numbers("std", IMAGENET.1, |x| x.is_finite() && x > 0.0)?;
+        let std = numbers("std", IMAGENET.1, |x| x.is_finite() && x > 0.0)?;
         let size = match word("size").map(|size| size.split_whitespace().map(str::parse).collect()) {
             None => [224, 224],
             Some(Ok::<Vec<usize>, _>(sides)) if sides.len() == 2 => [sides[0], sides[1]],
-            Some(_) => return Err(wrong("size", word("size").unwrap_or_default(), "rows and columns are needed")),
+            Some(_) => return Err(wrong("size", word("size").unwrap_or_default(), "must be rows and columns")),
         };
         let side = |dim: Option<i64>, absent: usize| dim.map_or(absent, |n| usize::try_from(n).unwrap_or(0));
         let (height, width) = (side(dims[2], size[0]), side(dims[3], size[1]));
         if !(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width) {
-            return Err(format!("its input of {height} x {width} pixels cannot be; sides are from 1 to {MAX_SIDE}"));
+            return Err(format!("its input is {height} x {width} pixels; sides must be from 1 to {MAX_SIDE}"));
         }
         let is_bgr = match word("channels") {
             None | Some("RGB") => false,
             Some("BGR") => true,
-            Some(other) => return Err(wrong("channels", other, "RGB or BGR is known")),
+            Some(other) => return Err(wrong("channels", other, "must be RGB or BGR")),
         };
         let crop = match word("crop") {
             None | Some("none") => None,
             Some(value) => match value.parse::<f64>() {
                 Ok(share) if share > 0.0 && share <= 1.0 => Some(share),
-                _ => return Err(wrong("crop", value, "none or a share of the shorter side is needed")),
+                _ => return Err(wrong("crop", value, "must be none or a share of the shorter side")),
             },
         };
         let interpolation = match word("interpolation") {
             None | Some("bilinear") => Interpolation::Bilinear,
             Some("bicubic") => Interpolation::Bicubic,
-            Some(other) => return Err(wrong("interpolation", other, "bilinear or bicubic is known")),
+            Some(other) => return Err(wrong("interpolation", other, "must be bilinear or bicubic")),
         };
-        Ok(Preparation { height, width, mean, deviation, is_bgr, crop, interpolation })
+        Ok(Preparation { height, width, mean, std, is_bgr, crop, interpolation })
     }
 
-    /// `[3, height, width]` of a picture of that size.
-    fn numbers(&self, picture: &Picture) -> Vec<f32> {
+    /// `[3, height, width]` of an image of that size.
+    fn numbers(&self, image: &Image) -> Vec<f32> {
         let plane = |channel: usize| {
             let source = if self.is_bgr { 2 - channel } else { channel };
-            let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
-            picture.pixels.iter().skip(source).step_by(3).map(move |&x| (f32::from(x) - mean) / deviation)
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            image.pixels.iter().skip(source).step_by(3).map(move |&x| (f32::from(x) - mean) / std)
         };
         (0..3).flat_map(plane).collect()
     }
@@ -315,7 +316,7 @@ mod tests {
 
     use super::*;
     use crate::data::Matrix;
-    use crate::data::file::{real_data, write};
+    use crate::file::{real_data, write};
 
     fn reference(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference").join(name)
@@ -325,8 +326,8 @@ mod tests {
         Encoder::open(&reference("encoder/tiny.onnx"), wanted).unwrap()
     }
 
-    /// The picture of the recording, as a file.
-    fn picture() -> Vec<u8> {
+    /// The image of the recording, as a file.
+    fn image() -> Vec<u8> {
         let pixel = |i: usize| [31 * (i % 8) % 256, 29 * (i / 8) % 256, 17 * (i % 8 + i / 8) % 256].map(|x| x as u8);
         let mut bytes = b"P6 8 8 255\n".to_vec();
         bytes.extend((0..64).flat_map(pixel));
@@ -351,31 +352,34 @@ mod tests {
         let path = Path::new("p.ppm");
         let encoder = tiny(Wanted::Named(""));
         assert_eq!((encoder.id().output.as_str(), encoder.dims(), encoder.grid()), ("pooled", (1, 4), None));
-        let found = encoder.features(&picture(), path).unwrap();
+        let found = encoder.features(&image(), path).unwrap();
         assert!(near(&found, &vector), "{found:?}, not {vector:?}");
-        for wanted in [Wanted::Named("map"), Wanted::Fits { places: 16, width: 4 }] {
+        for wanted in [Wanted::Named("map"), Wanted::Fits { positions: 16, width: 4 }] {
             let encoder = tiny(wanted);
             assert_eq!((encoder.dims(), encoder.grid()), ((16, 4), Some((4, 4))));
-            let found = encoder.features(&picture(), path).unwrap();
+            let found = encoder.features(&image(), path).unwrap();
             assert!(near(&found, &map.concat()), "{found:?}, not {map:?}");
         }
     }
 
     #[test]
-    fn files_that_are_no_encoders_say_what_they_are() {
+    fn files_that_are_not_encoders_say_what_they_are() {
         let message = |name: &str, wanted| Encoder::open(&reference(name), wanted).unwrap_err().to_string();
         let any = Wanted::Named("");
-        assert!(message("encoder.json", any).contains("no ONNX file"), "{}", message("encoder.json", any));
+        assert!(message("encoder.json", any).contains("not an ONNX file"), "{}", message("encoder.json", any));
         let error = message("encoder/bytes.onnx", any);
         assert!(error.contains("another type than f32 [?, 3, 8, 8]; f32 [1, 3, height, width] is needed"), "{error}");
         let error = message("encoder/flat.onnx", any);
         assert!(error.contains("its input image is f32 [?, 192]"), "{error}");
         let error = message("encoder/tiny.onnx", Wanted::Named("top"));
-        assert!(error.contains("features named top; it has pooled, a vector of 4 values; map, 16 places"), "{error}");
-        let error = message("encoder/other.onnx", Wanted::Fits { places: 1, width: 4 });
+        assert!(
+            error.contains("features named top; it has pooled, a vector of 4 values; map, 16 positions"),
+            "{error}"
+        );
+        let error = message("encoder/other.onnx", Wanted::Fits { positions: 1, width: 4 });
         assert!(error.contains("1 x 4 values, as the model reads; it has pooled, a vector of 5"), "{error}");
-        let error = tiny(any).features(&picture()[..100], Path::new("cut.ppm")).unwrap_err().to_string();
-        assert!(error.starts_with("cut.ppm: the picture"), "{error}");
+        let error = tiny(any).features(&image()[..100], Path::new("cut.ppm")).unwrap_err().to_string();
+        assert!(error.starts_with("cut.ppm: the image"), "{error}");
     }
 
     #[test]
@@ -384,7 +388,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let opened = |bytes: &[u8]| {
             let encoder = Encoder::open(&write(folder.path(), "d.onnx", bytes), Wanted::Named(""));
-            encoder.and_then(|encoder| encoder.features(&picture(), Path::new("p.ppm"))).is_ok()
+            encoder.and_then(|encoder| encoder.features(&image(), Path::new("p.ppm"))).is_ok()
         };
         assert!(opened(&whole));
         for cut in (0..whole.len()).step_by(7) {
@@ -393,13 +397,13 @@ mod tests {
         for at in (0..whole.len()).step_by(3) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x41;
-            // A changed weight is a weight; all that is asked is an answer.
+            // A changed weight is still valid; opening must only not panic.
             opened(&bytes);
         }
     }
 
     #[test]
-    fn metadata_say_how_a_photograph_is_prepared() {
+    fn metadata_describe_the_preprocessing() {
         let of = |entries: &[(&str, &str)]| {
             let mut proto = proto();
             proto.metadata_props.retain(|entry| entries.iter().all(|(key, _)| entry.key != format!("image.{key}")));
@@ -410,10 +414,10 @@ mod tests {
             Preparation::of(&proto)
         };
         let told = of(&[("mean", "1"), ("channels", "BGR"), ("crop", "0.5"), ("interpolation", "bicubic")]).unwrap();
-        assert_eq!((told.mean, told.deviation), ([1.0; 3], [50.0, 60.0, 70.0]));
+        assert_eq!((told.mean, told.std), ([1.0; 3], [50.0, 60.0, 70.0]));
         assert!(told.is_bgr && told.crop == Some(0.5) && told.interpolation == Interpolation::Bicubic);
-        let picture = Picture { width: 1, height: 1, channels: 3, pixels: vec![101, 61, 1] };
-        assert_eq!(told.numbers(&picture), [0.0, 1.0, 100.0 / 70.0]);
+        let image = Image { width: 1, height: 1, channels: 3, pixels: vec![101, 61, 1] };
+        assert_eq!(told.numbers(&image), [0.0, 1.0, 100.0 / 70.0]);
         let mut encoder = tiny(Wanted::Named(""));
         assert_eq!(encoder.window(40, 20), Window { x: 0, y: 0, width: 40, height: 20 });
         encoder.preparation = told;
@@ -421,7 +425,7 @@ mod tests {
         let mut plain = proto();
         plain.metadata_props.clear();
         let assumed = Preparation::of(&plain).unwrap();
-        assert_eq!((assumed.mean, assumed.deviation, assumed.crop), (IMAGENET.0, IMAGENET.1, None));
+        assert_eq!((assumed.mean, assumed.std, assumed.crop), (IMAGENET.0, IMAGENET.1, None));
         for (key, value) in [("mean", "1 2"), ("std", "0"), ("size", "8"), ("channels", "CMYK"), ("crop", "2")] {
             let error = of(&[(key, value)]).unwrap_err();
             assert!(error.contains(&format!("image.{key} = {value}; ")), "{error}");
@@ -429,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn lite0_gives_the_stored_features_of_the_parity_photographs() {
+    fn lite0_gives_the_stored_features_of_the_parity_images() {
         let Some(folder) = real_data("flickr8k") else { return };
         let Some(path) = std::env::var_os("ELMAN_ENCODER") else {
             return eprintln!("SKIPPED: set ELMAN_ENCODER to the lite0.onnx that scripts/lite0_onnx.py writes");
@@ -449,8 +453,8 @@ mod tests {
             let (a, b) = (encoder.features(&bytes, &name).unwrap(), stored.row(row_of(name.to_str().unwrap())));
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
             let cosine = dot(&a, b) / (dot(&a, &a) * dot(b, b)).sqrt();
-            // The stored features are of pixels that libjpeg decoded. Of those pixels this network's are at least 0.99997
-            // alike; what is between that and this is the JPEG decoder's rounding, to which the network is sensitive.
+            // The stored features are of pixels decoded by libjpeg, on which this network's cosine similarity is at least
+            // 0.99997; the rest is the JPEG decoder's rounding, to which the network is sensitive.
             assert!(cosine > 0.999, "{}: {cosine}", name.display());
             (least, sum, n) = (least.min(cosine), sum + cosine, n + 1);
         }

@@ -4,13 +4,14 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::{ChildStderr, Command, Stdio};
 
-use super::{Clip, FrameReader, Options};
-use crate::data::file::fault;
+use super::clip::{Clip, Options};
+use super::stream::FrameReader;
 use crate::error::Result;
+use crate::file::fault;
 
-/// The command, looked for where the system looks for commands.
+/// The command, searched for in `PATH`.
 pub(super) const PROGRAM: &str = "ffmpeg";
-/// What is kept of the messages of a program that has many.
+/// Maximum bytes kept of the program's messages.
 const MAX_MESSAGES: u64 = 64 << 10;
 
 /// Reads a video through a program that takes `ffmpeg`'s arguments.
@@ -21,7 +22,7 @@ pub(super) fn read(program: &Path, path: &Path, options: &Options) -> Result<Cli
     // A file name may look like an option or an address.
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
-    // Colour as most videos have it, so that it becomes RGB here, as that of Y4M files and live streams does.
+    // The usual video format: the conversion to RGB is ours, as for Y4M files and live streams.
     let pixels = if options.colour { "yuv420p" } else { "gray" };
     let mut command = Command::new(program);
     command.args(["-nostdin", "-v", "error", "-i"]).arg(input);
@@ -30,20 +31,20 @@ pub(super) fn read(program: &Path, path: &Path, options: &Options) -> Result<Cli
     let mut child = command.spawn().map_err(|error| match error.kind() {
         ErrorKind::NotFound => fault(
             path,
-            "is no Y4M, GIF, picture or folder of pictures; other videos are read through ffmpeg, which is not \
-             installed: apt install ffmpeg (or brew, winget, dnf), or convert it elsewhere: ffmpeg -i FILE NEW.y4m",
+            "is not a Y4M, GIF, image or folder of images; other videos are read through ffmpeg, which is not \
+             installed: apt install ffmpeg (or brew, winget, dnf), or convert it: ffmpeg -i FILE NEW.y4m",
         ),
         _ => fault(path, format!("cannot run {}: {error}", program.display())),
     })?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(fault(path, format!("cannot read from {}", program.display())));
     };
-    // A full pipe of messages would stop the frames.
+    // A full pipe of messages would block the frames.
     let messages = std::thread::spawn(move || messages(stderr));
     let mut stream = FrameReader::y4m(stdout, path, options.colour);
     let clip = match &mut stream {
         Ok(stream) => Clip::gather_all(stream, options),
-        Err(_) => Err(fault(path, "ffmpeg finds no video in it")),
+        Err(_) => Err(fault(path, "ffmpeg found no video in it")),
     };
     if clip.is_err() {
         // Before its pipe closes, so that it adds no message of its own. It may have ended already.
@@ -71,7 +72,7 @@ fn or_status(messages: &str, status: std::process::ExitStatus) -> String {
 /// The last lines of the messages, on one line.
 fn messages(mut stderr: ChildStderr) -> String {
     let mut bytes = Vec::new();
-    // Messages that cannot be read are no reason to lose the frames.
+    // A failed read of the messages must not lose the frames.
     let _ = stderr.by_ref().take(MAX_MESSAGES).read_to_end(&mut bytes);
     let _ = std::io::copy(&mut stderr, &mut std::io::sink());
     let text = String::from_utf8_lossy(&bytes);
@@ -85,33 +86,33 @@ mod tests {
 
     use super::*;
 
-    /// A script that is still open for writing in a child of another test cannot be run: one test at a time.
+    /// A script still open for writing in another test's child cannot be run: one test at a time.
     fn alone() -> MutexGuard<'static, ()> {
         static ALONE: Mutex<()> = Mutex::new(());
         ALONE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[test]
-    fn where_ffmpeg_is_missing_the_message_says_what_to_install() {
+    fn without_ffmpeg_the_message_says_what_to_install() {
         let _alone = alone();
         let error = read(Path::new("no-such-ffmpeg"), Path::new("a.mp4"), &Options::default()).unwrap_err().to_string();
         assert!(error.starts_with("a.mp4: ") && error.contains("apt install ffmpeg"), "{error}");
     }
 
-    /// A script in ffmpeg's place: notes its arguments, then does as told.
+    /// A fake ffmpeg: records its arguments, then runs `does`.
     #[cfg(unix)]
     fn stand_in(folder: &Path, does: &str) -> std::path::PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let arguments = folder.join("arguments");
         let script = format!("#!/bin/sh\necho \"$@\" > '{}'\n{does}\n", arguments.display());
-        let path = crate::data::file::write(folder, "ffmpeg", script);
+        let path = crate::file::write(folder, "ffmpeg", script);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 
     #[cfg(unix)]
     #[test]
-    fn frames_come_through_the_pipe_whatever_the_program_says_beside() {
+    fn many_messages_do_not_block_the_frames() {
         let _alone = alone();
         let folder = tempfile::tempdir().unwrap();
         let noise = "i=0; while [ $i -lt 3000 ]; do echo 'a warning that is repeated very often' >&2; i=$((i+1)); done";
@@ -125,7 +126,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_the_program_says_of_a_damaged_file_is_in_the_message() {
+    fn ffmpegs_message_about_a_damaged_file_is_reported() {
         let _alone = alone();
         let folder = tempfile::tempdir().unwrap();
         for does in [

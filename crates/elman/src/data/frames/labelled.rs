@@ -1,45 +1,45 @@
-//! Data sets of clips with a label at each frame.
+//! Data sets of clips with a label per frame.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::clip::{Clip, MAX_CLIP_BYTES, Options};
 use super::labels::{self, ClipLabels};
-use super::{Clip, MAX_CLIP_BYTES, Options};
-use crate::data::file::{self, fault};
 use crate::data::{Split, images, natural};
 use crate::error::{Error, Result};
+use crate::file::{self, fault};
 
-/// The file of labels beside the clips.
+/// The label file beside the clips.
 const LABELS: &str = "labels.tsv";
-/// The classes, one a line; optional.
+/// The classes, one per line; optional.
 const VOCAB: &str = "vocab.txt";
 /// Archives of clips, each a strip of frames.
 const ARCHIVES: [&str; 2] = ["clips.tar", "clips.tar.gz"];
-/// Files beside clips that are none, by the end of their names.
+/// Extensions of files that are not clips.
 const NO_CLIPS: [&str; 7] = ["txt", "md", "tsv", "csv", "json", "jsonl", "pdf"];
 
-/// A clip and what each of its frames shows.
+/// A clip and the label of each frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledClip {
     /// The frames.
     pub clip: Clip,
-    /// The part it belongs to, where the labels say.
+    /// Its split, if the labels say.
     pub split: Option<Split>,
-    /// `[T]`, each a place in [`LabelledClips::classes`].
+    /// `[T]`, indices into [`LabelledClips::classes`].
     pub labels: Vec<usize>,
-    /// The line of the labels in their file.
+    /// The line in the label file.
     pub line: usize,
 }
 
-/// Clips of one frame size with a label at each frame.
+/// Clips of one frame size with a label per frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledClips {
-    /// In the order of the labels' file; at least one.
+    /// In the order of the label file; at least one.
     pub clips: Vec<LabelledClip>,
     /// The classes' names: the lines of `vocab.txt`, else those that occur, sorted.
     pub classes: Vec<String>,
-    /// The file of the labels.
+    /// The label file.
     pub label_file: PathBuf,
 }
 
@@ -49,18 +49,19 @@ impl LabelledClips {
         folder.join(LABELS).is_file()
     }
 
-    /// Reads a folder with `labels.tsv` (columns id, split if there is one, labels as runs `name:count ..` or one name per
-    /// frame) and perhaps `vocab.txt` (the classes, one a line). The clips are in `clips.tar`, one picture each with its
-    /// frames one under another, or are the other files and folders there: whatever [`Clip::read`] reads, called by id.
+    /// Reads a folder with `labels.tsv` (columns id, split if there is one, labels as runs `name:count ..` or one name
+    /// per frame) and optionally `vocab.txt` (the classes, one per line). The clips are in `clips.tar`, one image of
+    /// vertically stacked frames each, or are the other files and folders there: whatever [`Clip::read`] reads, named
+    /// by id.
     ///
     /// # Errors
-    /// With file and line: a clip without labels, labels without a clip or of another length, an unknown class or split;
-    /// frame sizes that differ between clips; a file that is damaged.
+    /// With file and line: a clip without labels, labels without a clip or of another length, an unknown class or
+    /// split; frame sizes that differ between clips; a file that is damaged.
     pub fn read(folder: &Path, options: &Options) -> Result<LabelledClips> {
         let label_file = folder.join(LABELS);
         let labels = labels::read(&label_file)?;
         let classes = classes(folder, &labels)?;
-        let place: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        let index: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
         let archive = ARCHIVES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
         let clips = match archive {
             Some(archive) => from_archive(&archive, &label_file, &labels, options)?,
@@ -70,7 +71,7 @@ impl LabelledClips {
         for (of, clip) in labels.iter().zip(&clips) {
             if clip.frames != of.frames {
                 let reason = format!(
-                    "line {}: the clip \"{}\" has {} frames, but labels for {}",
+                    "line {}: the clip {:?} has {} frames, but labels for {}",
                     of.line, of.id, clip.frames, of.frames
                 );
                 return Err(fault(&label_file, reason));
@@ -79,14 +80,14 @@ impl LabelledClips {
                 && (clip.width, clip.height) != (size.width, size.height)
             {
                 let reason = format!(
-                    "line {}: the frames of \"{}\" are {} x {}, those of \"{}\" {} x {}; make all clips one size",
+                    "line {}: the frames of {:?} are {} x {}, those of {:?} {} x {}; make all clips one size",
                     of.line, of.id, clip.width, clip.height, first.id, size.width, size.height
                 );
                 return Err(fault(&label_file, reason));
             }
         }
         let labelled = |(of, clip): (&ClipLabels, Clip)| {
-            let frames = of.runs.iter().flat_map(|(name, count)| std::iter::repeat_n(place[name.as_str()], *count));
+            let frames = of.runs.iter().flat_map(|(name, count)| std::iter::repeat_n(index[name.as_str()], *count));
             LabelledClip { clip, split: of.split, labels: frames.collect(), line: of.line }
         };
         let clips = labels.iter().zip(clips).map(labelled).collect();
@@ -110,31 +111,31 @@ fn classes(folder: &Path, labels: &[ClipLabels]) -> Result<Vec<String>> {
             return Err(fault(&path, format!("line {} is empty; each line names a class", i + 1)));
         }
         if let Some(first) = seen.insert(class.as_str(), i + 1) {
-            return Err(fault(&path, format!("line {}: \"{class}\" stands in line {first} already", i + 1)));
+            return Err(fault(&path, format!("line {}: {class:?} is already in line {first}", i + 1)));
         }
     }
     for of in labels {
         if let Some((name, _)) = of.runs.iter().find(|(name, _)| !seen.contains_key(name.as_str())) {
-            let reason = format!("line {}: \"{name}\" is no class of {}", of.line, path.display());
+            let reason = format!("line {}: the class {name:?} is not in {}", of.line, path.display());
             return Err(fault(&folder.join(LABELS), reason));
         }
     }
     Ok(classes)
 }
 
-fn no_clip(label_file: &Path, of: &ClipLabels, place: &Path) -> Error {
-    fault(label_file, format!("line {}: there is no clip \"{}\" in {}", of.line, of.id, place.display()))
+fn no_clip(label_file: &Path, of: &ClipLabels, parent: &Path) -> Error {
+    fault(label_file, format!("line {}: there is no clip {:?} in {}", of.line, of.id, parent.display()))
 }
 
 fn no_labels(path: &Path, id: &str, label_file: &Path) -> Error {
-    let reason = format!("the clip \"{id}\" has no labels in {}; add a line or remove the clip", label_file.display());
+    let reason = format!("the clip {id:?} has no labels in {}; add a line or remove the clip", label_file.display());
     fault(path, reason)
 }
 
-/// Strips of frames in an archive, in the order of the labels. A frame is as wide as its strip and as high as the
-/// labels' number says.
+/// Strips of frames in an archive, in the order of the labels. The number of labels
+/// gives the height of a frame.
 fn from_archive(archive: &Path, label_file: &Path, labels: &[ClipLabels], options: &Options) -> Result<Vec<Clip>> {
-    let place: HashMap<&str, usize> = labels.iter().enumerate().map(|(i, of)| (of.id.as_str(), i)).collect();
+    let index: HashMap<&str, usize> = labels.iter().enumerate().map(|(i, of)| (of.id.as_str(), i)).collect();
     let mut clips: Vec<Option<Clip>> = vec![None; labels.len()];
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => fault(archive, "the archive is cut short; copy or download it again"),
@@ -148,18 +149,18 @@ fn from_archive(archive: &Path, label_file: &Path, labels: &[ClipLabels], option
         }
         let name = entry.path().map_err(failed)?.into_owned();
         let hidden = natural::name(&name).starts_with('.');
-        if hidden || !images::is_picture(&name) {
+        if hidden || !images::is_image(&name) {
             continue;
         }
         let within = archive.join(&name);
         let id = name.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let Some(&i) = place.get(id.as_str()) else { return Err(no_labels(&within, &id, label_file)) };
+        let Some(&i) = index.get(id.as_str()) else { return Err(no_labels(&within, &id, label_file)) };
         if clips[i].is_some() {
-            return Err(fault(&within, format!("the clip \"{id}\" is in the archive twice")));
+            return Err(fault(&within, format!("the clip {id:?} occurs twice in the archive")));
         }
         let size = entry.size();
         if size > MAX_CLIP_BYTES as u64 {
-            return Err(fault(&within, format!("claims {size} bytes, more than a clip has")));
+            return Err(fault(&within, format!("claims {size} bytes, more than a clip may have")));
         }
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(failed)?;
@@ -170,7 +171,7 @@ fn from_archive(archive: &Path, label_file: &Path, labels: &[ClipLabels], option
         let frames = labels[i].frames;
         if !strip.height.is_multiple_of(frames) {
             let reason = format!(
-                "line {}: {frames} labels do not divide the clip \"{id}\", a strip of {} x {}, into frames",
+                "line {}: {frames} labels do not divide the clip {id:?}, a strip of {} x {}, into frames",
                 labels[i].line, strip.width, strip.height
             );
             return Err(fault(label_file, reason));
@@ -195,7 +196,7 @@ fn from_folder(folder: &Path, label_file: &Path, labels: &[ClipLabels], options:
         if let Some(stem) = stem.filter(|stem| *stem != name) {
             by_name.entry(stem).or_default().push(i);
         }
-        // A whole name comes before those without their ends.
+        // A full name takes precedence over names without extension.
         by_name.entry(name).or_default().insert(0, i);
     }
     let mut used = vec![false; entries.len()];
@@ -208,12 +209,12 @@ fn from_folder(folder: &Path, label_file: &Path, labels: &[ClipLabels], options:
             [whole, ..] if natural::name(&entries[*whole]) == of.id => *whole,
             [a, b, ..] => {
                 let (a, b) = (natural::name(&entries[*a]), natural::name(&entries[*b]));
-                let reason = format!("line {}: \"{}\" may be {a} or {b}; write the whole name", of.line, of.id);
+                let reason = format!("line {}: {:?} may be {a} or {b}; write the full name", of.line, of.id);
                 return Err(fault(label_file, reason));
             }
         };
         if used[i] {
-            let reason = format!("line {}: the clip \"{}\" has labels under another name already", of.line, of.id);
+            let reason = format!("line {}: the clip {:?} already has labels under another name", of.line, of.id);
             return Err(fault(label_file, reason));
         }
         used[i] = true;
@@ -222,7 +223,7 @@ fn from_folder(folder: &Path, label_file: &Path, labels: &[ClipLabels], options:
     if let Some(i) = used.iter().position(|used| !used) {
         return Err(no_labels(&entries[i], &natural::name(&entries[i]), label_file));
     }
-    // Decoding is the longest part: what can be found wrong without it was found before.
+    // Decoding takes longest: all cheaper checks come before it.
     let read = |(path, of): (&PathBuf, &ClipLabels)| {
         let clip = Clip::read(path, options)?;
         Ok(Clip { id: of.id.clone(), ..clip })
@@ -232,9 +233,9 @@ fn from_folder(folder: &Path, label_file: &Path, labels: &[ClipLabels], options:
 
 #[cfg(test)]
 mod tests {
-    use super::super::pictures::made::{gif, png};
+    use super::super::images::made::{gif, png};
     use super::*;
-    use crate::data::file::{real_data, write};
+    use crate::file::{real_data, write};
 
     fn read(folder: &Path) -> Result<LabelledClips> {
         LabelledClips::read(folder, &Options::default())
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grid_clips_are_those_of_their_page() {
+    fn the_grid_clips_match_their_published_statistics() {
         let Some(folder) = real_data("grid_lip") else { return };
         let grid = read(&folder).unwrap();
         let count = |split| grid.clips.iter().filter(|clip| clip.split == Some(split)).count();
@@ -267,7 +268,7 @@ mod tests {
         let silent = grid.clips.iter().flat_map(|clip| &clip.labels).filter(|&&label| label == 0).count();
         assert_eq!((frames, silent * 1000 / frames), (74_995, 508));
         assert!(grid.clips.iter().all(|clip| (clip.clip.width, clip.clip.height, clip.clip.channels) == (48, 32, 1)));
-        // The numbers of the last column are those of the runs.
+        // The numbers in the last column match the runs.
         let table = crate::data::table::Table::read(&folder.join(LABELS)).unwrap();
         for (clip, row) in grid.clips.iter().zip(&table.rows) {
             let numbers: Vec<usize> = row.cells[5].split(' ').map(|number| number.parse().unwrap()).collect();
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_of_strips_is_cut_by_the_number_of_labels() {
+    fn strips_in_an_archive_are_split_by_the_number_of_labels() {
         let folder = tempfile::tempdir().unwrap();
         let strips = [("b.png", png(4, 6, 20)), ("a.png", png(4, 9, 10)), (".x.png", vec![]), ("notes.txt", vec![1])];
         write(folder.path(), "clips.tar", tar(&strips));
@@ -290,9 +291,9 @@ mod tests {
         write(folder.path(), VOCAB, "y\nz\nx\n");
         assert_eq!(read(folder.path()).unwrap().clips[0].labels, [2, 2, 0]);
         write(folder.path(), VOCAB, "y\nz\n");
-        assert!(refusal(folder.path()).contains("labels.tsv: line 2: \"x\" is no class of"));
+        assert!(refusal(folder.path()).contains("labels.tsv: line 2: the class \"x\" is not in"));
         write(folder.path(), VOCAB, "y\nx\ny\n");
-        assert!(refusal(folder.path()).contains("vocab.txt: line 3: \"y\" stands in line 1 already"));
+        assert!(refusal(folder.path()).contains("vocab.txt: line 3: \"y\" is already in line 1"));
     }
 
     #[test]
@@ -355,7 +356,7 @@ mod tests {
         write(path, LABELS, format!("{labels}jump\ttrain\tb\n"));
         assert!(refusal(path).contains("line 5: there is no clip \"jump\" in"));
         write(path, LABELS, format!("{labels}wave.gif\ttrain\tb:2\n"));
-        assert!(refusal(path).contains("line 5: the clip \"wave.gif\" has labels under another name"));
+        assert!(refusal(path).contains("line 5: the clip \"wave.gif\" already has labels under another name"));
         write(path, LABELS, labels);
         write(path, "wave.y4m", b"YUV4MPEG2 W3 H2 Cmono\nFRAME\n123456");
         assert!(refusal(path).contains("line 4: \"wave\" may be wave.gif or wave.y4m"), "{}", refusal(path));

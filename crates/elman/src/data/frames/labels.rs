@@ -1,14 +1,14 @@
-//! `labels.tsv`: which clip has which label at each frame.
+//! `labels.tsv`: the label of each frame of each clip.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use crate::data::Split;
-use crate::data::file::fault;
 use crate::data::table::Table;
 use crate::error::Result;
+use crate::file::fault;
 
-/// Header names of each column, in lower case.
+/// Accepted column names, in lower case.
 const ID: [&str; 5] = ["id", "clip", "file", "filename", "name"];
 const SPLIT: [&str; 3] = ["split", "part", "set"];
 const LABELS: [&str; 3] = ["runs", "labels", "label"];
@@ -21,17 +21,17 @@ pub(super) struct ClipLabels {
     pub(super) line: usize,
     pub(super) id: String,
     pub(super) split: Option<Split>,
-    /// Names and for how many frames each holds; none is for 0.
+    /// Labels with their numbers of frames, each at least 1.
     pub(super) runs: Vec<(String, usize)>,
     /// `T`: the sum of the runs.
     pub(super) frames: usize,
 }
 
 /// Reads the columns id, split (optional) and labels: runs (`sil:23 bin:6`) or one name per frame (`sil sil bin`),
-/// separated by spaces. With a header the columns may stand anywhere, among others.
+/// separated by spaces. With a header the columns may be in any order, among others.
 ///
 /// # Errors
-/// A column that is missing, an unknown word for a split, a run that is none, an id that stands there twice.
+/// A missing column, an unknown split, an invalid run, a repeated id.
 pub(super) fn read(path: &Path) -> Result<Vec<ClipLabels>> {
     let table = Table::read(path)?;
     let (id, split, labels, frames) = columns(&table)?;
@@ -45,22 +45,24 @@ pub(super) fn read(path: &Path) -> Result<Vec<ClipLabels>> {
             return Err(at("the clip has no name".into()));
         }
         if let Some(first) = seen.insert(name, line) {
-            return Err(at(format!("the clip \"{name}\" has labels in line {first} already")));
+            return Err(at(format!("the clip {name:?} already has labels in line {first}")));
         }
         let split = match split.map(|column| row.cells[column].as_str()) {
             Some(word) => {
-                let unknown = || at(format!("{word:?} is no split; write {}", Split::WORDS));
+                let unknown = || at(format!("{word:?} is not a split; write {}", Split::WORDS));
                 Some(Split::of(word).ok_or_else(unknown)?)
             }
             None => None,
         };
         let runs = runs(&row.cells[labels]).map_err(at)?;
         let sum = runs.iter().try_fold(0usize, |sum, (_, count)| sum.checked_add(*count));
-        let sum = sum.ok_or_else(|| at("the runs are longer than any clip".into()))?;
+        let sum = sum.ok_or_else(|| at("the runs are too long".into()))?;
         if let Some(said) = frames.map(|column| row.cells[column].trim())
             && said.parse() != Ok(sum)
         {
-            return Err(at(format!("the clip \"{name}\" has {said} frames by its own column, but labels for {sum}")));
+            return Err(at(format!(
+                "the clip {name:?} has {said} frames according to its column, but labels for {sum}"
+            )));
         }
         all.push(ClipLabels { line, id: name.into(), split, runs, frames: sum });
     }
@@ -75,7 +77,7 @@ fn columns(table: &Table) -> Result<Columns> {
             2 => Ok((0, None, 1, None)),
             3 => Ok((0, Some(1), 2, None)),
             width => {
-                let reason = format!("has {width} columns and no header; write the line `id split labels` first");
+                let reason = format!("has {width} columns and no header; begin with the line \"id split labels\"");
                 Err(fault(&table.path, reason))
             }
         };
@@ -85,7 +87,7 @@ fn columns(table: &Table) -> Result<Columns> {
     };
     let need = |names: &[&str]| {
         let missing = || {
-            let reason = format!("has no column \"{}\". Its columns: {}", names[0], header.join(", "));
+            let reason = format!("has no column {:?}. Its columns: {}", names[0], header.join(", "));
             fault(&table.path, reason)
         };
         find(names).ok_or_else(missing)
@@ -109,7 +111,7 @@ fn runs(cell: &str) -> std::result::Result<Vec<(String, usize)>, String> {
             Some((_, 0)) => return Err(format!("the run {word:?} has no frames")),
             Some(run) => run,
             None if in_runs == 0 => (word.to_string(), 1),
-            None => return Err(format!("{word:?} is no run such as `word:12`, as the others are")),
+            None => return Err(format!("{word:?} is not a run such as \"word:12\", as the others are")),
         };
         match all.last_mut().filter(|last| in_runs == 0 && last.0 == name) {
             Some(last) => last.1 += count,
@@ -122,7 +124,7 @@ fn runs(cell: &str) -> std::result::Result<Vec<(String, usize)>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::file::write;
+    use crate::file::write;
 
     fn read_text(text: &str) -> Result<Vec<ClipLabels>> {
         let folder = tempfile::tempdir().unwrap();
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_and_names_per_frame_say_the_same() {
+    fn runs_and_labels_per_frame_are_equivalent() {
         let want = vec![("a".to_string(), 2), ("b:c".to_string(), 1), ("a".to_string(), 1)];
         let by_runs = read_text("id\tsplit\tlabels\nx\ttrain\ta:2 b:c:1 a:1\ny\tVAL\ta:1\n").unwrap();
         assert_eq!((&by_runs[0].runs, by_runs[0].frames, by_runs[0].line), (&want, 4, 2));
@@ -142,17 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_line_is_said_with_its_number() {
+    fn errors_name_the_line() {
         for (text, want) in [
-            ("id\tsplit\tlabels\nx\ttrain\ta:2\ny\ttrian\ta:2\n", "line 3: \"trian\" is no split; write train"),
-            ("id\tlabels\nx\ta:2\nx\tb:1\n", "line 3: the clip \"x\" has labels in line 2 already"),
-            ("id\tlabels\nx\ta:2 b\n", "line 2: \"b\" is no run"),
+            ("id\tsplit\tlabels\nx\ttrain\ta:2\ny\ttrian\ta:2\n", "line 3: \"trian\" is not a split; write train"),
+            ("id\tlabels\nx\ta:2\nx\tb:1\n", "line 3: the clip \"x\" already has labels in line 2"),
+            ("id\tlabels\nx\ta:2 b\n", "line 2: \"b\" is not a run"),
             ("id\tlabels\nx\ta:0\n", "line 2: the run \"a:0\" has no frames"),
             ("id\tlabels\nx\t \n", "line 2: the clip has no labels"),
-            ("id\tlabels\nx\ta:18446744073709551615 b:1\n", "line 2: the runs are longer"),
+            ("id\tlabels\nx\ta:18446744073709551615 b:1\n", "line 2: the runs are too long"),
             (
                 "id\tframes\tlabels\nx\t3\ta:2\n",
-                "line 2: the clip \"x\" has 3 frames by its own column, but labels for 2",
+                "line 2: the clip \"x\" has 3 frames according to its column, but labels for 2",
             ),
             ("id\tsplit\nx\ttrain\n", "has no column \"runs\". Its columns: id, split"),
             ("x\ttrain\tq\ta:2\n", "has 4 columns and no header"),

@@ -1,11 +1,11 @@
-//! Frames one at a time, in constant memory, from a file or a running source.
+//! Frames one at a time, in constant memory, from a file or a live source.
 
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::y4m::{self, Header};
-use crate::data::file::{fault, read_failed};
 use crate::error::Result;
+use crate::file::{fault, read_failed};
 
 /// Reads frames from a stream: Y4M, or raw grey frames of a known size.
 #[derive(Debug)]
@@ -26,17 +26,17 @@ enum Kind {
         header: Header,
         /// The line before a frame.
         line: Vec<u8>,
-        /// The colour planes of the frame at hand, read over where they are not wanted.
+        /// The colour planes of the current frame; skipped for grey.
         chroma: Vec<u8>,
         luma: Vec<u8>,
     },
 }
 
 impl<R: Read> FrameReader<R> {
-    /// A Y4M stream; reads its header. Grey unless `colour`. `name` is what messages say.
+    /// A Y4M stream; reads its header. Grey unless `colour`. `name` is used in messages.
     ///
     /// # Errors
-    /// A stream that cannot be read or is no Y4M of 8-bit samples.
+    /// A stream that cannot be read or is not Y4M with 8-bit samples.
     pub fn y4m(stream: R, name: &Path, colour: bool) -> Result<Self> {
         let mut stream = BufReader::new(stream);
         let mut line = Vec::new();
@@ -48,19 +48,19 @@ impl<R: Read> FrameReader<R> {
         Ok(FrameReader { stream, name: name.into(), width, height, channels, frames: 0, kind })
     }
 
-    /// Raw grey frames, `width * height` bytes each. `name` is what messages say.
+    /// Raw grey frames, `width * height` bytes each. `name` is used in messages.
     ///
     /// # Errors
     /// A size of 0 or too large for a frame.
     pub fn raw(stream: R, name: &Path, width: usize, height: usize) -> Result<Self> {
         if width == 0 || height == 0 || width.checked_mul(height).is_none_or(|pixels| pixels > y4m::MAX_PIXELS) {
-            return Err(fault(name, format!("frames cannot be {width} x {height} pixels")));
+            return Err(fault(name, format!("invalid frame size {width} x {height}")));
         }
         let stream = BufReader::new(stream);
         Ok(FrameReader { stream, name: name.into(), width, height, channels: 1, frames: 0, kind: Kind::Raw })
     }
 
-    /// What messages call the stream.
+    /// The stream's name in messages.
     pub fn name(&self) -> &Path {
         &self.name
     }
@@ -80,7 +80,7 @@ impl<R: Read> FrameReader<R> {
         self.channels
     }
 
-    /// Frames a second, where the stream says.
+    /// Frames per second, if the stream says.
     pub fn fps(&self) -> Option<f64> {
         match &self.kind {
             Kind::Raw => None,
@@ -88,8 +88,8 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Puts the next frame, `[height, width, channels]`, into `frame`; `false` at the stream's end. Waits where the
-    /// source is slower. Allocates at the first frame only, if `frame` is the same buffer.
+    /// Puts the next frame, `[height, width, channels]`, into `frame`; `false` at the stream's end. Blocks until
+    /// the frame is complete. With the same `frame` buffer, only the first call allocates.
     ///
     /// # Errors
     /// A stream that fails, or ends within a frame.
@@ -110,7 +110,7 @@ impl<R: Read> FrameReader<R> {
                     return Ok(false);
                 }
                 if line.as_slice() != y4m::FRAME && !line.starts_with(b"FRAME ") {
-                    let reason = format!("frame {number} does not begin with FRAME; the Y4M stream is damaged");
+                    let reason = format!("frame {number} does not start with FRAME; the Y4M stream is damaged");
                     return Err(fault(&self.name, reason));
                 }
                 chroma.resize(header.chroma_len(), 0);
@@ -135,7 +135,7 @@ impl<R: Read> FrameReader<R> {
 }
 
 fn cut_short(name: &Path, frame: u64, got: usize, want: usize) -> crate::Error {
-    fault(name, format!("ends within frame {frame}: {got} of {want} bytes are there"))
+    fault(name, format!("ends within frame {frame}: {got} of {want} bytes"))
 }
 
 /// Fills a buffer as far as the stream goes; returns the bytes read.
@@ -166,7 +166,7 @@ fn read_line(stream: &mut impl Read, line: &mut Vec<u8>, name: &Path) -> Result<
         let expected = [y4m::MAGIC, y4m::FRAME];
         let begins = |word: &&[u8]| line.iter().zip(word.iter()).all(|(a, b)| a == b);
         if line.len() > y4m::MAX_LINE || !expected.iter().any(begins) {
-            return Err(fault(name, "is no Y4M stream, or a damaged one: a header line was expected"));
+            return Err(fault(name, "is not a Y4M stream, or is damaged: expected a header line"));
         }
     }
 }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_stream_that_ends_within_a_frame_is_an_error() {
         let error = all(FrameReader::raw(&[1, 2, 3, 4][..], Path::new(LIVE), 3, 1).unwrap()).unwrap_err().to_string();
-        assert_eq!(error, "<standard input>: ends within frame 2: 1 of 3 bytes are there");
+        assert_eq!(error, "<standard input>: ends within frame 2: 1 of 3 bytes");
         let video = b"YUV4MPEG2 W2 H2\nFRAME\n\x01\x02\x03\x04\x80\x80";
         let begin = video.len() - 6 - 6;
         for cut in 0..video.len() {

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use crate::data::file::fault;
 use crate::error::Result;
+use crate::file::fault;
 
 /// The first bytes of a stream.
 pub(super) const MAGIC: &[u8] = b"YUV4MPEG2 ";
-/// Frames begin with this and, after a space, perhaps parameters.
+/// Frames start with this, optionally followed by a space and parameters.
 pub(super) const FRAME: &[u8] = b"FRAME";
-/// Longer than any header line; what is longer is another kind of file.
+/// Maximum length of a header line; anything longer is not Y4M.
 pub(super) const MAX_LINE: usize = 4096;
 /// Largest frame, in pixels: 8192 x 8192.
 pub(super) const MAX_PIXELS: usize = 1 << 26;
 
-/// How often colour is sampled.
+/// Chroma subsampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chroma {
     Mono,
@@ -25,24 +25,24 @@ enum Chroma {
     C444,
 }
 
-/// What a stream's first line says.
+/// The stream header.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Header {
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) fps: Option<f64>,
     chroma: Chroma,
-    /// Values span 0 to 255, and not 16 to 235 as in broadcasts.
+    /// Values span 0 to 255 rather than the broadcast range 16 to 235.
     full_range: bool,
 }
 
 impl Header {
     /// # Errors
-    /// A line that is no header, no size, or samples of more than 8 bits.
+    /// An invalid header, a missing size, or samples of more than 8 bits.
     pub(super) fn parse(line: &[u8], path: &Path) -> Result<Header> {
         let line = std::str::from_utf8(line).ok();
         let Some(tags) = line.and_then(|line| line.strip_prefix("YUV4MPEG2")) else {
-            return Err(fault(path, "is no Y4M stream: it does not begin with YUV4MPEG2"));
+            return Err(fault(path, "is not a Y4M stream: it does not start with YUV4MPEG2"));
         };
         let (mut width, mut height, mut fps, mut chroma, mut full_range) = (0, 0, None, Chroma::C420, None);
         for tag in tags.split_ascii_whitespace() {
@@ -58,14 +58,14 @@ impl Header {
                     "COLORRANGE=LIMITED" => full_range = Some(false),
                     _ => {}
                 },
-                // Interlacing and the pixels' aspect change no value.
+                // Interlacing and pixel aspect do not affect values.
                 _ => {}
             }
         }
         if width == 0 || height == 0 || width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
             return Err(fault(path, format!("the Y4M header claims frames of {width} x {height} pixels")));
         }
-        // Grey pictures have no broadcast range; ffmpeg writes them so and leaves the tag out.
+        // Grey frames are full range: ffmpeg writes them so, without the tag.
         let full_range = full_range.unwrap_or(chroma == Chroma::Mono);
         Ok(Header { width, height, fps, chroma, full_range })
     }
@@ -80,7 +80,7 @@ impl Header {
         }
     }
 
-    /// Bytes of the two colour planes.
+    /// Bytes in the two colour planes.
     pub(super) fn chroma_len(&self) -> usize {
         let (width, height) = self.chroma_size();
         2 * width * height
@@ -139,7 +139,7 @@ fn sampling(value: &str, path: &Path) -> Result<Chroma> {
         "444" => Ok(Chroma::C444),
         _ => {
             let reason = format!(
-                "its samples are of the kind C{value}; 420, 422, 444 and mono of 8 bits are read: convert with \
+                "has samples of the kind C{value}; only 8-bit 420, 422, 444 and mono are read: convert with \
                  ffmpeg -i FILE -pix_fmt yuv420p NEW.y4m"
             );
             Err(fault(path, reason))
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_come_out_as_bt601_says() {
+    fn colours_follow_bt601() {
         let mut rgb = Vec::new();
         // Full-range red is Y 76, Cb 85, Cr 255 (JFIF 1.02); broadcast red 81, 90, 240 (BT.601).
         let full = header("YUV4MPEG2 W1 H1 C444 XCOLORRANGE=FULL").unwrap();

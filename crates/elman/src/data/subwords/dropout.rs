@@ -1,33 +1,33 @@
-//! BPE-dropout (Provilkov et al. 2020): in training the words of a text are cut into other pieces each time, so that a
-//! network learns what rare words are made of.
+//! BPE-dropout (Provilkov et al. 2020): in training, words are segmented differently each time, so that a
+//! network learns how rare words are composed.
 
 use std::collections::HashMap;
 
 use tokenizers::models::ModelWrapper;
 
-use super::{BLANK, Subwords};
+use super::tokenizer::{BLANK, Subwords};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 
-/// The merges of a vocabulary, to be left out now and then.
+/// The merges of a vocabulary and their dropout probability.
 #[derive(Clone, Debug)]
 pub struct SubwordDropout {
     probability: f64,
-    /// Two neighbours, to the place of their merge in the order of learning and to what they become.
+    /// From a pair of tokens to the rank of their merge and the merged token.
     merges: HashMap<(u32, u32), (u32, u32)>,
-    /// The characters of each symbol, and whether it begins a word.
-    symbols: Vec<(Vec<u32>, bool)>,
+    /// The characters of each token, and whether it begins a word.
+    tokens: Vec<(Vec<u32>, bool)>,
 }
 
 impl SubwordDropout {
-    /// The merges of `subwords`, each left out with this probability wherever it could be made.
+    /// The merges of `subwords`, each dropped with this probability wherever it applies.
     ///
     /// # Errors
-    /// If the symbols are no subwords.
+    /// If the tokens are whole words.
     pub fn new(subwords: &Subwords, probability: f64) -> Result<Self> {
-        let wrong = |what: &str| Error::Usage(format!("--subword-dropout: {what}"));
+        let wrong = |what: &str| Error::setting("subword_dropout", probability, what);
         let ModelWrapper::BPE(model) = subwords.tokenizer.get_model() else {
-            return Err(wrong("the symbols are whole words, which cannot be cut; give --units subword"));
+            return Err(wrong("needs `units` subword: whole words have no merges"));
         };
         let id = |name: &str| subwords.tokenizer.token_to_id(name);
         let stored = serde_json::to_value(model).map_err(|error| wrong(&error.to_string()))?;
@@ -35,32 +35,31 @@ impl SubwordDropout {
         for (rank, pair) in stored["merges"].as_array().into_iter().flatten().enumerate() {
             let (left, right) = (pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default());
             let (Some(a), Some(b), Some(merged)) = (id(left), id(right), id(&format!("{left}{right}"))) else {
-                return Err(wrong(&format!("merge {rank} of the vocabulary is of symbols that it does not have")));
+                return Err(wrong(&format!("cannot be used: merge {rank} of the vocabulary has unknown tokens")));
             };
             merges.insert((a, b), (rank as u32, merged));
         }
-        let characters = |symbol: u32| {
-            let name = subwords.name(symbol);
+        let characters = |token: u32| {
+            let name = subwords.name(token);
             let ids: Option<Vec<u32>> = name.chars().map(|c| id(c.encode_utf8(&mut [0; 4]))).collect();
-            // The unknown symbol, whose name is no text, stays whole.
-            let ids = ids.filter(|_| symbol != subwords.unknown()).unwrap_or_else(|| vec![symbol]);
+            // UNK is kept: its name is not text.
+            let ids = ids.filter(|_| token != subwords.unk()).unwrap_or_else(|| vec![token]);
             (ids, name.starts_with(BLANK))
         };
-        let symbols = (0..subwords.begin()).map(characters).collect();
-        Ok(SubwordDropout { probability, merges, symbols })
+        let tokens = (0..subwords.bos()).map(characters).collect();
+        Ok(SubwordDropout { probability, merges, tokens })
     }
 
-    /// Cuts a text, given as the symbols that [`Subwords::encode`] makes of it, anew. Symbols that are no part of a text
-    /// (begin, end) stay as they are.
+    /// Re-tokenises a text, given as its tokens from [`Subwords::encode`]. Special tokens (BOS, EOS) are kept.
     pub fn cut(&self, text: &[u32], rng: &mut Rng) -> Vec<u32> {
         let (mut cut, mut word) = (Vec::with_capacity(2 * text.len()), Vec::new());
-        for &symbol in text {
-            let Some((characters, begins)) = self.symbols.get(symbol as usize) else {
+        for &token in text {
+            let Some((characters, begins)) = self.tokens.get(token as usize) else {
                 self.merge(&mut word, rng, &mut cut);
-                cut.push(symbol);
+                cut.push(token);
                 continue;
             };
-            // No merge reaches over a word's beginning.
+            // No merge crosses the start of a word.
             if *begins {
                 self.merge(&mut word, rng, &mut cut);
             }
@@ -70,8 +69,8 @@ impl SubwordDropout {
         cut
     }
 
-    /// Merges the characters of a word, the merge learnt first of those not left out, until there is none; moves what
-    /// comes out to `cut`.
+    /// Merges the characters of a word, always by the lowest-ranked merge not dropped, until none applies; moves the
+    /// result to `cut`.
     fn merge(&self, word: &mut Vec<u32>, rng: &mut Rng, cut: &mut Vec<u32>) {
         loop {
             let mut best: Option<(u32, usize, u32)> = None;
@@ -93,7 +92,7 @@ impl SubwordDropout {
 mod tests {
     use super::super::{SubwordsConfig, Units};
     use super::*;
-    use crate::data::file::real_data;
+    use crate::file::real_data;
 
     const TEXTS: [&str; 4] =
         ["A dog runs (fast) in the garden.", "The dogs, big dogs, run!", "Un chien court.", "Les chiens, c'est grand."];
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn without_dropout_texts_are_cut_as_they_were_and_with_it_into_more_pieces_of_the_same_text() {
+    fn dropout_gives_more_tokens_of_the_same_text() {
         let subwords = subwords(Units::Subword);
         let text = "Les dogs run (a 犬 garden).";
         let whole = subwords.encode(text).unwrap();
@@ -115,13 +114,13 @@ mod tests {
         assert!(cuts.iter().any(|cut| cut != &cuts[0]) && cuts.iter().all(|cut| cut.len() >= whole.len()));
         for cut in &cuts {
             assert_eq!(subwords.decode(cut).unwrap(), subwords.decode(&whole).unwrap());
-            assert!(cut.contains(&subwords.unknown()));
+            assert!(cut.contains(&subwords.unk()));
         }
         let mut again = Rng::new(1, "test");
         assert_eq!(dropout.cut(&whole, &mut again), dropout.cut(&whole, &mut Rng::new(1, "test")));
-        let ended = [&whole[..], &[subwords.end()]].concat();
-        assert_eq!(dropout.cut(&ended, &mut rng).last(), Some(&subwords.end()));
-        // Nothing is left of the merges: characters.
+        let ended = [&whole[..], &[subwords.eos()]].concat();
+        assert_eq!(dropout.cut(&ended, &mut rng).last(), Some(&subwords.eos()));
+        // Without merges, only characters remain.
         let all = SubwordDropout { probability: 1.0, ..dropout };
         assert_eq!(all.cut(&subwords.encode("dogs").unwrap(), &mut rng).len(), 5);
     }
@@ -133,11 +132,11 @@ mod tests {
         let dropout = SubwordDropout::new(&characters, 0.5).unwrap();
         assert_eq!(dropout.cut(&text, &mut Rng::new(1, "test")), text);
         let error = SubwordDropout::new(&subwords(Units::Word), 0.1).unwrap_err().to_string();
-        assert!(error.contains("--units subword"), "{error}");
+        assert!(error.contains("`units` subword"), "{error}");
     }
 
     #[test]
-    fn sentences_of_multi30k_are_cut_as_the_library_cuts_them_and_a_tenth_of_dropout_makes_them_longer_by_a_fifth() {
+    fn multi30k_is_tokenised_as_by_the_library_and_longer_with_dropout() {
         let Some(folder) = real_data("multi30k") else { return };
         let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         let (en, fr, val) = (text("train.en"), text("train.fr"), text("val.fr"));

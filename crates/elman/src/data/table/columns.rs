@@ -1,46 +1,24 @@
-//! Which column is which: by name or number, and text told apart from label.
+//! Finds columns by name or number, and tells text from label.
 
 use std::collections::HashSet;
 
-use super::Table;
-use crate::data::file::fault;
+use super::rows::Table;
 use crate::error::Result;
+use crate::file::fault;
 
 /// Names of a column of texts, in lower case.
 pub(super) const TEXT_NAMES: [&str; 14] = [
-    "text",
-    "sentence",
-    "review",
-    "comment",
-    "message",
-    "tweet",
-    "content",
-    "body",
-    "document",
-    "question",
-    "phrase",
-    "utterance",
-    "description",
-    "input",
+    "text", "sentence", "review", "comment", "message", "tweet", "content", "body", "document", "question", "phrase",
+    "utterance", "description", "input",
 ];
 /// Names of a column of labels, in lower case.
 pub(super) const LABEL_NAMES: [&str; 12] = [
-    "label",
-    "labels",
-    "class",
-    "target",
-    "category",
-    "sentiment",
-    "intent",
-    "topic",
-    "polarity",
-    "emotion",
-    "tag",
+    "label", "labels", "class", "target", "category", "sentiment", "intent", "topic", "polarity", "emotion", "tag",
     "output",
 ];
-/// An example of a cell in a message is cut to this.
+/// Maximum length of a sample cell in a message.
 const EXAMPLE_CHARS: usize = 40;
-/// Below this likeness a suggestion would puzzle more than help.
+/// Minimum similarity of a suggestion.
 const LIKENESS: f64 = 0.7;
 
 impl Table {
@@ -61,13 +39,13 @@ impl Table {
         let likeness = |name: &&String| strsim::jaro_winkler(&asked.to_lowercase(), &name.to_lowercase());
         let near = header.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let end = match near.filter(|name| likeness(name) > LIKENESS) {
-            Some(name) => format!("; did you mean \"{name}\"?"),
+            Some(name) => format!("; did you mean {name:?}?"),
             None => ".".into(),
         };
-        Err(fault(&self.path, format!("has no column \"{asked}\"{end} Its columns: {}", self.list_columns())))
+        Err(fault(&self.path, format!("has no column {asked:?}{end} Its columns: {}", self.list_columns())))
     }
 
-    /// The columns with an example of each, as they stand in messages.
+    /// The columns with a sample cell of each, for messages.
     pub fn list_columns(&self) -> String {
         let example = |column: usize| {
             let cell = self.rows.iter().map(|row| &row.cells[column]).find(|cell| !cell.is_empty());
@@ -83,18 +61,38 @@ impl Table {
         (0..self.width()).map(example).collect::<Vec<_>>().join(", ")
     }
 
-    /// The columns of text and label, named or found, and a sentence that says which were taken and why.
-    ///
-    /// Of two columns the ones that are not named are told apart by the header, else by content: a label is short and
-    /// comes again, texts are longer and differ. Of more columns both have to be named.
+    /// The column of the label: the given one or, if `asked` is empty, the one with such a name.
     ///
     /// # Errors
-    /// If a column is not there, or it cannot be known which is meant.
+    /// If it is missing or ambiguous.
+    pub fn label_column(&self, asked: &str) -> Result<usize> {
+        if !asked.is_empty() {
+            return self.column(asked);
+        }
+        let which = "which column is the label? Set `label_column`";
+        let Some(header) = &self.header else {
+            return Err(fault(&self.path, format!("{which}, a number from 1 to {}", self.width())));
+        };
+        let named = |name: &str| ["label", "class", "target", "y"].contains(&name.trim().to_lowercase().as_str());
+        let found: Vec<usize> = (0..header.len()).filter(|&i| named(&header[i])).collect();
+        match found[..] {
+            [column] => Ok(column),
+            _ => Err(fault(&self.path, format!("{which}; there are {}", header.join(", ")))),
+        }
+    }
+
+    /// The text and label columns, given or detected, and a sentence on the choice.
+    ///
+    /// Of two columns, unspecified ones are detected by the header, else by content: labels are short and repeat,
+    /// texts are longer and distinct. With more columns both must be given.
+    ///
+    /// # Errors
+    /// If a column is missing or ambiguous.
     pub fn text_and_label(&self, text: Option<&str>, label: Option<&str>) -> Result<(usize, usize, String)> {
         let text = text.map(|asked| self.column(asked)).transpose()?;
         let label = label.map(|asked| self.column(asked)).transpose()?;
         let (text, label, why) = match (text, label, self.width()) {
-            (Some(text), Some(label), _) => (text, label, "as asked"),
+            (Some(text), Some(label), _) => (text, label, "as set"),
             (Some(text), None, 2) => (text, 1 - text, "the label is the other of two columns"),
             (None, Some(label), 2) => (1 - label, label, "the text is the other of two columns"),
             (None, None, 2) => self.told_apart()?,
@@ -104,7 +102,7 @@ impl Table {
             }
             (_, _, width) => {
                 let reason = format!(
-                    "has {width} columns; say which hold text and label with --text-column and --label-column (a name \
+                    "has {width} columns; set `text_column` and `label_column` (a name \
                      or a number). Its columns: {}",
                     self.list_columns()
                 );
@@ -137,19 +135,19 @@ impl Table {
         let distinct = |column: usize| self.rows.iter().map(|row| &row.cells[column]).collect::<HashSet<_>>().len();
         let chars = |column: usize| self.rows.iter().map(|row| row.cells[column].chars().count()).sum::<usize>();
         let (distinct, chars) = ([distinct(0), distinct(1)], [chars(0), chars(1)]);
-        // In a table of a few rows every label may be there once.
+        // In a small table every label may occur once.
         let comes_again = |column: usize| rows < 10 || distinct[column] * 2 <= rows;
         let is_label = |column: usize| {
             let other = 1 - column;
             distinct[column] <= distinct[other] && chars[column] < chars[other] && comes_again(column)
         };
         match (is_label(0), is_label(1)) {
-            (false, true) => Ok((0, 1, "by content: the label is short and comes again")),
-            (true, false) => Ok((1, 0, "by content: the label is short and comes again")),
+            (false, true) => Ok((0, 1, "by content: labels are short and repeat")),
+            (true, false) => Ok((1, 0, "by content: labels are short and repeat")),
             _ => {
                 let reason = format!(
-                    "text and label cannot be told apart ({} and {} distinct values in {rows} rows); name them with \
-                     --text-column and --label-column. Its columns: {}",
+                    "cannot tell the text column from the label column ({} and {} distinct values in {rows} rows); set \
+                     `text_column` and `label_column`. Its columns: {}",
                     distinct[0],
                     distinct[1],
                     self.list_columns()
@@ -171,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_found_by_name_or_number_and_a_wrong_name_lists_what_there_is() {
+    fn a_column_is_found_by_name_or_number_and_a_wrong_name_lists_all() {
         let table = csv("text,label,3\ngood film,pos,a\nbad film,neg,b");
-        assert_eq!(table.header, None, "a number is no name");
+        assert_eq!(table.header, None, "a number is not a name");
         let table = Table::parse(b"text,label,1\ngood film,pos,a", Path::new("t.csv"), Some(true)).unwrap();
         assert_eq!(table.column("label").unwrap(), 1);
         assert_eq!(table.column("2").unwrap(), 1);
-        assert_eq!(table.column("1").unwrap(), 2, "a header name comes before a number");
+        assert_eq!(table.column("1").unwrap(), 2, "a header name takes precedence over a number");
         let error = table.column("lable").unwrap_err().to_string();
         assert_eq!(
             error,
@@ -191,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_label_are_told_apart_by_header_or_content() {
+    fn text_and_label_are_detected_by_header_or_content() {
         let found = |text: &str| csv(text).text_and_label(None, None).map(|(text, label, _)| (text, label)).ok();
         assert_eq!(found("label,text\nsomething long,x\nanother long thing,y"), Some((1, 0)));
         assert_eq!(found("stars,review\n1,a\n2,b"), Some((1, 0)));
@@ -200,11 +198,11 @@ mod tests {
         assert_eq!(found("ab,cd\nef,gh"), None, "alike");
         assert_eq!(found("one long text,x\none long text,y\n"), None, "a label is shorter than a text");
         let pairs: String = (0..20).map(|i| format!("a house {i},la grande maison {i}\n")).collect();
-        assert_eq!(found(&pairs), None, "a column of which every value differs is no label");
+        assert_eq!(found(&pairs), None, "a column of distinct values is not a label");
     }
 
     #[test]
-    fn named_columns_are_taken_and_the_other_of_two_follows() {
+    fn a_given_column_determines_the_other_of_two() {
         let table = csv("ab,cd\nef,gh");
         let (text, label, why) = table.text_and_label(Some("2"), None).unwrap();
         assert_eq!((text, label), (1, 0), "{why}");
@@ -214,6 +212,6 @@ mod tests {
         assert!(one.text_and_label(None, None).unwrap_err().to_string().contains("one column"));
         let three = csv("id,text,label\n1,good,x\n2,bad,y");
         let error = three.text_and_label(Some("text"), None).unwrap_err().to_string();
-        assert!(error.contains("--label-column") && error.contains("2 \"text\" (\"good\")"), "{error}");
+        assert!(error.contains("`label_column`") && error.contains("2 \"text\" (\"good\")"), "{error}");
     }
 }

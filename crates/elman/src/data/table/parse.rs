@@ -1,4 +1,4 @@
-//! Text to rows: the three formats, and whether the first row is a header.
+//! Text to rows: the three formats, header detection.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -6,30 +6,18 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::cells::{is_missing, number};
 use super::columns::{LABEL_NAMES, TEXT_NAMES};
-use super::{Row, Table};
-use crate::data::features::{is_missing, number};
-use crate::data::file::fault;
+use super::rows::{Row, Table};
 use crate::error::Result;
+use crate::file::fault;
 
-/// Other names that a header has and data do not, in lower case.
+/// Other typical header names, in lower case.
 const OTHER_NAMES: [&str; 14] = [
-    "id",
-    "index",
-    "split",
-    "sequence",
-    "sequence_id",
-    "seq_id",
-    "step",
-    "frame",
-    "time",
-    "title",
-    "source",
-    "language",
-    "filename",
-    "path",
+    "id", "index", "split", "sequence", "sequence_id", "seq_id", "step", "frame", "time", "title", "source",
+    "language", "filename", "path",
 ];
-/// A name in a header is no longer than this.
+/// Maximum length of a header name.
 const NAME_CHARS: usize = 40;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +45,7 @@ fn format(text: &str, path: &Path) -> Format {
     }
 }
 
-/// A table of a file's text, which so many lines come `before`.
+/// Parses a table; `before` lines came before `text`.
 pub(super) fn table(text: &str, path: &Path, header: Option<bool>, before: usize) -> Result<Table> {
     if text.trim().is_empty() {
         return Err(fault(path, "the file is empty; a table has one row per example"));
@@ -73,10 +61,10 @@ pub(super) fn table(text: &str, path: &Path, header: Option<bool>, before: usize
     let has_header = header.unwrap_or_else(|| first_is_header(&rows));
     let header = has_header.then(|| rows.remove(0).cells);
     if let Some(twice) = header.as_deref().and_then(repeated) {
-        return Err(fault(path, format!("two columns are called \"{twice}\" in line 1; rename one of them")));
+        return Err(fault(path, format!("two columns are called {twice:?} in line 1; rename one of them")));
     }
     if rows.is_empty() {
-        return Err(fault(path, "has a header and no rows; a table has one row per example"));
+        return Err(fault(path, "has a header but no rows; a table has one row per example"));
     }
     Ok(Table { path: path.into(), header, rows })
 }
@@ -101,14 +89,14 @@ fn check_count(row: &Row, want: usize, first_line: usize, separator: &str, path:
     Err(fault(path, reason))
 }
 
-/// Lines end with LF alone (a CR before it is dropped): other line breaks of Unicode belong to the text.
+/// Lines end with LF alone (a CR before it is dropped): other Unicode line breaks are text.
 fn tabs(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
     let text = text.trim_end_matches(['\n', '\r']);
     let mut rows: Vec<Row> = Vec::new();
     for (i, line) in text.split('\n').enumerate() {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let alone = rows.first().is_some_and(|first| first.cells.len() == 1);
-        // A blank line separates nothing here, but in a table of one column it is an empty text.
+        // Blank lines are skipped, but in a table of one column they are empty texts.
         if line.is_empty() && !alone {
             continue;
         }
@@ -123,7 +111,7 @@ fn tabs(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
 
 fn commas(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
     let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
-    // Where the comma is the decimal sign, spreadsheets write semicolons.
+    // Spreadsheets write semicolons where the decimal separator is a comma.
     let semicolons = first.contains(';') && !first.contains(',');
     let (delimiter, separator) = if semicolons { (b';', "semicolons") } else { (b',', "commas") };
     let mut reader =
@@ -133,9 +121,9 @@ fn commas(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
     let (mut line, mut counted) = (before + 1, 0);
     let mut begin = 0;
     loop {
-        // A record's position may be before the line break of the last one: skip to where it really begins.
+        // A record's position may be before the line break of the last one: skip to its actual start.
         let position = reader.position().byte() as usize;
-        let more = reader.read_record(&mut record).map_err(|error| fault(path, format!("is no CSV: {error}")))?;
+        let more = reader.read_record(&mut record).map_err(|error| fault(path, format!("is not CSV: {error}")))?;
         if !more {
             break;
         }
@@ -149,13 +137,10 @@ fn commas(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
         }
         rows.push(row);
     }
-    // A quote that is never closed takes the rest of the file into its cell, which is no error to the parser.
+    // An unclosed quote swallows the rest of the file, which the parser accepts.
     let last = text[begin..].trim_end();
     if last.contains('\n') && last.matches('"').count() % 2 == 1 {
-        return Err(fault(
-            path,
-            format!("line {line} opens a quote that is never closed; quotes in a cell are doubled"),
-        ));
+        return Err(fault(path, format!("line {line} has an unclosed quote; quotes within a cell must be doubled")));
     }
     Ok(rows)
 }
@@ -194,9 +179,9 @@ fn json_lines(text: &str, path: &Path, before: usize) -> Result<(Vec<String>, Ve
     for (i, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let number = before + i + 1;
         let Entries(entries) = serde_json::from_str(line).map_err(|error| {
-            let remedy = "every line has to be one JSON object, such as {\"text\": \"..\", \"label\": \"..\"}";
+            let remedy = "every line must be one JSON object, such as {\"text\": \"..\", \"label\": \"..\"}";
             let error = error.to_string();
-            // The parser's own "line 1" would be another line than the file's.
+            // The parser's line number is relative to this line.
             let error = error.replace(" at line 1 column ", " at column ");
             fault(path, format!("line {number}: {error}; {remedy}"))
         })?;
@@ -210,14 +195,14 @@ fn json_lines(text: &str, path: &Path, before: usize) -> Result<(Vec<String>, Ve
         for (key, value) in entries {
             let Some(column) = header.iter().position(|name| *name == key) else {
                 let reason = format!(
-                    "line {number}: the key \"{key}\" is not among those of the first object ({}); give that one all \
+                    "line {number}: the key {key:?} is not among those of the first object ({}); give it all \
                      the keys",
                     header.join(", ")
                 );
                 return Err(fault(path, reason));
             };
             if cells[column].replace(cell(value)).is_some() {
-                return Err(fault(path, format!("line {number}: the key \"{key}\" stands there twice")));
+                return Err(fault(path, format!("line {number}: the key {key:?} occurs twice")));
             }
         }
         rows.push(Row { line: number, cells: cells.into_iter().map(Option::unwrap_or_default).collect() });
@@ -234,9 +219,9 @@ fn cell(value: Value) -> String {
     }
 }
 
-/// Whether the first row names the columns. Conservative, since a row taken for a header is lost to training: its cells
-/// are distinct names, none a number; and below a name stand numbers alone, or one of them is a name that headers have
-/// and that does not come again in its column.
+/// Whether the first row names the columns. Conservative, since a row mistaken for a header is lost to training: its
+/// cells must be distinct names, none a number; and either a column below is all numeric, or one name is a typical
+/// header name that does not recur in its column.
 fn first_is_header(rows: &[Row]) -> bool {
     let Some((first, rest)) = rows.split_first() else { return false };
     let cells: HashSet<&String> = first.cells.iter().collect();
@@ -256,7 +241,7 @@ fn first_is_header(rows: &[Row]) -> bool {
         cells.peek().is_some() && cells.all(|cell| number(cell).is_some())
     };
     if (0..first.cells.len()).any(numeric) {
-        // Names over numbers are evidence enough; units stand in them: `sepal length (cm)`, `log2(x)/y`.
+        // Names over numbers are sufficient evidence; they may contain units: `sepal length (cm)`, `log2(x)/y`.
         return named(&['.', '(', ')', '/', '%', ':', '#']);
     }
     let known = |name: &str| {
@@ -306,14 +291,14 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_never_closed_loses_no_rows_silently() {
+    fn an_unclosed_quote_loses_no_rows_silently() {
         let error = refusal("t.csv", "1,ok\n2,\"open\n3,x\n4,y\n");
-        assert!(error.contains("line 2 opens a quote that is never closed"), "{error}");
+        assert!(error.contains("line 2 has an unclosed quote"), "{error}");
         assert!(read("t.csv", "1,5\" pipe\n2,6\" pipe\n").is_ok());
     }
 
     #[test]
-    fn a_row_of_another_length_is_refused_with_its_line_and_both_counts() {
+    fn a_row_of_another_length_is_refused_with_line_and_counts() {
         let error = refusal("t.tsv", "a\t1\nb\t2\nc\n");
         assert!(error.starts_with("t.tsv: line 3 has 1 cell, but line 1 has 2 cells"), "{error}");
         let error = refusal("t.csv", "a,1\n\"b\nb\",2\nc,3,4\n");
@@ -348,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_found_only_where_it_surely_is_one() {
+    fn header_detection_is_conservative() {
         for with in [
             "text,label\ngood film,pos\nbad film,neg",
             "Sentence,Sentiment\ngood film,1\nbad film,0",
@@ -359,13 +344,13 @@ mod tests {
             assert!(read("t.csv", with).unwrap().header.is_some(), "{with}");
         }
         for without in [
-            "good,0\nbad,1",                  // "good" stands over words, 0 over a number
-            "good,pos\nbad,neg",              // no name that headers have
-            "class,noun\nrun,verb\ndog,noun", // `noun` comes again in its column
+            "good,0\nbad,1",                  // "good" is above words, 0 above a number
+            "good,pos\nbad,neg",              // not typical header names
+            "class,noun\nrun,verb\ndog,noun", // `noun` recurs in its column
             "1,2\n3,4",
             "x,x\n1,2", // not distinct
             "what a film. really,good\nno,bad",
-            "?,good\n1,bad", // a missing value is no name
+            "?,good\n1,bad", // a missing value is not a name
             "NA,good\n1,bad\n2,bad\n",
             "a,b",
         ] {

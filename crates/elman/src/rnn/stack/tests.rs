@@ -50,7 +50,7 @@ fn loss_and_grad(stack: &mut Stack, inputs: &Inputs<f32>, targets: &[u32]) -> (f
 }
 
 #[test]
-fn steps_are_the_forward_pass_over_time() {
+fn steps_equal_the_forward_pass_over_time() {
     for mut stack in stacks() {
         let (inputs, targets) = sequence(&stack, 7);
         let (mut prepared, mut tape) = (SyncedPrepared::default(), SyncedTape::default());
@@ -64,7 +64,7 @@ fn steps_are_the_forward_pass_over_time() {
 }
 
 #[test]
-fn loss_and_gradients_are_those_of_the_shape_and_the_state_goes_on() {
+fn loss_and_gradients_are_the_shapes_and_the_state_advances() {
     for mut stack in stacks() {
         let (mut state, mut params) = (stack.network.zero_state(1), stack.params.clone());
         let mut adam = [(); 2].map(|()| Optimizer::new(OptimizerConfig::default(), params.layout()));
@@ -89,7 +89,7 @@ fn loss_and_gradients_are_those_of_the_shape_and_the_state_goes_on() {
 }
 
 #[test]
-fn a_trained_object_says_hello_and_steps_with_the_same_bits_after_saving_and_loading() {
+fn a_trained_stack_says_hello_and_survives_saving_bit_for_bit() {
     // h e l l o: after an l comes an l, then an o.
     let (tokens, next) = ([0, 1, 2, 2], [1, 2, 2, 3]);
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +119,7 @@ fn a_trained_object_says_hello_and_steps_with_the_same_bits_after_saving_and_loa
             assert_eq!(y, loaded.step_token(token).unwrap());
             assert_eq!(y, runner.step_token(token).unwrap());
         }
-        // And it goes on learning where it was.
+        // And it continues training where it was.
         let (again, grads) = loaded.loss_and_grad_tokens(&tokens, &next).unwrap();
         let (loss_nats, want) = stack.loss_and_grad_tokens(&tokens, &next).unwrap();
         assert!(again == loss_nats && grads.values == want.values);
@@ -128,7 +128,7 @@ fn a_trained_object_says_hello_and_steps_with_the_same_bits_after_saving_and_loa
 }
 
 #[test]
-fn a_file_of_another_cell_or_of_more_layers_is_refused_in_words() {
+fn a_file_of_another_cell_or_of_more_layers_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     Gru::new(2, 3, 2, 1).unwrap().save(&path).unwrap();
@@ -141,7 +141,7 @@ fn a_file_of_another_cell_or_of_more_layers_is_refused_in_words() {
 }
 
 #[test]
-fn what_else_a_file_says_survives_but_not_the_record_of_its_training() {
+fn other_contents_of_a_file_survive_but_not_its_training_record() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let mut rnn: Stack = Rnn::tokens(3, 4, 1).unwrap().into();
@@ -154,7 +154,7 @@ fn what_else_a_file_says_survives_but_not_the_record_of_its_training() {
 }
 
 #[test]
-fn inputs_that_do_not_fit_are_refused_and_the_state_stays() {
+fn invalid_inputs_are_rejected_and_the_state_is_unchanged() {
     let mut rnn = Rnn::new(2, 4, 3, 1).unwrap();
     rnn.step(&[1.0, 2.0]).unwrap();
     let state = rnn.state().to_vec();
@@ -177,7 +177,7 @@ fn inputs_that_do_not_fit_are_refused_and_the_state_stays() {
 }
 
 #[test]
-fn sizes_that_no_network_has_are_refused() {
+fn invalid_sizes_are_rejected() {
     for sizes in [[0, 1, 1], [1, 0, 1], [1, 1, 0], [usize::MAX, 2, 2], [2, usize::MAX / 2, 2], [2, 2, usize::MAX]] {
         assert!(Gru::new(sizes[0], sizes[1], sizes[2], 1).is_err(), "{sizes:?}");
     }
@@ -187,14 +187,14 @@ fn sizes_that_no_network_has_are_refused() {
 }
 
 #[test]
-fn changed_weights_are_those_of_the_next_step_which_goes_on_from_the_same_state() {
+fn changed_weights_apply_to_the_next_step_and_the_state_is_kept() {
     let mut one = Gru::new(2, 5, 3, 1).unwrap();
     one.step(&[1.0, 2.0]).unwrap();
     let mut two = Gru::new(2, 5, 3, 2).unwrap();
     two.set_state(one.state()).unwrap();
     one.params_mut().values.copy_from_slice(&two.params().values);
     assert_eq!(one.step(&[3.0, 4.0]).unwrap(), two.step(&[3.0, 4.0]).unwrap());
-    // Weights of another network, and weights that are no numbers, are refused.
+    // Weights of a different network and NaN weights are rejected.
     *one.params_mut() = Gru::new(3, 5, 3, 1).unwrap().params().clone();
     assert!(one.step(&[1.0, 2.0]).is_err() && one.loss_and_grad(&[1.0, 2.0], &[0]).is_err());
     two.params_mut().values[0] = f32::NAN;
@@ -203,7 +203,7 @@ fn changed_weights_are_those_of_the_next_step_which_goes_on_from_the_same_state(
 }
 
 #[test]
-fn a_clone_has_a_state_of_its_own() {
+fn a_clone_has_its_own_state() {
     let mut one = Lstm::new(1, 3, 1, 1).unwrap();
     one.step(&[1.0]).unwrap();
     let mut two = one.clone();

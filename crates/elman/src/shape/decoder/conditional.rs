@@ -1,6 +1,6 @@
-//! A conditional decoder (the conditional GRU of Firat & Cho, described in Sennrich et al. 2017, "Nematus", and here of any
-//! cell): within a step one cell reads the last symbol, attention looks at the source with what the cell then knows, and a
-//! second cell takes in what was found, going on from the first one's state.
+//! A conditional decoder (the conditional GRU of Firat & Cho, described in Sennrich et al. 2017, "Nematus", here for
+//! any cell): within a step one cell reads the previous token, its state queries the attention, and a second cell reads
+//! the context, starting from the first one's state.
 //!
 //! ```text
 //! h_t = lower(x_t, s_{t-1})     c_t = attention(h_t, memory)     s_t = upper(c_t, h_t)     g_t = s_t
@@ -8,44 +8,13 @@
 
 use elman_kernels::{Scalar, rows};
 
+use super::walk::{StepTape, Walk};
 use super::{Decoder, DecoderPrepared, DecoderTape, Reading, copy_columns};
-use crate::cell::{AnyCell, Cell, Input, InputGrad, Prepared, Steps, Tape};
-use crate::layer::{Attention, AttentionTape, Grouping};
+use crate::cell::{AnyCell, Cell, Input, InputGrad, Prepared, Steps};
+use crate::layer::Attention;
 use crate::param::{Grads, Params};
 
-/// What backward needs of forward.
-#[derive(Clone, Default)]
-pub(super) struct Walk<F> {
-    steps: Vec<StepTape<F>>,
-    /// What the steps' passes through time leave for the weights and the memory, all steps together.
-    all: StepTape<F>,
-    /// Contexts `[N, M]`.
-    contexts: Vec<F>,
-    dcontext: Vec<F>,
-    dh: Vec<F>,
-    dqueries: Vec<F>,
-    /// Queries `[N, H]` and dL/dcontext `[N, M]`, sequence after sequence.
-    grouped_queries: Vec<F>,
-    grouped_dcontext: Vec<F>,
-}
-
-/// One step of it.
-#[derive(Clone, Default)]
-struct StepTape<F> {
-    lower: Tape<F>,
-    attention: AttentionTape<F>,
-    upper: Tape<F>,
-    groups: Grouping,
-}
-
-impl<F> Walk<F> {
-    /// The weights of attention in the first step.
-    pub(super) fn weights(&self) -> &[F] {
-        self.steps.first().map_or(&[], |step| step.attention.weights())
-    }
-}
-
-/// A cell and its weights as the kernels want them.
+/// A cell and its weights, packed for the kernels.
 type Ready<'a, F> = (&'a AnyCell, &'a Prepared<F>);
 
 impl Decoder {
@@ -66,14 +35,14 @@ impl Decoder {
         let Some(((lower, lower_prepared), attention, (upper, upper_prepared))) = self.parts(prepared) else { return };
         let (hidden, embedding, width) = (self.config.hidden, self.config.embedding, self.readout.inputs);
         let DecoderTape { state, x, read, walk, .. } = tape;
-        // Both cells carry the one state on.
+        // Both cells update the same state.
         let state = &mut state.lower.cells[0];
         walk.steps.resize_with(walk.steps.len().max(steps.len()), StepTape::default);
         for (t, step) in walk.steps[..steps.len()].iter_mut().enumerate() {
             let (range, n) = (steps.range(t), steps.active(t));
             let one = Steps::one(n, steps.batch());
             match steps.len() {
-                // Hypotheses of a search: several queries of one sequence.
+                // Beam hypotheses: several queries of one sequence.
                 1 => step.groups.clone_from(groups),
                 _ => step.groups.set_one_step((0..steps.batch()).map(|s| usize::from(s < n))),
             }
@@ -120,17 +89,8 @@ impl Decoder {
             dqueries.resize(n * hidden, F::ZERO);
             let (offsets, queries) = (&step.groups.offsets, step.lower.h());
             let asked = &mut step.attention;
-            attention.backward(
-                &prepared.attention,
-                memory,
-                offsets,
-                queries,
-                dcontext,
-                asked,
-                grads,
-                dqueries,
-                dmemory,
-            );
+            attention
+                .backward(&prepared.attention, memory, offsets, queries, dcontext, asked, grads, dqueries, dmemory);
             lower.backward_through_time(lower_prepared, &one, &mut step.lower, dqueries, dstate);
         }
         // The weights and the memory see all steps at once, as one step of all rows.

@@ -1,4 +1,4 @@
-//! What a decoder carries from step to step.
+//! The state of a decoder.
 
 use elman_kernels::Scalar;
 
@@ -17,7 +17,7 @@ impl<F: Scalar> DecoderState<F> {
         self.lower.cells.iter_mut().chain(&mut self.upper.cells).flat_map(|cell| [&mut cell.h, &mut cell.c])
     }
 
-    /// Becomes copies of the rows `from` of another state.
+    /// Copies the rows `from` of another state.
     pub(super) fn select(&mut self, other: &mut Self, from: &[usize], batch: usize) {
         for (to, part) in self.parts().zip(other.parts()) {
             let width = part.len() / batch.max(1);
@@ -26,7 +26,7 @@ impl<F: Scalar> DecoderState<F> {
         }
     }
 
-    /// Becomes a copy, in the memory it has.
+    /// Copies `other`, reusing the memory.
     pub(super) fn copy_from(&mut self, other: &Self) {
         self.lower.copy_from(&other.lower);
         self.upper.copy_from(&other.upper);
@@ -37,7 +37,7 @@ impl<F: Scalar> DecoderState<F> {
         self.parts().for_each(|part| part.truncate(part.len() / batch.max(1) * active));
     }
 
-    /// Rows `[B, all parts]` to the parts.
+    /// Splits rows `[B, all parts]` into the parts.
     pub(super) fn split(&mut self, rows: &[F], batch: usize) {
         let (all, mut at) = (rows.len() / batch.max(1), 0);
         for part in self.parts() {

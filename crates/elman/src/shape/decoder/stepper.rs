@@ -7,14 +7,14 @@ use crate::cell::Steps;
 use crate::decode::{Likely, StepModel};
 use crate::layer::{Grouping, Memory};
 
-/// A decoder that writes a step at a time, for a search over what to write.
+/// A decoder that generates step by step, for sampling and beam search.
 pub struct Stepper<'a, F> {
     decoder: &'a Decoder,
     prepared: &'a DecoderPrepared<F>,
     memory: Memory<F>,
     /// `[B, E]` of each sequence, or empty.
     feature: Vec<F>,
-    /// The sequence each row writes.
+    /// The sequence of each row.
     sequence: Vec<usize>,
     before: DecoderState<F>,
     tape: DecoderTape<F>,
@@ -89,7 +89,7 @@ impl StepModel for Stepper<'_, f32> {
         let vocab = self.decoder.config.vocab;
         self.logits(from, tokens);
         let (mut logits, mut log_sums) = std::mem::take(likely).into_buffers();
-        // Two buffers take turns: nothing is copied.
+        // Two buffers are swapped: nothing is copied.
         std::mem::swap(&mut logits, &mut self.tape.logits);
         log_sums.clear();
         log_sums.extend(logits.chunks_exact(vocab).map(softmax::log_sum_exp));

@@ -1,5 +1,5 @@
-//! Long sequences in little memory: what backward needs of forward is kept for one segment of the steps at a time and made
-//! again from the states between the segments (Chen et al. 2016; for recurrent networks Gruslys et al. 2016).
+//! Gradient checkpointing through time: activations are kept for one segment of the steps at a time and recomputed from
+//! the states between the segments (Chen et al. 2016; for recurrent networks Gruslys et al. 2016).
 
 use elman_kernels::Scalar;
 
@@ -9,32 +9,16 @@ use crate::layer::StackState;
 use crate::param::{Grads, Params};
 use crate::rng::Rng;
 
-/// What is kept between the two passes.
-#[derive(Clone)]
-pub(super) struct Kept<F> {
-    /// The state before each segment.
-    states: Vec<StackState<F>>,
-    /// The segment at hand.
-    part: SyncedBatch<F>,
-}
-
-impl<F> Default for Kept<F> {
-    fn default() -> Self {
-        let part = SyncedBatch { steps: Steps::equal(0, 0), inputs: Inputs::Tokens(Vec::new()), targets: Vec::new() };
-        Kept { states: Vec::new(), part }
-    }
-}
-
 impl Synced {
-    /// The same network, which keeps what backward needs for so many steps only and runs forward twice: the same gradients
-    /// (with dropout, those of other masks) for about a third more time. Sequences of different lengths, and those read
-    /// from both ends, are kept whole.
+    /// The same network, which keeps the activations of this many steps only and runs forward twice: the same gradients
+    /// (with dropout, of other masks) for about a third more time. Ragged batches and bidirectional networks are not
+    /// split.
     pub fn in_segments(mut self, steps: usize) -> Self {
         self.segment = Some(steps.max(1));
         self
     }
 
-    /// Steps of a segment of this block, if it is to be divided.
+    /// Steps per segment of this block, if it is split.
     pub(super) fn segment_of<F: Scalar>(&self, batch: &SyncedBatch<F>) -> Option<usize> {
         let may = !batch.steps.is_ragged() && !self.config.bidirectional;
         self.segment.filter(|&segment| may && segment < batch.steps.len())
@@ -53,7 +37,7 @@ impl Synced {
         tape: &mut SyncedTape<F>,
         grads: &mut Grads<F>,
     ) -> f64 {
-        // Masks must be the same when a segment runs again: each segment draws from a stream of its own.
+        // Masks must be the same when a segment is recomputed: each segment has its own random stream.
         let seed = dropout.map(Rng::long_bits);
         let stream = |k: usize| seed.map(|seed| Rng::for_step(seed, "segment", k as u64, 0));
         let mut kept = std::mem::take(&mut tape.kept);
@@ -66,7 +50,7 @@ impl Synced {
                 self.forward(params, prepared, &kept.part, state, tape, stream(k).as_mut());
             }
         }
-        // Truncated: nothing comes back from after the last step.
+        // Truncated: no gradient comes from beyond the last step.
         tape.dstate.zero_like(state);
         let mut loss_nats = 0.0;
         for k in (0..segments).rev() {
@@ -84,7 +68,7 @@ impl Synced {
     }
 }
 
-/// At most `steps` steps from `first` on.
+/// Copies at most `steps` steps from `first` on.
 fn cut<F: Scalar>(batch: &SyncedBatch<F>, first: usize, steps: usize, part: &mut SyncedBatch<F>) {
     let sequences = batch.steps.batch();
     let last = (first + steps).min(batch.steps.len());
@@ -133,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_of_any_length_give_the_loss_gradient_and_state_of_the_whole() {
+    fn segments_of_any_length_equal_the_whole_sequence() {
         let mut rng = Rng::new(1, "test");
         let whole = network(0.0);
         let params: Params<f64> = whole.init(Init::Uniform(0.8), &mut rng);
@@ -156,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn with_dropout_the_gradient_is_that_of_the_loss_it_gives() {
+    fn with_dropout_the_gradient_is_that_of_its_loss() {
         let mut rng = Rng::new(2, "test");
         let network = network(0.4).in_segments(3);
         let params: Params<f64> = network.init(Init::Uniform(0.8), &mut rng);
         let batch = batch(&mut rng);
         check_gradient(&network, &params, &batch, &network.zero_state(2));
-        // A network of vectors goes the same way.
+        // The same for a network of vectors.
         let config = SyncedConfig { feed: InputKind::Dense(3), ..network.config().clone() };
         let dense = Synced::new(config).unwrap().in_segments(2);
         let params: Params<f64> = dense.init(Init::Uniform(0.8), &mut rng);

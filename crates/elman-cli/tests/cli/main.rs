@@ -1,0 +1,27 @@
+//! The command, from the outside: the built binary in empty folders. One binary of all, since linking each costs more
+//! than running it.
+
+mod place;
+
+mod caption;
+mod classify;
+#[cfg(target_os = "linux")]
+mod disk;
+mod divergence;
+mod examples;
+mod live;
+mod look_before;
+mod models;
+mod quantize;
+mod report;
+mod resume;
+#[cfg(unix)]
+mod signals;
+mod tensorboard;
+#[cfg(target_os = "linux")]
+mod terminal;
+mod train;
+mod translate;
+mod unread;
+mod wrong_data;
+mod wrong_use;

@@ -1,0 +1,41 @@
+//! The columns of a table that say what its rows are.
+
+use serde::{Deserialize, Serialize};
+
+/// Columns by name or number, as a model's file holds those it was trained on; empty where there is none or it is found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Columns {
+    /// The text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The label.
+    #[serde(default)]
+    pub label: String,
+    /// What says which rows belong to one sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<String>,
+    /// Whether the first row of a table is a header: auto, yes or no.
+    #[serde(default)]
+    pub header: String,
+}
+
+impl Columns {
+    /// The column of the text; empty where there is none.
+    pub(crate) fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// The column of the sequence; empty where there is none.
+    pub(crate) fn sequence(&self) -> &str {
+        self.sequence.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the first row is a header, if that is said.
+    pub(crate) fn header(&self) -> Option<bool> {
+        match self.header.as_str() {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Recordings with a label at every step: clips, and tables with a row per step.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::columns::Columns;
+use super::features::Features;
+use super::inputs::Values;
+use super::sequences::{Sequence, SequenceTable};
+use super::table::Table;
+use super::{HoldOut, Pixels, Split, builtin, train_val_split};
+use crate::error::Result;
+use crate::file::fault;
+
+/// How a step becomes numbers; it is saved with a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reader {
+    /// A frame, with others beside it as further channels.
+    Frames {
+        /// A frame.
+        pixels: Pixels,
+        /// Frames seen at each step.
+        context: usize,
+        /// How many of these come later.
+        ahead: usize,
+        /// Whether the changes from frame to frame stand for the frames but the last.
+        differences: bool,
+    },
+    /// A row of a table.
+    Features(Features),
+}
+
+impl Reader {
+    /// `I`, the numbers of a step.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Reader::Frames { pixels, context, .. } => pixels.len() * context,
+            Reader::Features(features) => features.width(),
+        }
+    }
+
+    /// The numbers of a step, from the frames it sees, each `[height, width, channels]` in numbers: every value of the
+    /// first frame beside that of the second and so on.
+    pub(crate) fn interleave<'a>(&self, frames: impl Iterator<Item = &'a [f32]>, out: &mut [f32]) {
+        let Reader::Frames { context, differences, .. } = *self else { return };
+        for (k, frame) in frames.enumerate().take(context) {
+            out.iter_mut().skip(k).step_by(context).zip(frame).for_each(|(out, &value)| *out = value);
+        }
+        if differences {
+            // Each but the last becomes what the next one has more.
+            for values in out.chunks_exact_mut(context) {
+                for k in 1..context {
+                    values[k - 1] = values[k] - values[k - 1];
+                }
+            }
+        }
+    }
+}
+
+/// A sequence as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Recording {
+    pub id: String,
+    pub values: Values,
+    pub labels: Vec<String>,
+    pub split: Option<Split>,
+    /// The lines of the labels: one of each step, or one of all.
+    pub lines: Vec<usize>,
+}
+
+/// Sequences as they were read.
+pub(crate) struct Data {
+    pub sequences: Vec<Recording>,
+    /// Of frames: height, width, channels.
+    pub size: Option<[usize; 3]>,
+    /// The classes in the data's own order, where they have one.
+    pub classes: Vec<String>,
+    pub path: PathBuf,
+}
+
+impl Data {
+    /// The clips that the program makes.
+    pub(crate) fn builtin(seed: u64) -> Data {
+        let one = |(i, (frames, labels)): (usize, (Vec<u8>, Vec<&'static str>))| Recording {
+            id: format!("clip{}", i + 1),
+            values: Values::Pixels(frames),
+            labels: labels.into_iter().map(String::from).collect(),
+            split: None,
+            lines: vec![i + 1],
+        };
+        Data {
+            sequences: builtin::clips(seed).into_iter().enumerate().map(one).collect(),
+            size: Some([builtin::FRAME, builtin::FRAME, 1]),
+            classes: builtin::MOVES.iter().map(|name| (*name).to_string()).collect(),
+            path: PathBuf::from("the built-in clips"),
+        }
+    }
+
+    pub(crate) fn read(path: &Path, columns: &Columns, reader: Option<&Reader>) -> Result<(Data, Option<Features>)> {
+        if path.is_dir() {
+            return Self::of_clips(path, reader).map(|data| (data, None));
+        }
+        let table = Table::read_with(path, columns.header())?;
+        if columns.sequence().is_empty() {
+            let reason = "give `sequence_column`: the column that says which rows are steps of one sequence";
+            return Err(fault(path, reason));
+        }
+        let label = table.label_column(&columns.label)?;
+        let sequence = table.column(columns.sequence())?;
+        let features = match reader {
+            Some(Reader::Features(features)) => features.bind(&table)?,
+            Some(Reader::Frames { .. }) => {
+                return Err(fault(path, "it is a table, but the model reads frames of video"));
+            }
+            None => Features::fit(&table, &[label, sequence])?,
+        };
+        let read = SequenceTable::read(&table, sequence, Some(label), &features)?;
+        let one = |s: Sequence| Recording {
+            id: s.id,
+            values: Values::Numbers(s.inputs),
+            labels: s.labels.iter().map(|&label| read.classes[label].clone()).collect(),
+            split: None,
+            lines: s.lines,
+        };
+        let sequences = read.sequences.into_iter().map(one).collect();
+        Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some(features)))
+    }
+
+    #[cfg(feature = "media")]
+    fn of_clips(path: &Path, reader: Option<&Reader>) -> Result<Data> {
+        use super::frames::{LabelledClips, Options};
+        if let Some(Reader::Features(_)) = reader {
+            return Err(fault(path, "it is a folder of clips, but the model reads rows of a table"));
+        }
+        let read = LabelledClips::read(path, &Options::default())?;
+        let size = read.clips.first().map(|c| [c.clip.height, c.clip.width, c.clip.channels]);
+        if let (Some([height, width, _]), Some(Reader::Frames { pixels, .. })) = (size, reader)
+            && (height, width) != (pixels.height, pixels.width)
+        {
+            let reason = format!(
+                "its frames are {width} wide and {height} high, but the model reads {} x {}",
+                pixels.width, pixels.height
+            );
+            return Err(fault(path, reason));
+        }
+        let one = |c: super::frames::LabelledClip| Recording {
+            id: c.clip.id,
+            values: Values::Pixels(c.clip.pixels),
+            labels: c.labels.iter().map(|&label| read.classes[label].clone()).collect(),
+            split: c.split,
+            lines: vec![c.line],
+        };
+        let sequences = read.clips.into_iter().map(one).collect();
+        Ok(Data { sequences, size, classes: read.classes, path: read.label_file })
+    }
+
+    #[cfg(not(feature = "media"))]
+    fn of_clips(path: &Path, _: Option<&Reader>) -> Result<Data> {
+        Err(fault(path, "this program was built without pictures (feature `media`)"))
+    }
+
+    /// The sequences of a part, where the data name parts.
+    pub(crate) fn part(self, split: Split) -> Result<Data> {
+        let Data { sequences, size, classes, path } = self;
+        let sequences: Vec<Recording> = sequences.into_iter().filter(|s| s.split == Some(split)).collect();
+        if sequences.is_empty() {
+            let reason = format!("no sequence belongs to the part {split:?}").to_lowercase();
+            return Err(fault(&path, reason));
+        }
+        Ok(Data { sequences, size, classes, path })
+    }
+
+    /// Training and validation sequences: by the data's own parts, else drawn.
+    pub(crate) fn divide(self, hold_out: &HoldOut) -> Result<(Data, Data)> {
+        let Data { sequences, size, classes, path } = self;
+        let with = |sequences| Data { sequences, size, classes: classes.clone(), path: path.clone() };
+        let has = |split| sequences.iter().any(|s| s.split == Some(split));
+        if has(Split::Dev) && hold_out.folds == 0 {
+            let of = |split| sequences.iter().filter(|s| s.split == Some(split)).cloned().collect();
+            return Ok((with(of(Split::Train)), with(of(Split::Dev))));
+        }
+        let learnt = sequences.into_iter().filter(|s| s.split != Some(Split::Test)).collect();
+        let (train, val) = train_val_split(learnt, hold_out, &path)?;
+        Ok((with(train), with(val)))
+    }
+}
+
+/// Sequences without labels: name, steps, and the number of these; and their frames per second, where it is known.
+pub(crate) type Unlabelled = (Vec<(String, Values, usize)>, Option<f64>);
+
+/// A clip whose frames have the size that the model reads.
+///
+/// # Errors
+/// A file that is not a clip, or has frames of another size.
+#[cfg(feature = "media")]
+pub(crate) fn clip(path: &Path, pixels: &Pixels) -> Result<Unlabelled> {
+    use super::frames::{Clip, Options};
+    let clip = Clip::read(path, &Options { colour: pixels.channels == 3, ..Options::default() })?;
+    if (clip.height, clip.width, clip.channels) != (pixels.height, pixels.width, pixels.channels) {
+        let reason = format!(
+            "its frames are {} wide and {} high, but the model reads {} x {}",
+            clip.width, clip.height, pixels.width, pixels.height
+        );
+        return Err(fault(path, reason));
+    }
+    Ok((vec![(path.display().to_string(), Values::Pixels(clip.pixels), clip.frames)], clip.fps))
+}
+
+/// Without readers of clips.
+#[cfg(not(feature = "media"))]
+pub(crate) fn clip(path: &Path, _: &Pixels) -> Result<Unlabelled> {
+    Err(fault(path, "this program was built without readers of clips (feature media)"))
+}
+
+/// The sequences of a table with a row per step.
+///
+/// # Errors
+/// No such column; a row that `features` cannot read.
+pub(crate) fn rows(table: &Table, column: &str, features: &Features) -> Result<Vec<(String, Values, usize)>> {
+    let read = SequenceTable::read(table, table.column(column)?, None, features)?;
+    let one = |s: Sequence| {
+        let steps = s.inputs.len() / read.width;
+        (s.id, Values::Numbers(s.inputs), steps)
+    };
+    Ok(read.sequences.into_iter().map(one).collect())
+}

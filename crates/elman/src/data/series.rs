@@ -1,0 +1,143 @@
+//! Series with a label each: tables with a row per step or a row per series, and images read row by row.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::columns::Columns;
+use super::dataset::{Dataset, Raw};
+use super::features::Features;
+use super::inputs::Values;
+use super::sequences::{Scale, Sequence, SequenceTable};
+use super::table::Table;
+use super::{At, Pixels};
+use crate::error::Result;
+use crate::file::fault;
+
+/// How a series becomes numbers; it is saved with a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reader {
+    /// A image, a row of pixels at a step.
+    PictureRows(Pixels),
+    /// A row of a table at a step.
+    Features(Features),
+    /// One number at a step; a series stands in one row of a table.
+    Series(Scale),
+}
+
+impl Reader {
+    /// `I`, the numbers of a step.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Reader::PictureRows(pixels) => pixels.width * pixels.channels,
+            Reader::Features(features) => features.width(),
+            Reader::Series(_) => 1,
+        }
+    }
+}
+
+/// A series as it was read, its label and the label's place.
+pub(crate) type Labelled = (Values, String, (Arc<Path>, At));
+
+/// Series as they were read.
+pub(crate) struct Data {
+    pub series: Vec<Labelled>,
+    pub path: PathBuf,
+}
+
+/// What was read, before the labels and the scale are known.
+pub(crate) enum Source {
+    Images(Dataset),
+    /// A row of the table is a step.
+    Steps(Table),
+    /// A row of the table is a series.
+    Rows(Table),
+}
+
+impl Source {
+    /// Reads a table, or with `rows` a folder of images, each a series of its rows.
+    pub(crate) fn read(path: &Path, columns: &Columns, rows: bool) -> Result<Source> {
+        if path.is_dir() {
+            if !rows {
+                return Err(fault(path, "a folder holds images; `rows` reads each as a sequence of its rows"));
+            }
+            return Dataset::read(path, &columns.label, columns.header()).map(Source::Images);
+        }
+        let table = Table::read_with(path, columns.header())?;
+        Ok(if columns.sequence().is_empty() { Source::Rows(table) } else { Source::Steps(table) })
+    }
+
+    /// Whether a part of the data is for validation.
+    pub(crate) fn has_dev(&self) -> bool {
+        matches!(self, Source::Images(data) if data.dev.is_some())
+    }
+
+    /// How the series become numbers: fitted to them.
+    pub(crate) fn reader(&self, columns: &Columns) -> Result<Reader> {
+        Ok(match self {
+            Source::Images(data) => {
+                let [height, width, channels] = data.size.unwrap_or([1, 1, 1]);
+                let images = data.train.iter().filter_map(Raw::image);
+                Reader::PictureRows(Pixels::fit(height, width, channels, false, images))
+            }
+            Source::Steps(table) => {
+                let label = table.label_column(&columns.label)?;
+                let sequence = table.column(columns.sequence())?;
+                Reader::Features(Features::fit(table, &[label, sequence])?)
+            }
+            Source::Rows(table) => {
+                let label = table.label_column(&columns.label)?;
+                let all: Vec<usize> = (0..table.rows.len()).collect();
+                Reader::Series(Scale::fit(table, &all, Some(label), &[])?)
+            }
+        })
+    }
+
+    /// The part of the data that `split` names, as numbers.
+    pub(crate) fn data(self, reader: &Reader, columns: &Columns, split: &str) -> Result<Data> {
+        let (path, table) = match (self, reader) {
+            (Source::Images(data), Reader::PictureRows(pixels)) => {
+                let (path, size) = (data.path.clone(), data.size);
+                if size != Some([pixels.height, pixels.width, pixels.channels]) {
+                    let reason = format!("the model reads images {} wide and {} high", pixels.width, pixels.height);
+                    return Err(fault(&path, reason));
+                }
+                let part = data.part(split)?.into_iter();
+                let one = |raw: Raw| {
+                    let image = raw.image().unwrap_or_default().to_vec();
+                    (Values::Pixels(image), raw.label, (raw.file, raw.at))
+                };
+                return Ok(Data { series: part.map(one).collect(), path });
+            }
+            (Source::Steps(table), Reader::Features(features)) => {
+                let label = table.label_column(&columns.label)?;
+                let sequence = table.column(columns.sequence())?;
+                let features = features.bind(&table)?;
+                let sequences = SequenceTable::read_whole(&table, sequence, label, &features)?;
+                (table.path, sequences)
+            }
+            (Source::Rows(table), Reader::Series(scale)) => {
+                let label = table.label_column(&columns.label)?;
+                let sequences = SequenceTable::read_rows(&table, Some(label), &[], scale)?;
+                (table.path, sequences)
+            }
+            (
+                Source::Images(Dataset { path, .. })
+                | Source::Steps(Table { path, .. })
+                | Source::Rows(Table { path, .. }),
+                _,
+            ) => {
+                return Err(fault(&path, "it is not laid out as the data the model was trained on"));
+            }
+        };
+        let SequenceTable { classes, sequences, .. } = table;
+        let label = |labels: &[usize]| labels.first().map_or_else(String::new, |&label| classes[label].clone());
+        let file: Arc<Path> = path.as_path().into();
+        let one = |sequence: Sequence| {
+            (Values::Numbers(sequence.inputs), label(&sequence.labels), (file.clone(), At::Line(sequence.lines[0])))
+        };
+        Ok(Data { series: sequences.into_iter().map(one).collect(), path })
+    }
+}

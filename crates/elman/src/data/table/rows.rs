@@ -1,0 +1,53 @@
+//! A table in memory.
+
+use std::path::PathBuf;
+
+/// A file of rows and columns, every cell as text.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use elman::data::table::Table;
+///
+/// let table = Table::parse(b"width,colour\n1.5,red\n2,blue\n", Path::new("t.csv"), None)?;
+/// assert_eq!((table.rows.len(), table.width()), (2, 2));
+/// assert_eq!(table.column("colour")?, 1);
+/// assert_eq!(table.rows[1].cells[1], "blue");
+/// # Ok::<(), elman::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its file; named in messages.
+    pub path: PathBuf,
+    /// The columns' names, if the file has any.
+    pub header: Option<Vec<String>>,
+    /// The rows in file order, each with the same number of cells; at least one.
+    pub rows: Vec<Row>,
+}
+
+/// One row of a [`Table`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its first line in the file, from 1.
+    pub line: usize,
+    /// Its cells, one per column.
+    pub cells: Vec<String>,
+}
+
+impl Table {
+    /// The number of columns.
+    pub fn width(&self) -> usize {
+        match &self.header {
+            Some(header) => header.len(),
+            None => self.rows.first().map_or(0, |row| row.cells.len()),
+        }
+    }
+
+    /// A column in messages: its name in quotes, or its number from 1.
+    pub fn name(&self, column: usize) -> String {
+        match self.header.as_ref().and_then(|header| header.get(column)) {
+            Some(name) if !name.is_empty() => format!("{name:?}"),
+            _ => format!("{}", column + 1),
+        }
+    }
+}

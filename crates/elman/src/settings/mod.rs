@@ -1,0 +1,12 @@
+//! Every setting of a run: its name, default, valid range and help in one list; its text on the command line and in files.
+
+mod keys;
+mod ranges;
+mod resolve;
+mod toml;
+mod words;
+
+pub use keys::{KEYS, Key, Settings};
+pub use resolve::Data;
+pub use toml::ConfigFile;
+pub use words::{ClassWeights, InitWord, Sizes};

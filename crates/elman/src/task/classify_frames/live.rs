@@ -1,0 +1,183 @@
+//! Labels for a stream of frames or rows, each predicted as it comes: in constant memory, bit-identical to evaluating the
+//! whole sequence at once.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use crate::cell::Steps;
+use crate::data::features::Features;
+use crate::data::recordings::Reader;
+use crate::data::table::{Row, Table};
+use crate::error::{Error, Result};
+use crate::layer::StackState;
+use crate::metric::{argmax, probabilities};
+use crate::param::Params;
+use crate::shape::{Inputs, Shape, Synced, SyncedBatch, SyncedPrepared, SyncedTape};
+use crate::task::model::{Found, StepKind, Stream};
+
+/// A model at work on a stream.
+pub(super) struct Live<'m> {
+    reader: &'m Reader,
+    lookahead: usize,
+    network: &'m Synced,
+    params: &'m Params<f32>,
+    temperature: f64,
+    prepared: SyncedPrepared<f32>,
+    tape: SyncedTape<f32>,
+    state: StackState<f32>,
+    /// One step.
+    batch: SyncedBatch<f32>,
+    /// The last frames in numbers, the newest last.
+    frames: VecDeque<Vec<f32>>,
+    /// Of rows: where the columns stand.
+    features: Option<Features>,
+    /// The names of the columns as the lines give them; empty where they give none.
+    header: Option<Vec<String>>,
+    lines: usize,
+    steps: u64,
+    p: Vec<f64>,
+}
+
+impl<'m> Live<'m> {
+    /// Ready for the first step.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the model reads sequences from both ends.
+    pub(super) fn new(
+        reader: &'m Reader,
+        lookahead: usize,
+        network: &'m Synced,
+        params: &'m Params<f32>,
+        temperature: f64,
+    ) -> Result<Self> {
+        if network.config().bidirectional {
+            let message = "this model reads each sequence in both directions, so it cannot predict while it goes on; train \
+                           one without `bidirectional`, perhaps with `lookahead`";
+            return Err(Error::Usage(message.into()));
+        }
+        let mut prepared = SyncedPrepared::default();
+        network.prepare(params, &mut prepared);
+        let inputs = Inputs::Dense(vec![0.0; reader.width()]);
+        Ok(Live {
+            reader,
+            lookahead,
+            network,
+            params,
+            temperature,
+            prepared,
+            tape: SyncedTape::default(),
+            state: network.zero_state(1),
+            batch: SyncedBatch { steps: Steps::equal(1, 1), inputs, targets: Vec::new() },
+            frames: VecDeque::new(),
+            features: match reader {
+                Reader::Features(features) => Some(features.clone()),
+                Reader::Frames { .. } => None,
+            },
+            header: None,
+            lines: 0,
+            steps: 0,
+            p: Vec::new(),
+        })
+    }
+
+    fn see_frames(&mut self) {
+        if let Inputs::Dense(inputs) = &mut self.batch.inputs {
+            self.reader.interleave(self.frames.iter().map(Vec::as_slice), inputs);
+        }
+    }
+
+    fn step(&mut self) -> Option<Found> {
+        self.network.forward(self.params, &self.prepared, &self.batch, &mut self.state, &mut self.tape, None);
+        self.steps += 1;
+        let step = self.steps.checked_sub(1 + self.lookahead as u64)?;
+        let logits = self.tape.logits();
+        probabilities(logits, self.temperature, &mut self.p);
+        let class = argmax(logits);
+        Some(Found { step, class, probability: self.p[class] })
+    }
+}
+
+impl Stream for Live<'_> {
+    fn reads(&self) -> StepKind {
+        match self.reader {
+            Reader::Frames { pixels, .. } => {
+                StepKind::Frames { width: pixels.width, height: pixels.height, channels: pixels.channels }
+            }
+            Reader::Features(_) => StepKind::Lines,
+        }
+    }
+
+    /// The prediction that is due is that of the frame `lookahead` steps ago.
+    fn frame(&mut self, frame: &[u8]) -> Result<Option<Found>> {
+        let Reader::Frames { pixels, context, .. } = self.reader else {
+            return Err(Error::Usage("the model reads rows of a table, not frames".into()));
+        };
+        if frame.len() != pixels.len() {
+            let message =
+                format!("a frame of {} values; the model reads {} x {}", frame.len(), pixels.width, pixels.height);
+            return Err(Error::Usage(message));
+        }
+        // The oldest frame's memory is used again.
+        let mut numbers = match self.frames.len() < *context {
+            true => vec![0.0; pixels.len()],
+            false => self.frames.pop_front().unwrap_or_default(),
+        };
+        pixels.numbers(frame, None, &mut numbers);
+        // Before the first frame there was the first frame.
+        while self.frames.len() + 1 < *context {
+            self.frames.push_back(numbers.clone());
+        }
+        self.frames.push_back(numbers);
+        self.see_frames();
+        Ok(self.step())
+    }
+
+    /// The first line says where the columns are: by their names, if it holds these, else by their number. Objects in JSON
+    /// name them in every line. Blank lines are passed over.
+    fn line(&mut self, line: &[u8], path: &Path) -> Result<Option<Found>> {
+        let Some(features) = &mut self.features else { return Err(reads_frames()) };
+        let table = Table::parse_line(line, path, self.lines)?;
+        self.lines += 1;
+        let Some(table) = table else { return Ok(None) };
+        let Row { line, cells } = &table.rows[0];
+        let names = table.header.clone().unwrap_or_default();
+        if self.header.is_none() && names.is_empty() && features.are_named(cells) {
+            *features = features.bind(&Table { header: Some(cells.clone()), ..table.clone() })?;
+            self.header = Some(names);
+            return Ok(None);
+        }
+        if self.header.as_ref() != Some(&names) {
+            *features = features.bind(&table)?;
+            self.header = Some(names);
+        }
+        let Inputs::Dense(inputs) = &mut self.batch.inputs else { return Ok(None) };
+        inputs.clear();
+        features.row(cells, *line, path, inputs)?;
+        Ok(self.step())
+    }
+
+    fn finish(mut self: Box<Self>) -> Vec<Found> {
+        if self.steps == 0 {
+            return Vec::new();
+        }
+        let late = self.lookahead;
+        (0..late)
+            .filter_map(|_| {
+                if let Reader::Frames { .. } = self.reader {
+                    // What follows looks like the last frame.
+                    let mut oldest = self.frames.pop_front().unwrap_or_default();
+                    if let Some(last) = self.frames.back() {
+                        oldest.copy_from_slice(last);
+                    }
+                    self.frames.push_back(oldest);
+                    self.see_frames();
+                }
+                self.step()
+            })
+            .collect()
+    }
+}
+
+fn reads_frames() -> Error {
+    Error::Usage("the model reads frames, not rows of a table".into())
+}

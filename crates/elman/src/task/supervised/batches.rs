@@ -1,0 +1,129 @@
+//! Training batches of every shape that is told the target of each example: shuffled, of examples of similar length.
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::examples::{Examples, all_outputs, predicted};
+use crate::data::Buckets;
+use crate::error::Result;
+use crate::metric::Evaluator;
+use crate::metric::calibration;
+use crate::param::Params;
+use crate::rng::Rng;
+use crate::settings::Settings;
+use crate::shape::Outputs;
+use crate::train::{Batches, Cursor, Engine, Scores};
+
+/// Examples of a block in training: as many as fill the kernels' tiles.
+const BLOCK: usize = 12;
+/// Blocks at most: each holds gradients of its own.
+const MAX_BLOCKS: usize = 8;
+
+/// Training on examples.
+pub(super) struct SupervisedBatches<'d, S: Outputs, E: Examples<S>> {
+    train: &'d E,
+    val: &'d E,
+    evaluator: &'d Evaluator,
+    settings: Settings,
+    buckets: Buckets,
+    /// The state each block begins a batch in.
+    initial: Vec<S::State>,
+    /// All of a model file but its network and weights.
+    config: Value,
+    temperature: f64,
+}
+
+impl<'d, S: Outputs, E: Examples<S>> SupervisedBatches<'d, S, E> {
+    /// Training on `train`, validated on `val`; `config` is what a model file says of the reader.
+    ///
+    /// # Errors
+    /// If there are no examples.
+    pub(super) fn new(
+        train: &'d E,
+        val: &'d E,
+        evaluator: &'d Evaluator,
+        settings: &Settings,
+        shape: &S,
+        config: Value,
+    ) -> Result<Self> {
+        let lengths = (0..train.len()).map(|i| train.steps(i)).collect();
+        let buckets = Buckets::new(lengths, settings.batch, settings.seed)?;
+        let count = blocks(buckets.batch());
+        let initial =
+            (0..count).map(|block| shape.initial_state(dealt(buckets.batch(), count, block).count())).collect();
+        let settings = settings.clone();
+        Ok(SupervisedBatches { train, val, evaluator, settings, buckets, initial, config, temperature: 1.0 })
+    }
+}
+
+/// The blocks of a batch: an even number, so that two threads have as much to do.
+fn blocks(batch: usize) -> usize {
+    if batch < BLOCK { 1 } else { batch.div_ceil(BLOCK).next_multiple_of(2).min(MAX_BLOCKS) }
+}
+
+/// The places in a sorted batch of the examples of a block: dealt like cards, so that blocks take like times.
+fn dealt(batch: usize, blocks: usize, block: usize) -> impl Iterator<Item = usize> {
+    (block..batch).step_by(blocks)
+}
+
+impl<S: Outputs, E: Examples<S>> Batches<S> for SupervisedBatches<'_, S, E>
+where
+    S::State: Sync,
+{
+    fn initial_states(&self) -> Vec<S::State> {
+        self.initial.clone()
+    }
+
+    fn next_batch(&mut self, index: u64, batches: &mut Vec<S::Batch>, states: &mut dyn Iterator<Item = &mut S::State>) {
+        let examples = self.buckets.next_batch();
+        let (train, seed, count) = (self.train, self.settings.seed, self.initial.len());
+        let mut old: Vec<Option<S::Batch>> = std::mem::take(batches).into_iter().map(Some).collect();
+        old.resize_with(count, || None);
+        let block = |(block, old): (usize, Option<S::Batch>)| {
+            let part: Vec<usize> = dealt(examples.len(), count, block).map(|i| examples[i]).collect();
+            train.batch(&part, Some(&mut Rng::for_step(seed, "vary", index, block as u64)), old)
+        };
+        old.into_par_iter().enumerate().map(block).collect_into_vec(batches);
+        for (state, initial) in states.zip(&self.initial) {
+            *state = initial.clone();
+        }
+    }
+
+    fn cursor(&self) -> &dyn Cursor {
+        &self.buckets
+    }
+
+    fn cursor_mut(&mut self) -> &mut dyn Cursor {
+        &mut self.buckets
+    }
+
+    fn fingerprint(&self) -> Value {
+        json!({
+            "examples": [self.train.len(), self.val.len()],
+            "crc32": [self.train.checksum(), self.val.checksum()],
+        })
+    }
+
+    fn validate(&mut self, shape: &S, params: &Params<f32>, engine: &Engine<f32, S>) -> Result<Scores> {
+        let outputs = engine.install(|| all_outputs(shape, params, self.val));
+        let predictions = predicted(self.val, &outputs);
+        let measures = self.evaluator.evaluate(predictions.iter().copied());
+        if self.settings.calibrate {
+            let logits: Vec<f64> = outputs.iter().flatten().map(|&z| f64::from(z)).collect();
+            let targets: Vec<u32> = predictions.iter().flat_map(|one| one.truth.classes()).copied().collect();
+            if !targets.is_empty() && logits.iter().all(|z| z.is_finite()) {
+                self.temperature = calibration::fit_temperature(&logits, logits.len() / targets.len(), &targets)?;
+            }
+        }
+        let named = |(name, value): (&str, f64)| (format!("val_{}", name.strip_prefix("loss_").unwrap_or(name)), value);
+        let values = measures.values.into_iter().map(named).collect();
+        Ok(Scores { values, higher_is_better: measures.higher_is_better })
+    }
+
+    fn model_config(&self, shape: &S) -> Value {
+        let mut config = self.config.clone();
+        config["network"] = json!(shape.sizes());
+        config["temperature"] = self.temperature.into();
+        config
+    }
+}

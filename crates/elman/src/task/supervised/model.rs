@@ -1,0 +1,134 @@
+//! A trained model of every supervised task.
+
+use std::any::Any;
+
+use super::examples::{all_outputs, predicted};
+use super::goal::Goal;
+use super::reading::{Named, Reading};
+use crate::error::{Error, Result};
+use crate::format::model::Loaded;
+use crate::metric::{Evaluation, probabilities};
+use crate::param::Params;
+use crate::settings::Settings;
+use crate::shape::Outputs;
+use crate::task::metadata::{contradiction, params, part};
+use crate::task::model::{Evaluate, Input, Model, Output, Predict, Prediction, Reads, Stream, most_likely};
+use crate::task::plan::Callback;
+
+/// Mistakes that are listed where nothing else is said.
+const MISTAKES: usize = 5;
+
+/// A network, its weights and how its inputs are read.
+#[derive(Debug)]
+pub(crate) struct SupervisedModel<S: Outputs, R> {
+    network: S,
+    params: Params<f32>,
+    reading: R,
+    temperature: f64,
+}
+
+impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
+    /// Reads a model or a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the file contradicts itself.
+    pub(crate) fn open(loaded: &Loaded) -> Result<Self> {
+        let sizes: S::Config = part(loaded, "network")?;
+        let reading = R::deserialize(loaded.document.config());
+        let reading =
+            reading.map_err(|error| contradiction(loaded, format!("its metadata cannot be used: {error}")))?;
+        reading.check(&sizes).map_err(|reason| contradiction(loaded, reason))?;
+        let network = S::from_config(sizes).map_err(|error| contradiction(loaded, error))?;
+        let params = params(loaded, network.layout())?;
+        Ok(SupervisedModel { network, params, reading, temperature: part(loaded, "temperature")? })
+    }
+
+    /// The probabilities of the classes `[V]` that each of these outputs `[T, V]` stands for.
+    fn probabilities(&self, outputs: &[f32]) -> Vec<Vec<f64>> {
+        let step = |logits: &[f32]| {
+            let mut p = Vec::new();
+            probabilities(logits, self.temperature, &mut p);
+            p
+        };
+        outputs.chunks_exact(self.reading.goal().outputs()).map(step).collect()
+    }
+}
+
+impl<S: Outputs, R: Reading<S> + 'static> Model for SupervisedModel<S, R>
+where
+    S: 'static,
+{
+    fn task(&self) -> &'static str {
+        self.reading.task()
+    }
+
+    fn labels(&self) -> &[String] {
+        self.reading.goal().labels()
+    }
+
+    fn describe(&self) -> Vec<(&'static str, String)> {
+        const NAMES: usize = 12;
+        let mut lines = Vec::new();
+        match self.reading.goal() {
+            Goal::Classes(labels) => {
+                let names = labels.names();
+                let more = if names.len() > NAMES { ", .." } else { "" };
+                let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+                lines.push(("labels", format!("{}: {shown}{more}", names.len())));
+            }
+            Goal::Value { mean, std } => lines.push(("predicts", format!("a number: output * {std} + {mean}"))),
+        }
+        lines.extend(self.reading.describe(self.network.sizes()));
+        lines
+    }
+
+    fn reads(&self) -> Reads {
+        self.reading.reads()
+    }
+
+    fn evaluate(&self, data: &Settings, options: &Evaluate, _: &mut Callback) -> Result<Evaluation> {
+        if data.file.is_empty() {
+            return Err(Error::Usage("name the data to evaluate on".into()));
+        }
+        let Named { examples, names, .. } =
+            self.reading.labelled(data, options.split.as_deref().unwrap_or_default())?;
+        let (evaluator, labels) = (self.reading.evaluator(self.temperature), self.labels());
+        let outputs = all_outputs(&self.network, &self.params, &examples);
+        let predictions = predicted(&examples, &outputs);
+        let mistakes = evaluator.mistakes(&predictions, &names, labels, options.mistakes.unwrap_or(MISTAKES));
+        let curve = (options.curves == Some(true)).then(|| evaluator.curve(&predictions)).transpose()?;
+        Ok(Evaluation { mistakes, curve, ..evaluator.evaluation(&predictions, labels) })
+    }
+
+    fn predict(&self, input: Input, options: &Predict) -> Result<Vec<Prediction>> {
+        let Named { examples, names, fps } = self.reading.unlabelled(input, options)?;
+        let one = |(input, outputs): (String, Vec<f32>)| {
+            let output = match self.reading.goal() {
+                Goal::Value { mean, std } => Output::Value(f64::from(outputs[0]) * std + mean),
+                Goal::Classes(_) if R::EVERY_STEP => Output::Steps { probabilities: self.probabilities(&outputs), fps },
+                Goal::Classes(_) => {
+                    let probabilities = self.probabilities(&outputs).pop().unwrap_or_default();
+                    let mut words = Vec::new();
+                    if options.explain == Some(true) {
+                        let all = |examples: &R::Examples| {
+                            let outputs = all_outputs(&self.network, &self.params, examples);
+                            outputs.iter().filter_map(|outputs| self.probabilities(outputs).pop()).collect()
+                        };
+                        words = self.reading.explain(&input, most_likely(&probabilities), &all);
+                    }
+                    Output::Class { probabilities, words }
+                }
+            };
+            Prediction { input, output }
+        };
+        Ok(names.into_iter().zip(all_outputs(&self.network, &self.params, &examples)).map(one).collect())
+    }
+
+    fn stream(&self) -> Result<Box<dyn Stream + '_>> {
+        self.reading.stream(&self.network, &self.params, self.temperature)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}

@@ -1,0 +1,178 @@
+//! The plan of every supervised task.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::batches::SupervisedBatches;
+use super::examples::Examples;
+use super::reading::Reading;
+use crate::data::statistics::Described;
+use crate::data::{Labels, Vary, train_val_split};
+use crate::error::Result;
+use crate::layer::Loss;
+use crate::metric::{Evaluator, Truth};
+use crate::rng::Rng;
+use crate::settings::{ClassWeights, Settings};
+use crate::shape::{InputKind, Outputs, SequenceInputConfig};
+use crate::task::plan::{DataStatistics, Plan, RunSummary, memory, session};
+use crate::train::{RunFolder, Session};
+
+/// What a task has read and decided.
+pub(crate) struct Parts<S: Outputs, R: Reading<S>> {
+    /// The settings, resolved; with what the data decided.
+    pub settings: Settings,
+    /// How inputs are read.
+    pub reading: R,
+    /// The sizes of the network.
+    pub sizes: S::Config,
+    /// Training examples.
+    pub train: R::Examples,
+    /// Validation examples.
+    pub val: R::Examples,
+    /// The run in words; parameters and memory are filled in.
+    pub summary: RunSummary,
+    /// Values that are kept for backward.
+    pub activations: usize,
+}
+
+/// A supervised run before its first update.
+pub(crate) struct SupervisedPlan<S: Outputs, R: Reading<S>> {
+    settings: Settings,
+    network: S,
+    reading: R,
+    train: R::Examples,
+    val: R::Examples,
+    evaluator: Evaluator,
+    summary: RunSummary,
+}
+
+impl<S: Outputs, R: Reading<S>> SupervisedPlan<S, R> {
+    /// Lays the network out.
+    ///
+    /// # Errors
+    /// An invalid network configuration.
+    pub(crate) fn new(parts: Parts<S, R>) -> Result<Self> {
+        let Parts { settings, reading, sizes, train, val, mut summary, activations } = parts;
+        let network = S::from_config(sizes)?;
+        summary.json["train"] = train.len().into();
+        summary.json["held_out"] = val.len().into();
+        summary.loss_unit = if reading.goal().labels().is_empty() { "" } else { "nats" };
+        summary.parameters = network.layout().len();
+        summary.memory += memory(summary.parameters, settings.batch, activations);
+        let evaluator = reading.evaluator(1.0);
+        Ok(SupervisedPlan { settings, network, reading, train, val, evaluator, summary })
+    }
+}
+
+impl<S: Outputs, R: Reading<S>> Plan for SupervisedPlan<S, R>
+where
+    S::State: Sync + crate::train::Carry<f32>,
+{
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn summary(&self) -> &RunSummary {
+        &self.summary
+    }
+
+    fn statistics(&self) -> Option<DataStatistics> {
+        let [train, val] = [&self.train, &self.val].map(described);
+        Some(DataStatistics::of(self.reading.goal().labels(), &train, &val, |truth| truth.classes()))
+    }
+
+    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
+        let s = &self.settings;
+        let mut config = json!(self.reading);
+        config["task"] = s.task.as_str().into();
+        config["shape"] = json!(R::SHAPE);
+        let mut params = self.network.initial(s.init.0, &mut Rng::new(s.seed, "weights"));
+        self.reading.begin(&self.network, s, &self.train, &mut params)?;
+        let batches = SupervisedBatches::new(&self.train, &self.val, &self.evaluator, s, &self.network, config)?;
+        session(&self.network, batches, s, params, folder, resume)
+    }
+}
+
+impl Settings {
+    /// The weight of each class in the loss, by the training targets; none where all count the same.
+    pub(in crate::task) fn weights_of_classes(&self, labels: &Labels, targets: impl Iterator<Item = u32>) -> Vec<f64> {
+        match self.class_weights {
+            ClassWeights::Balanced => labels.balanced(targets),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The network of a task that predicts a class for a whole sequence.
+    pub(in crate::task) fn sequence_input(
+        &self,
+        feed: InputKind,
+        extra: usize,
+        labels: &Labels,
+        targets: &[[u32; 1]],
+    ) -> SequenceInputConfig {
+        let s = self;
+        let class_weights = s.weights_of_classes(labels, targets.iter().map(|label| label[0]));
+        SequenceInputConfig {
+            cell: s.cell,
+            layers: s.layers,
+            hidden: s.hidden,
+            bidirectional: s.bidirectional,
+            feed,
+            embedding: s.embedding,
+            embedding_dropout: s.embedding_dropout,
+            locked: s.locked_dropout,
+            pooling: s.pooling,
+            extra,
+            classes: labels.len(),
+            dropout: s.dropout,
+            weight_drop: s.weight_drop,
+            loss: Loss { smoothing: s.label_smoothing, class_weights },
+        }
+    }
+
+    /// Values that recurrent layers keep of a step, roughly.
+    pub(in crate::task) fn recurrent_values(&self) -> usize {
+        let directions = if self.bidirectional { 2 } else { 1 };
+        self.layers * directions * self.hidden * 12
+    }
+}
+
+/// Training examples, and those of the file `val` or else some of them, with the file of these.
+///
+/// # Errors
+/// Any error of `read`; too few examples.
+pub(crate) fn divided<T>(
+    settings: &Settings,
+    rows: Vec<T>,
+    path: &Path,
+    read: impl FnOnce(&Path) -> Result<Vec<T>>,
+) -> Result<(Vec<T>, Vec<T>, PathBuf)> {
+    if settings.val.is_empty() {
+        let (train, val) = train_val_split(rows, &settings.hold_out(), path)?;
+        return Ok((train, val, path.into()));
+    }
+    let path = PathBuf::from(&settings.val);
+    let val = read(&path)?;
+    Ok((rows, val, path))
+}
+
+/// What statistics count of examples.
+fn described<S: Outputs, E: Examples<S>>(examples: &E) -> Vec<Described<Truth<'_>>> {
+    let one = |example| {
+        let mut hasher = DefaultHasher::new();
+        examples.hash(example, &mut hasher);
+        Described { steps: examples.steps(example), content: hasher.finish(), target: examples.truth(example) }
+    };
+    (0..examples.len()).map(one).collect()
+}
+
+/// The augmentation that the settings ask for; rows of a table have noise only.
+pub(crate) fn augmentation(settings: &Settings, is_image: bool) -> Vary {
+    let s = settings;
+    match is_image {
+        true => Vary { shift: s.shift, mirror: s.mirror, distort: s.distort, gain: s.gain, noise: s.noise },
+        false => Vary { noise: s.noise, ..Vary::default() },
+    }
+}

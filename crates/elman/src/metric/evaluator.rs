@@ -202,7 +202,7 @@ fn values<'a>(predictions: impl Iterator<Item = Predicted<'a>>, std: &[f64]) -> 
     let mean = pairs.iter().map(|(_, target)| target).sum::<f64>() / n;
     let spread: f64 = pairs.iter().map(|(_, target)| (target - mean) * (target - mean)).sum();
     let values = vec![
-        ("loss_nats", half_squares / examples.max(1) as f64),
+        ("loss", half_squares / examples.max(1) as f64),
         ("rmse", (squares / n).sqrt()),
         ("mae", pairs.iter().map(|(error, _)| error.abs()).sum::<f64>() / n),
         ("r2", 1.0 - squares / spread.max(f64::MIN_POSITIVE)),

@@ -120,6 +120,10 @@ where
         Ok(Scores { values, higher_is_better: measures.higher_is_better })
     }
 
+    fn loss_is_in_nats(&self) -> bool {
+        !matches!(self.evaluator, Evaluator::Values { .. })
+    }
+
     fn model_config(&self, shape: &S) -> Value {
         let mut config = self.config.clone();
         config["network"] = json!(shape.sizes());

@@ -103,7 +103,7 @@ impl SettingArgs {
     /// If the folder holds no run, or another setting than `threads` was given.
     pub(crate) fn resumed(&self, folder: &Path) -> Result<Settings> {
         let config = run_folder::config(folder)?;
-        let mut settings = Settings::from_toml(&config, &folder.join(run_folder::CONFIG))?.without_unread()?;
+        let mut settings = Settings::of_run(&config, &folder.join(run_folder::CONFIG))?;
         for given in self.given()? {
             if given.key.name != "threads" {
                 let name = given.variable.unwrap_or_else(|| given.key.flag());

@@ -14,7 +14,7 @@ use elman::cell::{CellKind, Order, Steps};
 use elman::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip};
 use elman::param::Params;
 use elman::shape::{Inputs, Synced, SyncedBatch, SyncedConfig};
-use elman::train::{Engine, Precision, blocks};
+use elman::train::{Engine, Precision, blocks, ranges};
 use elman_kernels::{Isa, peak};
 use safetensors::SafeTensors;
 
@@ -116,7 +116,7 @@ impl Run {
 /// every block has as much to do.
 fn divide(tokens: &[u32], lengths: &[usize]) -> Vec<SyncedBatch<f32>> {
     let batch = lengths.len();
-    let ranges = blocks(batch);
+    let ranges: Vec<_> = ranges(batch, blocks(batch)).collect();
     let Order { steps, sorted } = Order::new(lengths);
     let chosen = (0..ranges.len()).map(|i| -> Vec<usize> {
         if steps.is_ragged() {

@@ -77,8 +77,9 @@ pub enum Error {
     },
     /// Training left the finite numbers, or the loss grew without bound.
     #[error(
-        "training diverged {times} times, the last time at step {step} with loss {loss}, although the learning rate was \
-         halved each time; try a lower `lr` or a lower `clip_norm`"
+        "training diverged {times} times, the last time at step {step} with loss {loss:.4}, although the learning rate was \
+         halved each time and those batches were left out; try a lower `lr` or a lower `clip_norm`, or, where single \
+         losses are large by nature, `diverged_at = 0`"
     )]
     Diverged {
         /// The optimizer step at which it was noticed.

@@ -4,16 +4,15 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use elman::Error;
-use elman::cell::{CellKind, Steps};
+use elman::cell::CellKind;
 use elman::format::model::Loaded;
 use elman::format::quantize::quantize;
-use elman::optim::{Optimizer, OptimizerConfig, clip};
 use elman::param::{Init, Params};
 use elman::rng::Rng;
-use elman::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
+use elman::shape::{InputKind, Synced, SyncedConfig};
 use elman::step::model::Document;
 use elman::step::{Network, Precision};
-use elman::train::{Engine, blocks, threads, weights};
+use elman::train::{Trial, threads, weights};
 use elman_kernels::{Isa, peak};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -185,56 +184,21 @@ fn time_steps(name: &str, precision: &'static str, mut network: Network) -> elma
 }
 
 /// A network in training on one batch.
-struct Training {
-    shape: Synced,
-    params: Params<f32>,
-    engine: Engine<f32, Synced>,
-    batches: Vec<SyncedBatch<f32>>,
-    optimizer: Optimizer<f32>,
-}
+struct Training(Trial);
 
 impl Training {
     fn new(config: SyncedConfig, threads: usize) -> elman::Result<Self> {
-        let shape = Synced::new(config)?;
-        let mut rng = Rng::new(1, "bench");
-        let params = shape.init(Init::Fan, &mut Rng::new(1, "weights"));
-        let classes = shape.config().classes;
-        let batches: Vec<SyncedBatch<f32>> = blocks(BATCH)
-            .into_iter()
-            .map(|block| {
-                let rows = STEPS * block.len();
-                let inputs = match shape.config().feed {
-                    InputKind::Dense(width) => Inputs::Dense((0..rows * width).map(|_| rng.normal() as f32).collect()),
-                    InputKind::Tokens(vocab) => Inputs::Tokens((0..rows).map(|_| rng.below(vocab) as u32).collect()),
-                };
-                let targets = (0..rows).map(|_| rng.below(classes) as u32).collect();
-                SyncedBatch { steps: Steps::equal(STEPS, block.len()), inputs, targets }
-            })
-            .collect();
-        let states = batches.iter().map(|batch| shape.zero_state(batch.steps.batch())).collect();
-        let engine = Engine::new(&shape, states, threads)?;
-        let optimizer = Optimizer::new(OptimizerConfig::default(), shape.layout());
-        Ok(Training { shape, params, engine, batches, optimizer })
-    }
-
-    /// Forward, backward, clipping, update.
-    fn step(&mut self) {
-        self.engine.loss_and_grad(&self.shape, &self.params, &self.batches, None);
-        let (engine, params, optimizer) = (&self.engine, &mut self.params, &mut self.optimizer);
-        engine.install(|| {
-            let norm = clip::global_norm(engine.grads());
-            optimizer.update(params, engine.grads(), 1e-4, clip::scale_for_norm(norm, 5.0));
-        });
+        Trial::new(config, BATCH, STEPS, threads).map(Training)
     }
 
     /// Operations that a step needs: six for each weight and token. A table of tokens is looked up, not multiplied.
     fn flops(&self) -> f64 {
-        let tokens = matches!(self.shape.config().feed, InputKind::Tokens(_));
+        let tokens = matches!(self.0.network().config().feed, InputKind::Tokens(_));
         let is_table = |name: &str| tokens && (name.starts_with("rnn.weight_ih_l0") || name.starts_with("embedding"));
-        let tensors = self.shape.layout().tensors().iter();
+        let tensors = self.0.network().layout().tensors().iter();
         let matrices = tensors.filter(|t| t.dims.len() == 2 && !is_table(&t.name) && !t.name.contains("peephole"));
         let mut weights: usize = matrices.map(|t| t.dims.iter().product::<usize>()).sum();
-        let config = self.shape.config();
+        let config = self.0.network().config();
         if config.tied {
             weights += config.classes * config.embedding;
         }
@@ -242,13 +206,13 @@ impl Training {
     }
 
     fn row(&mut self, name: &str, peak_gflops: f64) -> TrainingRow {
-        self.step();
+        self.0.step();
         let mut times = Vec::new();
         let began = Instant::now();
         // At least one, however slow.
         while began.elapsed() < TRAINING_TIME || times.is_empty() {
             let step = Instant::now();
-            self.step();
+            self.0.step();
             times.push(step.elapsed().as_secs_f64());
         }
         times.sort_by(f64::total_cmp);
@@ -267,7 +231,7 @@ impl Training {
 
     /// GFLOP/s of multiply-adds of all threads at once.
     fn peak(&self) -> f64 {
-        self.engine.install(|| rayon::broadcast(|_| peak_of_one_thread()).into_iter().sum())
+        self.0.install(|| rayon::broadcast(|_| peak_of_one_thread()).into_iter().sum())
     }
 }
 

@@ -35,14 +35,14 @@ pub(crate) fn run(args: Train) -> Outcome {
     Ok(train(&args, settings, args.out.clone(), show, &signals)?.0)
 }
 
-/// One run; returns the exit code and the best objective.
+/// One run; returns the exit code and the measures of the last validation.
 fn train(
     args: &Train,
     settings: Settings,
     out: Option<PathBuf>,
     show: Show,
     signals: &Signals,
-) -> Result<(u8, Option<f64>), Failure> {
+) -> Result<(u8, Vec<(String, f64)>), Failure> {
     let mut encoding = Encoding::new(show == Show::Nothing);
     let planned = elman::task::plan_with(settings, &mut |done, all| {
         encoding.see(done, all) && !signals.stop.load(Ordering::Relaxed)
@@ -50,7 +50,7 @@ fn train(
     let plan = match planned {
         Err(Error::Stopped(words)) => {
             eprintln!("{words}; the same command goes on from there");
-            return Ok((signals.exit_code(), None));
+            return Ok((signals.exit_code(), Vec::new()));
         }
         planned => planned?,
     };
@@ -73,7 +73,7 @@ fn train(
     let mut watcher = Watcher::new(show, plan.settings(), &summary, &path, &*session, &signals.stop)?;
     let ending = session.run(&signals.stop, &mut |event| watcher.see(event))?;
     watcher.end(ending, &*session);
-    let best = session.progress().best.map(|(best, _)| best);
+    let measures = session.records().iter().rev().map(|record| record.val.clone()).find(|val| !val.is_empty());
     if ending != Ending::Stopped {
         let (records, rollbacks) = (session.records(), session.progress().rollbacks);
         let advice = report::advice_on(plan.settings(), records, summary.parameters, summary.targets, rollbacks);
@@ -86,32 +86,48 @@ fn train(
         Ending::Stopped => signals.exit_code(),
         Ending::Complete | Ending::NoProgress => 0,
     };
-    Ok((code, best))
+    Ok((code, measures.unwrap_or_default()))
 }
 
-/// A run for each fold, in folders beside each other, and their mean.
+/// A run for each fold, in folders beside each other, and the mean of each measure at the end of the runs: the best of a fold
+/// would be chosen by the examples that it is measured on.
 fn folds(args: &Train, settings: Settings, show: Show, signals: &Signals) -> Outcome {
     let path = args.out.clone().unwrap_or_else(|| new_folder(&settings));
-    let mut bests = Vec::new();
+    let mut all: Vec<Vec<(String, f64)>> = Vec::new();
     for fold in 1..=settings.folds {
         let settings = Settings { fold, ..settings.clone() };
-        let (code, best) = train(args, settings, Some(path.join(format!("fold-{fold}"))), show, signals)?;
+        let (code, measures) = train(args, settings, Some(path.join(format!("fold-{fold}"))), show, signals)?;
         if code != 0 {
             return Ok(code);
         }
-        bests.extend(best.map(f64::abs));
+        all.push(measures);
     }
-    let n = bests.len() as f64;
-    let mean = bests.iter().sum::<f64>() / n;
-    let std = (bests.iter().map(|best| (best - mean) * (best - mean)).sum::<f64>() / (n - 1.0)).sqrt();
+    let names = all.first().into_iter().flatten().map(|(name, _)| name.as_str());
+    let mut rows = Vec::new();
+    for name in names {
+        let values: Vec<f64> =
+            all.iter().flatten().filter(|(other, _)| other == name).map(|(_, value)| *value).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let spread = (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0)).sqrt();
+        rows.push((name.strip_prefix("val_").unwrap_or(name), mean, spread, values));
+    }
     match show {
-        Show::Json => println!("{}", json!({"event": "folds", "best": bests, "mean": mean, "deviation": std})),
+        Show::Json => {
+            let measures: serde_json::Map<String, serde_json::Value> = rows
+                .iter()
+                .map(|(name, mean, spread, values)| {
+                    ((*name).into(), json!({"mean": mean, "standard_deviation": spread, "folds": values}))
+                })
+                .collect();
+            println!("{}", json!({"event": "folds", "folds": settings.folds, "measures": measures}));
+        }
         Show::Nothing => {}
         Show::Lines | Show::Dashboard => {
-            eprintln!(
-                "{} folds: the best of each is {mean:.4} on average, with standard deviation {std:.4}",
-                bests.len()
-            );
+            eprintln!("{} folds, at the end of each: mean and standard deviation", settings.folds);
+            for (name, mean, spread, _) in rows {
+                eprintln!("  {name:<24} {mean:.4}  {spread:.4}");
+            }
         }
     }
     Ok(0)

@@ -19,6 +19,17 @@ pub(crate) struct Columns {
     pub header: String,
 }
 
+/// Which columns of a table are inputs: the settings `ignore` and `use_columns`.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    /// Columns by name or number, separated by commas, that are none.
+    pub ignore: String,
+    /// Those that alone are; empty for all.
+    pub only: String,
+    /// Whether columns that count or name are left out, and outliers limited; version 0.1 did neither.
+    pub looks: bool,
+}
+
 impl Columns {
     /// The column of the text; empty where there is none.
     pub(crate) fn text(&self) -> &str {

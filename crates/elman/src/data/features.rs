@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::columns::Choice;
 use super::table::Table;
 use super::table::cells::{is_missing, number};
 use crate::error::{Error, Result};
@@ -52,6 +53,9 @@ pub enum Kind {
         /// Standard deviation over the training rows.
         #[serde(rename = "deviation")]
         std: f64,
+        /// The least and the greatest input, about what training saw: others are read as these.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<[f64; 2]>,
     },
     /// Categories, one-hot.
     Categorical {
@@ -100,12 +104,12 @@ impl Column {
         let missing = is_missing(cell);
         match &self.kind {
             Kind::Numeric { .. } if missing => out.push(0.0),
-            Kind::Numeric { mean, std } => {
+            Kind::Numeric { mean, std, limits } => {
                 let value = ((self.finite(cell, line, path)? - mean) / std) as f32;
                 if !value.is_finite() {
                     return Err(self.refusal(cell, line, path, "is too far outside the range of the training data"));
                 }
-                out.push(value);
+                out.push(limits.map_or(value, |[least, greatest]| value.clamp(least as f32, greatest as f32)));
             }
             Kind::Categorical { categories, other } => {
                 let index = categories.iter().position(|category| category == cell.trim());
@@ -151,7 +155,7 @@ impl Features {
         let mut lines = vec![("reads", format!("{what}, {} inputs of {} columns", self.width(), self.columns.len()))];
         for column in &self.columns {
             let how = match &column.kind {
-                Kind::Numeric { mean, std } => format!("(value - {mean}) / {std}"),
+                Kind::Numeric { mean, std, .. } => format!("(value - {mean}) / {std}"),
                 Kind::Categorical { categories, other } => {
                     let shown = categories.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
                     let more = if categories.len() > NAMES { ", .." } else { "" };
@@ -182,7 +186,7 @@ impl Features {
     /// As [`Features::fit`].
     pub fn fit_rows(table: &Table, rows: &[usize], exclude: &[usize]) -> Result<Features> {
         let kept = (0..table.width()).filter(|column| !exclude.contains(column));
-        let columns = kept.map(|column| fit_column(table, rows, column)).collect::<Result<Vec<_>>>()?;
+        let columns = kept.map(|column| fit_column(table, rows, column, false)).collect::<Result<Vec<_>>>()?;
         let features = Features { cells: table.width(), columns };
         if features.width() == 0 {
             let reason = "there is no input column beside the label; every other is empty or excluded";
@@ -191,9 +195,64 @@ impl Features {
         Ok(features)
     }
 
+    /// Fits the rows of the training `groups`: the sequences of a table, or all of its rows as one. Beside the columns `exclude`,
+    /// those stay out that `choice` names and, unless it names the others, those that count or name. Says which these are.
+    ///
+    /// # Errors
+    /// As [`Features::fit`]; a column of `choice` that is not there.
+    pub(crate) fn choose(
+        table: &Table,
+        groups: &[Vec<usize>],
+        exclude: &[usize],
+        choice: &Choice,
+    ) -> Result<(Features, Option<String>)> {
+        let listed =
+            |names: &str| names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
+        let (ignore, only): (Vec<String>, Vec<String>) = (listed(&choice.ignore), listed(&choice.only));
+        let find = |names: &[String]| names.iter().map(|name| table.column(name)).collect::<Result<Vec<_>>>();
+        let (ignore, only) = (find(&ignore)?, find(&only)?);
+        let is_input = |column: &usize| {
+            !exclude.contains(column) && !ignore.contains(column) && (only.is_empty() || only.contains(column))
+        };
+        let mut columns: Vec<usize> = (0..table.width()).filter(is_input).collect();
+        let mut note = None;
+        if choice.looks && only.is_empty() {
+            let tells = |&column: &usize| Some((column, tell(table, groups, column)?));
+            let left_out: Vec<(usize, &str)> = columns.iter().filter_map(tells).collect();
+            let others = |column: &usize| left_out.iter().all(|(left, _)| left != column);
+            // A column that counts may be all there is.
+            if !left_out.is_empty() && columns.iter().any(others) {
+                columns.retain(others);
+                let said = left_out.iter().map(|(column, why)| format!("{} ({why})", table.name(*column)));
+                note = Some(format!(
+                    "left out of the inputs: {}; `use_columns` names the columns to use",
+                    said.collect::<Vec<_>>().join(", ")
+                ));
+            }
+        }
+        let rows: Vec<usize> = groups.concat();
+        let fit = |column: usize| fit_column(table, &rows, column, choice.looks);
+        let features =
+            Features { cells: table.width(), columns: columns.into_iter().map(fit).collect::<Result<Vec<_>>>()? };
+        if features.width() == 0 {
+            let reason = "there is no input column beside the label; every other is empty or excluded";
+            return Err(fault(&table.path, reason));
+        }
+        Ok((features, note))
+    }
+
     /// `I`, the inputs a row gives.
     pub fn width(&self) -> usize {
         self.columns.iter().map(Column::width).sum()
+    }
+
+    /// Which inputs `[I]` are standardised numbers.
+    pub(crate) fn numeric(&self) -> Vec<bool> {
+        let of = |column: &Column| {
+            let is_number = matches!(column.kind, Kind::Numeric { .. });
+            (0..column.width()).map(move |i| is_number && i == 0)
+        };
+        self.columns.iter().flat_map(of).collect()
     }
 
     /// The columns in the order of their inputs.
@@ -259,7 +318,7 @@ impl Features {
     }
 }
 
-fn fit_column(table: &Table, rows: &[usize], cell: usize) -> Result<Column> {
+fn fit_column(table: &Table, rows: &[usize], cell: usize, is_robust: bool) -> Result<Column> {
     let name = table.header.as_ref().map(|header| header[cell].clone());
     let mut column = Column { cell, name, missing: false, kind: Kind::Empty };
     let all = rows.iter().map(|&row| (table.rows[row].line, table.rows[row].cells[cell].as_str()));
@@ -273,21 +332,85 @@ fn fit_column(table: &Table, rows: &[usize], cell: usize) -> Result<Column> {
     let distinct = present.iter().map(|(_, cell)| cell.trim()).collect::<HashSet<_>>().len();
     // Among classes such as `0, 1, 2, 3+` the text repeats; among measured values it is an error.
     let slip = share >= SURELY_NUMERIC || (share >= 0.5 && distinct * 2 > present.len());
-    column.kind = if slip { numeric(&column, &present, &table.path)? } else { categorical(&column, &present, table)? };
+    column.kind =
+        if slip { numeric(&column, &present, &table.path, is_robust)? } else { categorical(&column, &present, table)? };
     Ok(column)
 }
 
-fn numeric(column: &Column, present: &[(usize, &str)], path: &Path) -> Result<Kind> {
-    let values = present.iter().map(|&(line, cell)| column.finite(cell, line, path)).collect::<Result<Vec<f64>>>()?;
+fn numeric(column: &Column, present: &[(usize, &str)], path: &Path, is_robust: bool) -> Result<Kind> {
+    let mut values =
+        present.iter().map(|&(line, cell)| column.finite(cell, line, path)).collect::<Result<Vec<f64>>>()?;
     // In a constant column only the rounding of the mean would be left.
     if values.iter().all(|value| *value == values[0]) {
-        return Ok(Kind::Numeric { mean: values[0], std: 1.0 });
+        return Ok(Kind::Numeric { mean: values[0], std: 1.0, limits: None });
+    }
+    if is_robust {
+        limit_outliers(&mut values);
     }
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / n;
     let tiny = variance.sqrt() <= f64::EPSILON * mean.abs();
-    Ok(Kind::Numeric { mean, std: if tiny { 1.0 } else { variance.sqrt() } })
+    let std = if tiny { 1.0 } else { variance.sqrt() };
+    let (least, greatest) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), &value| (a.min(value), b.max(value)));
+    // A deviation further than what was seen: a little more is still a little more.
+    let limits = is_robust.then(|| [(least - mean) / std - 1.0, (greatest - mean) / std + 1.0]);
+    Ok(Kind::Numeric { mean, std, limits })
+}
+
+/// Moves values that lie many interquartile ranges from the median to that distance from it: a single one would set the
+/// scale of all.
+fn limit_outliers(values: &mut [f64]) {
+    const RANGES: f64 = 10.0;
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted[(share * (sorted.len() - 1) as f64).round() as usize];
+    let (middle, range) = (at(0.5), at(0.75) - at(0.25));
+    if range > 0.0 {
+        values.iter_mut().for_each(|x| *x = x.clamp(middle - RANGES * range, middle + RANGES * range));
+    }
+}
+
+/// Why a column is no measurement, if it seems to be none: it counts the rows of each group, or it names them or the group.
+fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Option<&'static str> {
+    /// Rows and groups from which on chance is no reason.
+    const ROWS: usize = 20;
+    const GROUPS: usize = 3;
+    let cell = |row: usize| table.rows[row].cells[column].trim();
+    let rows: Vec<usize> = groups.concat();
+    let present: Vec<&str> = rows.iter().map(|&row| cell(row)).filter(|cell| !is_missing(cell)).collect();
+    let distinct: HashSet<&str> = present.iter().copied().collect();
+    if present.len() < ROWS || distinct.len() < 2 {
+        return None;
+    }
+    let title = table.header.as_ref().map_or("", |header| header[column].trim()).to_lowercase();
+    let numbers = |rows: &[usize]| rows.iter().map(|&row| number(cell(row))).collect::<Option<Vec<f64>>>();
+    let (is_one, long) = (groups.len() == 1, groups.iter().filter(|rows| rows.len() >= 8).collect::<Vec<_>>());
+    let counts = |rows: &&Vec<usize>| {
+        numbers(rows).is_some_and(|x| {
+            let rises = x.windows(2).all(|pair| pair[1] > pair[0]) || x.windows(2).all(|pair| pair[1] < pair[0]);
+            // A table may be sorted by what was measured; a row number or a time is whole.
+            rises && (!is_one || x.iter().all(|x| x.fract() == 0.0))
+        })
+    };
+    if !long.is_empty() && long.iter().all(counts) {
+        return Some("it counts the rows");
+    }
+    let is_number = numbers(&rows).is_some();
+    if !is_number && distinct.len() > MAX_CATEGORIES && distinct.len() * 2 > present.len() {
+        return Some("its values hardly ever repeat, as names, times and sentences do");
+    }
+    let is_called_so =
+        ["id", "index", "row", "uuid", "unnamed: 0", ""].contains(&title.as_str()) || title.ends_with("_id");
+    if is_called_so && table.header.is_some() && distinct.len() == present.len() {
+        return Some("it names the rows");
+    }
+    let constant = |rows: &Vec<usize>| rows.windows(2).all(|pair| cell(pair[0]) == cell(pair[1]));
+    let firsts: HashSet<&str> = groups.iter().filter_map(|rows| rows.first()).map(|&row| cell(row)).collect();
+    if !is_one && groups.len() >= GROUPS && firsts.len() == groups.len() && groups.iter().all(constant) {
+        return Some("it names the sequence");
+    }
+    None
 }
 
 fn categorical(column: &Column, present: &[(usize, &str)], table: &Table) -> Result<Kind> {

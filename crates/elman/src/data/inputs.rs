@@ -110,6 +110,19 @@ pub(crate) enum Values {
 }
 
 impl Values {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Values::Pixels(pixels) => pixels.len(),
+            Values::Numbers(numbers) => numbers.len(),
+        }
+    }
+
+    /// The numbers; none of images.
+    pub(crate) fn numbers(&self) -> &[f32] {
+        if let Values::Numbers(numbers) = self { numbers } else { &[] }
+    }
+
     /// Gives them to a hasher.
     pub(crate) fn hash(&self, hasher: &mut dyn Hasher) {
         match self {

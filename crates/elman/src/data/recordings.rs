@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::Columns;
+use super::columns::{Choice, Columns};
 use super::features::Features;
 use super::inputs::Values;
-use super::sequences::{Sequence, SequenceTable};
+use super::sequences::{Sequence, SequenceTable, groups};
 use super::table::Table;
 use super::{HoldOut, Pixels, Split, builtin, train_val_split};
 use crate::error::Result;
@@ -70,6 +70,38 @@ pub(crate) struct Recording {
     pub lines: Vec<usize>,
 }
 
+impl Recording {
+    /// Whether both parts of it would have steps.
+    fn can_be_cut(&self) -> bool {
+        matches!(self.values, Values::Numbers(_)) && self.labels.len() > 1 && self.lines.len() == self.labels.len()
+    }
+
+    /// Its first steps, and the rest.
+    fn cut(&self, at: usize) -> (Recording, Recording) {
+        let width = self.values.numbers().len() / self.labels.len();
+        let part = |from: usize, to: usize| Recording {
+            id: self.id.clone(),
+            values: Values::Numbers(self.values.numbers()[from * width..to * width].to_vec()),
+            labels: self.labels[from..to].to_vec(),
+            split: self.split,
+            lines: self.lines[from..to].to_vec(),
+        };
+        (part(0, at), part(at, self.labels.len()))
+    }
+}
+
+/// The features of a table, with what was left out of them.
+pub(crate) type Fitted = (Features, Option<String>);
+
+/// How a table becomes numbers.
+#[derive(Clone, Copy)]
+pub(crate) enum How<'a> {
+    /// Fitted to the recordings that are not held out, of those columns.
+    Fit(&'a Choice, Option<&'a HoldOut>),
+    /// As a model reads it.
+    As(&'a Reader),
+}
+
 /// Sequences as they were read.
 pub(crate) struct Data {
     pub sequences: Vec<Recording>,
@@ -98,7 +130,10 @@ impl Data {
         }
     }
 
-    pub(crate) fn read(path: &Path, columns: &Columns, reader: Option<&Reader>) -> Result<(Data, Option<Features>)> {
+    /// Reads clips or a table; a table's features are fitted to the training recordings, with what was left out, or as those of
+    /// a model.
+    pub(crate) fn read(path: &Path, columns: &Columns, how: How) -> Result<(Data, Option<Fitted>)> {
+        let reader = if let How::As(reader) = how { Some(reader) } else { None };
         if path.is_dir() {
             return Self::of_clips(path, reader).map(|data| (data, None));
         }
@@ -109,12 +144,22 @@ impl Data {
         }
         let label = table.label_column(&columns.label)?;
         let sequence = table.column(columns.sequence())?;
-        let features = match reader {
-            Some(Reader::Features(features)) => features.bind(&table)?,
-            Some(Reader::Frames { .. }) => {
+        let (features, left_out) = match how {
+            How::As(Reader::Features(features)) => (features.bind(&table)?, None),
+            How::As(Reader::Frames { .. }) => {
                 return Err(fault(path, "it is a table, but the model reads frames of video"));
             }
-            None => Features::fit(&table, &[label, sequence])?,
+            How::Fit(choice, hold_out) => {
+                let groups: Vec<Vec<usize>> = groups(&table, sequence)?.into_iter().map(|g| g.rows.collect()).collect();
+                let train = match hold_out.filter(|_| choice.looks) {
+                    Some(hold_out) => match <[_; 1]>::try_from(groups) {
+                        Ok([rows]) => vec![rows[..hold_out.cut(rows.len())].to_vec()],
+                        Err(groups) => train_val_split(groups, hold_out, path)?.0,
+                    },
+                    None => groups,
+                };
+                Features::choose(&table, &train, &[label, sequence], choice)?
+            }
         };
         let read = SequenceTable::read(&table, sequence, Some(label), &features)?;
         let one = |s: Sequence| Recording {
@@ -125,7 +170,7 @@ impl Data {
             lines: s.lines,
         };
         let sequences = read.sequences.into_iter().map(one).collect();
-        Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some(features)))
+        Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some((features, left_out))))
     }
 
     #[cfg(feature = "media")]
@@ -174,12 +219,18 @@ impl Data {
 
     /// Training and validation sequences: by the data's own parts, else drawn.
     pub(crate) fn divide(self, hold_out: &HoldOut) -> Result<(Data, Data)> {
+        let self_divides = matches!(&self.sequences[..], [one] if one.can_be_cut());
         let Data { sequences, size, classes, path } = self;
         let with = |sequences| Data { sequences, size, classes: classes.clone(), path: path.clone() };
         let has = |split| sequences.iter().any(|s| s.split == Some(split));
         if has(Split::Dev) && hold_out.folds == 0 {
             let of = |split| sequences.iter().filter(|s| s.split == Some(split)).cloned().collect();
             return Ok((with(of(Split::Train)), with(of(Split::Dev))));
+        }
+        if let ([recording], 0, true) = (&sequences[..], hold_out.folds, self_divides) {
+            // The only one: by time.
+            let (train, val) = recording.cut(hold_out.cut(recording.labels.len()));
+            return Ok((with(vec![train]), with(vec![val])));
         }
         let learnt = sequences.into_iter().filter(|s| s.split != Some(Split::Test)).collect();
         let (train, val) = train_val_split(learnt, hold_out, &path)?;

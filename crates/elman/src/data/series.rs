@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::Columns;
+use super::columns::{Choice, Columns};
 use super::dataset::{Dataset, Raw};
 use super::features::Features;
 use super::inputs::Values;
-use super::sequences::{Scale, Sequence, SequenceTable};
+use super::sequences::{Group, Scale, Sequence, SequenceTable, groups};
 use super::table::Table;
 use super::{At, Pixels};
 use crate::error::Result;
@@ -69,14 +69,47 @@ impl Source {
         Ok(if columns.sequence().is_empty() { Source::Rows(table) } else { Source::Steps(table) })
     }
 
+    /// The file or folder.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Source::Images(data) => &data.path,
+            Source::Steps(table) | Source::Rows(table) => &table.path,
+        }
+    }
+
     /// Whether a part of the data is for validation.
     pub(crate) fn has_dev(&self) -> bool {
         matches!(self, Source::Images(data) if data.dev.is_some())
     }
 
-    /// How the series become numbers: fitted to them.
-    pub(crate) fn reader(&self, columns: &Columns) -> Result<Reader> {
+    /// The label of each series, and its rows in the table; none of images.
+    ///
+    /// # Errors
+    /// No such column; rows of a series that are not together.
+    pub(crate) fn labels(&self, columns: &Columns) -> Result<Vec<(String, Vec<usize>)>> {
         Ok(match self {
+            Source::Images(_) => Vec::new(),
+            Source::Steps(table) => {
+                let label = table.label_column(&columns.label)?;
+                let groups = groups(table, table.column(columns.sequence())?)?;
+                let of = |group: Group| (table.rows[group.rows.start].cells[label].clone(), group.rows.collect());
+                groups.into_iter().map(of).collect()
+            }
+            Source::Rows(table) => {
+                let label = table.label_column(&columns.label)?;
+                table.rows.iter().enumerate().map(|(i, row)| (row.cells[label].clone(), vec![i])).collect()
+            }
+        })
+    }
+
+    /// How the series become numbers: fitted to the rows of the training series, with what was left out of them.
+    pub(crate) fn reader(
+        &self,
+        columns: &Columns,
+        train: &[Vec<usize>],
+        choice: &Choice,
+    ) -> Result<(Reader, Option<String>)> {
+        let reader = match self {
             Source::Images(data) => {
                 let [height, width, channels] = data.size.unwrap_or([1, 1, 1]);
                 let images = data.train.iter().filter_map(Raw::image);
@@ -85,14 +118,15 @@ impl Source {
             Source::Steps(table) => {
                 let label = table.label_column(&columns.label)?;
                 let sequence = table.column(columns.sequence())?;
-                Reader::Features(Features::fit(table, &[label, sequence])?)
+                let (features, note) = Features::choose(table, train, &[label, sequence], choice)?;
+                return Ok((Reader::Features(features), note));
             }
             Source::Rows(table) => {
                 let label = table.label_column(&columns.label)?;
-                let all: Vec<usize> = (0..table.rows.len()).collect();
-                Reader::Series(Scale::fit(table, &all, Some(label), &[])?)
+                Reader::Series(Scale::fit(table, &train.concat(), Some(label), &[])?)
             }
-        })
+        };
+        Ok((reader, None))
     }
 
     /// The part of the data that `split` names, as numbers.

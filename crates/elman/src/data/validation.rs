@@ -1,5 +1,6 @@
 //! Splits a data set into training and validation examples.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -18,6 +19,14 @@ pub struct HoldOut {
     pub fold: usize,
 }
 
+impl HoldOut {
+    /// Where a single sequence of `steps` steps is cut: its end is held out.
+    pub(crate) fn cut(&self, steps: usize) -> usize {
+        let held = ((self.share * steps as f64).round() as usize).clamp(1, steps.max(2) - 1);
+        steps - held.min(steps)
+    }
+}
+
 /// Shuffles and splits into training and validation examples.
 ///
 /// # Errors
@@ -30,19 +39,53 @@ pub fn train_val_split<T>(examples: Vec<T>, split: &HoldOut, path: &Path) -> Res
         0 => 0..((split.share * n as f64).round() as usize).clamp(usize::from(n > 1), n),
         folds => (split.fold.max(1) - 1) * n / folds..split.fold.max(1) * n / folds,
     };
-    if held.is_empty() || held.len() == n {
+    let mut is_held = vec![false; n];
+    order[held].iter().for_each(|&i| is_held[i] = true);
+    divide(examples, &is_held, path)
+}
+
+/// Training examples and those that are held out.
+fn divide<T>(examples: Vec<T>, is_held: &[bool], path: &Path) -> Result<(Vec<T>, Vec<T>)> {
+    let (n, held) = (examples.len(), is_held.iter().filter(|held| **held).count());
+    if held == 0 || held == n {
         let reason = format!(
             "{n} examples are too few to split off a validation set; add examples, or set `val` to a validation file"
         );
         return Err(Error::Data { path: path.into(), reason });
     }
-    let mut is_held = vec![false; n];
-    order[held].iter().for_each(|&i| is_held[i] = true);
     let (mut train, mut val) = (Vec::new(), Vec::new());
     for (example, held) in examples.into_iter().zip(is_held) {
-        if held { val.push(example) } else { train.push(example) }
+        if *held { val.push(example) } else { train.push(example) }
     }
     Ok((train, val))
+}
+
+/// As [`train_val_split`], of each class in proportion; a class's only example stays in training.
+///
+/// # Errors
+/// As [`train_val_split`].
+pub fn stratified_split<T>(
+    examples: Vec<T>,
+    class: fn(&T) -> &str,
+    split: &HoldOut,
+    path: &Path,
+) -> Result<(Vec<T>, Vec<T>)> {
+    let n = examples.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    Rng::new(split.seed, "split").shuffle(&mut order);
+    let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    order.iter().for_each(|&i| classes.entry(class(&examples[i])).or_default().push(i));
+    // Class after class, so that every stretch of the line holds each in proportion.
+    let line: Vec<usize> = classes.into_values().filter(|of| of.len() > 1).flatten().collect();
+    let wanted = ((split.share * n as f64).round() as usize).clamp(1, line.len().max(1));
+    let is_held = |place: usize| match split.folds {
+        // Every `1 / share`th, as evenly as whole numbers allow.
+        0 => (place + 1) * wanted / line.len().max(1) > place * wanted / line.len().max(1),
+        folds => place % folds == split.fold.max(1) - 1,
+    };
+    let mut held = vec![false; n];
+    line.iter().enumerate().filter(|(place, _)| is_held(*place)).for_each(|(_, &i)| held[i] = true);
+    divide(examples, &held, path)
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct ScheduleConfig {
     pub kind: ScheduleKind,
     /// Steps of linear warm-up, for every kind.
     pub warmup: u64,
+    /// The share of the run that the warm-up takes at most.
+    pub warmup_share: f64,
     /// The smallest factor: the end of `Cosine`, and the floor of `Step`, `Exponential` and `Plateau`.
     pub min_lr_ratio: f64,
     /// The factor of `Step`, `Exponential` and `Plateau`.
@@ -70,6 +72,7 @@ impl Default for ScheduleConfig {
         ScheduleConfig {
             kind,
             warmup: 0,
+            warmup_share: 1.0,
             min_lr_ratio: 0.0,
             decay: 0.5,
             decay_after: 0.0,
@@ -117,16 +120,23 @@ impl ScheduleConfig {
             }
             ScheduleKind::Plateau => self.decay.powf(f64::from(plateau.reductions)).max(self.min_lr_ratio),
         };
-        if step < self.warmup { factor * (step + 1) as f64 / self.warmup as f64 } else { factor }
+        let warmup = self.warmup_steps(step, progress);
+        if (step as f64) < warmup { factor * ((step + 1) as f64 / warmup).min(1.0) } else { factor }
+    }
+
+    /// Steps of warm-up of a run that has come so far in `step` steps.
+    fn warmup_steps(&self, step: u64, progress: f64) -> f64 {
+        let all = if progress > 0.0 { step as f64 / progress } else { f64::INFINITY };
+        (self.warmup as f64).min(self.warmup_share * all)
     }
 
     /// Progress after the warm-up, from 0 to 1. For a run of `n` steps, `progress = step / n`, it is
     /// `(step - warmup) / (n - warmup)`.
     fn after_warmup(&self, step: u64, progress: f64) -> f64 {
-        if step <= self.warmup && self.warmup > 0 || progress <= 0.0 {
+        let (warmup, step) = (self.warmup_steps(step, progress), step as f64);
+        if step <= warmup && warmup > 0.0 || progress <= 0.0 {
             return 0.0;
         }
-        let (step, warmup) = (step as f64, self.warmup as f64);
         (progress * (step - warmup) / (step - warmup * progress)).clamp(0.0, 1.0)
     }
 }

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{self, Check};
-use super::words::{ClassWeights, InitWord, Sizes};
+use super::words::{ClassWeights, InitWord, Keep, Sizes, Standardize, Whether};
 use crate::cell::CellKind;
+use crate::data::columns::Choice;
 use crate::data::words::Level;
 use crate::data::{HoldOut, Units};
 use crate::decode::{BeamConfig, SamplerConfig};
@@ -14,6 +15,12 @@ use crate::layer::{AttentionKind, Pooling};
 use crate::optim::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};
 use crate::param::Init;
 use crate::train::{Every, Precision, Span, TrainConfig};
+
+/// The share of a run that its warm-up takes at most.
+const WARMUP_SHARE: f64 = 0.1;
+
+/// Validations of a run at most, where nothing is said: an epoch may be a few updates.
+const MAX_VALIDATIONS: f64 = 40.0;
 
 /// One setting, as the documentation and the command line show it.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +33,8 @@ pub struct Key {
     pub help: &'static str,
     /// The heading it stands under.
     pub group: &'static str,
+    /// Whether it is a number that may be left to the data.
+    pub may_be_auto: bool,
 }
 
 impl Key {
@@ -45,7 +54,7 @@ impl Key {
 macro_rules! settings {
     ($($group:literal: { $(
         $(#[doc = $help:literal])+
-        $name:ident $((was $old:ident))?: $type:ty = $default:expr $(=> $check:expr)?;
+        $name:ident $((was $old:ident))?: $type:ty $(as $auto:literal)? = $default:expr $(=> $check:expr)?;
     )+ })+) => {
         /// All settings of a run. In files an absent key has its task's default, an unknown one is an error.
         ///
@@ -64,7 +73,7 @@ macro_rules! settings {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct Settings {
-            $($($(#[doc = $help])+ pub $name: $type,)+)+
+            $($($(#[doc = $help])+ $(#[serde(with = $auto)])? pub $name: $type,)+)+
         }
 
         impl Settings {
@@ -80,7 +89,8 @@ macro_rules! settings {
             pub(super) fn check_ranges(&self) -> Result<()> {
                 $($($({
                     let check: Check<$type> = $check;
-                    if let Some(requirement) = check(&self.$name) {
+                    // What is left to the data is outside every range.
+                    if let Some(requirement) = check(&self.$name).filter(|_| self.get(stringify!($name)) != "auto") {
                         return Err(Error::setting(stringify!($name), self.get(stringify!($name)), requirement));
                     }
                 })?)+)+
@@ -95,6 +105,7 @@ macro_rules! settings {
                 old_name: concat!($(stringify!($old))?),
                 help: concat!($($help),+),
                 group: $group,
+                may_be_auto: !concat!($($auto)?).is_empty(),
             },)+)+
         ];
     };
@@ -129,15 +140,15 @@ settings! {
         /// Cell of every recurrent layer: lstm, lstm-peephole, gru, gru-reset-before, rnn-tanh, rnn-relu.
         cell: CellKind = CellKind::Gru;
         /// Recurrent layers.
-        layers: usize = 1 => ranges::size;
+        layers: usize as "super::auto" = 1 => ranges::size;
         /// Hidden units of each layer.
-        hidden: usize = 512 => ranges::size;
+        hidden: usize as "super::auto" = 512 => ranges::size;
         /// Width of the token embedding; 0 for one-hot input.
         embedding: usize = 0;
         /// Tie the output layer to the embedding; the embedding must be as wide as the hidden layer.
         tied: bool = false;
         /// Dropout probability between layers and before the output.
-        dropout: f64 = 0.3 => ranges::probability;
+        dropout: f64 as "super::auto" = 0.3 => ranges::probability;
         /// Read each sequence in both directions; such a model needs the whole sequence, so it cannot run live.
         bidirectional: bool = false;
         /// Hidden units of the encoder in each direction; 0 for half of the decoder's.
@@ -186,6 +197,11 @@ settings! {
         label_column: String = String::new();
         /// The column that says which rows are the steps of one sequence, by name or by number from 1.
         sequence_column: String = String::new();
+        /// Columns that are not inputs, by name or by number from 1, separated by commas.
+        ignore: String = String::new();
+        /// The columns that alone are inputs, by name or by number from 1, separated by commas; without them, columns that
+        /// count rows or name them are left out, and named.
+        use_columns (was use): String = String::new();
         /// Whether the first row of a table is a header: auto, yes or no.
         header: String = String::from("auto") => ranges::header;
         /// Tokens of a text: word, subword (learned from the data) or char.
@@ -211,12 +227,19 @@ settings! {
         naive_bayes: f64 = 0.0 => ranges::from_zero;
         /// Pretrained word vectors: a file with a word and its numbers per line (GloVe, fastText).
         embeddings: String = String::new();
+        /// Steps of a series that are read at once, their mean apart; 1 for none, auto: by the length of the series.
+        window: usize as "super::auto" = 1 => ranges::size;
+        /// Steps from one window to the next.
+        stride: usize as "super::auto" = 1 => ranges::size;
+        /// Standardise series by the mean and deviation of all of them, of each by its own (series), or auto: by its own,
+        /// unless these tell the classes apart.
+        standardize: Standardize = Standardize::All;
         /// Read each image as a sequence of its rows.
         rows: bool = false;
         /// Frames seen at each step: the current one and those before it (bidirectional: around it).
         context: usize = 1;
         /// Predict this many frames late, having seen the frames in between.
-        lookahead: usize = 0;
+        lookahead: usize as "super::auto" = 0;
         /// Feed differences between successive frames instead of the earlier frames themselves.
         differences: bool = false;
         /// The background class, left out of some measures; auto finds sil, background, none and the like.
@@ -230,7 +253,7 @@ settings! {
         /// Augmentation: vary brightness and contrast of images by this share.
         gain: f64 = 0.0 => ranges::probability;
         /// Augmentation: standard deviation of the noise added to images and numbers.
-        noise: f64 = 0.0 => ranges::from_zero;
+        noise: f64 as "super::auto" = 0.0 => ranges::from_zero;
         /// Augmentation: shift frames in time by up to this many, repeating or skipping single ones.
         jitter: usize = 0;
         /// Calibrate the probabilities on the validation data (temperature scaling, Guo et al. 2017).
@@ -240,9 +263,9 @@ settings! {
         /// The fold to hold out, from 1; 0 for all folds in turn.
         fold: usize = 0;
         /// Sequences per batch.
-        batch: usize = 32 => ranges::size;
+        batch: usize as "super::auto" = 32 => ranges::size;
         /// Steps per update of truncated backpropagation through time.
-        seq_len: usize = 128 => ranges::count;
+        seq_len: usize as "super::auto" = 128 => ranges::count;
         /// Probability that a sequence starts a step from the zero state instead of the carried one.
         state_reset: f64 = 0.05 => ranges::probability;
     }
@@ -250,7 +273,7 @@ settings! {
         /// sgd, adagrad, rmsprop, adam or adamw.
         optimizer: OptimizerKind = OptimizerKind::Adamw;
         /// Peak learning rate.
-        lr: f64 = 0.004 => ranges::positive;
+        lr: f64 as "super::auto" = 0.004 => ranges::positive;
         /// Momentum of sgd and rmsprop.
         momentum: f64 = 0.0;
         /// Decay of rmsprop's mean square.
@@ -272,12 +295,12 @@ settings! {
         /// Batches whose gradients are accumulated for one update.
         accumulate: usize = 1 => ranges::count;
         /// Decay of the exponential moving average of the weights, which is what is validated and kept; 0 for none.
-        ema_decay (was average): f64 = 0.0 => ranges::probability;
+        ema_decay (was average): f64 as "super::auto" = 0.0 => ranges::probability;
     }
     "Schedule": {
         /// Learning rate schedule: constant, step, exponential, cosine or plateau.
         schedule: ScheduleKind = ScheduleKind::Cosine;
-        /// Updates of linear warm-up.
+        /// Updates of linear warm-up, at most a tenth of the run.
         warmup: u64 = 50;
         /// Minimum learning rate as a ratio of the peak; where a cosine ends.
         min_lr_ratio (was lr_min): f64 = 0.01;
@@ -292,7 +315,7 @@ settings! {
     }
     "Length": {
         /// Passes over the data; 0 for as many as max_time and max_steps allow, or 20 where neither is given.
-        epochs: f64 = 0.0 => ranges::from_zero;
+        epochs: f64 as "super::auto" = 0.0 => ranges::from_zero;
         /// Maximum number of updates; 0 for no limit.
         max_steps: u64 = 0;
         /// Maximum time, such as 90s, 10m or 2h; 0s for no limit. The schedule ends with it, so such a run depends on the
@@ -300,12 +323,21 @@ settings! {
         max_time: Span = Span::ZERO;
         /// Early stopping: validations without improvement before training ends; 0 for never.
         patience: u32 = 0;
-        /// A loss above this many times the lowest so far (and above the first) counts as divergence; 0 for never.
+        /// Which weights are kept: best by validation, or last, those of the end; auto: last where fewer than 300 examples are
+        /// learned from, too few to choose by, and in cross-validation, where the held-out part is the judge.
+        keep: Keep = Keep::Best;
+        /// Train once more on all data, the validation data too, for as many updates, and keep that: yes, no or auto, which
+        /// is yes where fewer than 300 examples are learned from.
+        refit: Whether = Whether::No;
+        /// A running mean of the loss above this many times its lowest (and above the first) counts as divergence; 0 for
+        /// never.
         diverged_at: f64 = 3.0 => ranges::from_zero;
     }
     "Run": {
         /// Random seed: runs with the same seed are bit-identical, on any number of threads.
         seed: u64 = 1;
+        /// The version of the rules by which data are held out and batches split: 2; runs that version 0.1 began go on by 1.
+        rules: u64 = 2 => ranges::rules;
         /// Threads; 0 for all cores. They change the time, not the result.
         threads: usize = 0;
         /// Precision of the products in training: f32, or bf16, which rounds their operands (not of convolutions and
@@ -317,7 +349,7 @@ settings! {
         memory_limit: String = String::new();
         /// Updates between records of the metrics.
         log_every: u64 = 20 => ranges::count;
-        /// Updates between validations; 0 for once an epoch, and at least ten times in a run.
+        /// Updates between validations; 0 for once an epoch, and at least 10 and at most 40 times in a run.
         val_every: u64 = 0;
         /// Updates, or time as in 60s, between checkpoints.
         checkpoint_every: Every = Every::Time(Span::from_secs(60));
@@ -389,6 +421,11 @@ impl Settings {
         HoldOut { seed: self.seed, share: self.val_frac, folds: self.folds, fold: self.fold }
     }
 
+    /// Which columns of a table are inputs.
+    pub(crate) fn choice(&self) -> Choice {
+        Choice { ignore: self.ignore.clone(), only: self.use_columns.clone(), looks: self.rules > 1 }
+    }
+
     /// The optimizer's share.
     pub fn optimizer_config(&self) -> OptimizerConfig {
         OptimizerConfig {
@@ -408,6 +445,7 @@ impl Settings {
         ScheduleConfig {
             kind: self.schedule,
             warmup: self.warmup,
+            warmup_share: if self.rules == 1 { 1.0 } else { WARMUP_SHARE },
             min_lr_ratio: self.min_lr_ratio,
             decay: self.decay,
             decay_after: self.decay_after,
@@ -451,6 +489,8 @@ impl Settings {
             diverged_at: self.diverged_at,
             log_every: self.log_every,
             val_every: self.val_every,
+            keeps_last: self.keep == Keep::Last,
+            max_validations: if self.rules == 1 { f64::INFINITY } else { MAX_VALIDATIONS },
             checkpoint_every: self.checkpoint_every,
             sample_every: self.sample_every,
         }

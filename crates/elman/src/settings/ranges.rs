@@ -38,3 +38,7 @@ pub(super) fn from_zero(value: &f64) -> Option<&'static str> {
 pub(super) fn header(value: &String) -> Option<&'static str> {
     unless(["auto", "yes", "no"].contains(&value.as_str()), "must be auto, yes or no")
 }
+
+pub(super) fn rules(value: &u64) -> Option<&'static str> {
+    unless((1..=2).contains(value), "must be 1 or 2")
+}

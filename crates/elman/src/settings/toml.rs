@@ -77,6 +77,11 @@ impl ConfigFile {
         }
         Ok(settings)
     }
+
+    /// Whether it sets a key.
+    pub fn sets(&self, name: &str) -> bool {
+        self.values.iter().any(|(key, ..)| key.name == name)
+    }
 }
 
 impl Key {
@@ -161,6 +166,10 @@ impl Settings {
         let old = self.as_map()[key.name].clone();
         let whole = old.is_u64();
         let value = match &old {
+            _ if key.may_be_auto => {
+                let number = text.parse::<f64>().ok().filter(|x| x.is_finite()).map(Value::from);
+                text.parse::<u64>().ok().map(Value::from).or(number).unwrap_or_else(|| text.into())
+            }
             Value::Bool(_) => match text {
                 "true" => true.into(),
                 "false" => false.into(),

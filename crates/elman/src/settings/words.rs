@@ -26,6 +26,42 @@ impl From<Sizes> for String {
     }
 }
 
+/// Which weights a run keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// By the number of examples.
+    Auto,
+    /// The best by validation.
+    Best,
+    /// Those of the end.
+    Last,
+}
+
+/// What the values of a series are standardised by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standardize {
+    /// Left to the data.
+    Auto,
+    /// Mean and deviation of all training data.
+    All,
+    /// Those of each series.
+    Series,
+}
+
+/// Yes, no, or left to the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whether {
+    /// Left to the data.
+    Auto,
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+}
+
 /// Per-class weights of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

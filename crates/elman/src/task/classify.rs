@@ -12,9 +12,9 @@ use self::examples::{FixedExamples, Learned};
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, base};
+use super::row::{Task, supervised};
 use super::supervised::{
-    Examples, Goal, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
+    Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
 use crate::data::dataset::{Dataset, Raw};
 use crate::data::features::Features;
@@ -24,7 +24,7 @@ use crate::data::{Labels, Pixels, Vary};
 use crate::error::Result;
 use crate::format::model::Loaded;
 use crate::layer::{FrontConfig, Loss};
-use crate::settings::{Settings, Sizes};
+use crate::settings::{Auto, Settings, Sizes};
 use crate::shape::{Fixed, FixedConfig};
 
 /// Images or rows to classes.
@@ -34,7 +34,7 @@ pub const CLASSIFY: Task = Task {
     command: "predict",
     reads: &[
         "file", "convs", "dense", "label_smoothing", "class_weights", "val", "label_column", "header", "shift",
-        "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold",
+        "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit", "ignore", "use_columns",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -51,7 +51,7 @@ pub const REGRESS: Task = Task {
     about: "an image or a row of a table to a number",
     reads: &[
         "file", "convs", "dense", "val", "label_column", "header", "shift", "mirror", "distort", "gain", "noise",
-        "folds", "fold",
+        "folds", "fold", "refit", "ignore", "use_columns",
     ],
     evaluate: &["split"],
     defaults: |_| defaults("regress"),
@@ -64,14 +64,48 @@ const OF_IMAGES: [&str; 4] = ["shift", "mirror", "distort", "gain"];
 /// Layers where the settings name none.
 const CONVS: [usize; 3] = [32, 64, 128];
 const DENSE_OF_IMAGES: [usize; 1] = [256];
-const DENSE_OF_ROWS: [usize; 2] = [128, 64];
+
+/// The length of runs.
+const LENGTH_OF_IMAGES: Length = Length { batch: [8, 64], share: 8, updates: [600, 600], epochs: 12.0 };
+const LENGTH_OF_ROWS: Length = Length { batch: [8, 64], share: 8, updates: [600, 1500], epochs: 12.0 };
 
 fn defaults(task: &str) -> Settings {
-    Settings { batch: 64, lr: 0.003, dropout: 0.3, warmup: 100, shift: 2, distort: 10.0, epochs: 12.0, ..base(task) }
+    Settings {
+        dropout: f64::AUTO,
+        noise: f64::AUTO,
+        lr: 0.003,
+        warmup: 100,
+        shift: 2,
+        distort: 10.0,
+        ..supervised(task)
+    }
 }
 
 fn open(loaded: &Loaded) -> Result<Box<dyn super::Model>> {
     Ok(Box::new(SupervisedModel::<Fixed, FixedReading>::open(loaded)?))
+}
+
+impl Settings {
+    /// Settles layers, dropout and noise where they are left to the data: `examples` training examples of `inputs` numbers, or
+    /// images.
+    fn settle_layers(&mut self, examples: usize, inputs: Option<usize>, is_regression: bool) {
+        /// Columns of many: pixels, spectra, counts of words.
+        const WIDE: usize = 32;
+        /// Rows of many, which a network does not learn by heart.
+        const MANY: usize = 5_000;
+        let few = examples < MANY;
+        let (dense, dropout, noise): (&[usize], _, _) = match inputs {
+            None => (&DENSE_OF_IMAGES, 0.3, 0.0),
+            Some(_) if is_regression && few => (&[64], 0.3, 0.2),
+            Some(_) if is_regression => (&[128, 64], 0.1, 0.0),
+            Some(WIDE..) => (&[256, 128], 0.3, if few { 0.3 } else { 0.0 }),
+            Some(_) => (&[128, 64], 0.3, if few { 0.2 } else { 0.0 }),
+        };
+        if self.convs.0.is_empty() && self.dense.0.is_empty() {
+            self.dense = Sizes(dense.to_vec());
+        }
+        (self.dropout, self.noise) = (self.dropout.or(dropout), self.noise.or(noise));
+    }
 }
 
 /// Reads the examples and decides on the network.
@@ -84,6 +118,12 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let is_image = data.size.is_some();
     if !is_image {
         CLASSIFY.check_default(&settings, &OF_IMAGES, "is only read for images, and these are rows of a table")?;
+    } else {
+        CLASSIFY.check_default(
+            &settings,
+            &["ignore", "use_columns"],
+            "is only read for tables, and these are images",
+        )?;
     }
     let path = data.path.clone();
     let rows = std::mem::take(&mut data.train);
@@ -91,8 +131,13 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let read = |path: &Path| Ok(Dataset::read(path, &settings.label_column, settings.header())?.train);
     let (train, val) = match own {
         Some(dev) => (rows, dev),
-        None => divided(&settings, rows, &path, read).map(|(train, val, _)| (train, val))?,
+        None => {
+            let class: fn(&Raw) -> &str = if is_regression { |_| "" } else { |row| &row.label };
+            divided(&settings, rows, &path, class, read).map(|(train, val, _)| (train, val))?
+        }
     };
+    let length = if is_image { LENGTH_OF_IMAGES } else { LENGTH_OF_ROWS };
+    let mut notes: Vec<String> = settings.settle_length(train.len(), length).into_iter().collect();
     let goal = match is_regression {
         true => Learned::value_of(&train)?,
         false => Learned::Classes(Labels::of(train.iter().map(|row| row.label.as_str()), &path)?),
@@ -104,20 +149,20 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         }
         None => {
             let label = data.table.as_ref().map_or(0, |(_, label)| *label);
-            let features = Features::fit(&data.as_table(&train), &[label])?;
+            let groups = [(0..train.len()).collect()];
+            let (features, left_out) = Features::choose(&data.as_table(&train), &groups, &[label], &settings.choice())?;
+            notes.extend(left_out);
             let width = features.width();
             (Reader::Features(features), [1, 1, width])
         }
     };
-    if settings.convs.0.is_empty() && settings.dense.0.is_empty() {
-        if is_image {
-            // Each halves the image.
-            let small = input[0].min(input[1]);
-            settings.convs = Sizes(CONVS.iter().take_while(|_| small >= 8).copied().collect());
-        }
-        let dense = if is_image { &DENSE_OF_IMAGES[..] } else { &DENSE_OF_ROWS };
-        settings.dense = Sizes(dense.to_vec());
+    if is_image && settings.convs.0.is_empty() && settings.dense.0.is_empty() {
+        // Each halves the image.
+        let small = input[0].min(input[1]);
+        settings.dense = Sizes(DENSE_OF_IMAGES.to_vec());
+        settings.convs = Sizes(CONVS.iter().take_while(|_| small >= 8).copied().collect());
     }
+    settings.settle_layers(train.len(), (!is_image).then_some(input[2]), is_regression);
     let train = FixedExamples::new(&train, &reader, &goal, augmentation(&settings, is_image))?;
     let val = FixedExamples::new(&val, &reader, &goal, Vary::default())?;
     let s = &settings;
@@ -148,6 +193,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         targets: train.len(),
         unit: "example",
         memory: train.len() * inputs,
+        notes,
         json: json!({"inputs": inputs}),
         ..RunSummary::default()
     };

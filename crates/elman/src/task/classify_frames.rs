@@ -16,19 +16,20 @@ use self::live::Live;
 use super::model::{Input, Predict, Reads, Stream, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, base};
-use super::supervised::{Examples, Goal, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation};
+use super::row::{Task, supervised};
+use super::supervised::{Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation};
 use crate::cell::CellKind;
 use crate::data::columns::Columns;
 use crate::data::inputs::Values;
-use crate::data::recordings::{self, Data as Read, Reader};
+use crate::data::motion::Motion;
+use crate::data::recordings::{self, Data as Read, How, Reader};
 use crate::data::table::Table;
 use crate::data::{Labels, Pixels, Split};
 use crate::error::{Error, Result};
 use crate::layer::{FrontConfig, Loss};
 use crate::metric::Evaluator;
 use crate::param::Params;
-use crate::settings::{Data, Settings, Sizes};
+use crate::settings::{Auto, Data, Settings, Sizes, Standardize};
 use crate::shape::{InputKind, Synced, SyncedConfig};
 
 /// Frames or steps to labels.
@@ -39,7 +40,8 @@ pub const TASK: Task = Task {
     reads: &[
         "file", "cell", "layers", "hidden", "bidirectional", "convs", "dense", "label_smoothing", "class_weights",
         "init", "val", "label_column", "sequence_column", "header", "context", "lookahead", "differences",
-        "background", "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate", "folds", "fold",
+        "background", "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate", "folds", "fold", "refit",
+        "ignore", "use_columns", "seq_len", "standardize",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -59,25 +61,70 @@ const BACKGROUND: [&str; 6] = ["sil", "silence", "background", "none", "null", "
 fn defaults(_: Data) -> Settings {
     Settings {
         cell: CellKind::Gru,
-        hidden: 256,
-        layers: 2,
-        dropout: 0.4,
-        batch: 16,
+        hidden: usize::AUTO,
+        layers: usize::AUTO,
+        dropout: f64::AUTO,
+        seq_len: usize::AUTO,
+        lookahead: usize::AUTO,
+        standardize: Standardize::Auto,
         lr: 0.002,
         label_smoothing: 0.05,
         context: 5,
         shift: 3,
         gain: 0.25,
-        noise: 0.05,
+        noise: f64::AUTO,
         jitter: 3,
-        epochs: 40.0,
-        ..base(TASK.name)
+        ..supervised(TASK.name)
+    }
+}
+
+/// The length of runs.
+const LENGTH_OF_CLIPS: Length = Length { batch: [8, 16], share: 8, updates: [400, 400], epochs: 40.0 };
+const LENGTH_OF_ROWS: Length = Length { batch: [8, 32], share: 8, updates: [300, 600], epochs: 10.0 };
+
+impl Settings {
+    /// Settles what is left to the data, training sequences of these steps: sizes and regularization of the network, the
+    /// length of its pieces, and how late it answers.
+    fn settle_frames_network(&mut self, steps: &[usize], is_clips: bool) {
+        /// Steps of a recording from which on it is long, and those of the pieces that it is then learned in.
+        const LONG: usize = 400;
+        const PIECE: usize = 128;
+        /// A little of what follows, at a rate at which a recording is long, says much of what a step belongs to.
+        const LATE: usize = 16;
+        let (all, longest) = (steps.iter().sum::<usize>(), steps.iter().max().copied().unwrap_or(1).max(1));
+        let is_long = !is_clips && all / steps.len().max(1) >= LONG;
+        let (layers, hidden) = match all {
+            _ if is_clips => (2, 256),
+            0..20_000 => (1, 64),
+            20_000..200_000 => (1, 128),
+            _ => (2, 256),
+        };
+        (self.layers, self.hidden) = (self.layers.or(layers), self.hidden.or(hidden));
+        (self.dropout, self.noise) =
+            (self.dropout.or(if is_clips { 0.4 } else { 0.5 }), self.noise.or(if is_clips { 0.05 } else { 0.1 }));
+        self.seq_len = self.seq_len.or(if is_long { PIECE } else { longest });
+        self.lookahead = self.lookahead.or(if is_long && !self.bidirectional { LATE } else { 0 });
+    }
+
+    /// What is added to the rows of a table, settled where it is left to the data; nothing where its rows are read as they are.
+    fn motion(&mut self, reader: &Reader, train: &Read) -> Option<Motion> {
+        let Reader::Features(features) = reader else { return None };
+        let running = match self.standardize {
+            Standardize::Auto => None,
+            // As version 0.1 did.
+            Standardize::All if self.rules == 1 => return None,
+            Standardize::All => Some(false),
+            Standardize::Series => Some(true),
+        };
+        let motion = Motion::fit(features.numeric(), running, train.sequences.iter().map(|s| s.values.numbers()));
+        self.standardize = if motion.is_running() { Standardize::Series } else { Standardize::All };
+        Some(motion)
     }
 }
 
 /// Reads the sequences and decides on the network.
 fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
-    if settings.bidirectional && settings.lookahead > 0 {
+    if settings.bidirectional && settings.lookahead.or(0) > 0 {
         let want = "is only read without `bidirectional`: a network that reads in both directions need not wait";
         return Err(Error::setting("lookahead", settings.lookahead, want));
     }
@@ -89,7 +136,11 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     };
     let (data, features) = match settings.file.as_str() {
         "" => (Read::builtin(settings.seed), None),
-        file => Read::read(Path::new(file), &columns, None)?,
+        file => {
+            let (choice, hold_out) = (settings.choice(), settings.hold_out());
+            let hold_out = settings.val.is_empty().then_some(&hold_out);
+            Read::read(Path::new(file), &columns, How::Fit(&choice, hold_out))?
+        }
     };
     if features.is_some() {
         let of_frames = ["convs", "context", "differences", "shift", "mirror", "distort", "gain"];
@@ -97,12 +148,16 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     } else {
         TASK.check_default(
             &settings,
-            &["sequence_column", "label_column"],
+            &["sequence_column", "label_column", "ignore", "use_columns", "standardize"],
             "is only read for tables, and these are clips",
         )?;
     }
+    let mut left_out = None;
     let reader = match (data.size, features) {
-        (_, Some(features)) => Reader::Features(features),
+        (_, Some((features, note))) => {
+            left_out = note;
+            Reader::Features(features)
+        }
         (size, None) => {
             let [height, width, channels] = size.unwrap_or([1, 1, 1]);
             let frames = data.sequences.iter().filter(|s| s.split.is_none_or(|split| split == Split::Train));
@@ -119,7 +174,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let classes = data.classes.clone();
     let (train, val) = match settings.val.as_str() {
         "" => data.divide(&settings.hold_out())?,
-        val => (data, Read::read(Path::new(val), &columns, Some(&reader))?.0),
+        val => (data, Read::read(Path::new(val), &columns, How::As(&reader))?.0),
     };
     let names = train.sequences.iter().flat_map(|s| s.labels.iter().map(String::as_str));
     let seen = Labels::of(names, &train.path)?;
@@ -127,8 +182,14 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let own = Labels::from(classes);
     let labels = if seen.names().iter().all(|name| own.find(name).is_some()) { own } else { seen };
     let background = background(&settings, &labels)?;
-    let mut train = Sequences::new(train, &reader, &labels, settings.lookahead)?;
-    let val = Sequences::new(val, &reader, &labels, settings.lookahead)?;
+    let steps = train.sequences.iter().map(|s| s.labels.len()).collect::<Vec<_>>();
+    settings.settle_frames_network(&steps, matches!(reader, Reader::Frames { .. }));
+    let motion = settings.motion(&reader, &train);
+    let mut train = Sequences::new(train, &reader, motion.as_ref(), &labels, settings.lookahead)?;
+    let val = Sequences::new(val, &reader, motion.as_ref(), &labels, settings.lookahead)?;
+    train.cut(settings.seq_len);
+    let length = if let Reader::Frames { .. } = reader { LENGTH_OF_CLIPS } else { LENGTH_OF_ROWS };
+    let length = settings.settle_length(train.len(), length);
     let s = &mut settings;
     let input = match &reader {
         Reader::Frames { pixels, context, .. } => {
@@ -139,7 +200,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
             }
             Some([pixels.height, pixels.width, pixels.channels * context])
         }
-        Reader::Features(features) => (!s.dense.0.is_empty()).then(|| [1, 1, features.width()]),
+        Reader::Features(_) => (!s.dense.0.is_empty()).then(|| [1, 1, train.width()]),
     };
     let s = &settings;
     (train.vary, train.jitter) = (augmentation(s, matches!(reader, Reader::Frames { .. })), s.jitter);
@@ -150,7 +211,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         layers: s.layers,
         hidden: s.hidden,
         bidirectional: s.bidirectional,
-        feed: InputKind::Dense(reader.width()),
+        feed: InputKind::Dense(train.width()),
         embedding: 0,
         tied: false,
         classes: labels.len(),
@@ -158,10 +219,11 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         front: input.map(front),
         loss: Loss { smoothing: s.label_smoothing, class_weights },
     };
+    let recordings = train.labels.len();
     let frames: usize = train.labels.iter().map(Vec::len).sum();
     let longest = (0..train.len()).map(|i| train.steps(i)).max().unwrap_or(0);
     let unit = if let Reader::Frames { .. } = reader { "frame" } else { "step" };
-    let inputs = reader.width();
+    let inputs = train.width();
     let fronts = if sizes.front.is_some() { inputs * 2 } else { inputs };
     let activations = s.batch * longest * (fronts + s.recurrent_values());
     let of_background = background.and_then(|class| labels.names().get(class as usize));
@@ -169,7 +231,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         network: format!("{} {}x{}, {}", s.cell.name(), s.layers, s.hidden, timing(s.bidirectional, s.lookahead, unit)),
         data: format!(
             "{} training sequences of {} {unit}s, {} validation sequences; {} classes{}",
-            grouped(train.len()),
+            grouped(recordings),
             grouped(frames),
             grouped(val.len()),
             labels.len(),
@@ -177,10 +239,11 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ),
         targets: frames,
         unit,
+        notes: left_out.into_iter().chain(length).collect(),
         json: json!({"steps": frames, "numbers": inputs, "classes": labels}),
         ..RunSummary::default()
     };
-    let reading = FramesReading { reader, labels, background, lookahead: s.lookahead, columns };
+    let reading = FramesReading { reader, labels, background, lookahead: s.lookahead, columns, motion };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<Synced, _>::new(parts)?))
 }
@@ -216,6 +279,16 @@ struct FramesReading {
     /// Steps by which predictions come late.
     lookahead: usize,
     columns: Columns,
+    /// What is added to the rows of a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    motion: Option<Motion>,
+}
+
+impl FramesReading {
+    /// `I`, the numbers of a step.
+    fn width(&self) -> usize {
+        self.motion.as_ref().map_or_else(|| self.reader.width(), Motion::width)
+    }
 }
 
 impl Reading<Synced> for FramesReading {
@@ -226,7 +299,10 @@ impl Reading<Synced> for FramesReading {
 
     fn check(&self, sizes: &SyncedConfig) -> std::result::Result<(), &'static str> {
         match self.reader {
-            _ if (sizes.feed, sizes.classes) != (InputKind::Dense(self.reader.width()), self.labels.len()) => {
+            _ if self.motion.as_ref().is_some_and(|motion| !motion.fits(self.reader.width())) => {
+                Err("its differences do not fit its reader")
+            }
+            _ if (sizes.feed, sizes.classes) != (InputKind::Dense(self.width()), self.labels.len()) => {
                 Err("its reader or its labels do not fit its network")
             }
             Reader::Frames { context, ahead, .. } if context == 0 || ahead >= context => {
@@ -256,6 +332,7 @@ impl Reading<Synced> for FramesReading {
             }
             Reader::Features(features) => features.describe("a row a step"),
         };
+        lines.extend(self.motion.as_ref().map(|motion| ("steps", motion.describe())));
         lines.push(("timing", timing(sizes.bidirectional, self.lookahead, "step")));
         if let Some(name) = self.background.and_then(|class| self.labels.names().get(class as usize)) {
             lines.push(("background", name.clone()));
@@ -269,14 +346,14 @@ impl Reading<Synced> for FramesReading {
 
     fn labelled(&self, data: &Settings, split: &str) -> Result<Named<Sequences>> {
         let columns = self.columns.complete(data);
-        let mut read = Read::read(Path::new(&data.file), &columns, Some(&self.reader))?.0;
+        let mut read = Read::read(Path::new(&data.file), &columns, How::As(&self.reader))?.0;
         let has_test = read.sequences.iter().any(|s| s.split == Some(Split::Test));
         if split != "all" && (has_test || !split.is_empty()) {
             let word = if split.is_empty() { "test" } else { split };
             let wrong = || Error::setting("split", word, format!("must be {}", Split::WORDS));
             read = read.part(Split::of(word).ok_or_else(wrong)?)?;
         }
-        let examples = Sequences::new(read, &self.reader, &self.labels, self.lookahead)?;
+        let examples = Sequences::new(read, &self.reader, self.motion.as_ref(), &self.labels, self.lookahead)?;
         let names = examples.ids().to_vec();
         Ok(Named { examples, names, fps: None })
     }
@@ -294,7 +371,8 @@ impl Reading<Synced> for FramesReading {
             (Reader::Frames { .. }, _) => return Err(wrong_input("clips")),
             (Reader::Features(_), _) => return Err(wrong_input("rows of a table")),
         };
-        let examples = Sequences::unlabelled(sequences, &self.reader, self.labels.len(), self.lookahead);
+        let examples =
+            Sequences::unlabelled(sequences, &self.reader, self.motion.as_ref(), self.labels.len(), self.lookahead);
         let names = examples.ids().to_vec();
         Ok(Named { examples, names, fps })
     }
@@ -305,6 +383,6 @@ impl Reading<Synced> for FramesReading {
         params: &'m Params<f32>,
         temperature: f64,
     ) -> Result<Box<dyn Stream + 'm>> {
-        Ok(Box::new(Live::new(&self.reader, self.lookahead, network, params, temperature)?))
+        Ok(Box::new(Live::new(&self.reader, self.motion.as_ref(), self.lookahead, network, params, temperature)?))
     }
 }

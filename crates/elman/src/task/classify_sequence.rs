@@ -12,18 +12,19 @@ use self::examples::Series;
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, base};
+use super::row::{Task, supervised};
 use super::supervised::{
-    Examples, Goal, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
+    Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
 use crate::cell::CellKind;
 use crate::data::columns::Columns;
 use crate::data::inputs::Values;
 use crate::data::sequences::{Scale, SequenceTable};
-use crate::data::series::{Data as Read, Reader, Source};
-use crate::data::{Labels, Vary, builtin};
+use crate::data::series::{Data as Read, Labelled, Reader, Source};
+use crate::data::windows::{self, Windows};
+use crate::data::{Labels, Vary, builtin, stratified_split};
 use crate::error::Result;
-use crate::settings::{Data, Settings};
+use crate::settings::{Auto, Data, Settings, Standardize};
 use crate::shape::{InputKind, SequenceInput, SequenceInputConfig};
 
 /// Series to labels.
@@ -34,7 +35,8 @@ pub const TASK: Task = Task {
     reads: &[
         "file", "cell", "layers", "hidden", "bidirectional", "pooling", "weight_drop", "label_smoothing",
         "class_weights", "init", "val", "label_column", "sequence_column", "header", "rows", "shift", "mirror",
-        "distort", "gain", "noise", "calibrate", "folds", "fold",
+        "distort", "gain", "noise", "calibrate", "folds", "fold", "refit", "ignore", "use_columns", "window", "stride",
+        "standardize",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -45,23 +47,63 @@ pub const TASK: Task = Task {
     open: |loaded| Ok(Box::new(SupervisedModel::<SequenceInput, SeriesReading>::open(loaded)?)),
 };
 
+/// The length of runs.
+const LENGTH_OF_IMAGES: Length = Length { batch: [8, 64], share: 8, updates: [600, 600], epochs: 12.0 };
+const LENGTH_OF_SERIES: Length = Length { batch: [16, 64], share: 32, updates: [400, 1000], epochs: 12.0 };
+
 fn defaults(_: Data) -> Settings {
     Settings {
-        cell: CellKind::Lstm,
-        hidden: 128,
+        cell: CellKind::Gru,
+        layers: usize::AUTO,
+        hidden: usize::AUTO,
         bidirectional: true,
-        dropout: 0.3,
-        batch: 64,
+        dropout: f64::AUTO,
+        noise: f64::AUTO,
+        window: usize::AUTO,
+        stride: usize::AUTO,
+        standardize: Standardize::Auto,
         lr: 0.003,
         shift: 2,
         distort: 8.0,
-        epochs: 12.0,
-        ..base(TASK.name)
+        ..supervised(TASK.name)
+    }
+}
+
+impl Settings {
+    /// Settles sizes and regularization of the network where they are left to the data.
+    fn settle_series_network(&mut self, examples: usize, is_image: bool) {
+        let (layers, hidden) = if is_image || examples < 100 { (1, 128) } else { (2, 64) };
+        let few = !is_image && examples < 500;
+        (self.layers, self.hidden) = (self.layers.or(layers), self.hidden.or(hidden));
+        (self.dropout, self.noise) =
+            (self.dropout.or(if few { 0.5 } else { 0.3 }), self.noise.or(if few { 0.1 } else { 0.0 }));
+    }
+
+    /// How the steps of the training series are read, settled where it is left to the data; none where they are read as they
+    /// are.
+    fn windows(&mut self, reader: &Reader, train: &Series) -> Option<Windows> {
+        let channels = reader.width();
+        let steps =
+            train.series.iter().map(|values| values.len() / channels).sum::<usize>() / train.series.len().max(1);
+        let [length, stride] = windows::fitting(steps);
+        (self.window, self.stride) = (self.window.or(length), self.stride.or(stride.min(self.window.or(length))));
+        if self.window == 1 && self.standardize == Standardize::All {
+            return None;
+        }
+        let per_series = match self.standardize {
+            Standardize::Auto => None,
+            Standardize::All => Some(false),
+            Standardize::Series => Some(true),
+        };
+        let series = train.series.iter().zip(&train.labels).map(|(values, label)| (values.numbers(), label[0]));
+        let windows = Windows::fit([self.window, self.stride], channels, per_series, series);
+        self.standardize = if windows.per_series() { Standardize::Series } else { Standardize::All };
+        (self.window > 1 || windows.per_series()).then_some(windows)
     }
 }
 
 /// Reads the series and decides on the network.
-fn plan(settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
+fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let s = &settings;
     let columns = Columns {
         label: s.label_column.clone(),
@@ -78,7 +120,18 @@ fn plan(settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         let of_images = ["rows", "shift", "mirror", "distort", "gain"];
         TASK.check_default(s, &of_images, "is only read for images, and this is a table")?;
     }
-    let reader = source.reader(&columns)?;
+    if !matches!(source, Source::Steps(_)) {
+        TASK.check_default(s, &["ignore", "use_columns"], "is only read for tables with a row per step")?;
+    }
+    // What is held out is known before the reader is fitted: it sees the training series alone.
+    let all = source.labels(&columns)?;
+    let train = match s.rules {
+        _ if is_image || !s.val.is_empty() => all,
+        1 => all,
+        _ => stratified_split(all, |(label, _)| label, &s.hold_out(), source.path())?.0,
+    };
+    let train: Vec<Vec<usize>> = train.into_iter().map(|(_, rows)| rows).collect();
+    let (reader, left_out) = source.reader(&columns, &train, &s.choice())?;
     let (train, val, path) = if s.val.is_empty() && s.folds == 0 && source.has_dev() {
         let again = read(&s.file)?.data(&reader, &columns, "dev")?;
         let Read { series, path } = source.data(&reader, &columns, "train")?;
@@ -86,13 +139,22 @@ fn plan(settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     } else {
         let Read { series, path } = source.data(&reader, &columns, "")?;
         let read = |_: &Path| Ok(read(&s.val)?.data(&reader, &columns, "")?.series);
-        let (train, val, _) = divided(s, series, &path, read)?;
+        let (train, val, _) = divided(&settings, series, &path, |series: &Labelled| &series.1, read)?;
         (train, val, path)
     };
+    let length = if is_image { LENGTH_OF_IMAGES } else { LENGTH_OF_SERIES };
+    let length = settings.settle_length(train.len(), length);
+    settings.settle_series_network(train.len(), is_image);
     let labels = Labels::of(train.iter().map(|(_, label, _)| label.as_str()), &path)?;
-    let train = Series::new(train, &reader, &labels, augmentation(s, is_image))?;
-    let val = Series::new(val, &reader, &labels, Vary::default())?;
-    let sizes = s.sequence_input(InputKind::Dense(reader.width()), 0, &labels, &train.labels);
+    let mut train = Series::new(train, &reader, &labels, augmentation(&settings, is_image))?;
+    let mut val = Series::new(val, &reader, &labels, Vary::default())?;
+    if !is_image {
+        let windows = settings.windows(&reader, &train);
+        (train.windows, val.windows) = (windows.clone(), windows);
+    }
+    let s = &settings;
+    let windows = train.windows.clone();
+    let sizes = s.sequence_input(InputKind::Dense(train.width()), 0, &labels, &train.labels);
     let longest = (0..train.len()).map(|i| train.steps(i)).max().unwrap_or(0);
     let steps: usize = (0..train.len()).map(|i| train.steps(i)).sum();
     let summary = RunSummary {
@@ -102,16 +164,17 @@ fn plan(settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
             grouped(train.len()),
             grouped(val.len()),
             steps / train.len().max(1),
-            reader.width(),
+            train.width(),
             labels.len(),
         ),
         targets: train.len(),
         unit: "series",
-        json: json!({"steps": steps, "numbers": reader.width(), "classes": labels}),
+        notes: left_out.into_iter().chain(length).collect(),
+        json: json!({"steps": steps, "numbers": train.width(), "classes": labels}),
         ..RunSummary::default()
     };
     let activations = s.batch * longest * s.recurrent_values();
-    let reading = SeriesReading { reader, labels, columns };
+    let reading = SeriesReading { reader, labels, columns, windows };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<SequenceInput, _>::new(parts)?))
 }
@@ -122,6 +185,16 @@ struct SeriesReading {
     reader: Reader,
     labels: Labels,
     columns: Columns,
+    /// How their steps are read, where not one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    windows: Option<Windows>,
+}
+
+impl SeriesReading {
+    /// `I`, the numbers of a step.
+    fn width(&self) -> usize {
+        self.windows.as_ref().map_or_else(|| self.reader.width(), Windows::width)
+    }
 }
 
 impl Reading<SequenceInput> for SeriesReading {
@@ -130,7 +203,7 @@ impl Reading<SequenceInput> for SeriesReading {
     const SHAPE: &'static str = "sequence-input";
 
     fn check(&self, sizes: &SequenceInputConfig) -> std::result::Result<(), &'static str> {
-        match (sizes.feed, sizes.classes) == (InputKind::Dense(self.reader.width()), self.labels.len()) {
+        match (sizes.feed, sizes.classes) == (InputKind::Dense(self.width()), self.labels.len()) {
             true => Ok(()),
             false => Err("its reader or its labels do not fit its network"),
         }
@@ -145,13 +218,15 @@ impl Reading<SequenceInput> for SeriesReading {
     }
 
     fn describe(&self, _: &SequenceInputConfig) -> Vec<(&'static str, String)> {
-        match &self.reader {
+        let mut lines = match &self.reader {
             Reader::PictureRows(pixels) => vec![("reads", pixels.describe("a row of pixels at a step"))],
             Reader::Features(features) => features.describe("a row a step"),
             Reader::Series(Scale { mean, std }) => {
                 vec![("reads", format!("a number a step: (value - {mean}) / {std}"))]
             }
-        }
+        };
+        lines.extend(self.windows.as_ref().map(|windows| ("steps", windows.describe())));
+        lines
     }
 
     fn reads(&self) -> Reads {
@@ -166,7 +241,9 @@ impl Reading<SequenceInput> for SeriesReading {
         let split = if split.is_empty() && has_test { "test" } else { split };
         let series = source.data(&self.reader, &columns, split)?.series;
         let names = (1..=series.len()).map(|i| format!("series {i}")).collect();
-        Ok(Named { examples: Series::new(series, &self.reader, &self.labels, Vary::default())?, names, fps: None })
+        let mut examples = Series::new(series, &self.reader, &self.labels, Vary::default())?;
+        examples.windows.clone_from(&self.windows);
+        Ok(Named { examples, names, fps: None })
     }
 
     fn unlabelled(&self, input: Input, options: &Predict) -> Result<Named<Series>> {
@@ -197,6 +274,7 @@ impl Reading<SequenceInput> for SeriesReading {
             labels: vec![[0]; names.len()],
             series: read.sequences.into_iter().map(|s| Values::Numbers(s.inputs)).collect(),
             vary: Vary::default(),
+            windows: self.windows.clone(),
         };
         Ok(Named { examples, names, fps: None })
     }

@@ -12,8 +12,10 @@ use self::examples::{Texts, encode};
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, base};
-use super::supervised::{Examples, Goal, Named, Parts, Reading, SupervisedModel, SupervisedPlan, divided, one_piece};
+use super::row::{Task, supervised};
+use super::supervised::{
+    Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, divided, one_piece,
+};
 use crate::cell::CellKind;
 use crate::data::columns::Columns;
 use crate::data::naive_bayes::{self, NaiveBayes};
@@ -34,7 +36,7 @@ pub const TASK: Task = Task {
         "file", "cell", "layers", "hidden", "embedding", "bidirectional", "pooling", "embedding_dropout",
         "locked_dropout", "weight_drop", "label_smoothing", "class_weights", "init", "val", "text_column",
         "label_column", "header", "level", "vocab_size", "vocab_min", "max_len", "word_dropout", "nb_log_odds",
-        "naive_bayes", "embeddings", "calibrate", "folds", "fold",
+        "naive_bayes", "embeddings", "calibrate", "folds", "fold", "refit",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -60,16 +62,17 @@ fn defaults(_: Data) -> Settings {
         word_dropout: 0.15,
         dropout: 0.5,
         label_smoothing: 0.05,
-        batch: 24,
         lr: 0.001,
         weight_decay: 0.01,
-        epochs: 6.0,
-        ..base(TASK.name)
+        ..supervised(TASK.name)
     }
 }
 
+/// The length of runs.
+const LENGTH: Length = Length { batch: [8, 24], share: 8, updates: [300, 300], epochs: 6.0 };
+
 /// Reads the texts and decides on the network.
-fn plan(settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
+fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     if settings.level == Level::Subword && !settings.embeddings.is_empty() {
         let want = "is only read with `level = word`: its vectors are of words";
         return Err(Error::setting("embeddings", &settings.embeddings, want));
@@ -90,7 +93,8 @@ fn plan(settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         (rows, taken, path)
     };
     let read = |path: &Path| texts::read(path, &columns).map(|(rows, _)| rows);
-    let (train, val, val_path) = divided(&settings, rows, &path, read)?;
+    let (train, val, val_path) = divided(&settings, rows, &path, |row: &LabelledText| &row.label, read)?;
+    let length = settings.settle_length(train.len(), LENGTH);
     let labels = Labels::of(train.iter().map(|row| row.label.as_str()), &path)?;
     let texts = train.iter().map(|row| row.text.as_str());
     let words = Words::fit(texts, settings.level, settings.vocab_size, settings.vocab_min, settings.max_len)?;
@@ -121,7 +125,7 @@ fn plan(settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ),
         targets: train.len(),
         unit: "text",
-        notes: vec![taken],
+        notes: std::iter::once(taken).chain(length).collect(),
         json: json!({"vocabulary": words.len(), "classes": labels, "tokens": tokens}),
         ..RunSummary::default()
     };

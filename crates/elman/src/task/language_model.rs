@@ -24,7 +24,7 @@ use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::{Data, Settings};
 use crate::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
-use crate::train::{Batches, Cursor, Engine, RunFolder, Scores, Session, blocks, weights};
+use crate::train::{Batches, Cursor, Engine, RunFolder, Scores, Session, blocks, blocks_of, ranges, weights};
 
 pub use self::corpus::Corpus;
 pub use self::model::{LanguageModel, vocab};
@@ -101,7 +101,7 @@ fn memory_of(s: &Settings, corpus: &Corpus, network: &Synced, segment: usize) ->
     let activations = rows * (directions * 9 + 3 * corpus.vocab.len());
     let states = s.seq_len.div_ceil(segment) * s.batch * directions * 2;
     let texts = corpus.train.len() + corpus.val.len();
-    4 * (weights * (6 + blocks(s.batch).len()) + activations + states + texts)
+    4 * (weights * (6 + blocks(s.batch)) + activations + states + texts)
 }
 
 /// Steps to keep so that a run stays within its memory limit; none where all of them fit.
@@ -218,7 +218,9 @@ impl<'c> TextBatches<'c> {
     /// If the text is too short.
     pub fn new(corpus: &'c Corpus, settings: &Settings) -> Result<Self> {
         let streams = Streams::new(corpus.train.len(), settings.batch, settings.seq_len, settings.seed)?;
-        let blocks = blocks(streams.batch());
+        let batch = streams.batch();
+        let count = if settings.rules == 1 { blocks_of(batch, 16) } else { blocks(batch) };
+        let blocks = ranges(batch, count).collect();
         Ok(TextBatches { corpus, settings: settings.clone(), streams, blocks })
     }
 }

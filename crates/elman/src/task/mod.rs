@@ -18,7 +18,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::format::model::{self as model_file, Loaded};
-use crate::settings::{ConfigFile, Data, KEYS, Key, Settings};
+use crate::settings::{Auto, ConfigFile, Data, KEYS, Key, Settings};
 
 pub use crate::metric::{Evaluation, Measure, Mistake, Unit};
 pub use language_model::PRESETS;
@@ -150,6 +150,37 @@ impl Settings {
         file.apply((task.defaults)(if is_given { Data::Given } else { Data::Builtin }))
     }
 
+    /// The settings of a run that is to go on, from its `config.toml`: what its task does not read is passed over, and a run
+    /// of version 0.1 keeps to the rules of its time. `path` is what messages name.
+    ///
+    /// # Errors
+    /// As [`Settings::from_toml`].
+    pub fn of_run(text: &str, path: &Path) -> Result<Settings> {
+        let is_old = !ConfigFile::parse(text, path)?.sets("rules");
+        let settings = Settings::from_toml(text, path)?.without_unread()?;
+        if !is_old {
+            return Ok(settings);
+        }
+        let mut settings = settings;
+        let task = Task::find(&settings.task)?;
+        let was = [
+            ("rules", "1"),
+            ("keep", "best"),
+            ("refit", "no"),
+            ("window", "1"),
+            ("stride", "1"),
+            ("standardize", "all"),
+        ];
+        for (key, value) in was.into_iter().filter(|(key, _)| task.is_read(key)) {
+            settings.set(key, value)?;
+        }
+        if settings.seq_len.is_auto() {
+            // Whole sequences.
+            settings.seq_len = usize::AUTO - 1;
+        }
+        Ok(settings)
+    }
+
     /// The settings that their task reads, as a commented `config.toml`.
     ///
     /// # Errors
@@ -168,6 +199,11 @@ impl Settings {
         let defaults = (task.defaults)(task.data_of(&self));
         if let Some((key, value)) = self.unread(&defaults, |key| task.is_read(key)) {
             task.check_read(key, &value)?;
+        }
+        let no_rule = |key: &&Key| key.may_be_auto && self.get(key.name) == "auto" && defaults.get(key.name) != "auto";
+        if let Some(key) = KEYS.iter().find(no_rule) {
+            let want = format!("must be a number: the task {} has no rule for it", task.name);
+            return Err(Error::setting(key.name, "auto", want));
         }
         self.resolve_values()
     }

@@ -94,7 +94,7 @@ where
 
 /// Bytes of weights, moments and gradients of a run, roughly, with `activations` values besides.
 pub(super) fn memory(weights: usize, batch: usize, activations: usize) -> usize {
-    4 * (weights * (6 + blocks(batch).len()) + activations)
+    4 * (weights * (6 + blocks(batch)) + activations)
 }
 
 /// `1234567` as `1,234,567`.

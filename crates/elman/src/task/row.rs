@@ -4,7 +4,7 @@ use super::model::Model;
 use super::plan::{Callback, Plan};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
-use crate::settings::{Data, Settings};
+use crate::settings::{Auto, Data, Keep, Settings, Whether};
 
 /// A task.
 #[derive(Clone, Copy)]
@@ -38,7 +38,8 @@ pub const COMMON: &[&str] = &[
     "task", "dropout", "val_frac", "batch", "optimizer", "lr", "momentum", "alpha", "beta1", "beta2", "eps",
     "eps_in_root", "weight_decay", "clip_norm", "clip_value", "accumulate", "ema_decay", "schedule", "warmup",
     "min_lr_ratio", "decay", "decay_after", "decay_every", "decay_patience", "epochs", "max_steps", "max_time",
-    "patience", "diverged_at", "seed", "threads", "precision", "log_every", "val_every", "checkpoint_every",
+    "patience", "keep", "diverged_at", "seed", "rules", "threads", "precision", "log_every", "val_every",
+    "checkpoint_every",
 ];
 
 /// What the defaults of all tasks but the language model start from.
@@ -52,6 +53,18 @@ pub(super) fn base(task: &str) -> Settings {
         ema_decay: 0.99,
         epochs: 10.0,
         ..Settings::base()
+    }
+}
+
+/// What the defaults of the supervised tasks start from: what can be is left to the data.
+pub(super) fn supervised(task: &str) -> Settings {
+    Settings {
+        batch: usize::AUTO,
+        epochs: f64::AUTO,
+        ema_decay: f64::AUTO,
+        keep: Keep::Auto,
+        refit: Whether::Auto,
+        ..base(task)
     }
 }
 

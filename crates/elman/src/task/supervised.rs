@@ -3,12 +3,14 @@
 mod batches;
 mod examples;
 mod goal;
+mod length;
 mod model;
 mod plan;
 mod reading;
 
 pub(super) use examples::Examples;
 pub(super) use goal::Goal;
+pub(super) use length::Length;
 pub(super) use model::SupervisedModel;
 pub(super) use plan::{Parts, SupervisedPlan, augmentation, divided};
 pub(super) use reading::{Named, Reading, one_piece};

@@ -1,6 +1,7 @@
 //! What the training loop needs of a task: batches in order, and validation.
 
 use elman_kernels::Scalar;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::engine::Engine;
@@ -84,6 +85,14 @@ pub trait Batches<S: Shape<f32>> {
     /// Any error of the evaluation.
     fn validate(&mut self, shape: &S, params: &Params<f32>, engine: &Engine<f32, S>) -> Result<Scores>;
 
+    /// Whether there is a second training on all data, the validation data too.
+    fn can_refit(&self) -> bool {
+        false
+    }
+
+    /// Begins that training: from now on batches are of all data.
+    fn refit(&mut self) {}
+
     /// Whether the loss is a cross-entropy, in nats.
     fn loss_is_in_nats(&self) -> bool {
         true
@@ -103,7 +112,7 @@ pub trait Batches<S: Shape<f32>> {
 }
 
 /// The result of a validation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Metrics by name; the first selects the best model.
     pub values: Vec<(String, f64)>,

@@ -104,8 +104,7 @@ where
         config["kind"] = "model".into();
         let values: serde_json::Map<String, Value> =
             scores.values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        config["trained"] =
-            json!({"steps": self.progress.step, "epochs": self.source.cursor().epochs(), "val": values});
+        config["trained"] = json!({"steps": self.progress.step, "epochs": self.epochs(), "val": values});
         let params = self.average.as_ref().map_or(&self.params, Average::values);
         folder.save_best(&DocumentWriter { config, tensors: weights(params) })
     }
@@ -143,6 +142,9 @@ where
             let name = format!("training.state.{block}");
             let values = document.expect_f32(&name, &[numbers(state).len()]).map_err(|error| loaded.error(error))?;
             state.read(&values);
+        }
+        if training.progress.refit.is_some() {
+            self.source.refit();
         }
         self.source.cursor_mut().seek(&training.position).map_err(|error| wrong(error.to_string()))?;
         (self.progress, self.unsaved) = (training.progress, false);

@@ -177,6 +177,8 @@ pub struct TrainConfig {
     pub diverged_at: f64,
     pub log_every: u64,
     pub val_every: u64,
+    pub keeps_last: bool,
+    pub max_validations: f64,
     pub checkpoint_every: Every,
     pub sample_every: u64,
 }

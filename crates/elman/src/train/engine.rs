@@ -17,8 +17,6 @@ use crate::param::{Grads, Params};
 use crate::rng::Rng;
 use crate::shape::Shape;
 
-/// Sequences in a block: enough to fill the kernels' tiles.
-const BLOCK: usize = 16;
 /// Maximum number of blocks: each holds its own gradients.
 const MAX_BLOCKS: usize = 8;
 /// Values of the flat buffer per task: those of two blocks fit into the L2 cache.
@@ -26,10 +24,20 @@ const CHUNK: usize = 1 << 16;
 /// Values checked at once for zero gradients: most words of an embedding occur in no block.
 const STRETCH: usize = 64;
 
-/// The sequences of each block of a batch: depends on the batch alone, never on threads.
-pub fn blocks(batch: usize) -> Vec<Range<usize>> {
-    let count = batch.div_ceil(BLOCK).clamp(1, MAX_BLOCKS);
-    (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect()
+/// The number of blocks that a batch is split into: it depends on the batch alone, never on threads. Even from 8 sequences on,
+/// so that two cores have as much to do, of about 16 sequences, which fill the kernels' tiles.
+pub fn blocks(batch: usize) -> usize {
+    if batch < 8 { 1 } else { batch.div_ceil(16).next_multiple_of(2).min(MAX_BLOCKS) }
+}
+
+/// As [`blocks`], by the rules of version 0.1, whose runs go on by them: of `size` sequences.
+pub(crate) fn blocks_of(batch: usize, size: usize) -> usize {
+    batch.div_ceil(size).min(MAX_BLOCKS)
+}
+
+/// The sequences of each of `count` blocks of a batch.
+pub fn ranges(batch: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).map(move |i| i * batch / count..(i + 1) * batch / count)
 }
 
 /// The state and buffers of a block.

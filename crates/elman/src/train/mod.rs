@@ -11,15 +11,18 @@ mod record;
 pub mod run_folder;
 mod session;
 mod trainer;
+mod trial;
 
 pub use advice::advice;
 pub use batches::{Batches, Carry, Cursor, Scores, VAL_LOSS};
 pub use checkpoint::{read_weights, weights};
 pub use config::{Every, Precision, Span, TrainConfig};
-pub use engine::{Engine, blocks};
+pub(crate) use engine::blocks_of;
+pub use engine::{Engine, blocks, ranges};
 pub use pool::{pool, threads};
 pub use record::Record;
 pub use run_folder::RunFolder;
 pub use session::Session;
 
-pub use trainer::{Ending, Event, OnEvent, Progress, Trainer};
+pub use trainer::{Ending, Event, OnEvent, Progress, Refit, Trainer};
+pub use trial::Trial;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::batches::numbers;
-use super::{Batches, Carry, Engine, Every, Record, RunFolder, Span, TrainConfig};
+use super::{Batches, Carry, Engine, Every, Record, RunFolder, Scores, Span, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
 use crate::param::{Grads, Params};
@@ -16,10 +16,16 @@ use elman_kernels::rows;
 
 /// Rollbacks before giving up.
 const ROLLBACKS: u32 = 3;
-/// A loss counts as divergence only if it is also this many times the first one: one hard batch is not divergence.
+/// A running mean of the loss counts as divergence only if it is also this many times the first.
 const ABOVE_FIRST: f64 = 1.5;
-/// Decay of the running mean, with whose minimum a loss is compared.
+/// Decay of the running mean, which is compared with its minimum.
 const SMOOTH: f64 = 0.9;
+/// A batch's loss counts at most this many times the running mean, so that only a row of high ones is divergence.
+const OUTLIER: f64 = 3.0;
+/// Updates whose mean loss is the first; before them only a loss that is not finite is divergence.
+const BEGINNING: u64 = 20;
+/// Batches before the one at which divergence shows that are left out with it when training goes on.
+const LEADING: u64 = 10;
 /// Minimum number of validations per run.
 const VALIDATIONS: f64 = 10.0;
 
@@ -37,7 +43,7 @@ pub struct Progress {
     pub lr_scale: f64,
     /// Rollbacks to an earlier checkpoint.
     pub rollbacks: u32,
-    /// Loss of the first batch.
+    /// Mean loss of the first batches.
     pub first_nats: Option<f64>,
     /// Running mean of the loss.
     pub smooth_nats: f64,
@@ -57,6 +63,27 @@ pub struct Progress {
     pub validated_at: Option<u64>,
     /// The plateau schedule's memory.
     pub plateau: Plateau,
+    /// The last validation, where the last weights are kept or there is a second training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
+    /// Batches that are left out, from and to, since training diverged at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<(u64, u64)>,
+    /// The second training, on the validation data too, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<Refit>,
+}
+
+/// Where the training on all data began, and what the first one reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refit {
+    /// Optimizer steps before.
+    pub step: u64,
+    /// Epochs before.
+    pub epochs: f64,
+    /// The last validation of the first training.
+    pub scores: Scores,
 }
 
 /// An event of the training loop, passed to the callback.
@@ -132,6 +159,8 @@ pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     /// Whether anything has changed since the last checkpoint.
     pub(super) unsaved: bool,
     accumulated: Option<Grads<f32>>,
+    /// The weights that a training on all data begins from, where there will be one.
+    initial: Option<Params<f32>>,
     batches: Vec<S::Batch>,
     records: Vec<Record>,
     pub(super) started: Instant,
@@ -161,8 +190,10 @@ where
         let optimizer = Optimizer::new(config.optimizer.clone(), shape.layout());
         let average = (config.average > 0.0).then(|| Average::new(config.average, &params));
         let accumulated = (config.accumulate > 1).then(|| Params::zeros(shape.layout()));
+        let initial = source.can_refit().then(|| params.clone());
         let now = Instant::now();
         Ok(Trainer {
+            initial,
             shape,
             source,
             config,
@@ -270,11 +301,24 @@ where
                 // A non-finite state is neither validated nor saved: training could not continue from it.
                 let is_good = self.is_finite()
                     && (ending == Ending::Stopped
+                        || self.progress.refit.is_some()
                         || self.progress.validated_at == Some(self.progress.step)
                         || self.validate(on_event)?);
                 if !is_good {
                     self.roll_back(f64::NAN, on_event)?;
                     continue;
+                }
+                if let Some(scores) = self.progress.scores.clone().filter(|_| self.config.keeps_last) {
+                    self.save_best(&scores)?;
+                }
+                if ending != Ending::Stopped {
+                    if let Some(refit) = &self.progress.refit {
+                        let scores = refit.scores.clone();
+                        self.save_best(&scores)?;
+                    } else if self.begin_refit()? {
+                        self.checkpoint(on_event)?;
+                        continue;
+                    }
                 }
                 if self.unsaved {
                     self.checkpoint(on_event)?;
@@ -289,7 +333,7 @@ where
                 continue;
             }
             self.count(loss_nats);
-            on_event(Event::Step { progress: self.share_done(), loss_nats, targets: self.progress.targets });
+            on_event(Event::Step { progress: self.share_shown(), loss_nats, targets: self.progress.targets });
             let (validate, save) = (self.validation_is_due(), self.checkpoint_is_due());
             if (validate || save) && !self.is_finite() || validate && !self.validate(on_event)? {
                 self.roll_back(f64::NAN, on_event)?;
@@ -304,19 +348,68 @@ where
         }
     }
 
+    /// How much is done of this training: of the first, or of the one on all data.
     fn share_done(&self) -> f64 {
-        self.config.progress(self.progress.step, self.source.cursor().epochs(), self.elapsed_s())
+        // A training on all data has as many steps as the first one; only that is limited by time.
+        let elapsed_s = if self.progress.refit.is_some() { 0.0 } else { self.elapsed_s() };
+        self.config.progress(self.steps(), self.source.cursor().epochs(), elapsed_s)
+    }
+
+    /// How much is done of the run.
+    fn share_shown(&self) -> f64 {
+        match (&self.initial, &self.progress.refit) {
+            (None, _) => self.share_done(),
+            (Some(_), None) => 0.5 * self.share_done(),
+            (Some(_), Some(_)) => 0.5 + 0.5 * self.share_done(),
+        }
+    }
+
+    /// Steps of this training.
+    fn steps(&self) -> u64 {
+        self.progress.step - self.progress.refit.as_ref().map_or(0, |refit| refit.step)
+    }
+
+    /// Epochs of the run.
+    pub(super) fn epochs(&self) -> f64 {
+        self.progress.refit.as_ref().map_or(0.0, |refit| refit.epochs) + self.source.cursor().epochs()
+    }
+
+    /// Begins again with all data, the validation data too; false if there is no such training. Where time is limited there
+    /// must be as much left as the first one took.
+    fn begin_refit(&mut self) -> Result<bool> {
+        let limit = self.config.max_time.as_secs_f64();
+        if limit > 0.0 && 2.0 * self.elapsed_s() > limit {
+            return Ok(false);
+        }
+        let (Some(initial), Some(scores), None) = (&self.initial, &self.progress.scores, &self.progress.refit) else {
+            return Ok(false);
+        };
+        let refit = Refit { step: self.progress.step, epochs: self.source.cursor().epochs(), scores: scores.clone() };
+        self.params.values.copy_from_slice(&initial.values);
+        self.optimizer = Optimizer::new(self.config.optimizer.clone(), self.shape.layout());
+        self.average = (self.config.average > 0.0).then(|| Average::new(self.config.average, &self.params));
+        self.source.refit();
+        self.engine.states_mut().zip(self.source.initial_states()).for_each(|(state, initial)| *state = initial);
+        let progress = &mut self.progress;
+        (progress.first_nats, progress.smooth_nats, progress.lowest_nats) = (None, 0.0, f64::MAX);
+        (progress.plateau, progress.validations.1) = (Plateau::default(), 0);
+        progress.refit = Some(refit);
+        Ok(true)
     }
 
     /// One optimizer step: loss and gradient, clipping, update. Returns the mean loss in nats per target, not
     /// finite if the loss or the gradient is not; the weights are then unchanged.
     pub fn update(&mut self) -> f64 {
         self.unsaved = true;
-        let share_done = self.share_done();
+        let (share_done, step) = (self.share_done(), self.steps());
         let Trainer { shape, source, config, params, engine, progress, batches, accumulated, .. } = self;
         let epochs = source.cursor().epochs();
         let mut loss_nats = 0.0;
         for part in 0..config.accumulate {
+            while progress.skipped.iter().any(|&(from, to)| (from..to).contains(&progress.batches)) {
+                source.next_batch(progress.batches, batches, &mut engine.states_mut());
+                progress.batches += 1;
+            }
             source.next_batch(progress.batches, batches, &mut engine.states_mut());
             let dropout = Some((config.seed, progress.batches));
             loss_nats += engine.loss_and_grad(shape, params, batches, dropout) / config.accumulate as f64;
@@ -343,7 +436,7 @@ where
         if config.clip_norm > 0.0 {
             scale *= clip::scale_for_norm(norm, config.clip_norm);
         }
-        let factor = config.schedule.factor(progress.step, epochs, share_done, &progress.plateau);
+        let factor = config.schedule.factor(step, epochs, share_done, &progress.plateau);
         progress.lr = config.lr * factor * progress.lr_scale;
         self.optimizer.update(params, grads, progress.lr, scale);
         if let Some(average) = &mut self.average {
@@ -353,11 +446,23 @@ where
         loss_nats
     }
 
+    /// The running mean of the loss with this one.
+    fn smoothed(&self, loss_nats: f64) -> f64 {
+        let smooth = self.progress.smooth_nats;
+        match self.progress.first_nats {
+            None => loss_nats,
+            Some(_) => SMOOTH * smooth + (1.0 - SMOOTH) * loss_nats.min(OUTLIER * smooth),
+        }
+    }
+
     fn has_diverged(&self, loss_nats: f64) -> bool {
         let Progress { first_nats, lowest_nats, .. } = self.progress;
-        let limit = self.config.diverged_at;
-        let beyond = |first: f64| limit > 0.0 && loss_nats > limit * lowest_nats && loss_nats > ABOVE_FIRST * first;
-        !loss_nats.is_finite() || first_nats.is_some_and(beyond)
+        let (limit, smooth) = (self.config.diverged_at, self.smoothed(loss_nats));
+        let is_beyond = limit > 0.0
+            && self.steps() > BEGINNING
+            && smooth > limit * lowest_nats
+            && first_nats.is_some_and(|first| smooth > ABOVE_FIRST * first);
+        !loss_nats.is_finite() || is_beyond
     }
 
     /// Whether all that a checkpoint holds is finite. A finite gradient can still carry a weight or a moment beyond the
@@ -372,12 +477,12 @@ where
 
     /// Counts a good step.
     fn count(&mut self, loss_nats: f64) {
+        let (smooth, steps) = (self.smoothed(loss_nats), self.steps());
         let progress = &mut self.progress;
-        let smooth = match progress.first_nats {
-            None => loss_nats,
-            Some(_) => SMOOTH * progress.smooth_nats + (1.0 - SMOOTH) * loss_nats,
-        };
-        progress.first_nats.get_or_insert(loss_nats);
+        let first = progress.first_nats.get_or_insert(loss_nats);
+        if steps <= BEGINNING {
+            *first += (loss_nats - *first) / steps.max(1) as f64;
+        }
         (progress.smooth_nats, progress.lowest_nats) = (smooth, progress.lowest_nats.min(smooth));
         progress.since_record.0 += loss_nats;
         progress.since_record.2 += 1;
@@ -386,17 +491,23 @@ where
     fn roll_back(&mut self, loss_nats: f64, on_event: &mut OnEvent) -> Result<()> {
         let (at, rollbacks) = (self.progress.step, self.progress.rollbacks + 1);
         let lr_scale = self.progress.lr_scale / 2.0;
+        let read = self.progress.batches;
         if rollbacks > ROLLBACKS {
             return Err(Error::Diverged { step: at, loss: loss_nats, times: rollbacks });
         }
         self.return_to_checkpoint()?;
         (self.progress.rollbacks, self.progress.lr_scale) = (rollbacks, lr_scale);
+        // The same batches would lead to the same place.
+        self.progress.skipped.push((read.saturating_sub(LEADING).max(self.progress.batches), read));
         on_event(Event::RolledBack { at, loss_nats, to: self.progress.step, lr_scale });
         // Saved at once: a run killed now must remember that it diverged.
         self.checkpoint(on_event)
     }
 
     fn validation_is_due(&self) -> bool {
+        if self.progress.refit.is_some() {
+            return false;
+        }
         let (step, config) = (self.progress.step, &self.config);
         let every = match config.val_every {
             0 => {
@@ -408,7 +519,9 @@ where
                 if config.max_steps > 0 {
                     run = run.min(config.max_steps as f64);
                 }
-                epoch.min((run / VALIDATIONS).ceil()).max(1.0) as u64
+                // A run of unknown length is limited by time.
+                let least = if run < f64::MAX { (run / config.max_validations).ceil() } else { 1.0 };
+                epoch.max(least).min((run / VALIDATIONS).ceil()).max(1.0) as u64
             }
             every => every,
         };
@@ -429,20 +542,27 @@ where
             return Ok(false);
         }
         self.unsaved = true;
-        let is_best = progress.best.is_none_or(|(best, _)| objective < best);
+        let is_better = progress.best.is_none_or(|(best, _)| objective < best);
+        let is_best = is_better || self.config.keeps_last;
         progress.validated_at = Some(step);
         progress.validations.0 += 1;
-        progress.validations.1 = if is_best { 0 } else { progress.validations.1 + 1 };
+        progress.validations.1 = if is_better { 0 } else { progress.validations.1 + 1 };
         progress.plateau.observe(objective, &self.config.schedule);
         if is_best {
             progress.best = Some((objective, step));
+        }
+        // Where the last are kept, there is a model from the first validation on, and the last one's is saved at the end.
+        if is_best && (!self.config.keeps_last || self.progress.validations.0 == 1) {
             let began = Instant::now();
             self.save_best(&scores)?;
             self.saving_s += began.elapsed().as_secs_f64();
         }
         let sample_every = self.config.sample_every;
         let sample_is_due = sample_every > 0 && self.progress.validations.0.is_multiple_of(sample_every);
-        self.record(scores.values, is_best, on_event)?;
+        self.record(scores.values.clone(), is_best, on_event)?;
+        if self.config.keeps_last || self.initial.is_some() {
+            self.progress.scores = Some(scores);
+        }
         if sample_is_due {
             let params = self.average.as_ref().map_or(&self.params, Average::values);
             if let Some(text) = self.source.sample(self.shape, params, step)? {
@@ -466,7 +586,7 @@ where
         let in_nats = self.source.loss_is_in_nats();
         let record = Record {
             step: self.progress.step,
-            epoch: self.source.cursor().epochs(),
+            epoch: self.epochs(),
             targets: self.progress.targets,
             train_nats: train.filter(|_| in_nats),
             train_loss: train.filter(|_| !in_nats),

@@ -27,6 +27,17 @@ impl Examples<Fixed> for FixedExamples {
         self.values.len()
     }
 
+    fn joined(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        all.values.extend_from_slice(&others.values);
+        match (&mut all.targets, &others.targets) {
+            (Targets::Classes(all), Targets::Classes(others)) => all.extend_from_slice(others),
+            (Targets::Values(all), Targets::Values(others)) => all.extend_from_slice(others),
+            _ => {}
+        }
+        all
+    }
+
     fn steps(&self, _: usize) -> usize {
         1
     }

@@ -1,11 +1,13 @@
 //! Clips, and tables with a row per step, as sequences that a network reads.
 
 use std::hash::Hasher;
+use std::ops::Range;
 
 use elman_kernels::softmax::IGNORE;
 
 use crate::cell::Steps;
 use crate::data::inputs::Values;
+use crate::data::motion::Motion;
 use crate::data::recordings::{Data, Reader};
 use crate::data::{At, Labels, Vary};
 use crate::error::Result;
@@ -14,13 +16,30 @@ use crate::rng::Rng;
 use crate::shape::{Inputs, Synced, SyncedBatch};
 use crate::task::supervised::Examples;
 
+/// Steps before a piece that are read without a loss, so that it begins in a state such as a whole sequence leads to.
+const WARM: usize = 32;
+
+/// A stretch of a sequence.
+#[derive(Clone, Debug)]
+struct Piece {
+    /// The sequence.
+    of: usize,
+    /// Steps before it that are read too.
+    warm: usize,
+    /// Its steps in the sequence.
+    steps: Range<usize>,
+}
+
 /// Sequences ready for a network.
 #[derive(Clone, Debug)]
 pub(super) struct Sequences {
     reader: Reader,
+    width: usize,
     ids: Vec<String>,
     values: Vec<Values>,
     pub labels: Vec<Vec<u32>>,
+    /// The examples: whole sequences, or pieces of them.
+    pieces: Vec<Piece>,
     lookahead: usize,
     classes: usize,
     pub vary: Vary,
@@ -28,12 +47,14 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
-    fn none(reader: &Reader, classes: usize, lookahead: usize) -> Sequences {
+    fn none(reader: &Reader, motion: Option<&Motion>, classes: usize, lookahead: usize) -> Sequences {
         Sequences {
             reader: reader.clone(),
+            width: motion.map_or_else(|| reader.width(), Motion::width),
             ids: Vec::new(),
             values: Vec::new(),
             labels: Vec::new(),
+            pieces: Vec::new(),
             lookahead,
             classes,
             vary: Vary::default(),
@@ -41,32 +62,62 @@ impl Sequences {
         }
     }
 
-    pub(super) fn new(data: Data, reader: &Reader, labels: &Labels, lookahead: usize) -> Result<Sequences> {
-        let mut sequences = Sequences::none(reader, labels.len(), lookahead);
+    fn add(&mut self, id: String, values: Values, motion: Option<&Motion>, labels: Vec<u32>) {
+        let values = match (values, motion) {
+            (Values::Numbers(rows), Some(motion)) => Values::Numbers(motion.apply(&rows)),
+            (values, _) => values,
+        };
+        self.ids.push(id);
+        self.values.push(values);
+        self.pieces.push(Piece { of: self.pieces.len(), warm: 0, steps: 0..labels.len() });
+        self.labels.push(labels);
+    }
+
+    pub(super) fn new(
+        data: Data,
+        reader: &Reader,
+        motion: Option<&Motion>,
+        labels: &Labels,
+        lookahead: usize,
+    ) -> Result<Sequences> {
+        let mut sequences = Sequences::none(reader, motion, labels.len(), lookahead);
         for sequence in data.sequences {
             let lines = sequence.lines.iter().chain(std::iter::repeat(&sequence.lines[0]));
             let label = |(name, &line): (&String, &usize)| labels.index(name, &data.path, At::Line(line));
-            sequences.labels.push(sequence.labels.iter().zip(lines).map(label).collect::<Result<_>>()?);
-            sequences.ids.push(sequence.id);
-            sequences.values.push(sequence.values);
+            let labels = sequence.labels.iter().zip(lines).map(label).collect::<Result<_>>()?;
+            sequences.add(sequence.id, sequence.values, motion, labels);
         }
         Ok(sequences)
     }
 
-    /// Sequences without labels: name, steps, and the number of these.
+    /// Sequences without labels: name, values, steps.
     pub(super) fn unlabelled(
         sequences: Vec<(String, Values, usize)>,
         reader: &Reader,
+        motion: Option<&Motion>,
         classes: usize,
         lookahead: usize,
     ) -> Sequences {
-        let mut all = Sequences::none(reader, classes, lookahead);
+        let mut all = Sequences::none(reader, motion, classes, lookahead);
         for (id, values, steps) in sequences {
-            all.ids.push(id);
-            all.values.push(values);
-            all.labels.push(vec![0; steps]);
+            all.add(id, values, motion, vec![0; steps]);
         }
         all
+    }
+
+    /// Cuts longer sequences into pieces of about `steps` steps, each an example, so that a pass has many updates.
+    pub(super) fn cut(&mut self, steps: usize) {
+        let pieces = self.labels.iter().enumerate().flat_map(|(of, labels)| {
+            let count = (labels.len() / steps.max(1)).max(1);
+            let at = move |i: usize| i * labels.len() / count;
+            (0..count).map(move |i| Piece { of, warm: WARM.min(at(i)), steps: at(i)..at(i + 1) })
+        });
+        self.pieces = pieces.collect();
+    }
+
+    /// `I`, the numbers of a step.
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 
     /// The names of the sequences.
@@ -108,7 +159,7 @@ impl Sequences {
         row: impl Fn(usize) -> usize,
         inputs: &mut [f32],
     ) {
-        let width = self.reader.width();
+        let width = self.width;
         let last = times.len().saturating_sub(1);
         let len = times.len() + self.lookahead;
         match (&self.values[example], &self.reader) {
@@ -146,34 +197,58 @@ impl Sequences {
 
 impl Examples<Synced> for Sequences {
     fn len(&self) -> usize {
-        self.values.len()
+        self.pieces.len()
+    }
+
+    fn joined(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        let (sequences, longest) =
+            (all.labels.len(), self.pieces.iter().map(|piece| piece.steps.len()).max().unwrap_or(1));
+        let mut others = others.clone();
+        others.cut(longest);
+        all.pieces.extend(others.pieces.into_iter().map(|piece| Piece { of: piece.of + sequences, ..piece }));
+        all.ids.extend(others.ids);
+        all.values.extend(others.values);
+        all.labels.extend(others.labels);
+        all
     }
 
     fn steps(&self, example: usize) -> usize {
-        self.labels[example].len() + self.lookahead
+        let Piece { warm, steps, .. } = &self.pieces[example];
+        warm + steps.len() + self.lookahead
     }
 
     fn truth(&self, example: usize) -> Truth<'_> {
-        Truth::Classes(&self.labels[example])
+        let Piece { of, steps, .. } = &self.pieces[example];
+        Truth::Classes(&self.labels[*of][steps.clone()])
     }
 
     fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>, old: Option<SyncedBatch<f32>>) -> SyncedBatch<f32> {
-        let lengths: Vec<usize> = examples.iter().map(|&i| self.labels[i].len() + self.lookahead).collect();
+        let lengths: Vec<usize> = examples.iter().map(|&i| self.steps(i)).collect();
         let steps = Steps::ragged(&lengths).unwrap_or_else(|_| Steps::equal(0, 0));
         let mut inputs = match old.map(|batch| batch.inputs) {
             Some(Inputs::Dense(inputs)) => inputs,
             _ => Vec::new(),
         };
-        inputs.resize(steps.rows() * self.reader.width(), 0.0);
+        inputs.resize(steps.rows() * self.width, 0.0);
         let mut targets = vec![IGNORE; steps.rows()];
         let mut numbers = Vec::new();
         for (b, &example) in examples.iter().enumerate() {
-            let labels = &self.labels[example];
-            let times = self.times(labels.len(), vary.as_deref_mut());
+            let Piece { of, warm, steps: range } = &self.pieces[example];
+            let labels = &self.labels[*of];
+            let mut from = range.start - warm;
+            if let Some(rng) = vary.as_deref_mut().filter(|_| range.len() < labels.len() && *warm > 0) {
+                // Another piece each time: moved by up to half of its length.
+                let half = range.len() / 2;
+                from = (from + rng.below(2 * half + 1)).saturating_sub(half).min(labels.len() - range.len() - warm);
+            }
+            let mut times = self.times(warm + range.len(), vary.as_deref_mut());
+            times.iter_mut().for_each(|t| *t += from);
             let row = |t: usize| steps.range(t).start + b;
-            self.write(example, &times, vary.as_deref_mut(), &mut numbers, row, &mut inputs);
+            self.write(*of, &times, vary.as_deref_mut(), &mut numbers, row, &mut inputs);
             // The prediction comes late.
-            times.iter().enumerate().for_each(|(t, &from)| targets[row(t + self.lookahead)] = labels[from]);
+            let learned = times.iter().enumerate().skip(*warm);
+            learned.for_each(|(t, &from)| targets[row(t + self.lookahead)] = labels[from]);
         }
         SyncedBatch { steps, inputs: Inputs::Dense(inputs), targets }
     }
@@ -184,6 +259,9 @@ impl Examples<Synced> for Sequences {
     }
 
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {
-        self.values[example].hash(hasher);
+        let Piece { of, steps, .. } = &self.pieces[example];
+        if steps.start == 0 {
+            self.values[*of].hash(hasher);
+        }
     }
 }

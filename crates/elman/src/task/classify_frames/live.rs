@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::cell::Steps;
 use crate::data::features::Features;
+use crate::data::motion::{Motion, MotionState};
 use crate::data::recordings::Reader;
 use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
@@ -18,6 +19,9 @@ use crate::task::model::{Found, StepKind, Stream};
 /// A model at work on a stream.
 pub(super) struct Live<'m> {
     reader: &'m Reader,
+    /// What is added to rows, and what it remembers of them.
+    motion: Option<(&'m Motion, MotionState)>,
+    row: Vec<f32>,
     lookahead: usize,
     network: &'m Synced,
     params: &'m Params<f32>,
@@ -45,6 +49,7 @@ impl<'m> Live<'m> {
     /// [`Error::Usage`] if the model reads sequences from both ends.
     pub(super) fn new(
         reader: &'m Reader,
+        motion: Option<&'m Motion>,
         lookahead: usize,
         network: &'m Synced,
         params: &'m Params<f32>,
@@ -57,9 +62,11 @@ impl<'m> Live<'m> {
         }
         let mut prepared = SyncedPrepared::default();
         network.prepare(params, &mut prepared);
-        let inputs = Inputs::Dense(vec![0.0; reader.width()]);
+        let inputs = Inputs::Dense(vec![0.0; motion.map_or_else(|| reader.width(), Motion::width)]);
         Ok(Live {
             reader,
+            motion: motion.map(|motion| (motion, MotionState::new(motion))),
+            row: Vec::new(),
             lookahead,
             network,
             params,
@@ -152,7 +159,14 @@ impl Stream for Live<'_> {
         }
         let Inputs::Dense(inputs) = &mut self.batch.inputs else { return Ok(None) };
         inputs.clear();
-        features.row(cells, *line, path, inputs)?;
+        match &mut self.motion {
+            Some((motion, state)) => {
+                self.row.clear();
+                features.row(cells, *line, path, &mut self.row)?;
+                state.step(motion, &self.row, inputs);
+            }
+            None => features.row(cells, *line, path, inputs)?,
+        }
         Ok(self.step())
     }
 

@@ -5,6 +5,7 @@ use std::hash::Hasher;
 use crate::cell::Steps;
 use crate::data::inputs::Values;
 use crate::data::series::{Labelled, Reader};
+use crate::data::windows::Windows;
 use crate::data::{Labels, Vary};
 use crate::error::Result;
 use crate::metric::Truth;
@@ -19,16 +20,23 @@ pub(super) struct Series {
     pub series: Vec<Values>,
     pub labels: Vec<[u32; 1]>,
     pub vary: Vary,
+    /// How their steps are read, where not one by one.
+    pub windows: Option<Windows>,
 }
 
 impl Series {
     pub(super) fn new(all: Vec<Labelled>, reader: &Reader, labels: &Labels, vary: Vary) -> Result<Series> {
-        let mut series = Series { reader: reader.clone(), series: Vec::new(), labels: Vec::new(), vary };
+        let mut series = Series { reader: reader.clone(), series: Vec::new(), labels: Vec::new(), vary, windows: None };
         for (raw, label, (file, at)) in all {
             series.labels.push([labels.index(&label, &file, at)?]);
             series.series.push(raw);
         }
         Ok(series)
+    }
+
+    /// `I`, the numbers of a step.
+    pub(super) fn width(&self) -> usize {
+        self.windows.as_ref().map_or_else(|| self.reader.width(), Windows::width)
     }
 
     /// The numbers `[T, I]` of a series.
@@ -47,7 +55,10 @@ impl Series {
                     self.vary.draw(rng);
                 }
                 self.vary.add_noise(rng, &mut out);
-                out
+                match &self.windows {
+                    Some(windows) => windows.apply(&out),
+                    None => out,
+                }
             }
             (Values::Pixels(_), _) => Vec::new(),
         }
@@ -59,10 +70,20 @@ impl Examples<SequenceInput> for Series {
         self.series.len()
     }
 
+    fn joined(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        all.series.extend_from_slice(&others.series);
+        all.labels.extend_from_slice(&others.labels);
+        all
+    }
+
     fn steps(&self, example: usize) -> usize {
         match (&self.series[example], &self.reader) {
             (Values::Pixels(_), Reader::PictureRows(pixels)) => pixels.height,
-            (Values::Numbers(numbers), reader) => numbers.len() / reader.width(),
+            (Values::Numbers(numbers), reader) => {
+                let steps = numbers.len() / reader.width();
+                self.windows.as_ref().map_or(steps, |windows| windows.steps(steps))
+            }
             (Values::Pixels(_), _) => 0,
         }
     }
@@ -77,7 +98,7 @@ impl Examples<SequenceInput> for Series {
         mut vary: Option<&mut Rng>,
         _: Option<SequenceInputBatch<f32>>,
     ) -> SequenceInputBatch<f32> {
-        let width = self.reader.width();
+        let width = self.width();
         let numbers: Vec<Vec<f32>> = examples.iter().map(|&i| self.numbers(i, vary.as_deref_mut())).collect();
         let lengths: Vec<usize> = numbers.iter().map(|numbers| numbers.len() / width).collect();
         let steps = Steps::ragged(&lengths).unwrap_or_else(|_| Steps::equal(0, 0));

@@ -71,6 +71,14 @@ impl Examples<SequenceInput> for Texts {
         self.tokens.len()
     }
 
+    fn joined(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        all.tokens.extend_from_slice(&others.tokens);
+        all.labels.extend_from_slice(&others.labels);
+        all.evidence.extend_from_slice(&others.evidence);
+        all
+    }
+
     fn steps(&self, example: usize) -> usize {
         self.tokens[example].len()
     }

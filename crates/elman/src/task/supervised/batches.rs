@@ -12,53 +12,76 @@ use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::Outputs;
-use crate::train::{Batches, Cursor, Engine, Scores};
-
-/// Examples of a block in training: as many as fill the kernels' tiles.
-const BLOCK: usize = 12;
-/// Blocks at most: each holds gradients of its own.
-const MAX_BLOCKS: usize = 8;
+use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of};
 
 /// Training on examples.
 pub(super) struct SupervisedBatches<'d, S: Outputs, E: Examples<S>> {
     train: &'d E,
     val: &'d E,
+    /// Both, for a second training, until it begins.
+    all: Option<&'d E>,
     evaluator: &'d Evaluator,
     settings: Settings,
     buckets: Buckets,
     /// The state each block begins a batch in.
     initial: Vec<S::State>,
+    /// Training and validation examples, and what they hold.
+    counts: [usize; 2],
+    checksums: [u32; 2],
     /// All of a model file but its network and weights.
     config: Value,
     temperature: f64,
 }
 
 impl<'d, S: Outputs, E: Examples<S>> SupervisedBatches<'d, S, E> {
-    /// Training on `train`, validated on `val`; `config` is what a model file says of the reader.
+    /// Training on the first of `examples`, validated on the second, and then on `all` of them; `config` is what a model file
+    /// says of the reader.
     ///
     /// # Errors
     /// If there are no examples.
     pub(super) fn new(
-        train: &'d E,
-        val: &'d E,
+        [train, val]: [&'d E; 2],
+        all: Option<&'d E>,
         evaluator: &'d Evaluator,
         settings: &Settings,
         shape: &S,
         config: Value,
     ) -> Result<Self> {
-        let lengths = (0..train.len()).map(|i| train.steps(i)).collect();
-        let buckets = Buckets::new(lengths, settings.batch, settings.seed)?;
-        let count = blocks(buckets.batch());
+        let buckets = Buckets::new(lengths(train), settings.batch, settings.seed)?;
+        let count = blocks_by(settings.rules, buckets.batch());
         let initial =
             (0..count).map(|block| shape.initial_state(dealt(buckets.batch(), count, block).count())).collect();
+        let (counts, checksums) = ([train.len(), val.len()], [train.checksum(), val.checksum()]);
         let settings = settings.clone();
-        Ok(SupervisedBatches { train, val, evaluator, settings, buckets, initial, config, temperature: 1.0 })
+        Ok(SupervisedBatches {
+            train,
+            val,
+            all,
+            evaluator,
+            settings,
+            buckets,
+            initial,
+            counts,
+            checksums,
+            config,
+            temperature: 1.0,
+        })
     }
 }
 
-/// The blocks of a batch: an even number, so that two threads have as much to do.
-fn blocks(batch: usize) -> usize {
-    if batch < BLOCK { 1 } else { batch.div_ceil(BLOCK).next_multiple_of(2).min(MAX_BLOCKS) }
+/// The steps of each example.
+fn lengths<S: Outputs, E: Examples<S>>(examples: &E) -> Vec<usize> {
+    (0..examples.len()).map(|i| examples.steps(i)).collect()
+}
+
+/// The number of blocks of a batch, by the rules of version 0.1 where the run began with them.
+fn blocks_by(rules: u64, batch: usize) -> usize {
+    const SIZE: usize = 12;
+    match rules {
+        1 if batch < SIZE => 1,
+        1 => blocks_of(batch, SIZE).next_multiple_of(2),
+        _ => blocks(batch),
+    }
 }
 
 /// The places in a sorted batch of the examples of a block: dealt like cards, so that blocks take like times.
@@ -99,8 +122,8 @@ where
 
     fn fingerprint(&self) -> Value {
         json!({
-            "examples": [self.train.len(), self.val.len()],
-            "crc32": [self.train.checksum(), self.val.checksum()],
+            "examples": self.counts,
+            "crc32": self.checksums,
         })
     }
 
@@ -118,6 +141,18 @@ where
         let named = |(name, value): (&str, f64)| (format!("val_{}", name.strip_prefix("loss_").unwrap_or(name)), value);
         let values = measures.values.into_iter().map(named).collect();
         Ok(Scores { values, higher_is_better: measures.higher_is_better })
+    }
+
+    fn can_refit(&self) -> bool {
+        self.all.is_some()
+    }
+
+    fn refit(&mut self) {
+        let Some(all) = self.all.take() else { return };
+        // There are examples, and batches of as many.
+        if let Ok(buckets) = Buckets::new(lengths(all), self.buckets.batch(), self.settings.seed) {
+            (self.train, self.buckets) = (all, buckets);
+        }
     }
 
     fn loss_is_in_nats(&self) -> bool {

@@ -17,6 +17,9 @@ pub(crate) trait Examples<S: Outputs>: Send + Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
+    /// These and others behind them, varied in training like these.
+    fn joined(&self, others: &Self) -> Self;
+
     /// Steps of an example.
     fn steps(&self, example: usize) -> usize;
 

@@ -9,12 +9,12 @@ use super::batches::SupervisedBatches;
 use super::examples::Examples;
 use super::reading::Reading;
 use crate::data::statistics::Described;
-use crate::data::{Labels, Vary, train_val_split};
+use crate::data::{Labels, Vary, stratified_split, train_val_split};
 use crate::error::Result;
 use crate::layer::Loss;
 use crate::metric::{Evaluator, Truth};
 use crate::rng::Rng;
-use crate::settings::{ClassWeights, Settings};
+use crate::settings::{ClassWeights, Settings, Whether};
 use crate::shape::{InputKind, Outputs, SequenceInputConfig};
 use crate::task::plan::{DataStatistics, Plan, RunSummary, memory, session};
 use crate::train::{RunFolder, Session};
@@ -44,6 +44,8 @@ pub(crate) struct SupervisedPlan<S: Outputs, R: Reading<S>> {
     reading: R,
     train: R::Examples,
     val: R::Examples,
+    /// Both, for a second training.
+    all: Option<R::Examples>,
     evaluator: Evaluator,
     summary: RunSummary,
 }
@@ -56,13 +58,14 @@ impl<S: Outputs, R: Reading<S>> SupervisedPlan<S, R> {
     pub(crate) fn new(parts: Parts<S, R>) -> Result<Self> {
         let Parts { settings, reading, sizes, train, val, mut summary, activations } = parts;
         let network = S::from_config(sizes)?;
+        let all = (settings.refit == Whether::Yes).then(|| train.joined(&val));
         summary.json["train"] = train.len().into();
         summary.json["held_out"] = val.len().into();
         summary.loss_unit = if reading.goal().labels().is_empty() { "" } else { "nats" };
         summary.parameters = network.layout().len();
         summary.memory += memory(summary.parameters, settings.batch, activations);
         let evaluator = reading.evaluator(1.0);
-        Ok(SupervisedPlan { settings, network, reading, train, val, evaluator, summary })
+        Ok(SupervisedPlan { settings, network, reading, train, val, all, evaluator, summary })
     }
 }
 
@@ -90,7 +93,14 @@ where
         config["shape"] = json!(R::SHAPE);
         let mut params = self.network.initial(s.init.0, &mut Rng::new(s.seed, "weights"));
         self.reading.begin(&self.network, s, &self.train, &mut params)?;
-        let batches = SupervisedBatches::new(&self.train, &self.val, &self.evaluator, s, &self.network, config)?;
+        let batches = SupervisedBatches::new(
+            [&self.train, &self.val],
+            self.all.as_ref(),
+            &self.evaluator,
+            s,
+            &self.network,
+            config,
+        )?;
         session(&self.network, batches, s, params, folder, resume)
     }
 }
@@ -139,7 +149,7 @@ impl Settings {
     }
 }
 
-/// Training examples, and those of the file `val` or else some of them, with the file of these.
+/// Training examples, and those of the file `val` or else some of them, of each `class` in proportion, with the file of these.
 ///
 /// # Errors
 /// Any error of `read`; too few examples.
@@ -147,10 +157,14 @@ pub(crate) fn divided<T>(
     settings: &Settings,
     rows: Vec<T>,
     path: &Path,
+    class: fn(&T) -> &str,
     read: impl FnOnce(&Path) -> Result<Vec<T>>,
 ) -> Result<(Vec<T>, Vec<T>, PathBuf)> {
     if settings.val.is_empty() {
-        let (train, val) = train_val_split(rows, &settings.hold_out(), path)?;
+        let (train, val) = match settings.rules {
+            1 => train_val_split(rows, &settings.hold_out(), path)?,
+            _ => stratified_split(rows, class, &settings.hold_out(), path)?,
+        };
         return Ok((train, val, path.into()));
     }
     let path = PathBuf::from(&settings.val);

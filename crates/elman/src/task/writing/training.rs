@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
-use crate::train::{Batches, Cursor, Engine, Scores, blocks};
+use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of};
 
 /// The batches of a run.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ impl<'c, W: Writing> Training<'c, W> {
     pub(super) fn new(corpus: &'c Corpus<W>, settings: &'c Settings) -> Result<Self> {
         let lengths = corpus.train.iter().map(|(source, target)| corpus.sources.length(*source) + target.len());
         let buckets = Buckets::new(lengths.collect(), settings.batch, settings.seed)?;
-        let blocks = blocks(buckets.batch()).len();
+        let batch = buckets.batch();
+        let blocks = if settings.rules == 1 { blocks_of(batch, 16) } else { blocks(batch) };
         let val = spread(corpus.val.len(), settings.val_limit).map(|i| corpus.val[i].clone()).collect();
         Ok(Training { corpus, settings, buckets, blocks, val, fingerprint: W::fingerprint(corpus)? })
     }

@@ -6,6 +6,7 @@
 //! is never stored: backward recomputes it, which costs a tanh and saves `T S A` values.
 
 use crate::isa::Isa;
+use crate::mat::size;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector, load};
 
@@ -22,7 +23,7 @@ pub(crate) fn dot_on<F: Scalar>(isa: Isa, queries: &[F], keys: &[F], width: usiz
     assert!(width > 0, "the width must be at least 1");
     let (t, s) = (queries.len() / width, keys.len() / width);
     assert!(
-        queries.len() == t * width && keys.len() == s * width && scores.len() == t * s,
+        queries.len() == t * width && keys.len() == s * width && scores.len() == size([t, s]),
         "queries [T, K], keys [S, K], scores [T, S]"
     );
     F::run(isa, Dot { queries, keys, width, scores });
@@ -113,7 +114,7 @@ pub fn additive<F: Scalar>(keys: &[F], query: &[F], v: &[F], scores: &mut [F]) {
 
 pub(crate) fn additive_on<F: Scalar>(isa: Isa, keys: &[F], query: &[F], v: &[F], scores: &mut [F]) {
     assert!(
-        query.len() == v.len() && keys.len() == scores.len() * v.len(),
+        query.len() == v.len() && keys.len() == size([scores.len(), v.len()]),
         "keys [S, A], query [A], v [A], scores [S]"
     );
     F::run(isa, Additive { keys, query, v, scores });
@@ -175,7 +176,7 @@ pub(crate) fn additive_backward_on<F: Scalar>(
 ) {
     let width = v.len();
     assert!(query.len() == width && dquery.len() == width && dv.len() == width, "query, v and gradients [A]");
-    assert!(keys.len() == dscores.len() * width && dkeys.len() == keys.len(), "keys [S, A], dscores [S]");
+    assert!(keys.len() == size([dscores.len(), width]) && dkeys.len() == keys.len(), "keys [S, A], dscores [S]");
     F::run(isa, AdditiveBackward { keys, query, v, dscores, dkeys, dquery, dv });
 }
 

@@ -3,7 +3,7 @@
 use crate::bf16::{self, Operands, Pairs, RoundedLeft};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
-use crate::mat::{Mat, MatMut};
+use crate::mat::{Mat, MatMut, size};
 use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector, load, store};
@@ -23,7 +23,10 @@ pub struct Packed<F> {
     pub(crate) data: Buffer<F>,
     /// Used instead of `data` where operands are rounded to bfloat16.
     pub(crate) pairs: Buffer<u32>,
+    /// Of what is packed.
     pub(crate) operands: Operands,
+    /// Of the next packing.
+    next: Operands,
     pub(crate) depth: usize,
     pub(crate) cols: usize,
     pub(crate) gates: usize,
@@ -38,12 +41,12 @@ impl<F: Scalar> Packed<F> {
 
     /// Precision of the operands, from the next packing on.
     pub fn set_operands(&mut self, operands: Operands) {
-        self.operands = operands;
+        self.next = operands;
     }
 
-    /// Precision of the operands.
+    /// Precision of the operands, from the next packing on.
     pub fn operands(&self) -> Operands {
-        self.operands
+        self.next
     }
 
     /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
@@ -62,7 +65,7 @@ impl<F: Scalar> Packed<F> {
     }
 
     fn best(&self) -> Isa {
-        match self.operands {
+        match self.next {
             Operands::Exact => Isa::best(),
             Operands::Bf16 => Isa::best().with_pair_products(),
         }
@@ -70,11 +73,19 @@ impl<F: Scalar> Packed<F> {
 
     pub(crate) fn pack_on(&mut self, isa: Isa, b: Mat<F>, gates: usize) {
         assert_eq!(b.cols % gates, 0, "the gates do not divide the columns");
-        (self.isa, self.depth, self.cols, self.gates) = (isa, b.rows, b.cols, gates);
+        // Empty until all of `b` is packed: a panic on the way must not leave sizes without their data.
+        (self.depth, self.cols) = (0, 0);
+        (self.isa, self.operands, self.gates) = (isa, self.next, gates);
+        let (depth, cols) = (b.rows, b.cols);
+        if depth == 0 || cols == 0 {
+            (self.depth, self.cols) = (depth, cols);
+            return;
+        }
         match self.operands {
             Operands::Exact => F::run(isa, Pack { packed: self, b }),
             Operands::Bf16 => F::run_pairs(isa, Pack { packed: self, b }),
         }
+        (self.depth, self.cols) = (depth, cols);
     }
 
     /// `K`, the rows packed.
@@ -99,8 +110,8 @@ impl<F: Scalar> Kernel<F> for Pack<'_, '_, F> {
     fn run<V: Vector<Scalar = F>>(self) {
         let Pack { packed, b } = self;
         let parts = Parts::new(b.cols, packed.gates, V::LANES);
-        let panel = b.rows * parts.width;
-        packed.data.resize(parts.panels * panel);
+        let panel = size([b.rows, parts.width]);
+        packed.data.resize(size([parts.panels, panel]));
         for (p, part, col, n) in parts.iter() {
             pack_part::<V>(b, col, n, &mut packed.data[p * panel..][..panel], part * V::LANES, parts.width);
         }
@@ -112,8 +123,8 @@ impl<F: Scalar> PairKernel<F> for Pack<'_, '_, F> {
     fn run<V: PairVector<Scalar = F>>(self) {
         let Pack { packed, b } = self;
         let parts = Parts::new(b.cols, packed.gates, V::LANES);
-        let panel = bf16::words(b.rows) * parts.width;
-        packed.pairs.resize(parts.panels * panel);
+        let panel = size([bf16::words(b.rows), parts.width]);
+        packed.pairs.resize(size([parts.panels, panel]));
         for (p, part, col, n) in parts.iter() {
             let to = &mut packed.pairs[p * panel..][..panel];
             bf16::pack_part(b, col, n, V::LANES, to, part * V::LANES, parts.width);
@@ -200,24 +211,31 @@ pub enum Start<'a, F> {
 /// If the dimensions do not match, or if `b` was packed with gates.
 pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
     assert_eq!(b.gates, 1, "a product needs a matrix packed without gates");
-    assert!(
-        a.cols == b.depth && a.rows == c.rows && b.cols == c.cols,
-        "product [{}, {}] x [{}, {}] into [{}, {}]",
-        a.rows,
-        a.cols,
-        b.depth,
-        b.cols,
-        c.rows,
-        c.cols
-    );
-    if let Start::Bias(bias) = start {
-        assert_eq!(bias.len(), c.cols, "a bias for each column");
+    check(&a, [b.depth, b.cols], &c, start);
+    if c.rows == 0 || c.cols == 0 {
+        return;
     }
     match b.operands {
         Operands::Exact => {
             F::run(b.isa, ExactGemm { a, b: Operand::Packed(&b.data), c, start });
         }
         Operands::Bf16 => F::run_pairs(b.isa, PairGemm { a, b: &b.pairs, c, start }),
+    }
+}
+
+/// # Panics
+/// If the dimensions of a product do not match.
+pub(crate) fn check<F>(a: &Mat<F>, [depth, cols]: [usize; 2], c: &MatMut<F>, start: Start<F>) {
+    assert!(
+        a.cols == depth && a.rows == c.rows && cols == c.cols,
+        "product [{}, {}] x [{depth}, {cols}] into [{}, {}]",
+        a.rows,
+        a.cols,
+        c.rows,
+        c.cols
+    );
+    if let Start::Bias(bias) = start {
+        assert_eq!(bias.len(), cols, "a product's bias has a value for each column");
     }
 }
 
@@ -242,10 +260,13 @@ pub fn gemm_unpacked_of<F: Scalar>(
     start: Start<F>,
     scratch: &mut Scratch<F>,
 ) {
-    assert_eq!(a.cols, b.rows, "product of [{}, {}] and [{}, {}]", a.rows, a.cols, b.rows, b.cols);
+    check(&a, [b.rows, b.cols], &c, start);
+    if c.rows == 0 || c.cols == 0 {
+        return;
+    }
     let MatMut { data, rows, cols, row_stride } = c;
     let mut start = start;
-    if operands == Operands::Exact && b.col_stride == 1 && a.rows == rows && b.cols == cols {
+    if operands == Operands::Exact && b.col_stride == 1 {
         let (b, c) = (Operand::Rows(b), MatMut::strided(&mut *data, rows, cols, row_stride));
         if F::run(Isa::best(), ExactGemm { a, b, c, start }) {
             return;
@@ -257,8 +278,8 @@ pub fn gemm_unpacked_of<F: Scalar>(
     // Blocks of the depth in order: the sum keeps its order, the packed block stays in the cache.
     loop {
         let to = (from + block).min(b.rows);
-        let part = Mat { data: &b.data[(from * b.row_stride).min(b.data.len())..], rows: to - from, ..b };
-        let left = Mat { data: &a.data[(from * a.col_stride).min(a.data.len())..], cols: to - from, ..a };
+        let part = Mat { data: &b.data[from.saturating_mul(b.row_stride).min(b.data.len())..], rows: to - from, ..b };
+        let left = Mat { data: &a.data[from.saturating_mul(a.col_stride).min(a.data.len())..], cols: to - from, ..a };
         scratch.b.pack(part);
         gemm(left, &scratch.b, MatMut::strided(&mut *data, rows, cols, row_stride), start);
         (start, from) = (Start::Add, to);
@@ -280,7 +301,7 @@ impl<W> Right<W> {
     /// A packed operand of `depth` words and `cols` columns, in panels of `width`.
     #[inline(always)]
     fn packed(b: &[W], depth: usize, cols: usize, width: usize) -> Self {
-        assert!(b.len() >= cols.div_ceil(width) * depth * width, "the packed matrix is too short");
+        assert!(b.len() >= size([cols.div_ceil(width), depth, width]), "the packed matrix is too short");
         Right { first: b.as_ptr(), panel: depth * width, row: width }
     }
 }

@@ -6,13 +6,15 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// `f32` (and `f64`) values in an array of the plain path.
 pub(crate) const LANES: usize = 8;
 
-/// The candidates for [`Isa::best`], in order of width.
+/// Every instruction set, in order of width; a CPU has all up to its widest, but that with bfloat16, which comes after.
 const ALL: &[Isa] = &[
     Isa(Kind::Plain),
     #[cfg(target_arch = "x86_64")]
     Isa(Kind::Avx2),
     #[cfg(target_arch = "x86_64")]
     Isa(Kind::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Isa(Kind::Avx512Bf16),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     Isa(Kind::Neon),
 ];
@@ -64,7 +66,7 @@ impl Isa {
         Self::detect()
     }
 
-    /// Makes this one [`Isa::best`] for the whole process: to compare a whole computation between instruction sets.
+    /// Makes this one [`Isa::best`] for the whole process, that with bfloat16 products too: to compare a whole computation between instruction sets.
     #[cfg(feature = "std")]
     pub fn choose(self) {
         FOUND.store(1 + ALL.iter().position(|isa| *isa == self).unwrap_or(0), Ordering::Relaxed);
@@ -161,7 +163,7 @@ impl Isa {
     /// The widest instruction set, up to this one, with int8 dot products: AVX-512 has them only with VNNI.
     pub(crate) fn with_byte_products(self) -> Isa {
         #[cfg(target_arch = "x86_64")]
-        if self.0 == Kind::Avx512 {
+        if matches!(self.0, Kind::Avx512 | Kind::Avx512Bf16) {
             #[cfg(feature = "std")]
             let vnni = std::is_x86_feature_detected!("avx512vnni");
             #[cfg(not(feature = "std"))]

@@ -1,20 +1,47 @@
 //! Matrix views of slices.
 
 /// A read-only matrix: element `(r, c)` is `data[r * row_stride + c * col_stride]`.
+///
+/// ```
+/// let x = elman_kernels::Mat::new(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3);
+/// assert_eq!((x.rows(), x.t().rows()), (2, 3));
+/// ```
+///
+/// Sizes are those that were checked against the slice; none can be set:
+///
+/// ```compile_fail,E0616
+/// let mut x = elman_kernels::Mat::new(&[1.0], 1, 1);
+/// x.rows = 200_000;
+/// ```
 #[derive(Clone, Copy)]
 pub struct Mat<'a, F> {
     pub(crate) data: &'a [F],
-    /// Rows.
-    pub rows: usize,
-    /// Columns.
-    pub cols: usize,
+    // Read-only outside the crate: kernels rely on the reach that was checked when the matrix was made.
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
     pub(crate) row_stride: usize,
     pub(crate) col_stride: usize,
 }
 
-/// Elements spanned by a strided matrix, the last one included.
-fn reach(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+/// Whether `len` elements hold `rows` rows of `cols` elements, one every `row_stride`, the last one included.
+pub(crate) fn reaches(len: usize, rows: usize, cols: usize, row_stride: usize) -> bool {
+    if rows == 0 || cols == 0 {
+        return true;
+    }
+    (rows - 1).checked_mul(row_stride).and_then(|at| at.checked_add(cols)).is_some_and(|reach| reach <= len)
+}
+
+/// The product of the sizes of an array.
+///
+/// # Panics
+/// If it exceeds `usize`.
+#[inline(always)]
+pub(crate) fn size<const N: usize>(sizes: [usize; N]) -> usize {
+    let mut product = 1usize;
+    for size in sizes {
+        product = product.checked_mul(size).expect("the product of an array's sizes exceeds the address space");
+    }
+    product
 }
 
 impl<'a, F> Mat<'a, F> {
@@ -31,8 +58,18 @@ impl<'a, F> Mat<'a, F> {
     /// # Panics
     /// If `data` ends before the last element.
     pub fn strided(data: &'a [F], rows: usize, cols: usize, row_stride: usize) -> Self {
-        assert!(data.len() >= reach(rows, cols, row_stride, 1), "matrix [{rows}, {cols}] exceeds its slice");
+        assert!(reaches(data.len(), rows, cols, row_stride), "matrix [{rows}, {cols}] exceeds its slice");
         Mat { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns.
+    pub fn cols(&self) -> usize {
+        self.cols
     }
 
     /// The transpose, `[cols, rows]`; no data moves.
@@ -44,10 +81,8 @@ impl<'a, F> Mat<'a, F> {
 /// A mutable matrix, row-major: element `(r, c)` is `data[r * row_stride + c]`.
 pub struct MatMut<'a, F> {
     pub(crate) data: &'a mut [F],
-    /// Rows.
-    pub rows: usize,
-    /// Columns.
-    pub cols: usize,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
     pub(crate) row_stride: usize,
 }
 
@@ -65,8 +100,18 @@ impl<'a, F> MatMut<'a, F> {
     /// # Panics
     /// If `data` ends before the last element, or if rows overlap.
     pub fn strided(data: &'a mut [F], rows: usize, cols: usize, row_stride: usize) -> Self {
-        assert!(data.len() >= reach(rows, cols, row_stride, 1), "matrix [{rows}, {cols}] exceeds its slice");
+        assert!(reaches(data.len(), rows, cols, row_stride), "matrix [{rows}, {cols}] exceeds its slice");
         assert!(rows < 2 || row_stride >= cols, "rows of a mutable matrix overlap");
         MatMut { data, rows, cols, row_stride }
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns.
+    pub fn cols(&self) -> usize {
+        self.cols
     }
 }

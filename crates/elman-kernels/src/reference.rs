@@ -3,14 +3,18 @@
 #[cfg(feature = "std")]
 use alloc::vec::Vec;
 
-use crate::gemm::Start;
+use crate::gemm::{self, Start};
 use crate::mat::{Mat, MatMut};
 use crate::scalar::Scalar;
 #[cfg(feature = "std")]
 use crate::softmax::IGNORE;
 
 /// `C = start + A B`.
+///
+/// # Panics
+/// If the dimensions do not match.
 pub fn gemm<F: Scalar>(a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start<F>) {
+    gemm::check(&a, [b.rows, b.cols], &c, start);
     for m in 0..a.rows {
         for n in 0..b.cols {
             let mut sum = match start {

@@ -1,6 +1,7 @@
 //! Row operations: gather and scatter for tokens, sums over rows for biases, element-wise updates.
 
 use crate::isa::Isa;
+use crate::mat::reaches;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
 
@@ -9,10 +10,22 @@ use crate::vector::{Kernel, Vector};
 /// # Panics
 /// If a token is beyond the table, or `out` too short.
 pub fn gather<F: Scalar>(table: &[F], width: usize, tokens: &[u32], out: &mut [F], stride: usize) {
+    assert!(reaches(out.len(), tokens.len(), width, stride), "gather: out has no row for each token");
+    if width == 0 {
+        return;
+    }
     for (r, &token) in tokens.iter().enumerate() {
-        let from = token as usize * width;
+        let from = row_of(table.len(), width, token);
         out[r * stride..r * stride + width].copy_from_slice(&table[from..from + width]);
     }
+}
+
+/// Where the row of a token begins.
+#[inline(always)]
+fn row_of(table: usize, width: usize, token: u32) -> usize {
+    let token = token as usize;
+    assert!(token < table / width, "token {token} is beyond the table");
+    token * width
 }
 
 /// `table[tokens[r]] += x[r]`, in the order of the rows; the `r`-th row of `width` elements starts at `r * stride` in
@@ -21,6 +34,10 @@ pub fn gather<F: Scalar>(table: &[F], width: usize, tokens: &[u32], out: &mut [F
 /// # Panics
 /// If a token is beyond the table, or `x` too short.
 pub fn scatter_add<F: Scalar>(x: &[F], stride: usize, tokens: &[u32], table: &mut [F], width: usize) {
+    assert!(reaches(x.len(), tokens.len(), width, stride), "scatter_add: x has no row for each token");
+    if width == 0 {
+        return;
+    }
     F::run(Isa::best(), ScatterAdd { x, stride, tokens, table, width });
 }
 
@@ -37,7 +54,7 @@ impl<F: Scalar> Kernel<F> for ScatterAdd<'_, F> {
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) {
         for (r, &token) in self.tokens.iter().enumerate() {
-            let to = token as usize * self.width;
+            let to = row_of(self.table.len(), self.width, token);
             add_to::<V>(&mut self.table[to..to + self.width], &self.x[r * self.stride..r * self.stride + self.width]);
         }
     }
@@ -67,6 +84,10 @@ fn add_to<V: Vector>(y: &mut [V::Scalar], x: &[V::Scalar]) {
 /// # Panics
 /// If `x` is shorter than `rows` rows.
 pub fn sum_add<F: Scalar>(x: &[F], rows: usize, stride: usize, out: &mut [F]) {
+    assert!(reaches(x.len(), rows, out.len(), stride), "sum_add: x is shorter than its rows");
+    if out.is_empty() {
+        return;
+    }
     F::run(Isa::best(), SumAdd { x, rows, stride, out });
 }
 

@@ -5,6 +5,7 @@ use core::fmt::{Debug, Display};
 use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::arch::Run;
+use crate::buffer::Element;
 
 /// An element type: `f32` or (with `std`) `f64`.
 pub trait Scalar:
@@ -26,6 +27,7 @@ pub trait Scalar:
     + MulAssign
     + DivAssign
     + Run
+    + Element
     + 'static
 {
     /// Zero.

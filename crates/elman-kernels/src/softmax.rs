@@ -26,10 +26,11 @@ pub(crate) fn cross_entropy_backward_on<F: Scalar>(isa: Isa, logits: &mut [F], t
             row.fill(F::ZERO);
             continue;
         }
-        let logit = row[target as usize].to_f64();
+        let target = class(target, classes);
+        let logit = row[target].to_f64();
         let (max, sum) = F::run(isa, Softmax { row, scale, shift: F::ZERO });
         loss_nats += sum.to_f64().ln() + max.to_f64() - logit;
-        row[target as usize] -= scale;
+        row[target] -= scale;
     }
     loss_nats
 }
@@ -68,13 +69,14 @@ pub(crate) fn smoothed_cross_entropy_backward_on<F: Scalar>(
             row.fill(F::ZERO);
             continue;
         }
-        let logit = row[target as usize].to_f64();
+        let target = class(target, classes);
+        let logit = row[target].to_f64();
         let sum_of_logits = F::run(isa, RowSum { row }).to_f64();
         let (max, sum) = F::run(isa, Softmax { row, scale, shift });
         let log_sum = sum.to_f64().ln() + max.to_f64();
         nats += log_sum - logit;
         smoothed_nats += log_sum - (1.0 - smoothing) * logit - share * sum_of_logits;
-        row[target as usize] -= at_target;
+        row[target] -= at_target;
     }
     (smoothed_nats, nats)
 }
@@ -94,8 +96,9 @@ pub(crate) fn cross_entropy_on<F: Scalar>(isa: Isa, logits: &[F], targets: &[u32
     let mut loss_nats = 0.0;
     for (row, &target) in logits.chunks_exact(classes.max(1)).zip(targets) {
         if target != IGNORE {
+            let logit = row[class(target, classes)].to_f64();
             let (max, sum) = F::run(isa, MaxAndSum { row });
-            loss_nats += sum.to_f64().ln() + max.to_f64() - row[target as usize].to_f64();
+            loss_nats += sum.to_f64().ln() + max.to_f64() - logit;
         }
     }
     loss_nats
@@ -106,6 +109,13 @@ fn classes<F>(logits: &[F], targets: &[u32]) -> usize {
     let classes = logits.len().checked_div(targets.len()).unwrap_or(0);
     assert_eq!(logits.len(), classes * targets.len(), "one row of logits per target");
     classes
+}
+
+#[cfg(feature = "std")]
+#[inline(always)]
+fn class(target: u32, classes: usize) -> usize {
+    assert!((target as usize) < classes, "target {target} is not below the {classes} classes");
+    target as usize
 }
 
 /// `x = softmax(x)` for one row.

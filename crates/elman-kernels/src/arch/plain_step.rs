@@ -48,10 +48,10 @@ impl StepVector for Plain<f32> {
     #[inline(always)]
     unsafe fn dot(mut acc: [i32; LANES], w: *const u32, q: [i32; 4]) -> [i32; LANES] {
         // SAFETY: the caller guarantees LANES words.
-        let w = unsafe { w.cast::<[[i8; 4]; LANES]>().read() };
+        let w = unsafe { w.cast::<[u32; LANES]>().read() }.map(u32::to_le_bytes);
         for i in 0..LANES {
             for j in 0..4 {
-                acc[i] = acc[i].wrapping_add(i32::from(w[i][j]) * q[j]);
+                acc[i] = acc[i].wrapping_add(i32::from(w[i][j] as i8) * q[j]);
             }
         }
         acc

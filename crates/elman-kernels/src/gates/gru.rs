@@ -11,6 +11,7 @@
 use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
+use crate::mat::size;
 use crate::scalar::Scalar;
 use crate::step::panels::Panels;
 use crate::step::product::{Cell, PARTS, Scratch, Start, run};
@@ -25,12 +26,13 @@ use crate::vector::{Kernel, Vector, load, store};
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
     let hidden = w_hh.depth();
-    assert!(w_hh.gates == 3 && w_hh.cols() == 3 * hidden, "the weights are not packed for a GRU");
+    let packed = w_hh.gates == 3 && hidden > 0 && w_hh.cols() == size([3, hidden]);
+    assert!(packed, "w_hh is not packed for a GRU");
     assert!(
         h.len() == h_prev.len() && h.len().is_multiple_of(hidden) && b_hn.len() == hidden,
-        "states of a GRU step differ in rows"
+        "the states h_prev and h of a GRU step differ in rows, or b_hn in units"
     );
-    let stride = stride_of(a.len(), h.len() / hidden, 4 * hidden);
+    let stride = stride_of(a.len(), h.len() / hidden, size([4, hidden]));
     super::forward(w_hh, h_prev, Forward { b_hn, h_prev, a, stride, h, hidden });
 }
 
@@ -124,8 +126,10 @@ struct OverRows<'a, F, P> {
 }
 
 fn over_rows<F: Scalar, P: Pointwise<F>>(isa: Isa, hidden: usize, a: &mut [F], h_prev: &[F], x: &mut [F], body: P) {
-    assert!(x.len() == h_prev.len() && x.len().is_multiple_of(hidden), "states of a GRU step differ in rows");
-    let stride = stride_of(a.len(), x.len() / hidden, 4 * hidden);
+    assert!(hidden > 0, "hidden must be at least 1");
+    let rows = x.len() == h_prev.len() && x.len().is_multiple_of(hidden);
+    assert!(rows, "h_prev and the other state of a GRU step differ in rows");
+    let stride = stride_of(a.len(), x.len() / hidden, size([4, hidden]));
     F::run(isa, OverRows { hidden, a, stride, h_prev, x, body });
 }
 

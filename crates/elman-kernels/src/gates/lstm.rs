@@ -6,6 +6,7 @@
 use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
 use crate::isa::Isa;
+use crate::mat::size;
 use crate::scalar::Scalar;
 use crate::step::panels::Panels;
 use crate::step::product::{Cell, PARTS, Scratch, Start, run};
@@ -27,14 +28,15 @@ pub fn forward<F: Scalar>(
     h: &mut [F],
 ) {
     let hidden = w_hh.depth();
+    let packed = w_hh.gates == 4 && hidden > 0 && w_hh.cols() == size([4, hidden]);
+    assert!(packed, "w_hh is not packed for an LSTM");
     let rows = h.len() / hidden;
-    assert!(w_hh.gates == 4 && w_hh.cols() == 4 * hidden, "the weights are not packed for an LSTM");
     assert!(
         h.len() == rows * hidden && [h_prev.len(), c_prev.len(), c.len()] == [h.len(); 3],
-        "states of an LSTM step differ in rows"
+        "the states h_prev, c_prev, c and h of an LSTM step differ in rows"
     );
-    let stride = stride_of(a.len(), rows, 4 * hidden);
-    assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
+    let stride = stride_of(a.len(), rows, size([4, hidden]));
+    assert!(peephole.is_none_or(|p| p.len() == size([3, hidden])), "the peephole is [3H]");
     super::forward(w_hh, h_prev, Forward { peephole, c_prev, a, stride, c, h, hidden });
 }
 
@@ -147,12 +149,13 @@ pub(crate) fn backward_on<F: Scalar>(
     dh: &[F],
     dc: &mut [F],
 ) {
+    assert!(hidden > 0, "hidden must be at least 1");
     assert!(
         [c_prev.len(), c.len(), dc.len()] == [dh.len(); 3] && dh.len().is_multiple_of(hidden),
-        "states of an LSTM step differ in rows"
+        "the states c_prev, c, dh and dc of an LSTM step differ in rows"
     );
-    let stride = stride_of(a.len(), dh.len() / hidden, 4 * hidden);
-    assert!(peephole.is_none_or(|p| p.len() == 3 * hidden), "peepholes are [3H]");
+    let stride = stride_of(a.len(), dh.len() / hidden, size([4, hidden]));
+    assert!(peephole.is_none_or(|p| p.len() == size([3, hidden])), "the peephole is [3H]");
     F::run(isa, Backward { hidden, peephole, a, stride, c_prev, c, dh, dc });
 }
 
@@ -223,7 +226,10 @@ pub fn step(
     backwards: bool,
 ) {
     let rows = rows(panels, h);
-    assert!(c.len() == h.len() && c_prev.len() == h.len(), "the states of an LSTM step differ in rows");
+    assert!(
+        c.len() == h.len() && c_prev.len() == h.len(),
+        "the states h_prev, c_prev, h and c of an LSTM step differ in rows"
+    );
     let (h, c) = (row_major(panels, h), row_major(panels, c));
     let c_prev = c_prev.as_ptr();
     // SAFETY: all states have `rows` rows of `units`, the peepholes three times `units`.
@@ -231,7 +237,7 @@ pub fn step(
         match peephole {
             None => run(panels, start, rows, x, h_prev, scratch, backwards, Step { c_prev, h, c }),
             Some(p) => {
-                assert_eq!(p.len(), 3 * panels.units(), "peepholes are [3H]");
+                assert_eq!(p.len(), size([3, panels.units()]), "the peephole is [3H]");
                 run(panels, start, rows, x, h_prev, scratch, backwards, PeepholeStep { p: p.as_ptr(), c_prev, h, c });
             }
         }

@@ -9,7 +9,7 @@ use core::mem::MaybeUninit;
 
 use crate::bf16::{Operands, Pairs, RoundedLeft, words};
 use crate::gemm::{Packed, Parts};
-use crate::mat::Mat;
+use crate::mat::{Mat, size};
 use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector};
@@ -20,7 +20,7 @@ const ROWS: usize = 32;
 /// Elements from one row of gates to the next where `len` elements hold `rows` rows of at least `width`.
 fn stride_of(len: usize, rows: usize, width: usize) -> usize {
     let stride = len.checked_div(rows).unwrap_or(width);
-    assert!(stride >= width && len == rows * stride, "states and gates of a step differ in rows");
+    assert!(stride >= width && len == rows * stride, "the gates a of a step have other rows than its states");
     stride
 }
 
@@ -94,7 +94,10 @@ impl<'a, F: Scalar, C: Ending<F, G>, const G: usize> Forward<'a, F, C, G> {
     {
         let rows = self.h_prev().rows;
         let Parts { width, panels, .. } = Parts::new(self.w_hh.cols, self.w_hh.gates, V::LANES);
-        assert!(width == G * V::LANES && weights.len() >= panels * depth * width, "the packed weights are too short");
+        assert!(
+            width == G * V::LANES && weights.len() >= size([panels, depth, width]),
+            "the packed weights are too short"
+        );
         let max = match G {
             ..=2 => V::ROWS_2,
             3 => V::ROWS_3,

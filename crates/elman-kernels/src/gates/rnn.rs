@@ -25,8 +25,10 @@ pub enum Nonlinearity {
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
     let hidden = w_hh.depth();
-    assert!(w_hh.gates == 1 && w_hh.cols() == hidden, "the weights are not packed for a simple recurrent network");
-    assert!(h.len() == h_prev.len() && h.len().is_multiple_of(hidden), "states of a step differ in rows");
+    let packed = w_hh.gates == 1 && hidden > 0 && w_hh.cols() == hidden;
+    assert!(packed, "w_hh is not packed for a simple recurrent network");
+    let rows = h.len() == h_prev.len() && h.len().is_multiple_of(hidden);
+    assert!(rows, "the states h_prev and h of a step differ in rows");
     super::forward(w_hh, h_prev, Forward { nonlinearity, h, hidden });
 }
 
@@ -100,7 +102,7 @@ pub fn backward<F: Scalar>(nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {
 }
 
 pub(crate) fn backward_on<F: Scalar>(isa: Isa, nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {
-    assert_eq!(h.len(), dh.len(), "states of a step differ in rows");
+    assert_eq!(h.len(), dh.len(), "h and dh of a step differ in rows");
     F::run(isa, Backward { nonlinearity, h, dh });
 }
 

@@ -3,7 +3,7 @@
 use super::format::{INT8_DEPTH, Precision, to_bytes, words};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
-use crate::mat::Mat;
+use crate::mat::{Mat, size};
 use crate::scalar::round_to_bf16;
 
 /// Sums a block of panels keeps in flight.
@@ -116,8 +116,11 @@ impl Panels {
     fn pack(&mut self, parts: [Mat<f32>; 2]) {
         let panels = self.panels();
         let lanes = self.isa.lanes();
+        if self.words == [0; 2] {
+            return;
+        }
         let mut data = core::mem::take(&mut self.data);
-        data.resize(panels * (self.words[0] + self.words[1]) * self.gates * lanes);
+        data.resize(size([panels, self.words[0] + self.words[1], self.gates, lanes]));
         let mut rest = &mut data[..];
         for number in 0..blocks(self.gates, panels) {
             let block = block(self.gates, panels, number);

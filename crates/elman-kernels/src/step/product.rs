@@ -8,6 +8,7 @@ use super::panels::{Panels, block, blocks};
 use crate::arch::run_step;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
+use crate::mat::size;
 use crate::vector::step::{StepKernel, StepVector};
 use crate::vector::{Vector, load};
 
@@ -53,7 +54,7 @@ impl Scratch {
         if panels.precision == Precision::Int8 {
             for (part, depth) in panels.depths.into_iter().enumerate() {
                 let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
-                bytes.resize(bytes.len().max(rows * depth.div_ceil(4)));
+                bytes.resize(bytes.len().max(size([rows, depth.div_ceil(4)])));
                 scales.resize(scales.len().max(rows));
             }
         }
@@ -63,7 +64,10 @@ impl Scratch {
     fn round(&mut self, isa: Isa, part: usize, x: &[f32], rows: usize, depth: usize) -> Operand {
         let stride = depth.div_ceil(4);
         let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
-        assert!(bytes.len() >= rows * stride && scales.len() >= rows, "`reserve` was not called for this many rows");
+        assert!(
+            bytes.len() >= size([rows, stride]) && scales.len() >= rows,
+            "`reserve` was not called for this many rows"
+        );
         // SAFETY: quantising uses no byte products.
         unsafe { run_step(isa, Round { x, rows, depth, bytes, scales }) };
         Operand { data: bytes.as_ptr(), stride, scales: scales.as_ptr() }
@@ -103,7 +107,10 @@ pub(crate) unsafe fn run<C: Cell>(
     let width = panels.gates * panels.units;
     let [x_depth, h_depth] = panels.depths;
     assert_eq!(panels.gates, C::GATES, "the weights are packed for a different cell");
-    assert!(x.len() == rows * x_depth && h_prev.len() == rows * h_depth, "input and state of a step differ in rows");
+    assert!(
+        x.len() == size([rows, x_depth]) && h_prev.len() == size([rows, h_depth]),
+        "input and state of a step differ in rows"
+    );
     match start {
         Start::Bias(bias) => assert_eq!(bias.len(), width, "one bias per gate and unit"),
         Start::Table(table, tokens) => {
@@ -111,6 +118,9 @@ pub(crate) unsafe fn run<C: Cell>(
             let reaches = |&token: &u32| (u64::from(token) + 1).saturating_mul(width as u64) <= table.len() as u64;
             assert!(tokens.iter().all(reaches), "a token has no row in the table");
         }
+    }
+    if rows == 0 {
+        return;
     }
     let floats = |x: &[f32], stride| Operand { data: x.as_ptr().cast(), stride, scales: core::ptr::null() };
     // SAFETY: for bytes, `Panels` chose the instruction set by `with_byte_products`.

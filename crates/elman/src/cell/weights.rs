@@ -250,7 +250,7 @@ impl Weights {
         grads: &mut Grads<F>,
     ) {
         let hidden = self.hidden;
-        let da_rows = Mat::strided(da, h_prev.rows, gates.len() * hidden, stride);
+        let da_rows = Mat::strided(da, h_prev.rows(), gates.len() * hidden, stride);
         let dw = &mut self.w_hh.of_mut(grads)[gates.start * hidden * hidden..gates.end * hidden * hidden];
         let dw = MatMut::new(dw, gates.len() * hidden, hidden);
         gemm_unpacked_of(operands, da_rows.t(), h_prev, dw, Start::Add, scratch);

@@ -18,7 +18,8 @@ pub(crate) struct Args {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, \
-                          6 disk, 130 and 143 after a signal (the state is saved).";
+                          6 disk, 129, 130 and 143 after a signal, 141 of \
+                          train when the reader of its output went away (the state is saved).";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

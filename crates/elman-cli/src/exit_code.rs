@@ -1,11 +1,13 @@
 //! What the process says when it ends.
 //!
-//! 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, 6 disk, 130 and 143 after a signal.
+//! 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, 6 disk, 129, 130 and 143 after SIGHUP,
+//! SIGINT and SIGTERM, 141 of `train` when the reader of its output went away.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use clap::CommandFactory;
 use elman::Error;
@@ -16,7 +18,17 @@ use crate::args::Args;
 /// A wrong option or value.
 pub(crate) const USAGE: u8 = 2;
 /// The disk, or what stands in its place, takes no more.
-const DISK: u8 = 6;
+pub(crate) const DISK: u8 = 6;
+/// The reader of a run's output went away: 128 and SIGPIPE, as of other programs that it ends.
+pub(crate) const CLOSED: u8 = 141;
+
+/// What a closed pipe ends the process with: 0, unless more was asked for than to print.
+static WHEN_CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// From here on a closed pipe is [`CLOSED`], no quiet end.
+pub(crate) fn closed_pipe_is_a_failure() {
+    WHEN_CLOSED.store(CLOSED, Ordering::Relaxed);
+}
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -119,7 +131,9 @@ impl From<Error> for Failure {
 /// A failed write to standard output; a reader that went away is no failure.
 pub(crate) fn stdout(result: io::Result<()>) -> Result<(), Failure> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            std::process::exit(WHEN_CLOSED.load(Ordering::Relaxed).into())
+        }
         Err(error) => Err(Failure::Stream("write to", error)),
         Ok(()) => Ok(()),
     }
@@ -139,7 +153,7 @@ pub(crate) fn quiet_on_closed_pipe() {
             let is_closed =
                 ["(os error 32)", "(os error 232)", "(os error 109)"].iter().any(|end| reason.ends_with(end));
             if is_closed {
-                std::process::exit(0);
+                std::process::exit(WHEN_CLOSED.load(Ordering::Relaxed).into());
             }
             let reason = reason.split_once(" (os error").map_or(reason, |(words, _)| words);
             let _ = writeln!(io::stderr(), "elman: cannot write to {reason}");

@@ -7,6 +7,7 @@ mod exit_code;
 mod progress;
 mod settings_args;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -32,7 +33,8 @@ fn ended(outcome: exit_code::Outcome) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("elman: {failure}");
+            // A terminal that went away changes no exit code.
+            let _ = writeln!(std::io::stderr(), "elman: {failure}");
             ExitCode::from(failure.code())
         }
     }

@@ -3,14 +3,14 @@
 mod curve;
 mod dashboard;
 mod live;
+mod output;
 mod shared;
 mod view;
 mod words;
 
 use std::f64::consts::LN_2;
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use elman::task::{RunSummary, Task, grouped};
 use elman::train::{Ending, Event, Record, Session, VAL_LOSS, threads};
 use serde_json::json;
 
+pub(crate) use self::output::{Output, Stop};
 use self::shared::{Shared, State};
 use self::view::RunView;
 use self::words::{TIE, fitted, measure, shown, time, wrapped};
@@ -78,7 +79,7 @@ impl Encoding {
     pub(crate) fn see(&mut self, done: usize, all: usize) -> bool {
         if !self.is_quiet && self.said.elapsed() >= Self::PAUSE {
             self.said = Instant::now();
-            eprintln!("features of images: {} of {}", grouped(done), grouped(all));
+            let _ = writeln!(stderr(), "features of images: {} of {}", grouped(done), grouped(all));
         }
         true
     }
@@ -119,10 +120,15 @@ pub(crate) struct Watcher {
     display: Option<(Arc<Shared>, JoinHandle<()>)>,
     /// Lines go to a terminal: they are broken between words.
     is_terminal: bool,
+    /// JSON lines.
+    stdout: Output,
+    /// Words.
+    stderr: Output,
+    stop: Stop,
 }
 
 impl Watcher {
-    /// Says what is about to happen; `stop` becomes true when the run is to end.
+    /// Says what is about to happen; `stop` is set when the run is to end, and by an output that takes no more.
     ///
     /// # Errors
     /// If the dashboard cannot be opened.
@@ -132,9 +138,10 @@ impl Watcher {
         summary: &RunSummary,
         path: &Path,
         session: &dyn Session,
-        stop: &Arc<AtomicBool>,
+        stop: &Stop,
     ) -> Result<Watcher, Failure> {
         let is_terminal = stderr().is_terminal();
+        let failed = |error| Failure::Stream("write to", error);
         let mut watcher = Watcher {
             show,
             path: path.into(),
@@ -144,6 +151,9 @@ impl Watcher {
             updates: 0,
             display: None,
             is_terminal,
+            stdout: Output::stdout(stop).map_err(failed)?,
+            stderr: Output::stderr(stop).map_err(failed)?,
+            stop: stop.clone(),
         };
         let begin = watcher.begin(settings, summary);
         let view = || {
@@ -152,25 +162,24 @@ impl Watcher {
             view
         };
         match show {
-            Show::Dashboard => watcher.start(view(), Some(stop.clone()))?,
-            Show::Lines if is_terminal && is_capable() => watcher.start(view(), None)?,
+            Show::Dashboard => watcher.start(view(), true)?,
+            Show::Lines if is_terminal && is_capable() => watcher.start(view(), false)?,
             _ => {}
         }
         Ok(watcher)
     }
 
-    fn start(&mut self, view: RunView, dashboard: Option<Arc<AtomicBool>>) -> Result<(), Failure> {
+    fn start(&mut self, view: RunView, is_dashboard: bool) -> Result<(), Failure> {
         let state = Mutex::new(State { view, lines: Vec::new(), is_over: false });
         let shared = Arc::new(Shared { state, wake: Condvar::new() });
         let theirs = shared.clone();
         let failed = |e: std::io::Error| Failure::Other(format!("cannot open the display: {}", in_words(&e)));
         let thread = std::thread::Builder::new().name("display".into());
-        let thread = match dashboard {
-            None => thread.spawn(move || draw(&theirs)),
-            Some(stop) => {
-                let dashboard = dashboard::Dashboard::open().map_err(failed)?;
-                thread.spawn(move || dashboard.run(&theirs, &stop))
-            }
+        let thread = if is_dashboard {
+            let (dashboard, stop) = (dashboard::Dashboard::open().map_err(failed)?, self.stop.flag.clone());
+            thread.spawn(move || dashboard.run(&theirs, &stop))
+        } else {
+            thread.spawn(move || draw(&theirs))
         };
         self.display = Some((shared, thread.map_err(failed)?));
         Ok(())
@@ -188,7 +197,7 @@ impl Watcher {
             line["threads"] = threads.into();
             line["seed"] = s.seed.into();
             line["folder"] = json!(self.path);
-            println!("{line}");
+            self.stdout.line(line.to_string());
         }
         let mut lines = vec![
             format!(
@@ -224,7 +233,7 @@ impl Watcher {
                     state.lines.extend(lines);
                 }
             }
-            None => lines.iter().for_each(|line| eprintln!("{line}")),
+            None => lines.into_iter().for_each(|line| self.stderr.line(line)),
         }
     }
 
@@ -236,7 +245,7 @@ impl Watcher {
         }
         match self.show {
             Show::Nothing => {}
-            Show::Json => see_as_json(&event),
+            Show::Json => self.see_as_json(&event),
             Show::Lines | Show::Dashboard => self.see_as_lines(&event),
         }
     }
@@ -262,13 +271,31 @@ impl Watcher {
         }
     }
 
+    fn see_as_json(&self, event: &Event) {
+        let line = match event {
+            Event::Step { .. } => return,
+            Event::Record(record) => {
+                let mut line = json!(record);
+                line["event"] = "record".into();
+                line
+            }
+            Event::Sample { step, text } => json!({"event": "sample", "step": step, "text": text}),
+            Event::Saved { step } => json!({"event": "saved", "step": step}),
+            Event::RolledBack { at, loss_nats, to, lr_scale } => {
+                json!({"event": "rolled-back", "at": at, "loss_nats": loss_nats, "to": to, "lr_scale": lr_scale})
+            }
+        };
+        self.stdout.line(line.to_string());
+    }
+
     /// Ends the display; what it showed last stays above what follows.
     fn close(&mut self) {
         if let Some((shared, thread)) = self.display.take() {
             shared.lock().is_over = true;
             shared.wake.notify_all();
-            // If it panicked, it has said so.
-            let _ = thread.join();
+            if !output::ended(thread) {
+                dashboard::give_up();
+            }
         }
     }
 
@@ -279,13 +306,13 @@ impl Watcher {
         let path = self.path.display().to_string().replace(' ', &TIE.to_string());
         match self.show {
             Show::Nothing => {}
-            Show::Json => println!(
-                "{}",
+            Show::Json => self.stdout.line(
                 json!({
                     "event": "end", "ending": format!("{ending:?}").to_lowercase(), "step": progress.step,
                     "best": progress.best.map(|b| b.0.abs()), "best_step": progress.best.map(|b| b.1), "elapsed_s": elapsed_s,
                     "saving_s": saving_s,
                 })
+                .to_string(),
             ),
             Show::Lines | Show::Dashboard => {
                 let percent = if elapsed_s > 0.0 { 100.0 * saving_s / elapsed_s } else { 0.0 };
@@ -318,7 +345,7 @@ impl Watcher {
     pub(crate) fn advise(&self, sentences: &[String]) {
         match self.show {
             Show::Nothing => {}
-            Show::Json => println!("{}", json!({"event": "advice", "sentences": sentences})),
+            Show::Json => self.stdout.line(json!({"event": "advice", "sentences": sentences}).to_string()),
             Show::Lines | Show::Dashboard => sentences.iter().for_each(|sentence| self.line(sentence)),
         }
     }
@@ -328,6 +355,11 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.close();
+        self.stdout.close();
+        if let Some(reason) = self.stop.reason() {
+            self.stderr.line(format!("elman: {reason}"));
+        }
+        self.stderr.close();
     }
 }
 
@@ -359,6 +391,7 @@ fn describe(r: &Record, unit: &str, loss_unit: &str) -> String {
         let mark = if r.best { " (best)" } else { "" };
         text.push_str(&format!("  validation {}{mark}", validation(r, unit)));
     }
+    r.undefined.iter().for_each(|name| text.push_str(&format!("  {name} is undefined")));
     let plural = if unit.ends_with('s') { "" } else { "s" };
     text.push_str(&format!("  {} {unit}{plural}/s", grouped(r.targets_per_s as usize)));
     text
@@ -390,23 +423,6 @@ fn describe_briefly(r: &Record, unit: &str, columns: usize) -> String {
     parts.push(format!("epoch {:.2}", r.epoch));
     parts.push(format!("{} elapsed", time(r.elapsed_s)));
     fitted(&parts, columns).trim_end().to_string()
-}
-
-fn see_as_json(event: &Event) {
-    let line = match event {
-        Event::Step { .. } => return,
-        Event::Record(record) => {
-            let mut line = json!(record);
-            line["event"] = "record".into();
-            line
-        }
-        Event::Sample { step, text } => json!({"event": "sample", "step": step, "text": text}),
-        Event::Saved { step } => json!({"event": "saved", "step": step}),
-        Event::RolledBack { at, loss_nats, to, lr_scale } => {
-            json!({"event": "rolled-back", "at": at, "loss_nats": loss_nats, "to": to, "lr_scale": lr_scale})
-        }
-    };
-    println!("{line}");
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! `elman train`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use elman::Error;
 use elman::error::in_words;
@@ -16,8 +14,8 @@ use signal_hook::flag;
 
 use super::report;
 use crate::args::Train;
-use crate::exit_code::{Failure, Outcome};
-use crate::progress::{Encoding, Show, Watcher};
+use crate::exit_code::{self, Failure, Outcome};
+use crate::progress::{Encoding, Output, Show, Stop, Watcher};
 
 pub(crate) fn run(args: Train) -> Outcome {
     let show = show(&args).possible()?;
@@ -26,13 +24,13 @@ pub(crate) fn run(args: Train) -> Outcome {
         Some(folder) => training.settings.resumed(folder)?,
         None => training.settings.settings(training.file.as_deref(), training.preset.as_deref())?,
     };
+    exit_code::closed_pipe_is_a_failure();
     // Before there is a run: from its first file on, a signal leaves it saved.
-    let signals =
-        Signals::listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {}", in_words(&e))))?;
+    let stop = listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {}", in_words(&e))))?;
     if settings.folds > 0 && settings.fold == 0 {
-        return folds(&args, settings, show, &signals);
+        return folds(&args, settings, show, &stop);
     }
-    Ok(train(&args, settings, args.out.clone(), show, &signals)?.0)
+    Ok(train(&args, settings, args.out.clone(), show, &stop)?.0)
 }
 
 /// One run; returns the exit code and the measures of the last validation.
@@ -41,16 +39,14 @@ fn train(
     settings: Settings,
     out: Option<PathBuf>,
     show: Show,
-    signals: &Signals,
+    stop: &Stop,
 ) -> Result<(u8, Vec<(String, f64)>), Failure> {
     let mut encoding = Encoding::new(show == Show::Nothing);
-    let planned = elman::task::plan_with(settings, &mut |done, all| {
-        encoding.see(done, all) && !signals.stop.load(Ordering::Relaxed)
-    });
+    let planned = elman::task::plan_with(settings, &mut |done, all| encoding.see(done, all) && !stop.is_set());
     let plan = match planned {
         Err(Error::Stopped(words)) => {
             eprintln!("{words}; the same command goes on from there");
-            return Ok((signals.exit_code(), Vec::new()));
+            return Ok((stop.code(), Vec::new()));
         }
         planned => planned?,
     };
@@ -70,8 +66,8 @@ fn train(
             .push("this CPU has no instructions for --precision bf16 (AVX512-BF16): f32 is faster here".into());
     }
     let mut session = plan.session(Some(folder), args.resume.is_some())?;
-    let mut watcher = Watcher::new(show, plan.settings(), &summary, &path, &*session, &signals.stop)?;
-    let ending = session.run(&signals.stop, &mut |event| watcher.see(event))?;
+    let mut watcher = Watcher::new(show, plan.settings(), &summary, &path, &*session, stop)?;
+    let ending = session.run(&stop.flag, &mut |event| watcher.see(event))?;
     watcher.end(ending, &*session);
     let measures = session.records().iter().rev().map(|record| record.val.clone()).find(|val| !val.is_empty());
     if ending != Ending::Stopped {
@@ -83,7 +79,7 @@ fn train(
         report::write(std::slice::from_ref(&path), &path.join(report::NAME))?;
     }
     let code = match ending {
-        Ending::Stopped => signals.exit_code(),
+        Ending::Stopped => stop.code(),
         Ending::Complete | Ending::NoProgress => 0,
     };
     Ok((code, measures.unwrap_or_default()))
@@ -91,12 +87,12 @@ fn train(
 
 /// A run for each fold, in folders beside each other, and the mean of each measure at the end of the runs: the best of a fold
 /// would be chosen by the examples that it is measured on.
-fn folds(args: &Train, settings: Settings, show: Show, signals: &Signals) -> Outcome {
+fn folds(args: &Train, settings: Settings, show: Show, stop: &Stop) -> Outcome {
     let path = args.out.clone().unwrap_or_else(|| new_folder(&settings));
     let mut all: Vec<Vec<(String, f64)>> = Vec::new();
     for fold in 1..=settings.folds {
         let settings = Settings { fold, ..settings.clone() };
-        let (code, measures) = train(args, settings, Some(path.join(format!("fold-{fold}"))), show, signals)?;
+        let (code, measures) = train(args, settings, Some(path.join(format!("fold-{fold}"))), show, stop)?;
         if code != 0 {
             return Ok(code);
         }
@@ -112,21 +108,22 @@ fn folds(args: &Train, settings: Settings, show: Show, signals: &Signals) -> Out
         let spread = (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0)).sqrt();
         rows.push((name.strip_prefix("val_").unwrap_or(name), mean, spread, values));
     }
+    let failed = |error| Failure::Stream("write to", error);
     match show {
         Show::Json => {
-            let measures: serde_json::Map<String, serde_json::Value> = rows
-                .iter()
-                .map(|(name, mean, spread, values)| {
-                    ((*name).into(), json!({"mean": mean, "standard_deviation": spread, "folds": values}))
-                })
-                .collect();
-            println!("{}", json!({"event": "folds", "folds": settings.folds, "measures": measures}));
+            let of = |(name, mean, spread, values): &(&str, f64, f64, Vec<f64>)| {
+                ((*name).to_string(), json!({"mean": mean, "standard_deviation": spread, "folds": values}))
+            };
+            let measures: serde_json::Map<String, serde_json::Value> = rows.iter().map(of).collect();
+            let line = json!({"event": "folds", "folds": settings.folds, "measures": measures});
+            Output::stdout(stop).map_err(failed)?.line(line.to_string());
         }
         Show::Nothing => {}
         Show::Lines | Show::Dashboard => {
-            eprintln!("{} folds, at the end of each: mean and standard deviation", settings.folds);
+            let out = Output::stderr(stop).map_err(failed)?;
+            out.line(format!("{} folds, at the end of each: mean and standard deviation", settings.folds));
             for (name, mean, spread, _) in rows {
-                eprintln!("  {name:<24} {mean:.4}  {spread:.4}");
+                out.line(format!("  {name:<24} {mean:.4}  {spread:.4}"));
             }
         }
     }
@@ -160,24 +157,13 @@ fn new_folder(settings: &Settings) -> PathBuf {
 }
 
 /// The first signal asks training to stop after the step; the second ends the process.
-struct Signals {
-    stop: Arc<AtomicBool>,
-    which: Arc<AtomicUsize>,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        let (stop, which) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // In this order: the first signal finds `stop` false and only sets it, and who sees it set knows which it was.
-            flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
-            flag::register_usize(signal, which.clone(), signal as usize)?;
-            flag::register(signal, stop.clone())?;
-        }
-        Ok(Signals { stop, which })
+fn listen() -> std::io::Result<Stop> {
+    let stop = Stop::default();
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // In this order: the first signal finds the flag false and only sets it, and who sees it set knows which it was.
+        flag::register_conditional_shutdown(signal, 128 + signal, stop.flag.clone())?;
+        flag::register_usize(signal, stop.signal.clone(), 128 + signal as usize)?;
+        flag::register(signal, stop.flag.clone())?;
     }
-
-    fn exit_code(&self) -> u8 {
-        128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(0)
-    }
+    Ok(stop)
 }

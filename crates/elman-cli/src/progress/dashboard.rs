@@ -3,7 +3,7 @@
 //! `q` and Ctrl-C are the signal that Ctrl-C is without a dashboard. As soon as the run has been asked to stop, in
 //! whatever way, the terminal is given back: a second Ctrl-C then ends the process at once, as always.
 
-use std::io::{self, IsTerminal, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +35,13 @@ fn restore() {
         // Whatever of it fails, the rest is tried; nobody could be told.
         let _ = disable_raw_mode();
         let _ = execute!(stdout(), LeaveAlternateScreen, Show);
+    }
+}
+
+/// Leaves a terminal that takes nothing as well as can be done without writing to it.
+pub(super) fn give_up() {
+    if OPEN.load(Ordering::SeqCst) {
+        let _ = disable_raw_mode();
     }
 }
 
@@ -78,12 +85,15 @@ impl Dashboard {
         while !is_over && !stop.load(Ordering::Relaxed) && OPEN.load(Ordering::SeqCst) {
             match event::poll(REFRESH) {
                 Ok(true) => {
-                    if let Ok(Event::Key(key)) = event::read()
-                        && is_stop(key)
-                    {
-                        // The handlers of the real signal do the rest. It can fail only for a signal there is not.
-                        let _ = signal_hook::low_level::raise(SIGINT);
-                        break;
+                    match event::read() {
+                        Ok(Event::Key(key)) if is_stop(key) => {
+                            // The handlers of the real signal do the rest. It can fail only for a signal there is not.
+                            let _ = signal_hook::low_level::raise(SIGINT);
+                            break;
+                        }
+                        Ok(_) => {}
+                        // A terminal that has gone away is ready to be read for ever.
+                        Err(_) => drop(shared.next()),
                     }
                 }
                 Ok(false) => {}
@@ -92,8 +102,11 @@ impl Dashboard {
             }
             let state = shared.lock();
             is_over = state.is_over;
+            // A copy: the terminal may take its time, or take no more.
+            let view = state.view.clone();
+            drop(state);
             let colours = self.colours;
-            if self.terminal.draw(|frame| draw(frame, &state.view, colours)).is_err() {
+            if self.terminal.draw(|frame| draw(frame, &view, colours)).is_err() {
                 break;
             }
         }
@@ -107,7 +120,7 @@ impl Dashboard {
         drop(state);
         live::Screen::default().leave(&lines, frame, has_terminal);
         if !is_over && has_terminal {
-            eprintln!("stopping after this update; Ctrl-C ends at once");
+            let _ = writeln!(stderr(), "stopping after this update; Ctrl-C ends at once");
         }
     }
 }

@@ -15,7 +15,7 @@ const POINTS: usize = 2048;
 const LOG: usize = 200;
 
 /// The curves, numbers and words of a run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RunView {
     /// What is trained, in a few words.
     pub(crate) title: String,

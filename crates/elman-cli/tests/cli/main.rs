@@ -12,6 +12,8 @@ mod examples;
 mod live;
 mod look_before;
 mod models;
+#[cfg(unix)]
+mod outputs;
 mod quantize;
 mod report;
 mod resume;

@@ -3,7 +3,7 @@
 //! Write to a temporary name in the same folder, sync, read back and compare, rename, sync the folder. The temporary
 //! name is `.NAME.tmp-PID`, so that leftovers of killed processes can be told from files being written.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +41,32 @@ pub trait Disk {
 pub struct OsDisk;
 
 impl Disk for OsDisk {
+    /// Locks the file: one that a killed process of the same number left, as in containers, where it is always 1, is
+    /// without a lock and used again.
+    #[cfg(unix)]
+    fn create(&self, path: &Path) -> io::Result<File> {
+        let in_use = |file: File| match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+            // Not every file system has locks.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+        };
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(file) => in_use(file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !fs::symlink_metadata(path)?.is_file() {
+                    return Err(error);
+                }
+                let file = OpenOptions::new().write(true).open(path)?;
+                file.try_lock().map_err(|_| error)?;
+                file.set_len(0)?;
+                Ok(file)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// On Windows a locked file cannot be read back.
+    #[cfg(not(unix))]
     fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).open(path)
     }
@@ -58,7 +84,10 @@ impl Disk for OsDisk {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
+        fs::hard_link(from, to).or_else(|_| {
+            fs::copy(from, to)?;
+            File::open(to)?.sync_all()
+        })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -150,6 +179,22 @@ pub fn write_on(disk: &impl Disk, path: &Path, bytes: &[u8]) -> Result<()> {
         return Err(error);
     }
     disk.sync_folder(folder).map_err(failed("sync its folder"))
+}
+
+/// Creates a folder and those above it that are missing, each with its name on the medium.
+///
+/// # Errors
+/// [`Error::Io`] if one cannot be created or synced.
+pub fn create_folder(disk: &impl Disk, path: &Path) -> Result<()> {
+    let failed = |action| move |source| Error::Io { path: path.into(), action, source };
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
+    fs::create_dir_all(path).map_err(failed("create"))?;
+    for folder in missing.into_iter().rev() {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        disk.sync_folder(parent).map_err(failed("sync the folder of"))?;
+    }
+    Ok(())
 }
 
 /// Holds if the file has exactly these bytes.
@@ -428,10 +473,37 @@ mod tests {
     fn a_save_in_progress_is_not_disturbed_by_a_second() {
         let folder = tempfile::tempdir().unwrap();
         let other = folder.path().join(format!(".best.tmp-{}", std::process::id()));
-        fs::write(&other, b"half").unwrap();
+        OsDisk.write(&mut OsDisk.create(&other).unwrap(), b"half").unwrap();
+        let in_progress = OpenOptions::new().read(true).open(&other).unwrap();
+        in_progress.lock().unwrap();
         let message = write(&folder.path().join("best"), b"x").unwrap_err().to_string();
         assert!(message.contains("another save"), "{message}");
         assert_eq!(fs::read(&other).unwrap(), b"half");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_killed_process_of_the_same_number_left_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(format!(".best.tmp-{}", std::process::id())), b"half of a longer file").unwrap();
+        write(&folder.path().join("best"), b"new").unwrap();
+        assert_eq!(fs::read(folder.path().join("best")).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["best"]);
+    }
+
+    #[test]
+    fn every_folder_created_has_its_name_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        for nth in 1..=2 {
+            let disk = Faulty::new(nth, EIO);
+            assert!(create_folder(&disk, &path).is_err(), "sync {nth} of 2 was not made");
+            fs::remove_dir_all(folder.path().join("a")).unwrap();
+        }
+        create_folder(&Faulty::new(3, EIO), &path).unwrap();
+        assert!(path.is_dir());
+        // Nothing is new.
+        create_folder(&Faulty::new(1, EIO), &path).unwrap();
     }
 
     #[test]

@@ -107,8 +107,11 @@ impl Evaluator {
     /// What is measured of predictions of these classes, without mistakes and curve.
     pub(crate) fn evaluation(&self, predictions: &[Predicted], labels: &[String]) -> Evaluation {
         let Measures { values, confusion, .. } = self.evaluate(predictions.iter().copied());
+        let (values, undefined): (Vec<_>, Vec<_>) = values.into_iter().partition(|(_, value)| value.is_finite());
+        let left_out = |(name, _)| format!("{name} is undefined for these examples and left out");
         Evaluation {
             measures: values.into_iter().map(Measure::of).collect(),
+            notes: undefined.into_iter().map(left_out).collect(),
             examples: (predictions.len(), "examples"),
             labels: labels.to_vec(),
             confusion,

@@ -205,7 +205,8 @@ fn values<'a>(predictions: impl Iterator<Item = Predicted<'a>>, std: &[f64]) -> 
         ("loss", half_squares / examples.max(1) as f64),
         ("rmse", (squares / n).sqrt()),
         ("mae", pairs.iter().map(|(error, _)| error.abs()).sum::<f64>() / n),
-        ("r2", 1.0 - squares / spread.max(f64::MIN_POSITIVE)),
+        // Undefined where all targets are equal.
+        ("r2", if spread > 0.0 { 1.0 - squares / spread } else { f64::NAN }),
     ];
     Measures { values, higher_is_better: false, confusion: None }
 }
@@ -247,5 +248,15 @@ mod tests {
         assert_eq!(measures.get("rmse"), Some(5.0));
         assert_eq!(measures.get("mae"), Some(5.0));
         assert_eq!(measures.get("r2"), Some(0.0));
+    }
+
+    #[test]
+    fn the_r2_of_equal_targets_is_left_out_of_an_evaluation_and_said() {
+        let evaluator = Evaluator::Values { std: vec![10.0] };
+        let truth = [0.5f32];
+        let predicted = [Predicted { outputs: &[1.0], truth: Truth::Values(&truth) }];
+        let evaluation = evaluator.evaluation(&predicted, &[]);
+        assert!(evaluation.measures.iter().all(|measure| measure.name != "r2" && measure.value.is_finite()));
+        assert_eq!(evaluation.notes, ["r2 is undefined for these examples and left out"]);
     }
 }

@@ -125,6 +125,7 @@ fn scalars(out: &mut Vec<u8>, r: &Record) {
     if r.targets_per_s > 0.0 {
         values.push(("speed/targets_per_s", r.targets_per_s));
     }
+    values.retain(|(_, value)| value.is_finite());
     tensorboard::scalars(out, r.unix_time as f64, r.step, &values);
 }
 

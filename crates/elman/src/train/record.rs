@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::batches::VAL_LOSS;
 
@@ -26,11 +26,15 @@ pub struct Record {
     pub train_loss: Option<f64>,
     /// Learning rate of the last step.
     pub lr: f64,
-    /// Global norm of the last gradient, before clipping.
+    /// Global norm of the last gradient, before clipping; NaN if it was not finite.
+    #[serde(default = "undefined", skip_serializing_if = "is_undefined", deserialize_with = "defined_or_nan")]
     pub grad_norm: f64,
     /// Validation metrics by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_map")]
     pub val: Vec<(String, f64)>,
+    /// Names of the measures that are left out because they are infinite or undefined, as `r2` is of equal targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undefined: Vec<String>,
     /// Whether this validation was the best so far.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub best: bool,
@@ -45,7 +49,38 @@ pub struct Record {
     pub unix_time: u64,
 }
 
+fn undefined() -> f64 {
+    f64::NAN
+}
+
+fn is_undefined(value: &f64) -> bool {
+    !value.is_finite()
+}
+
+/// JSON has no number for what is not finite; older runs hold `null` there.
+fn defined_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 impl Record {
+    /// The record with the measures that can be written and read back; the others are named as undefined.
+    pub(super) fn defined(mut self) -> Record {
+        let (val, undefined): (Vec<_>, Vec<_>) = self.val.into_iter().partition(|(_, value)| value.is_finite());
+        self.val = val;
+        self.undefined.extend(undefined.into_iter().map(|(name, _)| name));
+        for (name, value) in [("train_nats", &mut self.train_nats), ("train_loss", &mut self.train_loss)] {
+            if value.is_some_and(|value| !value.is_finite()) {
+                *value = None;
+                self.undefined.push(name.into());
+            }
+        }
+        if !self.grad_norm.is_finite() {
+            self.grad_norm = f64::NAN;
+            self.undefined.push("grad_norm".into());
+        }
+        self
+    }
+
     /// The record without its clock-dependent fields.
     pub fn without_clock(&self) -> Record {
         Record { targets_per_s: 0.0, elapsed_s: 0.0, saving_s: 0.0, unix_time: 0, ..self.clone() }
@@ -94,12 +129,35 @@ mod as_map {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                // Older runs hold `null` for a value that is not finite.
+                while let Some((name, value)) = map.next_entry::<String, Option<f64>>()? {
+                    pairs.extend(value.map(|value| (name, value)));
                 }
                 Ok(pairs)
             }
         }
         deserializer.deserialize_map(Pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_left_out_and_named_and_every_line_can_be_read_back() {
+        let val = vec![("val_rmse".to_string(), 2.0), ("val_r2".to_string(), f64::NEG_INFINITY)];
+        let record =
+            Record { train_loss: Some(f64::NAN), grad_norm: f64::INFINITY, val, ..Record::default() }.defined();
+        assert_eq!(record.val, [("val_rmse".to_string(), 2.0)]);
+        assert_eq!(record.undefined, ["val_r2", "train_loss", "grad_norm"]);
+        let line = serde_json::to_string(&record).unwrap();
+        assert!(!line.contains("null"), "{line}");
+        let read: Record = serde_json::from_str(&line).unwrap();
+        assert_eq!((&read.val, &read.undefined, read.train_loss), (&record.val, &record.undefined, None));
+        assert!(read.grad_norm.is_nan());
+        // What older versions wrote.
+        let old = line.replace("\"val_rmse\":2.0", "\"val_rmse\":2.0,\"val_r2\":null");
+        assert_eq!(serde_json::from_str::<Record>(&old).unwrap().val, record.val);
     }
 }

@@ -56,7 +56,7 @@ impl RunFolder {
             Err(Error::Usage(message))
         };
         refuse_a_run()?;
-        fs::create_dir_all(path).map_err(failed(path, "create"))?;
+        atomic::create_folder(&atomic::OsDisk, path)?;
         let folder = Self::locked(path)?;
         // Checked again under the lock: another process may have completed a run in between.
         refuse_a_run()?;
@@ -205,7 +205,7 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn save_sample(&mut self, record: &Record, text: &str) -> Result<()> {
         let folder = self.path.join(SAMPLES);
-        fs::create_dir_all(&folder).map_err(failed(&folder, "create"))?;
+        atomic::create_folder(&atomic::OsDisk, &folder)?;
         atomic::write(&sample_path(&self.path, record.step), text.as_bytes())?;
         self.events()?.sample(record, text)
     }
@@ -226,7 +226,8 @@ fn table(records: &[Record]) -> String {
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for r in records {
         let train = cell(r.train());
-        text.push_str(&format!("{},{},{},{train},{},{}", r.step, r.epoch, r.targets, r.lr, r.grad_norm));
+        let grad_norm = cell(Some(r.grad_norm).filter(|norm| norm.is_finite()));
+        text.push_str(&format!("{},{},{},{train},{},{grad_norm}", r.step, r.epoch, r.targets, r.lr));
         text.push_str(&format!(",{},{},{},{}", r.targets_per_s, r.elapsed_s, r.saving_s, r.unix_time));
         names.iter().for_each(|name| text.push_str(&format!(",{}", cell(r.val(name)))));
         text.push('\n');

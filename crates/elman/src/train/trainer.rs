@@ -593,13 +593,14 @@ where
             lr: self.progress.lr,
             grad_norm: self.progress.grad_norm,
             val,
+            undefined: Vec::new(),
             best,
             targets_per_s: if busy_s > 0.0 { targets as f64 / busy_s } else { 0.0 },
             elapsed_s: self.elapsed_s(),
             saving_s: self.saving_s,
             unix_time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         };
-        self.records.push(record);
+        self.records.push(record.defined());
         if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
             let began = Instant::now();
             folder.append(record)?;

@@ -325,6 +325,6 @@ fn every_task_has_built_in_data_and_folds_are_averaged() {
     }
     let folds =
         place.ok("train --task classify-text --folds 3 --max-steps 3 --hidden 4 --embedding 4 --out k --seed 1");
-    assert!(folds.stderr.contains("3 folds: the best of each is"), "{folds:?}");
+    assert!(folds.stderr.contains("3 folds, at the end of each: mean and standard deviation"), "{folds:?}");
     assert!(place.path("k/fold-3/best.safetensors").exists());
 }

@@ -126,7 +126,8 @@ impl ScheduleConfig {
 
     /// Steps of warm-up of a run that has come so far in `step` steps.
     fn warmup_steps(&self, step: u64, progress: f64) -> f64 {
-        let all = if progress > 0.0 { step as f64 / progress } else { f64::INFINITY };
+        // Of a first step nothing is known yet.
+        let all = if progress > 0.0 && step > 0 { step as f64 / progress } else { f64::INFINITY };
         (self.warmup as f64).min(self.warmup_share * all)
     }
 
@@ -134,7 +135,7 @@ impl ScheduleConfig {
     /// `(step - warmup) / (n - warmup)`.
     fn after_warmup(&self, step: u64, progress: f64) -> f64 {
         let (warmup, step) = (self.warmup_steps(step, progress), step as f64);
-        if step <= warmup && warmup > 0.0 || progress <= 0.0 {
+        if step <= warmup && warmup > 0.0 || step == 0.0 || progress <= 0.0 {
             return 0.0;
         }
         (progress * (step - warmup) / (step - warmup * progress)).clamp(0.0, 1.0)
@@ -188,6 +189,24 @@ mod tests {
                 assert!((factors[k] - (k + 1) as f64 / 8.0).abs() < 1e-15, "{kind:?} step {k}: {}", factors[k]);
             }
             assert_eq!(factors[8], 1.0, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_warm_up_takes_no_more_than_its_share_of_the_run() {
+        let config =
+            ScheduleConfig { kind: ScheduleKind::Cosine, warmup: 100, warmup_share: 0.1, ..Default::default() };
+        let plateau = Plateau::default();
+        let factors: Vec<f64> = (0..40).map(|k| config.factor(k, 0.0, k as f64 / 40.0, &plateau)).collect();
+        assert_eq!((factors[0], factors[1..4].to_vec()), (0.01, vec![0.5, 0.75, 1.0]));
+        assert!(factors[4] == 1.0 && factors[4..].is_sorted_by(|a, b| a > b), "{factors:?}");
+        // Limited by time, the first step begins a little late.
+        assert_eq!(config.factor(0, 0.0, 1e-6, &plateau), 0.01);
+        // A long run is as it would be without the limit.
+        let free = ScheduleConfig { warmup_share: 1.0, ..config.clone() };
+        for k in 0..2000 {
+            let of = |config: &ScheduleConfig| config.factor(k, 0.0, k as f64 / 2000.0, &plateau).to_bits();
+            assert_eq!(of(&config), of(&free), "step {k}");
         }
     }
 

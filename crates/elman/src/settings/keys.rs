@@ -179,6 +179,9 @@ settings! {
         /// Scheduled sampling: the probability that the decoder is fed its own prediction; grows linearly from 0 to this
         /// over the epochs or max_steps of the run.
         scheduled_sampling: f64 = 0.0 => ranges::probability;
+        /// Huber loss of a regression: errors beyond this many standard deviations count linearly, not squared; 0 for never,
+        /// auto: by how far targets lie from their mean.
+        huber: f64 as "super::auto" = 0.0 => ranges::from_zero;
         /// Per-class loss weights: equal, or balanced (inverse class frequency).
         class_weights: ClassWeights = ClassWeights::Equal;
         /// Weight initialisation: pytorch (uniform within 1/sqrt(H)), orthogonal, uniform:BOUND or normal:STD.

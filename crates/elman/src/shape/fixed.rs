@@ -24,6 +24,9 @@ pub struct FixedConfig {
     pub outputs: usize,
     /// The loss of classification.
     pub loss: Loss,
+    /// Of numbers: the error in standard deviations from which on it counts linearly, not squared; none for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub huber: Option<f64>,
 }
 
 /// A network without recurrence.
@@ -125,13 +128,21 @@ impl Fixed {
     }
 }
 
-/// Half the squared error summed over all values; `scale` times its gradient replaces the outputs.
-fn squared_error<F: Scalar>(outputs: &mut [F], targets: &[F], scale: F) -> f64 {
+/// Half the squared error summed over all values, of errors beyond `huber` in their absolute value (Huber 1964); `scale` times
+/// its gradient replaces the outputs.
+fn squared_error<F: Scalar>(outputs: &mut [F], targets: &[F], huber: Option<f64>, scale: F) -> f64 {
+    let limit = huber.unwrap_or(f64::INFINITY);
     let mut sum = 0.0;
     for (y, &target) in outputs.iter_mut().zip(targets) {
         let d = *y - target;
-        sum += 0.5 * d.to_f64() * d.to_f64();
-        *y = scale * d;
+        let size = d.to_f64().abs();
+        if size <= limit {
+            sum += 0.5 * size * size;
+            *y = scale * d;
+        } else {
+            sum += limit * (size - 0.5 * limit);
+            *y = scale * F::from_f64(limit * d.to_f64().signum());
+        }
     }
     sum
 }
@@ -178,7 +189,7 @@ impl<F: Scalar> Shape<F> for Fixed {
         // The outputs become their gradient.
         let loss = match &batch.targets {
             Targets::Classes(classes) => self.config.loss.backward(&mut tape.outputs, classes, scale),
-            Targets::Values(values) => squared_error(&mut tape.outputs, values, scale),
+            Targets::Values(values) => squared_error(&mut tape.outputs, values, self.config.huber, scale),
         };
         let y = tape.front.output();
         tape.dy.resize(y.len(), F::ZERO);
@@ -198,7 +209,7 @@ impl<F: Scalar> Shape<F> for Fixed {
         self.forward(params, prepared, &batch.inputs, tape, None);
         match &batch.targets {
             Targets::Classes(classes) => softmax::cross_entropy(&tape.outputs, classes),
-            Targets::Values(values) => squared_error(&mut tape.outputs, values, F::ONE),
+            Targets::Values(values) => squared_error(&mut tape.outputs, values, self.config.huber, F::ONE),
         }
     }
 }
@@ -239,7 +250,8 @@ mod tests {
 
     fn network(outputs: usize) -> Fixed {
         let front = FrontConfig { input: [5, 6, 2], convs: vec![3, 4], dense: vec![7, 5], dropout: 0.3 };
-        Fixed::new(FixedConfig { front, outputs, loss: Loss { smoothing: 0.1, class_weights: Vec::new() } }).unwrap()
+        let loss = Loss { smoothing: 0.1, class_weights: Vec::new() };
+        Fixed::new(FixedConfig { front, outputs, loss, huber: Some(0.3) }).unwrap()
     }
 
     #[test]
@@ -259,7 +271,7 @@ mod tests {
     #[test]
     fn invalid_sizes_are_rejected() {
         let front = FrontConfig { input: [1, 1, 4], convs: vec![], dense: vec![], dropout: 0.0 };
-        let config = FixedConfig { front, outputs: 2, loss: Loss::default() };
+        let config = FixedConfig { front, outputs: 2, loss: Loss::default(), huber: None };
         assert!(Fixed::new(config.clone()).is_err());
         let with = |change: fn(&mut FixedConfig)| {
             let mut config = config.clone();

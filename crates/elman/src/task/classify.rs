@@ -51,7 +51,7 @@ pub const REGRESS: Task = Task {
     about: "an image or a row of a table to a number",
     reads: &[
         "file", "convs", "dense", "val", "label_column", "header", "shift", "mirror", "distort", "gain", "noise",
-        "folds", "fold", "refit", "ignore", "use_columns",
+        "folds", "fold", "refit", "ignore", "use_columns", "huber",
     ],
     evaluate: &["split"],
     defaults: |_| defaults("regress"),
@@ -66,8 +66,10 @@ const CONVS: [usize; 3] = [32, 64, 128];
 const DENSE_OF_IMAGES: [usize; 1] = [256];
 
 /// The length of runs.
-const LENGTH_OF_IMAGES: Length = Length { batch: [8, 64], share: 8, updates: [600, 600], epochs: 12.0 };
-const LENGTH_OF_ROWS: Length = Length { batch: [8, 64], share: 8, updates: [600, 1500], epochs: 12.0 };
+const LENGTH_OF_IMAGES: Length = Length { batch: [8, 64], share: 8, updates: (1, [600, 600]), epochs: 12.0 };
+/// Regressions of rows overfit sooner.
+const LENGTH_OF_REGRESSIONS: Length = Length { updates: (1, [600, 600]), ..LENGTH_OF_ROWS };
+const LENGTH_OF_ROWS: Length = Length { batch: [8, 64], share: 8, updates: (1, [600, 1500]), epochs: 12.0 };
 
 fn defaults(task: &str) -> Settings {
     Settings {
@@ -77,6 +79,7 @@ fn defaults(task: &str) -> Settings {
         warmup: 100,
         shift: 2,
         distort: 10.0,
+        huber: if task == REGRESS.name { f64::AUTO } else { 0.0 },
         ..supervised(task)
     }
 }
@@ -86,9 +89,29 @@ fn open(loaded: &Loaded) -> Result<Box<dyn super::Model>> {
 }
 
 impl Settings {
+    /// Settles from where on errors count linearly, where that is left to the data, whose targets lie up to `heaviest` deviations
+    /// from their mean; says so where they do.
+    fn settle_huber(&mut self, heaviest: f64) -> Option<String> {
+        /// Deviations that a target of ten thousand is away by chance; and from where on errors then count linearly.
+        const HEAVY: f64 = 6.0;
+        const LIMIT: f64 = 3.0;
+        let s = self;
+        if !s.huber.is_auto() {
+            return None;
+        }
+        s.huber = if heaviest > HEAVY { LIMIT } else { 0.0 };
+        (s.huber > 0.0).then(|| {
+            format!(
+                "a target lies {heaviest:.0} deviations from the mean: errors beyond {LIMIT} deviations count linearly \
+                 (`huber`)"
+            )
+        })
+    }
+
     /// Settles layers, dropout and noise where they are left to the data: `examples` training examples of `inputs` numbers, or
     /// images.
     fn settle_layers(&mut self, examples: usize, inputs: Option<usize>, is_regression: bool) {
+        let s = self;
         /// Columns of many: pixels, spectra, counts of words.
         const WIDE: usize = 32;
         /// Rows of many, which a network does not learn by heart.
@@ -101,10 +124,10 @@ impl Settings {
             Some(WIDE..) => (&[256, 128], 0.3, if few { 0.3 } else { 0.0 }),
             Some(_) => (&[128, 64], 0.3, if few { 0.2 } else { 0.0 }),
         };
-        if self.convs.0.is_empty() && self.dense.0.is_empty() {
-            self.dense = Sizes(dense.to_vec());
+        if s.convs.0.is_empty() && s.dense.0.is_empty() {
+            s.dense = Sizes(dense.to_vec());
         }
-        (self.dropout, self.noise) = (self.dropout.or(dropout), self.noise.or(noise));
+        (s.dropout, s.noise) = (s.dropout.or(dropout), s.noise.or(noise));
     }
 }
 
@@ -136,7 +159,11 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
             divided(&settings, rows, &path, class, read).map(|(train, val, _)| (train, val))?
         }
     };
-    let length = if is_image { LENGTH_OF_IMAGES } else { LENGTH_OF_ROWS };
+    let length = match (is_image, is_regression) {
+        (true, _) => LENGTH_OF_IMAGES,
+        (false, true) => LENGTH_OF_REGRESSIONS,
+        (false, false) => LENGTH_OF_ROWS,
+    };
     let mut notes: Vec<String> = settings.settle_length(train.len(), length).into_iter().collect();
     let goal = match is_regression {
         true => Learned::value_of(&train)?,
@@ -165,6 +192,9 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     settings.settle_layers(train.len(), (!is_image).then_some(input[2]), is_regression);
     let train = FixedExamples::new(&train, &reader, &goal, augmentation(&settings, is_image))?;
     let val = FixedExamples::new(&val, &reader, &goal, Vary::default())?;
+    if is_regression {
+        notes.extend(train.heaviest().and_then(|heaviest| settings.settle_huber(heaviest)));
+    }
     let s = &settings;
     let class_weights = match &goal {
         Learned::Classes(labels) => s.weights_of_classes(labels, train.classes()),
@@ -174,6 +204,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         front: FrontConfig { input, convs: s.convs.0.clone(), dense: s.dense.0.clone(), dropout: s.dropout },
         outputs: goal.as_goal().outputs(),
         loss: Loss { smoothing: s.label_smoothing, class_weights },
+        huber: (s.huber > 0.0).then_some(s.huber),
     };
     let name = |(header, label): &(Option<Vec<String>>, usize)| match header {
         Some(header) => header[*label].clone(),

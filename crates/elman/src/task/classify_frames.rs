@@ -79,13 +79,14 @@ fn defaults(_: Data) -> Settings {
 }
 
 /// The length of runs.
-const LENGTH_OF_CLIPS: Length = Length { batch: [8, 16], share: 8, updates: [400, 400], epochs: 40.0 };
-const LENGTH_OF_ROWS: Length = Length { batch: [8, 32], share: 8, updates: [300, 600], epochs: 10.0 };
+const LENGTH_OF_CLIPS: Length = Length { batch: [8, 16], share: 8, updates: (5, [400, 400]), epochs: 40.0 };
+const LENGTH_OF_ROWS: Length = Length { batch: [8, 32], share: 8, updates: (5, [300, 600]), epochs: 10.0 };
 
 impl Settings {
     /// Settles what is left to the data, training sequences of these steps: sizes and regularization of the network, the
     /// length of its pieces, and how late it answers.
     fn settle_frames_network(&mut self, steps: &[usize], is_clips: bool) {
+        let s = self;
         /// Steps of a recording from which on it is long, and those of the pieces that it is then learned in.
         const LONG: usize = 400;
         const PIECE: usize = 128;
@@ -99,25 +100,26 @@ impl Settings {
             20_000..200_000 => (1, 128),
             _ => (2, 256),
         };
-        (self.layers, self.hidden) = (self.layers.or(layers), self.hidden.or(hidden));
-        (self.dropout, self.noise) =
-            (self.dropout.or(if is_clips { 0.4 } else { 0.5 }), self.noise.or(if is_clips { 0.05 } else { 0.1 }));
-        self.seq_len = self.seq_len.or(if is_long { PIECE } else { longest });
-        self.lookahead = self.lookahead.or(if is_long && !self.bidirectional { LATE } else { 0 });
+        (s.layers, s.hidden) = (s.layers.or(layers), s.hidden.or(hidden));
+        (s.dropout, s.noise) =
+            (s.dropout.or(if is_clips { 0.4 } else { 0.5 }), s.noise.or(if is_clips { 0.05 } else { 0.1 }));
+        s.seq_len = s.seq_len.or(if is_long { PIECE } else { longest });
+        s.lookahead = s.lookahead.or(if is_long && !s.bidirectional { LATE } else { 0 });
     }
 
     /// What is added to the rows of a table, settled where it is left to the data; nothing where its rows are read as they are.
     fn motion(&mut self, reader: &Reader, train: &Read) -> Option<Motion> {
+        let s = self;
         let Reader::Features(features) = reader else { return None };
-        let running = match self.standardize {
+        let running = match s.standardize {
             Standardize::Auto => None,
             // As version 0.1 did.
-            Standardize::All if self.rules == 1 => return None,
+            Standardize::All if s.rules == 1 => return None,
             Standardize::All => Some(false),
             Standardize::Series => Some(true),
         };
         let motion = Motion::fit(features.numeric(), running, train.sequences.iter().map(|s| s.values.numbers()));
-        self.standardize = if motion.is_running() { Standardize::Series } else { Standardize::All };
+        s.standardize = if motion.is_running() { Standardize::Series } else { Standardize::All };
         Some(motion)
     }
 }

@@ -48,8 +48,8 @@ pub const TASK: Task = Task {
 };
 
 /// The length of runs.
-const LENGTH_OF_IMAGES: Length = Length { batch: [8, 64], share: 8, updates: [600, 600], epochs: 12.0 };
-const LENGTH_OF_SERIES: Length = Length { batch: [16, 64], share: 32, updates: [400, 1000], epochs: 12.0 };
+const LENGTH_OF_IMAGES: Length = Length { batch: [8, 64], share: 8, updates: (5, [600, 600]), epochs: 12.0 };
+const LENGTH_OF_SERIES: Length = Length { batch: [16, 64], share: 32, updates: (5, [400, 1000]), epochs: 12.0 };
 
 fn defaults(_: Data) -> Settings {
     Settings {
@@ -62,6 +62,7 @@ fn defaults(_: Data) -> Settings {
         window: usize::AUTO,
         stride: usize::AUTO,
         standardize: Standardize::Auto,
+        label_smoothing: 0.1,
         lr: 0.003,
         shift: 2,
         distort: 8.0,
@@ -72,33 +73,34 @@ fn defaults(_: Data) -> Settings {
 impl Settings {
     /// Settles sizes and regularization of the network where they are left to the data.
     fn settle_series_network(&mut self, examples: usize, is_image: bool) {
+        let s = self;
         let (layers, hidden) = if is_image || examples < 100 { (1, 128) } else { (2, 64) };
         let few = !is_image && examples < 500;
-        (self.layers, self.hidden) = (self.layers.or(layers), self.hidden.or(hidden));
-        (self.dropout, self.noise) =
-            (self.dropout.or(if few { 0.5 } else { 0.3 }), self.noise.or(if few { 0.1 } else { 0.0 }));
+        (s.layers, s.hidden) = (s.layers.or(layers), s.hidden.or(hidden));
+        (s.dropout, s.noise) = (s.dropout.or(if few { 0.5 } else { 0.3 }), s.noise.or(if few { 0.1 } else { 0.0 }));
     }
 
     /// How the steps of the training series are read, settled where it is left to the data; none where they are read as they
     /// are.
     fn windows(&mut self, reader: &Reader, train: &Series) -> Option<Windows> {
+        let s = self;
         let channels = reader.width();
         let steps =
             train.series.iter().map(|values| values.len() / channels).sum::<usize>() / train.series.len().max(1);
         let [length, stride] = windows::fitting(steps);
-        (self.window, self.stride) = (self.window.or(length), self.stride.or(stride.min(self.window.or(length))));
-        if self.window == 1 && self.standardize == Standardize::All {
+        (s.window, s.stride) = (s.window.or(length), s.stride.or(stride.min(s.window.or(length))));
+        if s.window == 1 && s.standardize == Standardize::All {
             return None;
         }
-        let per_series = match self.standardize {
+        let per_series = match s.standardize {
             Standardize::Auto => None,
             Standardize::All => Some(false),
             Standardize::Series => Some(true),
         };
         let series = train.series.iter().zip(&train.labels).map(|(values, label)| (values.numbers(), label[0]));
-        let windows = Windows::fit([self.window, self.stride], channels, per_series, series);
-        self.standardize = if windows.per_series() { Standardize::Series } else { Standardize::All };
-        (self.window > 1 || windows.per_series()).then_some(windows)
+        let windows = Windows::fit([s.window, s.stride], channels, per_series, series);
+        s.standardize = if windows.per_series() { Standardize::Series } else { Standardize::All };
+        (s.window > 1 || windows.per_series()).then_some(windows)
     }
 }
 

@@ -69,7 +69,7 @@ fn defaults(_: Data) -> Settings {
 }
 
 /// The length of runs.
-const LENGTH: Length = Length { batch: [8, 24], share: 8, updates: [300, 300], epochs: 6.0 };
+const LENGTH: Length = Length { batch: [8, 24], share: 8, updates: (5, [300, 300]), epochs: 6.0 };
 
 /// Reads the texts and decides on the network.
 fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {

@@ -175,9 +175,10 @@ fn data_that_are_not_finite_end_the_run_after_three_returns() {
     let folder = RunFolder::create(&path, "").unwrap();
     let mut trainer = trainer(&network, Signs { broken_from: 13, ..signs() }, config(), Some(folder));
     let (seen, ending) = rollbacks(&mut trainer);
-    assert_eq!(seen, [(13, 10, 0.5), (13, 10, 0.25), (13, 10, 0.125)]);
+    // The batches from the checkpoint to the first that is broken are left out, so that the next is met at once.
+    assert_eq!(seen, [(13, 10, 0.5), (10, 10, 0.25), (10, 10, 0.125)]);
     let error = ending.unwrap_err();
-    assert!(matches!(error, Error::Diverged { step: 13, times: 4, .. }), "{error}");
+    assert!(matches!(error, Error::Diverged { step: 10, times: 4, .. }), "{error}");
     assert!(error.to_string().contains("`lr`"), "{error}");
     assert_checkpoints_are_finite(&path);
 }

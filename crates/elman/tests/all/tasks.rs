@@ -19,7 +19,9 @@ fn another(settings: &Settings, key: &str) -> String {
         "init" => ["orthogonal", "pytorch"],
         "level" => ["char", "word"],
         "units" => ["char", "word"],
-        "header" => ["yes", "no"],
+        "header" | "refit" => ["yes", "no"],
+        "keep" => ["last", "best"],
+        "standardize" => ["series", "all"],
         "optimizer" => ["sgd", "adam"],
         "schedule" => ["constant", "cosine"],
         "precision" => ["bf16", "f32"],
@@ -133,7 +135,8 @@ fn code(files: &[PathBuf]) -> String {
 
 /// The settings that code reads: as fields of settings, by taking settings apart, or by a method that reads several.
 fn read_by(code: &str) -> BTreeSet<&'static str> {
-    let methods: [(&str, &[&str]); 6] = [
+    let methods: [(&str, &[&str]); 7] = [
+        ("choice()", &["ignore", "use_columns", "rules"]),
         ("hold_out()", &["seed", "val_frac", "folds", "fold"]),
         ("header()", &["header"]),
         ("memory_limit()", &["memory_limit"]),

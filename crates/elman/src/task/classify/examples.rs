@@ -143,6 +143,14 @@ impl FixedExamples {
         FixedExamples { reader, targets: Targets::Classes(vec![0; values.len()]), values, vary: Vary::default() }
     }
 
+    /// The greatest distance of a number to predict from their mean, in standard deviations; none of classes.
+    pub(super) fn heaviest(&self) -> Option<f64> {
+        match &self.targets {
+            Targets::Classes(_) => None,
+            Targets::Values(values) => Some(values.iter().fold(0.0, |most, x| f64::max(most, f64::from(x.abs())))),
+        }
+    }
+
     /// The class of each example; none of numbers.
     pub(super) fn classes(&self) -> impl Iterator<Item = u32> + '_ {
         let classes = if let Targets::Classes(classes) = &self.targets { classes.as_slice() } else { &[] };

@@ -14,8 +14,8 @@ pub(crate) struct Length {
     pub batch: [usize; 2],
     /// Batches that the examples make, between these.
     pub share: usize,
-    /// Updates that few examples take, at least and at most: five times as many as there are examples.
-    pub updates: [u64; 2],
+    /// Updates of each example where they are few, and of all at least and at most.
+    pub updates: (u64, [u64; 2]),
     /// Passes over more examples than that.
     pub epochs: f64,
 }
@@ -24,39 +24,40 @@ impl Settings {
     /// Settles batch, length, averaging and which weights are kept, where they are left to the data, for `examples` training
     /// examples; returns what was decided, in a sentence.
     pub(in crate::task) fn settle_length(&mut self, examples: usize, length: Length) -> Option<String> {
+        let s = self;
         let Length { batch: [least, most], share, updates, epochs } = length;
         let mut said = Vec::new();
-        if self.batch.is_auto() {
+        if s.batch.is_auto() {
             // As a power of two.
             let part = (examples as f64 / share as f64).max(1.0).log2().round() as u32;
-            self.batch = 2usize.pow(part.min(30)).clamp(least, most).min(examples.max(1));
-            said.push(format!("batch {}", self.batch));
+            s.batch = 2usize.pow(part.min(30)).clamp(least, most).min(examples.max(1));
+            said.push(format!("batch {}", s.batch));
         }
-        if self.epochs.is_auto() {
-            self.epochs = 0.0;
-            if self.max_steps == 0 {
-                let few = (5 * examples as u64).clamp(updates[0], updates[1]);
-                self.max_steps = few.max((epochs * examples as f64 / self.batch as f64) as u64);
-                let passes = (self.max_steps * self.batch as u64) as f64 / examples.max(1) as f64;
-                said.push(format!("{} updates ({passes:.0} epochs)", self.max_steps));
+        if s.epochs.is_auto() {
+            s.epochs = 0.0;
+            if s.max_steps == 0 {
+                let few = (updates.0 * examples as u64).clamp(updates.1[0], updates.1[1]);
+                s.max_steps = few.max((epochs * examples as f64 / s.batch as f64) as u64);
+                let passes = (s.max_steps * s.batch as u64) as f64 / examples.max(1) as f64;
+                said.push(format!("{} updates ({passes:.0} epochs)", s.max_steps));
             }
         }
-        if self.ema_decay.is_auto() {
-            let updates = if self.max_steps > 0 { self.max_steps as f64 } else { f64::INFINITY };
-            self.ema_decay = EMA_DECAY.min(1.0 - 10.0 / updates.max(20.0));
+        if s.ema_decay.is_auto() {
+            let updates = if s.max_steps > 0 { s.max_steps as f64 } else { f64::INFINITY };
+            s.ema_decay = EMA_DECAY.min(1.0 - 10.0 / updates.max(20.0));
         }
-        if self.keep == Keep::Auto {
-            let is_judge = self.folds > 0;
-            self.keep = if is_judge || examples < FEW { Keep::Last } else { Keep::Best };
+        if s.keep == Keep::Auto {
+            let is_judge = s.folds > 0;
+            s.keep = if is_judge || examples < FEW { Keep::Last } else { Keep::Best };
         }
-        if self.refit == Whether::Auto {
-            let is_small = examples < FEW && self.folds == 0 && self.val.is_empty();
-            self.refit = if is_small { Whether::Yes } else { Whether::No };
+        if s.refit == Whether::Auto {
+            let is_small = examples < FEW && s.folds == 0 && s.val.is_empty();
+            s.refit = if is_small { Whether::Yes } else { Whether::No };
         }
-        if self.keep == Keep::Last && self.folds == 0 {
+        if s.keep == Keep::Last && s.folds == 0 {
             said.push("the weights of the end are kept".into());
         }
-        if self.refit == Whether::Yes {
+        if s.refit == Whether::Yes {
             said.push("trained once more with the validation data".into());
         }
         (!said.is_empty()).then(|| format!("by the data ({examples} training examples): {}", said.join(", ")))

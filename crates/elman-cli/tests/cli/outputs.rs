@@ -157,7 +157,7 @@ fn equal_held_out_targets_have_no_r2_and_the_run_can_be_read_back() {
     let place = Place::new();
     let rows: String = (0..12).map(|i| format!("{i},{}\n", 5000 + 1000 * i)).collect();
     place.write("reg.csv", format!("x,y\n{rows}"));
-    let words = "--label-column y --max-steps 20 --hidden 4 --dense 4 --seed 1 --threads 1";
+    let words = "--label-column y --max-steps 20 --dense 4 --seed 1 --threads 1";
     let run = place.ok(&format!("train reg.csv --task regress --out run {words}"));
     assert!(run.stderr.contains("val_r2 is undefined"), "{run:?}");
     let metrics = String::from_utf8(place.read("run/metrics.jsonl")).unwrap();

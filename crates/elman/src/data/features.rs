@@ -457,6 +457,64 @@ mod tests {
         assert_eq!(inputs(&features, &["", "green", "nan", "b"]).unwrap(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
     }
 
+    fn chosen(
+        text: &str,
+        groups: &[Vec<usize>],
+        exclude: &[usize],
+        ignore: &str,
+        only: &str,
+    ) -> Result<(Vec<String>, String)> {
+        let choice = Choice { ignore: ignore.into(), only: only.into(), looks: true };
+        let (features, note) = Features::choose(&csv(text), groups, exclude, &choice)?;
+        Ok((features.names(), note.unwrap_or_default()))
+    }
+
+    #[test]
+    fn columns_that_count_or_name_are_left_out_and_named_unless_asked_for() {
+        let row = |i: usize| format!("{},{},p{i},{},{}\n", i + 1, 9000 - 3 * i, i * 7 % 50, ["a", "b"][i % 2]);
+        let text = format!("row,left,user_id,x,class\n{}", (0..50).map(row).collect::<String>());
+        let all = [(0..50).collect::<Vec<_>>()];
+        let (names, note) = chosen(&text, &all, &[4], "", "").unwrap();
+        assert_eq!(names, ["x"]);
+        for said in
+            ["\"row\" (it counts the rows)", "\"left\" (it counts", "\"user_id\" (it names the rows)", "`use_columns`"]
+        {
+            assert!(note.contains(said), "{said}: {note}");
+        }
+        assert_eq!(chosen(&text, &all, &[4], "", "row, x").unwrap(), (vec!["row".into(), "x".into()], String::new()));
+        assert_eq!(
+            chosen(&text, &all, &[4], "x,left,3", "").unwrap().0,
+            ["row"],
+            "a column that counts may be all there is"
+        );
+        assert!(chosen(&text, &all, &[4], "y", "").unwrap_err().to_string().contains("no column \"y\""));
+    }
+
+    #[test]
+    fn times_within_sequences_and_their_names_are_no_measurements() {
+        let row = |i: usize| {
+            format!("s{},{}.5,{},{}\n", i / 10, 100 * (i / 10) + i % 10, i / 10 * 5, (i * 7 % 10) as f64 / 10.0)
+        };
+        let text = format!("id,time,subject,x\n{}", (0..40).map(row).collect::<String>());
+        let groups: Vec<Vec<usize>> = (0..4).map(|g| (10 * g..10 * g + 10).collect()).collect();
+        let (names, note) = chosen(&text, &groups, &[0], "", "").unwrap();
+        assert_eq!(names, ["x"]);
+        assert!(note.contains("\"time\" (it counts") && note.contains("\"subject\" (it names the sequence)"), "{note}");
+        // As one table it is a measured value that nothing says the meaning of.
+        let (names, _) = chosen(&text, &[(0..40).collect()], &[0], "", "").unwrap();
+        assert!(names.contains(&"time".to_string()), "{names:?}");
+    }
+
+    #[test]
+    fn an_outlier_sets_no_scale_and_inputs_stay_near_what_training_saw() {
+        let text = format!("x,class\n{}1e9,a\n", (0..99).map(|i| format!("{},b\n", i % 10)).collect::<String>());
+        let choice = Choice { ignore: String::new(), only: String::new(), looks: true };
+        let (features, _) = Features::choose(&csv(&text), &[(0..100).collect()], &[1], &choice).unwrap();
+        let of = |cell: &str| inputs(&features, &[cell, ""]).unwrap()[0];
+        assert!(of("9") - of("0") > 1.0, "{} {}", of("0"), of("9"));
+        assert!(of("1e9") < 12.0 && of("1e30") == of("1e12") && of("-1e9") > -3.0, "{} {}", of("1e9"), of("-1e9"));
+    }
+
     #[test]
     fn only_the_training_rows_are_fitted() {
         let table = csv("x,class\n1,a\n3,b\n1000,a\n");

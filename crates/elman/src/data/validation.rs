@@ -93,6 +93,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_class_is_held_out_in_proportion_and_a_single_example_never() {
+        let path = Path::new("x");
+        // 80 of a, 20 of b, one c.
+        let rows: Vec<String> =
+            (0..101).map(|i| if i == 50 { "c" } else { ["a", "b"][usize::from(i % 5 == 4)] }.into()).collect();
+        let count = |of: &[String], class: &str| of.iter().filter(|row| *row == class).count();
+        for seed in 1..=5 {
+            let split = HoldOut { seed, share: 0.2, folds: 0, fold: 0 };
+            let (train, val) = stratified_split(rows.clone(), |row| row, &split, path).unwrap();
+            assert_eq!((train.len(), val.len()), (81, 20));
+            assert!((15..=17).contains(&count(&val, "a")) && count(&val, "c") == 0, "{val:?}");
+            let mut held = Vec::new();
+            for fold in 1..=5 {
+                let split = HoldOut { seed, share: 0.2, folds: 5, fold };
+                let numbered: Vec<(usize, String)> = rows.iter().cloned().enumerate().collect();
+                let (_, val) = stratified_split(numbered, |(_, row)| row, &split, path).unwrap();
+                let b = val.iter().filter(|(_, row)| row == "b").count();
+                assert!((3..=5).contains(&b), "{b}");
+                held.extend(val.into_iter().map(|(i, _)| i));
+            }
+            held.sort_unstable();
+            assert!(held.into_iter().eq((0..101).filter(|i| *i != 50)));
+        }
+        assert!(
+            stratified_split(
+                vec![String::from("a")],
+                |row| row,
+                &HoldOut { seed: 1, share: 0.1, folds: 0, fold: 0 },
+                path
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
     fn folds_hold_out_each_example_once_and_a_share_is_drawn_by_the_seed() {
         let path = Path::new("x");
         let mut seen = Vec::new();

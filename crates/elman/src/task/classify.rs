@@ -85,7 +85,9 @@ fn defaults(task: &str) -> Settings {
 }
 
 fn open(loaded: &Loaded) -> Result<Box<dyn super::Model>> {
-    Ok(Box::new(SupervisedModel::<Fixed, FixedReading>::open(loaded)?))
+    let is_regression = loaded.document.config()["task"] == REGRESS.name;
+    let task = if is_regression { REGRESS.name } else { CLASSIFY.name };
+    Ok(Box::new(SupervisedModel::<Fixed, FixedReading>::open(loaded, task)?))
 }
 
 impl Settings {
@@ -250,14 +252,8 @@ impl Reading<Fixed> for FixedReading {
     const SHAPE: &'static str = "fixed";
 
     fn check(&self, sizes: &FixedConfig) -> std::result::Result<(), &'static str> {
-        match sizes.front.input_len() == self.reader.width() && sizes.outputs == self.goal().outputs() {
-            true => Ok(()),
-            false => Err("its reader or its labels do not fit its network"),
-        }
-    }
-
-    fn task(&self) -> &'static str {
-        if let Learned::Value { .. } = self.goal { REGRESS.name } else { CLASSIFY.name }
+        let fits = sizes.front.input_len() == self.reader.width() && sizes.outputs == self.goal().outputs();
+        if fits { Ok(()) } else { Err("its reader or what it predicts does not fit its network") }
     }
 
     fn goal(&self) -> Goal<'_> {

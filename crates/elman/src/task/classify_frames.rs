@@ -49,7 +49,7 @@ pub const TASK: Task = Task {
     predict: &["sequence_column", "frames", "raw"],
     defaults,
     plan,
-    open: |loaded| Ok(Box::new(SupervisedModel::<Synced, FramesReading>::open(loaded)?)),
+    open: |loaded| Ok(Box::new(SupervisedModel::<Synced, FramesReading>::open(loaded, TASK.name)?)),
 };
 
 /// Layers before the recurrent ones where the settings name none and the steps are frames.
@@ -314,10 +314,6 @@ impl Reading<Synced> for FramesReading {
         }
     }
 
-    fn task(&self) -> &'static str {
-        TASK.name
-    }
-
     fn goal(&self) -> Goal<'_> {
         Goal::Classes(&self.labels)
     }
@@ -384,7 +380,8 @@ impl Reading<Synced> for FramesReading {
         network: &'m Synced,
         params: &'m Params<f32>,
         temperature: f64,
-    ) -> Result<Box<dyn Stream + 'm>> {
-        Ok(Box::new(Live::new(&self.reader, self.motion.as_ref(), self.lookahead, network, params, temperature)?))
+    ) -> Option<Result<Box<dyn Stream + 'm>>> {
+        let live = Live::new(&self.reader, self.motion.as_ref(), self.lookahead, network, params, temperature);
+        Some(live.map(|live| Box::new(live) as Box<dyn Stream>))
     }
 }

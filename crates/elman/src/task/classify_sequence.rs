@@ -44,7 +44,7 @@ pub const TASK: Task = Task {
     predict: &["label_column", "sequence_column"],
     defaults,
     plan,
-    open: |loaded| Ok(Box::new(SupervisedModel::<SequenceInput, SeriesReading>::open(loaded)?)),
+    open: |loaded| Ok(Box::new(SupervisedModel::<SequenceInput, SeriesReading>::open(loaded, TASK.name)?)),
 };
 
 /// The length of runs.
@@ -209,10 +209,6 @@ impl Reading<SequenceInput> for SeriesReading {
             true => Ok(()),
             false => Err("its reader or its labels do not fit its network"),
         }
-    }
-
-    fn task(&self) -> &'static str {
-        TASK.name
     }
 
     fn goal(&self) -> Goal<'_> {

@@ -44,7 +44,7 @@ pub const TASK: Task = Task {
     predict: &["explain"],
     defaults,
     plan,
-    open: |loaded| Ok(Box::new(SupervisedModel::<SequenceInput, TextReading>::open(loaded)?)),
+    open: |loaded| Ok(Box::new(SupervisedModel::<SequenceInput, TextReading>::open(loaded, TASK.name)?)),
 };
 
 /// Characters of a text shown among the mistakes.
@@ -165,10 +165,6 @@ impl Reading<SequenceInput> for TextReading {
             true => Ok(()),
             false => Err("its vocabulary, its labels or its counts do not fit its network"),
         }
-    }
-
-    fn task(&self) -> &'static str {
-        TASK.name
     }
 
     fn goal(&self) -> Goal<'_> {

@@ -48,7 +48,7 @@ pub trait Model: Send + Sync + Debug {
     /// # Errors
     /// [`Error::Usage`] if the model does not answer step by step.
     fn stream(&self) -> Result<Box<dyn Stream + '_>> {
-        Err(Error::Usage(format!("a model of the task {} does not answer step by step", self.task())))
+        Err(no_steps(self.task()))
     }
 
     /// Goes on from a prompt.
@@ -337,4 +337,9 @@ pub struct Found {
 /// [`Error::Usage`]: the model takes inputs of another kind.
 pub(super) fn wrong_input(reads: &str) -> Error {
     Error::Usage(format!("the model reads {reads}"))
+}
+
+/// The error of a model that does not answer a stream.
+pub(super) fn no_steps(task: &str) -> Error {
+    Error::Usage(format!("a model of the task {task} does not answer step by step"))
 }

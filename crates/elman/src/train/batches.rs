@@ -58,6 +58,20 @@ macro_rules! cursor {
     };
 }
 
+/// Of [`Batches`]: the position is that of a field.
+macro_rules! cursor_of {
+    ($field:ident) => {
+        fn cursor(&self) -> &dyn Cursor {
+            &self.$field
+        }
+
+        fn cursor_mut(&mut self) -> &mut dyn Cursor {
+            &mut self.$field
+        }
+    };
+}
+pub(crate) use cursor_of;
+
 cursor!(Buckets);
 cursor!(Streams);
 

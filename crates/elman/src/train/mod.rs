@@ -14,6 +14,7 @@ mod trainer;
 mod trial;
 
 pub use advice::advice;
+pub(crate) use batches::cursor_of;
 pub use batches::{Batches, Carry, Cursor, Scores, VAL_LOSS};
 pub use checkpoint::{read_weights, weights};
 pub use config::{Every, Precision, Span, TrainConfig};

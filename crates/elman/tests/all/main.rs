@@ -1,5 +1,6 @@
 //! The library from the outside, in one binary: linking each costs more than running it.
 
+mod auto;
 mod contract;
 mod divergence;
 mod hostile_files;

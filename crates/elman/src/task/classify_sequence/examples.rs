@@ -10,7 +10,7 @@ use crate::data::{Labels, Vary};
 use crate::error::Result;
 use crate::metric::Truth;
 use crate::rng::Rng;
-use crate::shape::{Inputs, SequenceInput, SequenceInputBatch};
+use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch};
 use crate::task::supervised::Examples;
 
 /// Series ready for a network.
@@ -92,12 +92,7 @@ impl Examples<SequenceInput> for Series {
         Truth::Classes(&self.labels[example])
     }
 
-    fn batch(
-        &self,
-        examples: &[usize],
-        mut vary: Option<&mut Rng>,
-        _: Option<SequenceInputBatch<f32>>,
-    ) -> SequenceInputBatch<f32> {
+    fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>, _: Option<Batch<f32>>) -> Batch<f32> {
         let width = self.width();
         let numbers: Vec<Vec<f32>> = examples.iter().map(|&i| self.numbers(i, vary.as_deref_mut())).collect();
         let lengths: Vec<usize> = numbers.iter().map(|numbers| numbers.len() / width).collect();
@@ -109,7 +104,7 @@ impl Examples<SequenceInput> for Series {
             }
         }
         let targets = examples.iter().map(|&i| self.labels[i][0]).collect();
-        SequenceInputBatch { steps, inputs: Inputs::Dense(inputs), extra: Vec::new(), targets }
+        Batch { steps, inputs: Inputs::Dense(inputs), extra: Vec::new(), targets }
     }
 
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {

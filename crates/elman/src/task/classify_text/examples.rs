@@ -11,7 +11,7 @@ use crate::data::{At, Labels};
 use crate::error::Result;
 use crate::metric::Truth;
 use crate::rng::Rng;
-use crate::shape::{Inputs, SequenceInput, SequenceInputBatch};
+use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch};
 use crate::task::supervised::Examples;
 
 /// Texts in tokens.
@@ -87,12 +87,7 @@ impl Examples<SequenceInput> for Texts {
         Truth::Classes(&self.labels[example])
     }
 
-    fn batch(
-        &self,
-        examples: &[usize],
-        vary: Option<&mut Rng>,
-        _: Option<SequenceInputBatch<f32>>,
-    ) -> SequenceInputBatch<f32> {
+    fn batch(&self, examples: &[usize], vary: Option<&mut Rng>, _: Option<Batch<f32>>) -> Batch<f32> {
         let lengths: Vec<usize> = examples.iter().map(|&i| self.tokens[i].len()).collect();
         let steps = Steps::ragged(&lengths).unwrap_or_else(|_| Steps::equal(0, 0));
         let mut inputs = Vec::with_capacity(steps.rows());
@@ -109,7 +104,7 @@ impl Examples<SequenceInput> for Texts {
         let width = self.evidence.len() / self.len().max(1);
         let extra = examples.iter().flat_map(|&i| &self.evidence[i * width..(i + 1) * width]).copied().collect();
         let targets = examples.iter().map(|&i| self.labels[i][0]).collect();
-        SequenceInputBatch { steps, inputs: Inputs::Tokens(inputs), extra, targets }
+        Batch { steps, inputs: Inputs::Tokens(inputs), extra, targets }
     }
 
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {

@@ -12,7 +12,7 @@ use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::Outputs;
-use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of};
+use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of, cursor_of};
 
 /// Training on examples.
 pub(super) struct SupervisedBatches<'d, S: Outputs, E: Examples<S>> {
@@ -112,13 +112,7 @@ where
         }
     }
 
-    fn cursor(&self) -> &dyn Cursor {
-        &self.buckets
-    }
-
-    fn cursor_mut(&mut self) -> &mut dyn Cursor {
-        &mut self.buckets
-    }
+    cursor_of!(buckets);
 
     fn fingerprint(&self) -> Value {
         json!({

@@ -12,7 +12,7 @@ use crate::param::Params;
 use crate::settings::Settings;
 use crate::shape::Outputs;
 use crate::task::metadata::{contradiction, params, part};
-use crate::task::model::{Evaluate, Input, Model, Output, Predict, Prediction, Reads, Stream, most_likely};
+use crate::task::model::{Evaluate, Input, Model, Output, Predict, Prediction, Reads, Stream, most_likely, no_steps};
 use crate::task::plan::Callback;
 
 /// Mistakes that are listed where nothing else is said.
@@ -25,14 +25,15 @@ pub(crate) struct SupervisedModel<S: Outputs, R> {
     params: Params<f32>,
     reading: R,
     temperature: f64,
+    task: &'static str,
 }
 
 impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
-    /// Reads a model or a checkpoint.
+    /// Reads a model or a checkpoint of this task.
     ///
     /// # Errors
     /// [`Error::Model`] if the file contradicts itself.
-    pub(crate) fn open(loaded: &Loaded) -> Result<Self> {
+    pub(crate) fn open(loaded: &Loaded, task: &'static str) -> Result<Self> {
         let sizes: S::Config = part(loaded, "network")?;
         let reading = R::deserialize(loaded.document.config());
         let reading =
@@ -40,7 +41,7 @@ impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
         reading.check(&sizes).map_err(|reason| contradiction(loaded, reason))?;
         let network = S::from_config(sizes).map_err(|error| contradiction(loaded, error))?;
         let params = params(loaded, network.layout())?;
-        Ok(SupervisedModel { network, params, reading, temperature: part(loaded, "temperature")? })
+        Ok(SupervisedModel { network, params, reading, temperature: part(loaded, "temperature")?, task })
     }
 
     /// The probabilities of the classes `[V]` that each of these outputs `[T, V]` stands for.
@@ -59,7 +60,7 @@ where
     S: 'static,
 {
     fn task(&self) -> &'static str {
-        self.reading.task()
+        self.task
     }
 
     fn labels(&self) -> &[String] {
@@ -125,7 +126,8 @@ where
     }
 
     fn stream(&self) -> Result<Box<dyn Stream + '_>> {
-        self.reading.stream(&self.network, &self.params, self.temperature)
+        let stream = self.reading.stream(&self.network, &self.params, self.temperature);
+        stream.unwrap_or_else(|| Err(no_steps(self.task)))
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

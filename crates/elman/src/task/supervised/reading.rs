@@ -40,9 +40,6 @@ pub(crate) trait Reading<S: Outputs>: Debug + Send + Sync + Serialize + Deserial
     /// Checks that its parts fit each other and a network of these sizes; else says what does not.
     fn check(&self, sizes: &S::Config) -> std::result::Result<(), &'static str>;
 
-    /// The name of the task.
-    fn task(&self) -> &'static str;
-
     /// What is predicted.
     fn goal(&self) -> Goal<'_>;
 
@@ -90,13 +87,15 @@ pub(crate) trait Reading<S: Outputs>: Debug + Send + Sync + Serialize + Deserial
         Vec::new()
     }
 
-    /// Ready to answer a stream.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if it cannot.
-    fn stream<'m>(&'m self, network: &'m S, params: &'m Params<f32>, temperature: f64) -> Result<Box<dyn Stream + 'm>> {
+    /// Ready to answer a stream; none where it answers whole inputs alone.
+    fn stream<'m>(
+        &'m self,
+        network: &'m S,
+        params: &'m Params<f32>,
+        temperature: f64,
+    ) -> Option<Result<Box<dyn Stream + 'm>>> {
         let _ = (network, params, temperature);
-        Err(Error::Usage(format!("a model of the task {} does not answer step by step", self.task())))
+        None
     }
 }
 

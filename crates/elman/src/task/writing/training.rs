@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
-use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of};
+use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of, cursor_of};
 
 /// The batches of a run.
 #[derive(Debug)]
@@ -63,13 +63,7 @@ impl<W: Writing> Batches<W::Network> for Training<'_, W> {
         }));
     }
 
-    fn cursor(&self) -> &dyn Cursor {
-        &self.buckets
-    }
-
-    fn cursor_mut(&mut self) -> &mut dyn Cursor {
-        &mut self.buckets
-    }
+    cursor_of!(buckets);
 
     fn fingerprint(&self) -> Value {
         self.fingerprint.clone()

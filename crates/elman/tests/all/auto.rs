@@ -1,0 +1,112 @@
+//! What is left to the data: settings of `auto`, the second training, rules of earlier versions.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use elman::settings::{Auto, Keep, Settings, Whether};
+use elman::train::{Event, RunFolder};
+
+#[test]
+fn auto_is_a_word_in_files_and_on_the_command_line() {
+    let mut settings = Settings::for_task("classify").unwrap();
+    assert_eq!((settings.get("batch"), settings.batch.is_auto()), ("auto".into(), true));
+    settings.set("batch", "12").unwrap();
+    settings.set("dropout", "0.25").unwrap();
+    let text = settings.to_toml().unwrap();
+    assert!(text.contains("\nbatch = 12\n") && text.contains("\nepochs = \"auto\"\n"), "{text}");
+    assert_eq!(Settings::from_toml(&text, Path::new("x.toml")).unwrap(), settings);
+    settings.set("batch", "auto").unwrap();
+    assert!(settings.batch.is_auto());
+    for wrong in ["many", "-3", "1.5", "1e400"] {
+        assert!(settings.set("batch", wrong).is_err(), "{wrong}");
+    }
+    assert!(settings.set("dropout", "inf").is_err() && settings.set("patience", "auto").is_err());
+    let mut settings = Settings::for_task("translate").unwrap();
+    settings.set("hidden", "auto").unwrap();
+    let error = settings.resolve().unwrap_err().to_string();
+    assert!(error.contains("the task translate has no rule for it"), "{error}");
+}
+
+/// Thirty rows that a line parts.
+fn rows(folder: &Path) -> String {
+    let path = folder.join("rows.csv");
+    let row = |i: usize| format!("{},{},{}\n", i % 7, i * 5 % 11, if i % 7 + i * 5 % 11 > 8 { "up" } else { "down" });
+    std::fs::write(&path, format!("a,b,class\n{}", (0..30).map(row).collect::<String>())).unwrap();
+    path.to_str().unwrap().into()
+}
+
+#[test]
+fn a_second_training_stopped_and_resumed_ends_at_the_same_bits() {
+    let place = tempfile::tempdir().unwrap();
+    let mut settings = Settings::for_task("classify").unwrap();
+    (settings.file, settings.label_column, settings.max_steps) = (rows(place.path()), "class".into(), 40);
+    let plan = elman::task::plan(settings).unwrap();
+    assert_eq!((plan.settings().keep, plan.settings().refit), (Keep::Last, Whether::Yes));
+    let config = plan.settings().to_toml().unwrap();
+    let run = |name: &str, stops: &[u64]| {
+        let path = place.path().join(name);
+        let mut resume = false;
+        for &at in stops.iter().chain([&u64::MAX]) {
+            let folder = match resume {
+                true => RunFolder::open(&path).unwrap(),
+                false => RunFolder::create(&path, &config).unwrap(),
+            };
+            let mut session = plan.session(Some(folder), resume).unwrap();
+            let stop = AtomicBool::new(false);
+            let mut steps = session.progress().step;
+            session
+                .run(&stop, &mut |event| {
+                    steps += u64::from(matches!(event, Event::Step { .. }));
+                    stop.store(steps >= at, Ordering::Relaxed);
+                })
+                .unwrap();
+            resume = true;
+        }
+        ["last.safetensors", "best.safetensors"].map(|name| std::fs::read(path.join(name)).unwrap())
+    };
+    let whole = run("whole", &[]);
+    assert!(whole == run("parts", &[17, 40, 55]), "a stop in each training and between them");
+    // As many updates again, and its measure is that of the examples that were held out of the first.
+    let model = elman::format::model::load(&place.path().join("whole/best.safetensors")).unwrap();
+    let trained = &model.document.config()["trained"];
+    assert_eq!(trained["steps"], 80);
+    let records = elman::train::run_folder::read_metrics(&place.path().join("whole/metrics.jsonl")).unwrap();
+    let held_out = records.iter().filter_map(|record| record.val("val_accuracy").map(|value| (record.step, value)));
+    let (step, last) = held_out.last().unwrap();
+    assert_eq!((step, &trained["val"]["val_accuracy"]), (40, &serde_json::json!(last)));
+}
+
+#[test]
+fn a_run_of_version_0_1_goes_on_by_its_rules() {
+    let old = "task = \"classify-sequence\"\nfile = \"x.csv\"\nbatch = 64\nepochs = 12.0\nhidden = 32\nlayers = 1\n";
+    let settings = Settings::of_run(old, Path::new("config.toml")).unwrap();
+    assert_eq!((settings.rules, settings.keep, settings.refit), (1, Keep::Best, Whether::No));
+    assert_eq!((settings.window, settings.stride, settings.batch), (1, 1, 64));
+    let new = format!("{old}rules = 2\nwindow = 16\n");
+    assert_eq!(Settings::of_run(&new, Path::new("config.toml")).unwrap().window, 16);
+}
+
+#[test]
+fn targets_with_a_heavy_tail_are_learned_to_the_end() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("tail.csv");
+    let row = |i: usize| {
+        let u = ((i * 7919 % 600) as f64 + 0.5) / 600.0;
+        let (a, b) = ((i * 31 % 100) as f64 / 100.0, (i * 57 % 100) as f64 / 100.0);
+        format!("{a:.2},{b:.2},{:.1}\n", 100.0 * (1.0 + a) * (-(1.0 - u).ln() / 1.2).exp())
+    };
+    std::fs::write(&path, format!("a,b,loss\n{}", (0..600).map(row).collect::<String>())).unwrap();
+    for seed in 1..=4 {
+        let mut settings = Settings::for_task("regress").unwrap();
+        (settings.file, settings.label_column, settings.seed) = (path.to_str().unwrap().into(), "loss".into(), seed);
+        settings.max_steps = 150;
+        let plan = elman::task::plan(settings).unwrap();
+        assert!(
+            plan.settings().huber == 3.0 && plan.summary().notes.iter().any(|note| note.contains("`huber`")),
+            "{seed}"
+        );
+        let mut session = plan.session(None, false).unwrap();
+        session.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+        assert_eq!((session.progress().step, session.progress().rollbacks), (150, 0));
+    }
+}

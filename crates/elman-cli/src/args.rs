@@ -15,6 +15,9 @@ use crate::settings_args::SettingArgs;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// The most that is read of one file, decompressed: 4GiB, 500MB.
+    #[arg(long, global = true, value_name = "BYTES", env = "ELMAN_MAX_INPUT", hide_env_values = true)]
+    pub(crate) max_input: Option<String>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, \

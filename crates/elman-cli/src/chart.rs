@@ -59,14 +59,14 @@ impl Chart<'_> {
             HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
         };
         let unit = if self.unit.is_empty() { String::new() } else { format!(", {}", self.unit) };
-        let mut text = format!("<h2>{}{unit}</h2>\n<div class=\"legend\">", self.name);
+        let (name, unit) = (escaped(self.name), escaped(&unit));
+        let mut text = format!("<h2>{name}{unit}</h2>\n<div class=\"legend\">");
         for curve in &self.curves {
             let dash = if curve.dashed { ";--dash:dotted" } else { "" };
             // Writing to a String cannot fail.
             let _ = write!(text, "<span style=\"--c:{}{dash}\">{}</span>", curve.colour, escaped(&curve.label));
         }
-        let _ =
-            writeln!(text, "</div>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", self.name);
+        let _ = writeln!(text, "</div>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{name}\">");
         for tick in ticks(y0, y1, 5) {
             let (value, label) = match self.log {
                 true => (10f64.powf(tick), two_digits(10f64.powf(tick))),
@@ -140,7 +140,9 @@ fn trimmed(x: f64) -> String {
 
 /// Text as HTML.
 pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    // A tab or a line break is text; what moves the cursor of a terminal is nothing in a page either.
+    let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -163,6 +165,11 @@ mod tests {
             log: false,
             curves: vec![Curve { label: "a<b".into(), colour: "#000", dashed: false, points }],
         };
+        let hostile = "</h2><script>\"'\x1b[2J";
+        let mut script = chart(vec![(1.0, 2.0)]);
+        (script.name, script.unit) = (hostile, hostile);
+        let text = script.svg();
+        assert!(!text.contains("<script") && !text.contains('\x1b') && !text.contains("\"\"'"), "{text}");
         assert_eq!(chart(vec![]).svg(), "");
         assert_eq!(chart(vec![(1.0, f64::NAN)]).svg(), "");
         let one = chart(vec![(1.0, 2.0)]).svg();

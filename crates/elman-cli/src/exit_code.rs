@@ -97,7 +97,7 @@ fn flags() -> BTreeSet<String> {
     let of = |command: &clap::Command| -> Vec<String> {
         command.get_arguments().filter_map(|arg| arg.get_long()).map(String::from).collect()
     };
-    command.get_subcommands().flat_map(of).collect()
+    command.get_subcommands().chain([&command]).flat_map(of).collect()
 }
 
 /// The flag of a setting or an option.

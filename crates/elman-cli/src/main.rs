@@ -34,7 +34,9 @@ fn ended(outcome: exit_code::Outcome) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             // A terminal that went away changes no exit code.
-            let _ = writeln!(std::io::stderr(), "elman: {failure}");
+            let lines = failure.to_string();
+            let lines: Vec<String> = lines.split('\n').map(|line| progress::shown(line, usize::MAX)).collect();
+            let _ = writeln!(std::io::stderr(), "elman: {}", lines.join("\n"));
             ExitCode::from(failure.code())
         }
     }

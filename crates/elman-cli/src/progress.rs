@@ -25,7 +25,8 @@ use serde_json::json;
 pub(crate) use self::output::{Output, Stop};
 use self::shared::{Shared, State};
 use self::view::RunView;
-use self::words::{TIE, fitted, measure, shown, time, wrapped};
+pub(crate) use self::words::shown;
+use self::words::{TIE, fitted, measure, time, wrapped};
 use crate::exit_code::{Failure, said};
 
 /// How a run is shown.

@@ -14,6 +14,8 @@ use elman::{Error, Result};
 const PREFIX: &str = "ELMAN_";
 /// Where the test-suite finds the real data sets.
 const DATA: &str = "ELMAN_DATA";
+/// An option of every command.
+const MAX_INPUT: &str = "ELMAN_MAX_INPUT";
 /// The settings that are paths. They are made whole, so that a run can be resumed from any folder.
 const PATHS: [&str; 11] = [
     "file", "val", "embeddings", "features", "captions", "images", "encoder", "source", "target", "val_source",
@@ -141,7 +143,7 @@ pub(crate) fn preset(task: &Task, name: &str) -> Result<Settings> {
 fn environment() -> Vec<Given> {
     let mut variables: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text.to_string_lossy().into_owned())))
-        .filter(|(name, _)| name.starts_with(PREFIX) && name != DATA)
+        .filter(|(name, _)| name.starts_with(PREFIX) && name != DATA && name != MAX_INPUT)
         .collect();
     variables.sort();
     let mut given = Vec::new();

@@ -1,12 +1,13 @@
 //! Predictions on standard output: as lines, as comma-separated values, as JSON.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use elman::task::{Found, Output, Prediction, Written, most_likely};
 use serde_json::{Map, Value, json};
 
 use crate::args::Predict;
 use crate::exit_code::{Failure, stdout};
+use crate::progress::shown;
 
 /// Words that are shown of an explanation.
 const WORDS: usize = 8;
@@ -17,12 +18,14 @@ pub(super) struct Answers<'a> {
     labels: &'a [String],
     out: io::StdoutLock<'static>,
     has_header: bool,
+    /// A person reads: what labels and texts hold moves no cursor.
+    is_terminal: bool,
 }
 
 impl<'a> Answers<'a> {
     /// Of a model with these labels.
     pub(super) fn new(args: &'a Predict, labels: &'a [String]) -> Self {
-        Answers { args, labels, out: io::stdout().lock(), has_header: false }
+        Answers { args, labels, out: io::stdout().lock(), has_header: false, is_terminal: io::stdout().is_terminal() }
     }
 
     /// Prints a prediction.
@@ -162,6 +165,14 @@ impl<'a> Answers<'a> {
 
     /// A line that is there before the next input is read.
     fn line(&mut self, line: &str) -> Result<(), Failure> {
+        if self.is_terminal {
+            let cells: Vec<String> = line.split('\t').map(|cell| shown(cell, usize::MAX)).collect();
+            return self.write(&cells.join("\t"));
+        }
+        self.write(line)
+    }
+
+    fn write(&mut self, line: &str) -> Result<(), Failure> {
         stdout(self.out.write_all(line.as_bytes()).and_then(|()| self.out.write_all(b"\n")))?;
         stdout(self.out.flush())
     }

@@ -11,7 +11,7 @@ use super::eval_data::{columns, data};
 use super::models::open;
 use crate::args::{Decoding, Eval};
 use crate::exit_code::{Failure, Outcome, said};
-use crate::progress::{Encoding, nats};
+use crate::progress::{Encoding, nats, shown};
 
 /// Classes whose confusion fits a terminal.
 const CLASSES: usize = 12;
@@ -115,13 +115,15 @@ fn print(found: &Evaluation) {
     }
     found.notes.iter().for_each(|note| println!("{}", said(note)));
     if let Some(confusion) = found.confusion.as_ref().filter(|_| found.labels.len() <= CLASSES) {
-        println!("\n{}", confusion.table(&found.labels).trim_end());
+        let labels: Vec<String> = found.labels.iter().map(|label| shown(label, usize::MAX)).collect();
+        println!("\n{}", confusion.table(&labels).trim_end());
     }
     if !found.mistakes.is_empty() {
         println!("\nthe worst mistakes:");
     }
     for m in &found.mistakes {
-        println!("  {} is {}, predicted {} ({:.1} %)", m.example, m.truth, m.predicted, 100.0 * m.degree);
+        let [example, truth, predicted] = [&m.example, &m.truth, &m.predicted].map(|text| shown(text, usize::MAX));
+        println!("  {example} is {truth}, predicted {predicted} ({:.1} %)", 100.0 * m.degree);
     }
 }
 

@@ -12,6 +12,7 @@ use super::models::load;
 use super::neurons::Neurons;
 use crate::args::Inspect;
 use crate::exit_code::{Failure, Outcome};
+use crate::progress::shown;
 
 pub(crate) fn run(args: &Inspect) -> Outcome {
     let loaded = load(&args.model)?;
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &Inspect) -> Outcome {
 /// A part of a configuration in words.
 fn in_words(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => shown(text, usize::MAX),
         Value::Array(values) => values.iter().map(in_words).collect::<Vec<_>>().join(" "),
         Value::Object(map) => format!("({})", pairs(map)),
         value => value.to_string(),
@@ -53,7 +54,7 @@ fn in_words(value: &Value) -> String {
 
 fn pairs(map: &Map<String, Value>) -> String {
     let said = map.iter().map(|(key, value)| (key, in_words(value))).filter(|(_, text)| !text.is_empty());
-    said.map(|(key, text)| format!("{key} {text}")).collect::<Vec<_>>().join(", ")
+    said.map(|(key, text)| format!("{} {text}", shown(key, usize::MAX))).collect::<Vec<_>>().join(", ")
 }
 
 fn print(loaded: &Loaded, description: &[(&str, String)]) {
@@ -71,7 +72,7 @@ fn print(loaded: &Loaded, description: &[(&str, String)]) {
         let get = |key: &str| progress.get(key).map_or_else(String::new, Value::to_string);
         println!("training   step {}, {} targets, learning rate {}", get("step"), get("targets"), get("lr"));
     }
-    description.iter().for_each(|(name, text)| println!("{name:<10} {text}"));
+    description.iter().for_each(|(name, text)| println!("{name:<10} {}", shown(text, usize::MAX)));
     println!("\n{:<32} {:>16} {:>5} {:>12} {:>10} {:>10}", "tensor", "dimensions", "type", "values", "mean", "std");
     let (mut weights, mut others) = (0, 0);
     for name in loaded.document.names() {
@@ -85,6 +86,7 @@ fn print(loaded: &Loaded, description: &[(&str, String)]) {
         let dims: Vec<String> = tensor.dims.iter().map(usize::to_string).collect();
         let (mean, std) = loaded.document.f32(name).map_or((f64::NAN, f64::NAN), |values| moments(&values));
         let (dims, dtype, count) = (dims.join(" x "), tensor.dtype.to_string(), grouped(count));
+        let name = shown(name, usize::MAX);
         println!("{name:<32} {dims:>16} {dtype:>5} {count:>12} {mean:>10.4} {std:>10.4}");
     }
     println!("\n{} parameters", grouped(weights));

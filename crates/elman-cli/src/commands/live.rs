@@ -1,6 +1,6 @@
 //! `elman predict` on a stream: a prediction for each frame or row of standard input as it comes.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use elman::Error;
@@ -10,8 +10,43 @@ use elman::task::{StepKind, Stream};
 use super::answers::Answers;
 use crate::exit_code::Failure;
 
+/// Bytes of a row at most: a stream takes as much memory as its longest.
+const MAX_LINE: u64 = 1 << 24;
+
 /// What messages call standard input.
 pub(super) const STDIN: &str = "standard input";
+
+/// The lines of standard input, one in memory at a time and none without end.
+pub(super) struct Lines<R> {
+    stdin: R,
+    /// Of the last line, from 1.
+    pub(super) number: usize,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn of(stdin: R) -> Self {
+        Lines { stdin, number: 0 }
+    }
+
+    /// Reads the next line, without its end; false after the last.
+    ///
+    /// # Errors
+    /// A stream that fails, a line of more than 16 MiB.
+    pub(super) fn next(&mut self, line: &mut Vec<u8>) -> Result<bool, Failure> {
+        line.clear();
+        let read = (&mut self.stdin).take(MAX_LINE + 1).read_until(b'\n', line);
+        if read.map_err(|error| Failure::Stream("read from", error))? == 0 {
+            return Ok(false);
+        }
+        self.number += 1;
+        if line.len() as u64 > MAX_LINE {
+            let reason = format!("line {} is longer than {} MiB", self.number, MAX_LINE >> 20);
+            return Err(Error::Data { path: STDIN.into(), reason }.into());
+        }
+        line.pop_if(|end| *end == b'\n');
+        Ok(true)
+    }
+}
 
 /// Predicts to the end of the stream; `raw` frames are grey bytes, others y4m.
 ///
@@ -40,8 +75,8 @@ pub(super) fn run(mut stream: Box<dyn Stream + '_>, raw: bool, out: &mut Answers
             return Err(Error::Usage("--raw is for frames, and the model reads rows of a table".into()).into());
         }
         StepKind::Lines => {
-            for line in stdin.split(b'\n') {
-                let line = line.map_err(|error| Failure::Stream("read from", error))?;
+            let (mut lines, mut line) = (Lines::of(stdin), Vec::new());
+            while lines.next(&mut line)? {
                 stream.line(&line, name)?.map_or(Ok(()), |found| out.step(&found))?;
             }
         }

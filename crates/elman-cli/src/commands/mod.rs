@@ -23,6 +23,9 @@ use crate::exit_code::Outcome;
 
 /// Runs the command that was asked for.
 pub(crate) fn run(args: Args) -> Outcome {
+    if let Some(text) = &args.max_input {
+        elman::file::set_max_input(elman::file::bytes_of(text)?);
+    }
     match args.command {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(&args),

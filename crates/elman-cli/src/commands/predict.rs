@@ -1,6 +1,6 @@
 //! `elman predict`: what a model of any task predicts, for arguments, files and standard input.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use elman::Error;
@@ -139,9 +139,9 @@ impl Run<'_> {
         if io::stdin().is_terminal() {
             eprintln!("type a text and press Enter; Ctrl-D ends");
         }
-        for (i, bytes) in io::stdin().lock().split(b'\n').enumerate() {
-            let bytes = bytes.map_err(|error| Failure::Stream("read from", error))?;
-            let place = format!("line {}", i + 1);
+        let (mut lines, mut bytes) = (live::Lines::of(io::stdin().lock()), Vec::new());
+        while lines.next(&mut bytes)? {
+            let place = format!("line {}", lines.number);
             let wrong = |what: &str| Error::Data { path: live::STDIN.into(), reason: format!("{place}: {what}") };
             let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8 text"))?.trim_end_matches('\r');
             if text.trim().is_empty() {
@@ -162,7 +162,13 @@ impl Run<'_> {
         let header = self.header();
         if self.is_stdin() {
             let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).map_err(|error| Failure::Stream("read from", error))?;
+            let limit = elman::file::max_input();
+            let stdin = io::stdin().lock().take(limit.saturating_add(1)).read_to_end(&mut bytes);
+            stdin.map_err(|error| Failure::Stream("read from", error))?;
+            if bytes.len() as u64 > limit {
+                let reason = format!("holds more than {limit} bytes; `max_input` allows for more");
+                return Err(Error::Data { path: live::STDIN.into(), reason }.into());
+            }
             return Ok(vec![Table::parse(&bytes, Path::new(live::STDIN), header)?]);
         }
         self.args.inputs.iter().map(|path| Ok(Table::read_with(Path::new(path), header)?)).collect()

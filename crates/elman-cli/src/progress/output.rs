@@ -89,7 +89,10 @@ impl Output {
             while let Ok(mut line) = lines.recv() {
                 line.push('\n');
                 if let Err(error) = to.write_all(line.as_bytes()).and_then(|()| to.flush()) {
-                    failed.failed(&error);
+                    // Without a terminal the run goes on: its hangup is a signal.
+                    if !is_terminal {
+                        failed.failed(&error);
+                    }
                     return;
                 }
             }
@@ -233,6 +236,11 @@ mod tests {
             assert_eq!((stop.code(), stop.reason().is_some()), (code, code == DISK));
             stop.signal.store(129, Ordering::Relaxed);
             assert_eq!(stop.code(), 129);
+            let stop = Stop::default();
+            let mut terminal = Output::new(Gone(kind), true, &stop).unwrap();
+            (0..3).for_each(|_| terminal.line("x".into()));
+            terminal.close();
+            assert!(!stop.is_set());
         }
     }
 }

@@ -9,6 +9,7 @@ mod classify;
 mod disk;
 mod divergence;
 mod examples;
+mod hostile;
 mod live;
 mod look_before;
 mod models;

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::columns::Choice;
+use super::deviation::above_zero;
 use super::table::Table;
 use super::table::cells::{is_missing, number};
 use crate::error::{Error, Result};
@@ -51,7 +52,7 @@ pub enum Kind {
         /// Mean over the training rows.
         mean: f64,
         /// Standard deviation over the training rows.
-        #[serde(rename = "deviation")]
+        #[serde(rename = "deviation", deserialize_with = "above_zero")]
         std: f64,
         /// The least and the greatest input, about what training saw: others are read as these.
         #[serde(default, skip_serializing_if = "Option::is_none")]

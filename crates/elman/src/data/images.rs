@@ -15,6 +15,12 @@ use crate::file::{self, fault};
 
 /// Largest image read, in pixels; larger ones are mistakes or attacks.
 pub const MAX_PIXELS: u64 = 1 << 26;
+/// Largest image as it is decoded, in bytes: 8-bit RGBA of the most pixels, or half as many of 16 bits.
+const MAX_BYTES: u64 = 4 * MAX_PIXELS;
+/// Pixels that the scans of a progressive JPEG may go over in all: 16 scans of the largest image.
+const MAX_SCANNED: u64 = 16 * MAX_PIXELS;
+/// Largest frame of a clip, in pixels: 4096 x 4096.
+pub(crate) const MAX_FRAME: u64 = 1 << 24;
 /// File extensions of the supported formats.
 const ENDS: [&str; 10] = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pnm", "pgm", "ppm", "pbm"];
 
@@ -68,6 +74,17 @@ pub fn decode(bytes: &[u8], path: &Path, grey: bool) -> Result<Image> {
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into(), path)?;
+    if decoder.total_bytes() > MAX_BYTES {
+        let reason = format!(
+            "has {} bytes, decoded; at most {MAX_BYTES} are read: make it smaller, or 8-bit",
+            decoder.total_bytes()
+        );
+        return Err(fault(path, reason));
+    }
+    let scans = if is_jpeg { bytes.windows(2).filter(|pair| *pair == [0xff, 0xda]).count() as u64 } else { 1 };
+    if scans.saturating_mul(u64::from(width) * u64::from(height)) > MAX_SCANNED {
+        return Err(fault(path, format!("is a JPEG of {scans} scans; store it again with fewer, or smaller")));
+    }
     // A damaged orientation tag is ignored.
     let orientation = decoder.orientation().ok();
     let mut image = match is_jpeg.then(|| jpeg(bytes)).flatten() {
@@ -114,10 +131,10 @@ fn with_limits<R: BufRead + Seek>(bytes: R, path: &Path) -> Result<ImageReader<R
     Ok(reader)
 }
 
-/// A decoder's memory limit: 8 bytes for each of the most pixels (16-bit RGBA) and as much for itself.
+/// A decoder's memory limit: 4 bytes for each of the most pixels and as much for itself.
 pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
-    limits.max_alloc = Some(16 * MAX_PIXELS);
+    limits.max_alloc = Some(2 * MAX_BYTES);
     limits
 }
 
@@ -132,6 +149,18 @@ pub(crate) fn check_size(width: u64, height: u64, path: &Path) -> Result<()> {
             format!("claims {width} x {height} pixels; at most {MAX_PIXELS} are read, make it smaller"),
         )),
     }
+}
+
+/// # Errors
+/// If a frame has more pixels than [`MAX_FRAME`].
+pub(crate) fn check_frame(width: u64, height: u64, path: &Path) -> Result<()> {
+    check_size(width, height, path)?;
+    if width * height > MAX_FRAME {
+        let reason =
+            format!("claims frames of {width} x {height} pixels; at most {MAX_FRAME} are read, make it smaller");
+        return Err(fault(path, reason));
+    }
+    Ok(())
 }
 
 pub(crate) fn refusal(path: &Path, error: &ImageError) -> Error {
@@ -150,7 +179,7 @@ pub(crate) fn refusal(path: &Path, error: &ImageError) -> Error {
 impl Image {
     /// An image of the `image` crate as bytes; transparent parts on white.
     pub(crate) fn of(image: DynamicImage, grey: bool) -> Image {
-        let opaque = if image.color().has_alpha() { DynamicImage::ImageRgb8(on_white(&image)) } else { image };
+        let opaque = if image.color().has_alpha() { DynamicImage::ImageRgb8(on_white(image)) } else { image };
         let (width, height) = (opaque.width() as usize, opaque.height() as usize);
         let (channels, pixels) = match (grey, opaque.color().has_color()) {
             (false, _) => (3, opaque.into_rgb8().into_raw()),
@@ -222,8 +251,8 @@ fn luma(pixel: &image::Rgb<u8>) -> u8 {
     ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
 }
 
-fn on_white(image: &DynamicImage) -> RgbImage {
-    let image = image.to_rgba8();
+fn on_white(image: DynamicImage) -> RgbImage {
+    let image = image.into_rgba8();
     let blend = |colour: u8, alpha: u8| {
         let (colour, alpha) = (u32::from(colour), u32::from(alpha));
         ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
@@ -385,6 +414,24 @@ mod tests {
         }
         let error = decode(b"P5 65535 65535 255\n\0\0", Path::new("p"), true).unwrap_err().to_string();
         assert!(error.contains("65535 x 65535"), "{error}");
+    }
+
+    #[test]
+    fn images_that_take_far_more_than_their_pixels_are_refused_by_their_headers() {
+        // 16 bits of red, green, blue and alpha.
+        let mut deep = claims(8192, 8192);
+        (deep[24], deep[25]) = (16, 6);
+        let crc = crc32(&deep[12..29]);
+        deep[29..33].copy_from_slice(&crc.to_be_bytes());
+        let error = decode(&deep, Path::new("p.png"), false).unwrap_err().to_string();
+        assert!(error.contains("make it smaller"), "{error}");
+        // A JPEG of many scans over the largest image.
+        let mut jpeg = encoded(&ramp(), ImageFormat::Jpeg);
+        let frame = jpeg.windows(2).position(|pair| matches!(pair, [0xff, 0xc0 | 0xc1 | 0xc2])).unwrap();
+        jpeg[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
+        jpeg.extend([0xff, 0xda].repeat(300));
+        let error = decode(&jpeg, Path::new("p.jpg"), false).unwrap_err().to_string();
+        assert!(error.contains("a JPEG of 301 scans"), "{error}");
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct Matrix {
     pub values: Vec<f32>,
 }
 
+/// Longest header of a `.safetensors` file of features.
+const MAX_HEADER: u64 = 1 << 20;
+
 /// How a number is stored; little-endian.
 #[derive(Clone, Copy, PartialEq)]
 enum Number {
@@ -175,6 +178,10 @@ fn npy(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
 }
 
 fn tensor(bytes: &[u8]) -> std::result::Result<Found<'_>, String> {
+    let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    if header > MAX_HEADER {
+        return Err(format!("claims a header of {header} bytes; one or a few tensors take at most {MAX_HEADER}"));
+    }
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| format!("cannot be read: {error}"))?;
     let names = tensors.names();
     let name = match &names[..] {
@@ -255,6 +262,7 @@ mod tests {
         let nan = npy_bytes("<f4", "(2, 1)", &[0, 0, 0, 0, 0, 0, 0xc0, 0x7f]);
         assert!(message("a.npy", &nan).contains("row 1: a value is not finite"));
         assert!(message("a.safetensors", b"\0").contains("cannot be read"));
+        assert!(message("a.safetensors", &(90u64 << 20).to_le_bytes()).contains("claims a header of 94371840 bytes"));
         for cut in 0..good.len() {
             assert!(Matrix::read(&write(folder.path(), "b.npy", &good[..cut])).is_err());
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::deviation::above_zero;
 use crate::rng::Rng;
 
 /// Pixel normalisation; saved with a model.
@@ -17,7 +18,7 @@ pub struct Pixels {
     /// Mean of the training pixels, 0 to 255.
     pub mean: f64,
     /// Their standard deviation.
-    #[serde(rename = "deviation")]
+    #[serde(rename = "deviation", deserialize_with = "above_zero")]
     pub std: f64,
     /// Whether each image's own mean is subtracted as well, against changes of lighting.
     pub centred: bool,
@@ -108,7 +109,7 @@ impl Pixels {
 
     /// Values per image.
     pub fn len(&self) -> usize {
-        self.height * self.width * self.channels
+        self.height.saturating_mul(self.width).saturating_mul(self.channels)
     }
 
     /// Whether an image has no values.

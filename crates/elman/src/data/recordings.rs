@@ -13,6 +13,9 @@ use super::{HoldOut, Pixels, Split, builtin, train_val_split};
 use crate::error::Result;
 use crate::file::fault;
 
+/// The most steps by which a prediction may come late: each holds a frame.
+pub const MAX_LOOKAHEAD: usize = 1000;
+
 /// How a step becomes numbers; it is saved with a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,7 +39,7 @@ impl Reader {
     /// `I`, the numbers of a step.
     pub(crate) fn width(&self) -> usize {
         match self {
-            Reader::Frames { pixels, context, .. } => pixels.len() * context,
+            Reader::Frames { pixels, context, .. } => pixels.len().saturating_mul(*context),
             Reader::Features(features) => features.width(),
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::deviation::above_zero;
 use super::features::Features;
 use super::natural;
 use super::table::Table;
@@ -163,7 +164,7 @@ pub struct Scale {
     /// Mean of all values of all steps.
     pub mean: f64,
     /// Their standard deviation; 1 where they are all equal.
-    #[serde(rename = "deviation")]
+    #[serde(rename = "deviation", deserialize_with = "above_zero")]
     pub std: f64,
 }
 

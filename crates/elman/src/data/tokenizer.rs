@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 
 /// Tokens beyond those that training would lead to expect, before a search gives up.
 const SPARE: usize = 10;
+/// Tokens of what is written at most, whatever a model file says of lengths.
+const MAX_TARGET: usize = 1 << 13;
 /// Tokens of a source, its EOS not counted, that are read when a text is written for it: a sentence has far fewer, and time
 /// and memory grow with their square.
 pub(crate) const MAX_SOURCE: usize = 1000;
@@ -113,7 +115,7 @@ impl Tokenizer {
 
     /// Tokens that a text written for a source of this length has at most.
     pub(crate) fn max_length(&self, source: usize) -> usize {
-        (source as f64 * self.max_ratio).ceil() as usize + SPARE
+        ((source as f64 * self.max_ratio).ceil() as usize).saturating_add(SPARE).min(MAX_TARGET)
     }
 }
 
@@ -134,6 +136,8 @@ mod tests {
         assert_eq!((tokenizer.max_ratio, tokenizer.max_length(10)), (2.0, 20 + SPARE));
         tokenizer.learn_ratio([(4, 2)].into_iter(), 0.999);
         assert_eq!(tokenizer.max_ratio, 1.0);
+        tokenizer.max_ratio = 999_999.0;
+        assert_eq!(tokenizer.max_length(1000), MAX_TARGET);
         // Of few pairs all count.
         tokenizer.learn_ratio((0..20).map(|i| (10, if i == 7 { 90 } else { 20 })), 0.999);
         assert_eq!(tokenizer.max_ratio, 9.0);

@@ -73,6 +73,16 @@ impl Windows {
         self.detail.len() * if self.length > 1 { self.length + 1 } else { 1 }
     }
 
+    /// Whether its parts fit each other and steps of `width` numbers.
+    pub(crate) fn fits(&self, width: usize) -> bool {
+        const LONGEST: usize = 1 << 16;
+        let scales = self.detail.iter().all(|scale| scale.is_finite());
+        (1..=LONGEST).contains(&self.length)
+            && (1..=LONGEST).contains(&self.stride)
+            && self.detail.len() == width
+            && scales
+    }
+
     /// Whether each series is standardised by its own mean and deviation.
     pub(crate) fn per_series(&self) -> bool {
         self.per_series

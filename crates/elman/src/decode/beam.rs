@@ -73,10 +73,15 @@ impl BeamConfig {
                 return wrong(key, &value, "must be a number from 0 (none) upwards".into());
             }
         }
+        if self.min_length > MAX_LENGTH {
+            return wrong("min_length", &self.min_length, format!("must be at most {MAX_LENGTH}"));
+        }
         Ok(())
     }
 }
 
+/// The most tokens of a text that is written: no sentence comes near, and a search must end.
+const MAX_LENGTH: usize = 1 << 13;
 /// Widest beam: each hypothesis holds a state.
 const MAX_BEAM: usize = 1024;
 /// Lower bound of a position's coverage.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 
@@ -13,6 +14,95 @@ pub(crate) use tests::{gzip, real_data, write};
 
 /// The first two bytes of every gzip file (RFC 1952, 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Bytes of an input, decompressed, that are read where nothing else is set: 4 GiB.
+pub const DEFAULT_MAX_INPUT: u64 = 4 << 30;
+
+/// Bytes of a line or a cell: what is longer is no text, and several copies of it are made.
+pub(crate) const MAX_LINE: usize = 1 << 26;
+
+/// Names that a message lists.
+pub(crate) const LIST: usize = 20;
+
+/// The one limit of the process, set by the front end before it reads.
+static MAX_INPUT: AtomicU64 = AtomicU64::new(DEFAULT_MAX_INPUT);
+
+/// The most bytes that are read of one input, decompressed.
+pub fn max_input() -> u64 {
+    MAX_INPUT.load(Ordering::Relaxed)
+}
+
+/// Sets the most bytes that are read of one input, decompressed: for the whole process, before anything is read.
+///
+/// ```
+/// elman::file::set_max_input(elman::file::bytes_of("8GiB")?);
+/// assert_eq!(elman::file::max_input(), 8 << 30);
+/// # Ok::<(), elman::Error>(())
+/// ```
+pub fn set_max_input(bytes: u64) {
+    MAX_INPUT.store(bytes, Ordering::Relaxed);
+}
+
+/// A number of bytes as people write it: `4GiB`, `500 MB`, `1024`.
+///
+/// # Errors
+/// [`Error::Setting`] of `max_input` for anything else, and for 0.
+pub fn bytes_of(text: &str) -> Result<u64> {
+    let wrong = || Error::setting("max_input", text, "must be a number of bytes above 0, such as 4GiB or 500MB");
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit: u64 = match unit.trim().to_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+/// The first names of a list, and how many more there are.
+pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    let first: Vec<&str> = names.iter().take(LIST).map(AsRef::as_ref).collect();
+    let more = if names.len() > LIST { format!(" and {} more", names.len() - LIST) } else { String::new() };
+    first.join(", ") + &more
+}
+
+/// A stream of at most so many bytes.
+struct Limited<R> {
+    stream: R,
+    left: u64,
+    limit: u64,
+}
+
+/// The stream goes on after the limit.
+#[derive(Debug, thiserror::Error)]
+#[error("holds more than {limit} bytes")]
+struct TooLong {
+    limit: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        // One byte more than allowed shows that there is one.
+        let most = usize::try_from(self.left.saturating_add(1)).unwrap_or(usize::MAX).min(buffer.len());
+        let n = self.stream.read(&mut buffer[..most])?;
+        match self.left.checked_sub(n as u64) {
+            Some(left) => self.left = left,
+            None => return Err(std::io::Error::other(TooLong { limit: self.limit })),
+        }
+        Ok(n)
+    }
+}
 
 /// [`Error::Data`]: `path: reason`.
 pub(crate) fn fault(path: &Path, reason: impl Into<String>) -> Error {
@@ -29,8 +119,16 @@ pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Error {
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Data`] if the compressed data are damaged or cut short.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut stream = open(path)?;
     let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes).map_err(|error| read_failed(path, error))?;
+    // The memory of a plain file once, not up to twice as a growing buffer takes.
+    if let Ok(len) = std::fs::metadata(path).map(|file| file.len().min(max_input()))
+        && let Ok(len) = usize::try_from(len)
+    {
+        let full = || unreadable(path, ErrorKind::OutOfMemory.into());
+        bytes.try_reserve_exact(len.saturating_add(32)).map_err(|_| full())?;
+    }
+    stream.read_to_end(&mut bytes).map_err(|error| read_failed(path, error))?;
     Ok(bytes)
 }
 
@@ -45,11 +143,18 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
     file.by_ref().take(limit).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
     let gzipped = head == GZIP_MAGIC;
     let whole = std::io::Cursor::new(head).chain(BufReader::new(file));
-    Ok(if gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    let limit = max_input();
+    Ok(match gzipped {
+        true => Box::new(Limited { stream: MultiGzDecoder::new(whole), left: limit, limit }),
+        false => Box::new(Limited { stream: whole, left: limit, limit }),
+    })
 }
 
 /// The error of a failed read of [`open`]'s stream.
 pub(crate) fn read_failed(path: &Path, error: std::io::Error) -> Error {
+    if let Some(too_long) = error.get_ref().and_then(|source| source.downcast_ref::<TooLong>()) {
+        return fault(path, format!("{too_long}, decompressed; `max_input` allows for more"));
+    }
     match error.kind() {
         ErrorKind::UnexpectedEof => {
             fault(path, "the gzip file is cut short; copy or download it again (`gzip -t` checks it)")
@@ -130,6 +235,26 @@ mod tests {
         assert_eq!(read(&write(folder.path(), "b.gz", b"plain")).unwrap(), b"plain");
         assert_eq!(read(&write(folder.path(), "c", b"x")).unwrap(), b"x");
         assert_eq!(read(&write(folder.path(), "d", b"")).unwrap(), b"");
+    }
+
+    #[test]
+    fn an_input_ends_at_the_limit_whatever_it_is_compressed_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = b"0123456789";
+        let of = |limit: u64| {
+            let mut read = Vec::new();
+            Limited { stream: &text[..], left: limit, limit }.read_to_end(&mut read).map(|_| read)
+        };
+        assert_eq!(of(10).unwrap(), text);
+        let path = folder.path().join("a.txt");
+        let error = read_failed(&path, of(9).unwrap_err()).to_string();
+        assert!(error.contains("holds more than 9 bytes") && error.contains("`max_input`"), "{error}");
+        for (text, bytes) in [("4GiB", 4 << 30), ("500 MB", 500_000_000), ("7", 7), ("2k", 2048)] {
+            assert_eq!(bytes_of(text).unwrap(), bytes);
+        }
+        for text in ["", "0", "-1", "4 bananas", "99999999999TiB"] {
+            assert!(bytes_of(text).is_err(), "{text}");
+        }
     }
 
     #[test]

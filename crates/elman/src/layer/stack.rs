@@ -6,7 +6,7 @@ use elman_kernels::{Operands, Scalar};
 use super::Dropout;
 use crate::cell::{AnyCell, Cell, CellKind, Input, InputGrad, Order, Prepared, Source, State, Steps, Tape};
 use crate::error::{Error, Result};
-use crate::param::{Grads, Init, Layout, Params, Slot};
+use crate::param::{Grads, Init, Layout, MAX_WEIGHTS, Params, Slot};
 use crate::rng::Rng;
 
 /// Configuration of a [`Stack`].
@@ -136,6 +136,10 @@ impl Stack {
             let suffixes = [format!("l{layer}"), format!("l{layer}_reverse")];
             for suffix in &suffixes[..if config.bidirectional { 2 } else { 1 }] {
                 cells.push(AnyCell::add(config.cell, layout, prefix, suffix, source, config.hidden));
+            }
+            if layout.len() > MAX_WEIGHTS {
+                let requirement = format!("makes a network of more than {MAX_WEIGHTS} weights");
+                return Err(Error::setting("hidden", config.hidden, requirement));
             }
         }
         Ok(Stack { config, cells })

@@ -7,6 +7,9 @@ use elman_kernels::Scalar;
 
 use super::Params;
 
+/// The most weights of a network.
+pub const MAX_WEIGHTS: usize = 1 << 31;
+
 /// The range of one tensor in the flat buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
@@ -62,10 +65,12 @@ impl Layout {
     /// If the name is taken: a bug in a layer.
     pub fn add(&mut self, name: impl Into<String>, dims: &[usize]) -> Slot {
         let name = name.into();
-        let slot = Slot { offset: self.len, len: dims.iter().product() };
+        // What exceeds the address space is refused by who makes weights of it.
+        let len = dims.iter().fold(1usize, |product, &dim| product.saturating_mul(dim));
+        let slot = Slot { offset: self.len, len };
         let previous = self.by_name.insert(name.clone(), self.tensors.len());
         assert!(previous.is_none(), "two tensors are named {name}");
-        self.len += slot.len;
+        self.len = self.len.saturating_add(slot.len);
         self.tensors.push(TensorInfo { name, dims: dims.to_vec(), slot });
         slot
     }

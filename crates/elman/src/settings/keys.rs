@@ -144,7 +144,7 @@ settings! {
         /// Hidden units of each layer.
         hidden: usize as "super::auto" = 512 => ranges::size;
         /// Width of the token embedding; 0 for one-hot input.
-        embedding: usize = 0;
+        embedding: usize = 0 => ranges::size_or_none;
         /// Tie the output layer to the embedding; the embedding must be as wide as the hidden layer.
         tied: bool = false;
         /// Dropout probability between layers and before the output.
@@ -152,7 +152,7 @@ settings! {
         /// Read each sequence in both directions; such a model needs the whole sequence, so it cannot run live.
         bidirectional: bool = false;
         /// Hidden units of the encoder in each direction; 0 for half of the decoder's.
-        encoder_hidden: usize = 0;
+        encoder_hidden: usize = 0 => ranges::size_or_none;
         /// Attention of the decoder: dot, general or additive.
         attention: AttentionKind = AttentionKind::General;
         /// Dropout probability of the image features.
@@ -240,9 +240,9 @@ settings! {
         /// Read each image as a sequence of its rows.
         rows: bool = false;
         /// Frames seen at each step: the current one and those before it (bidirectional: around it).
-        context: usize = 1;
+        context: usize = 1 => ranges::size_or_none;
         /// Predict this many frames late, having seen the frames in between.
-        lookahead: usize as "super::auto" = 0;
+        lookahead: usize as "super::auto" = 0 => ranges::lookahead;
         /// Feed differences between successive frames instead of the earlier frames themselves.
         differences: bool = false;
         /// The background class, left out of some measures; auto finds sil, background, none and the like.
@@ -268,7 +268,7 @@ settings! {
         /// Sequences per batch.
         batch: usize as "super::auto" = 32 => ranges::size;
         /// Steps per update of truncated backpropagation through time.
-        seq_len: usize as "super::auto" = 128 => ranges::count;
+        seq_len: usize as "super::auto" = 128 => ranges::size;
         /// Probability that a sequence starts a step from the zero state instead of the carried one.
         state_reset: f64 = 0.05 => ranges::probability;
     }
@@ -296,7 +296,7 @@ settings! {
         /// Maximum absolute value of each gradient element; 0 for no clipping.
         clip_value: f64 = 0.0 => ranges::from_zero;
         /// Batches whose gradients are accumulated for one update.
-        accumulate: usize = 1 => ranges::count;
+        accumulate: usize = 1 => ranges::size;
         /// Decay of the exponential moving average of the weights, which is what is validated and kept; 0 for none.
         ema_decay (was average): f64 as "super::auto" = 0.0 => ranges::probability;
     }
@@ -342,7 +342,7 @@ settings! {
         /// The version of the rules by which data are held out and batches split: 2; runs that version 0.1 began go on by 1.
         rules: u64 = 2 => ranges::rules;
         /// Threads; 0 for all cores. They change the time, not the result.
-        threads: usize = 0;
+        threads: usize = 0 => ranges::threads;
         /// Precision of the products in training: f32, or bf16, which rounds their operands (not of convolutions and
         /// attention) to bfloat16 and accumulates in f32: faster on CPUs with AVX512-BF16, slower elsewhere. Weights stay
         /// f32.
@@ -367,15 +367,15 @@ settings! {
         /// Maximum number of validation examples that are decoded during training; 0 for all.
         val_limit: usize = 1000;
         /// Length penalty: hypotheses are ranked by log-probability / length^this.
-        length_penalty: f64 = 1.0;
+        length_penalty: f64 = 1.0 => ranges::from_zero;
         /// Coverage penalty weight (Wu et al. 2016).
-        coverage_penalty: f64 = 0.0;
+        coverage_penalty: f64 = 0.0 => ranges::from_zero;
         /// Block repeated n-grams of this size; 0 for none.
         no_repeat_ngram: usize = 0;
     }
     "Samples": {
         /// Tokens of a sample shown during training.
-        sample_length: usize = 200;
+        sample_length: usize = 200 => ranges::size_or_none;
         /// Sampling temperature; 0 for greedy.
         temperature: f64 = 0.8;
     }

@@ -1,5 +1,8 @@
 //! The ranges that values of settings must lie in: each check gives the requirement that is not met.
 
+use crate::data::MAX_LOOKAHEAD;
+use crate::train::MAX_THREADS;
+
 /// Checks a value.
 pub(super) type Check<T> = fn(&T) -> Option<&'static str>;
 
@@ -12,6 +15,21 @@ fn unless(is_valid: bool, requirement: &'static str) -> Option<&'static str> {
 
 pub(super) fn size(value: &usize) -> Option<&'static str> {
     unless((1..=MAX_SIZE).contains(value), if *value == 0 { "must be at least 1" } else { "must be at most 1048576" })
+}
+
+/// A size that may be 0.
+pub(super) fn size_or_none(value: &usize) -> Option<&'static str> {
+    unless(*value <= MAX_SIZE, "must be at most 1048576")
+}
+
+pub(super) fn lookahead(value: &usize) -> Option<&'static str> {
+    const { assert!(MAX_LOOKAHEAD == 1000) };
+    unless(*value <= MAX_LOOKAHEAD, "must be at most 1000")
+}
+
+pub(super) fn threads(value: &usize) -> Option<&'static str> {
+    const { assert!(MAX_THREADS == 1024) };
+    unless(*value <= MAX_THREADS, "must be at most 1024; 0 is one per core")
 }
 
 pub(super) fn count<T: PartialEq + From<u8>>(value: &T) -> Option<&'static str> {

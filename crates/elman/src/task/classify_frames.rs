@@ -24,7 +24,7 @@ use crate::data::inputs::Values;
 use crate::data::motion::Motion;
 use crate::data::recordings::{self, Data as Read, How, Reader};
 use crate::data::table::Table;
-use crate::data::{Labels, Pixels, Split};
+use crate::data::{Labels, MAX_LOOKAHEAD, Pixels, Split};
 use crate::error::{Error, Result};
 use crate::layer::{FrontConfig, Loss};
 use crate::metric::Evaluator;
@@ -310,6 +310,7 @@ impl Reading<Synced> for FramesReading {
             Reader::Frames { context, ahead, .. } if context == 0 || ahead >= context => {
                 Err("the context of its frames is invalid")
             }
+            _ if self.lookahead > MAX_LOOKAHEAD => Err("its `lookahead` is above 1000"),
             _ => Ok(()),
         }
     }

@@ -205,10 +205,9 @@ impl Reading<SequenceInput> for SeriesReading {
     const SHAPE: &'static str = "sequence-input";
 
     fn check(&self, sizes: &SequenceInputConfig) -> std::result::Result<(), &'static str> {
-        match (sizes.feed, sizes.classes) == (InputKind::Dense(self.width()), self.labels.len()) {
-            true => Ok(()),
-            false => Err("its reader or its labels do not fit its network"),
-        }
+        let fits = self.windows.as_ref().is_none_or(|windows| windows.fits(self.reader.width()))
+            && (sizes.feed, sizes.classes) == (InputKind::Dense(self.width()), self.labels.len());
+        if fits { Ok(()) } else { Err("its reader, its windows or its labels do not fit its network") }
     }
 
     fn goal(&self) -> Goal<'_> {

@@ -175,8 +175,8 @@ impl Settings {
             settings.set(key, value)?;
         }
         if settings.seq_len.is_auto() {
-            // Whole sequences.
-            settings.seq_len = usize::AUTO - 1;
+            // Whole sequences, however long.
+            settings.seq_len = 1 << 20;
         }
         Ok(settings)
     }

@@ -20,7 +20,7 @@ pub use checkpoint::{read_weights, weights};
 pub use config::{Every, Precision, Span, TrainConfig};
 pub(crate) use engine::blocks_of;
 pub use engine::{Engine, blocks, ranges};
-pub use pool::{pool, threads};
+pub use pool::{MAX_THREADS, pool, threads};
 pub use record::Record;
 pub use run_folder::RunFolder;
 pub use session::Session;

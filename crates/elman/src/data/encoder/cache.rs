@@ -128,6 +128,9 @@ impl Cache {
         for part in names.chunks(AT_A_TIME) {
             let look = |name: &String| -> Result<(Kept, Option<Vec<f32>>)> {
                 let path = folder.join(name);
+                if path.exists() && !path.is_file() {
+                    return Err(file::fault(&path, "is not a regular file"));
+                }
                 let bytes = file::read(&path)?;
                 let now = Kept { name: name.clone(), bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
                 let is_kept = at.get(name).is_some_and(|&i| self.kept[i] == now);

@@ -25,7 +25,8 @@ pub(super) fn read(program: &Path, path: &Path, options: &Options) -> Result<Cli
     // The usual video format: the conversion to RGB is ours, as for Y4M files and live streams.
     let pixels = if options.colour { "yuv420p" } else { "gray" };
     let mut command = Command::new(program);
-    command.args(["-nostdin", "-v", "error", "-i"]).arg(input);
+    // A playlist may name what else to read: files, not addresses.
+    command.args(["-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i"]).arg(input);
     command.args(["-map", "0:v:0", "-f", "yuv4mpegpipe", "-pix_fmt", pixels, "-"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| match error.kind() {

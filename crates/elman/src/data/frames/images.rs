@@ -34,7 +34,7 @@ impl Clip {
         let bytes = file::read(path)?;
         let mut decoder = GifDecoder::new(Cursor::new(bytes)).map_err(failed)?;
         let (width, height) = decoder.dimensions();
-        images::check_size(width.into(), height.into(), path)?;
+        images::check_frame(width.into(), height.into(), path)?;
         decoder.set_limits(images::limits()).map_err(failed)?;
         let mut builder = ClipBuilder::new(path, options, None);
         let mut delays = Vec::new();
@@ -111,6 +111,14 @@ mod tests {
     use super::made::{gif, png};
     use super::*;
     use crate::file::write;
+
+    #[test]
+    fn a_gif_of_frames_without_end_is_refused_by_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "a.gif", b"GIF89a\x00\x20\x00\x20\x00\x00\x00;");
+        let error = Clip::from_gif(&path, &Options::default()).unwrap_err().to_string();
+        assert!(error.contains("frames of 8192 x 8192"), "{error}");
+    }
 
     #[test]
     fn a_folder_of_images_is_read_in_natural_order() {

@@ -10,6 +10,8 @@ use crate::data::{Split, images, natural};
 use crate::error::{Error, Result};
 use crate::file::{self, fault};
 
+/// Longest name in an archive.
+const MAX_NAME_BYTES: u64 = 1 << 16;
 /// The label file beside the clips.
 const LABELS: &str = "labels.tsv";
 /// The classes, one per line; optional.
@@ -142,12 +144,49 @@ fn from_archive(archive: &Path, label_file: &Path, labels: &[ClipLabels], option
         _ => fault(archive, format!("the archive cannot be read: {error}")),
     };
     let mut tar = tar::Archive::new(file::open(archive)?);
-    for entry in tar.entries().map_err(failed)? {
+    let mut long_name: Option<PathBuf> = None;
+    // Raw: the names that long ones are stored as are entries of their own, whose lengths are what the archive claims.
+    for entry in tar.entries().map_err(failed)?.raw(true) {
         let mut entry = entry.map_err(failed)?;
-        if !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_sparse() {
+            return Err(fault(archive, "holds an entry that is sparse or too large"));
+        }
+        if kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions()
+        {
+            if entry.size() > MAX_NAME_BYTES {
+                return Err(fault(archive, format!("claims a name of {} bytes", entry.size())));
+            }
+            if kind.is_gnu_longname() {
+                let mut name = Vec::new();
+                entry.read_to_end(&mut name).map_err(failed)?;
+                let name = String::from_utf8_lossy(&name);
+                long_name = Some(PathBuf::from(name.trim_end_matches('\0')));
+            } else if kind.is_pax_local_extensions() {
+                for extension in entry.pax_extensions().map_err(failed)?.into_iter().flatten() {
+                    let extension = extension.map_err(failed)?;
+                    match extension.key_bytes() {
+                        b"path" => {
+                            long_name = Some(PathBuf::from(String::from_utf8_lossy(extension.value_bytes()).as_ref()))
+                        }
+                        // Files of more than 8 GiB, and holes: not clips.
+                        b"size" | b"GNU.sparse.name" => {
+                            return Err(fault(archive, "holds an entry that is sparse or too large"));
+                        }
+                        _ => {}
+                    }
+                }
+            }
             continue;
         }
-        let name = entry.path().map_err(failed)?.into_owned();
+        let name =
+            long_name.take().map_or_else(|| entry.path().map(std::borrow::Cow::into_owned), Ok).map_err(failed)?;
+        if !kind.is_file() {
+            continue;
+        }
         let hidden = natural::name(&name).starts_with('.');
         if hidden || !images::is_image(&name) {
             continue;
@@ -294,6 +333,35 @@ mod tests {
         assert!(refusal(folder.path()).contains("labels.tsv: line 2: the class \"x\" is not in"));
         write(folder.path(), VOCAB, "y\nx\ny\n");
         assert!(refusal(folder.path()).contains("vocab.txt: line 3: \"y\" is already in line 1"));
+    }
+
+    #[test]
+    fn long_names_in_an_archive_are_read_and_those_without_end_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = "n".repeat(120);
+        let path = format!("{}/{id}.png", "folder".repeat(20));
+        let mut builder = tar::Builder::new(Vec::new());
+        let strip = png(4, 6, 20);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(strip.len() as u64);
+        builder.append_data(&mut header, &path, &strip[..]).unwrap();
+        let mut pax = tar::Header::new_ustar();
+        pax.set_size(strip.len() as u64);
+        let long = format!("folder/p{id}.png");
+        builder.append_pax_extensions([("path", long.as_bytes())]).unwrap();
+        pax.set_path("short.png").unwrap();
+        pax.set_cksum();
+        builder.append(&pax, &strip[..]).unwrap();
+        write(folder.path(), "clips.tar", builder.into_inner().unwrap());
+        write(folder.path(), LABELS, format!("id\tlabels\n{id}\tx:2 y:1\np{id}\ty:3\n"));
+        assert_eq!(read(folder.path()).unwrap().clips.len(), 2);
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_path("././@LongLink").unwrap();
+        header.set_size(7 << 30);
+        header.set_cksum();
+        write(folder.path(), "clips.tar", header.as_bytes());
+        assert!(refusal(folder.path()).contains("claims a name of 7516192768 bytes"));
     }
 
     #[test]

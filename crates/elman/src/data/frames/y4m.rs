@@ -11,8 +11,8 @@ pub(super) const MAGIC: &[u8] = b"YUV4MPEG2 ";
 pub(super) const FRAME: &[u8] = b"FRAME";
 /// Maximum length of a header line; anything longer is not Y4M.
 pub(super) const MAX_LINE: usize = 4096;
-/// Largest frame, in pixels: 8192 x 8192.
-pub(super) const MAX_PIXELS: usize = 1 << 26;
+/// Largest frame, in pixels.
+pub(super) const MAX_PIXELS: usize = crate::data::images::MAX_FRAME as usize;
 
 /// Chroma subsampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

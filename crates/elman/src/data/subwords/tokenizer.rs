@@ -6,6 +6,7 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
@@ -45,8 +46,43 @@ impl TryFrom<Stored> for Subwords {
     type Error = String;
 
     fn try_from(stored: Stored) -> std::result::Result<Self, String> {
+        check_stored(&stored.tokenizer)?;
         Self::from_tokenizer(Tokenizer::from_str(&stored.tokenizer.to_string()).map_err(|error| error.to_string())?)
     }
+}
+
+/// The library can do far more than is trained here: pad to any length, replace a text by a longer one, run patterns. Of a stored
+/// tokenizer only what [`Subwords::train`] writes is accepted: everything but vocabulary and merges has to be equal.
+fn check_stored(stored: &Value) -> std::result::Result<(), String> {
+    let frame = |mut tokenizer: Value| {
+        if let Some(model) = tokenizer.get_mut("model").and_then(Value::as_object_mut) {
+            model.remove("vocab");
+            model.remove("merges");
+        }
+        tokenizer
+    };
+    let stored = frame(stored.clone());
+    let mut differs = "model".to_string();
+    for (units, lowercase) in
+        [Units::Subword, Units::Word].into_iter().flat_map(|units| [false, true].map(|lowercase| (units, lowercase)))
+    {
+        let config = SubwordsConfig { units, size: 10, least: 1, lowercase };
+        let trained = Subwords::train(["a"].into_iter(), &config).map_err(|error| error.to_string())?;
+        let trained = frame(Stored::from(trained).tokenizer);
+        if stored == trained {
+            return Ok(());
+        }
+        if stored["model"] == trained["model"] {
+            let keys = trained.as_object().into_iter().chain(stored.as_object()).flat_map(|map| map.keys());
+            differs = keys
+                .filter(|key| stored[key.as_str()] != trained[key.as_str()])
+                .map(String::as_str)
+                .next()
+                .unwrap_or_default()
+                .into();
+        }
+    }
+    Err(format!("its tokenizer's `{differs}` is not one that is trained here"))
 }
 
 impl From<Subwords> for Stored {
@@ -241,6 +277,32 @@ mod tests {
         for damage in ["\"merges\":[", "\"type\":\"BPE\"", "\"vocab\":{"] {
             let damaged = stored.replacen(damage, "\"x\":[", 1);
             assert!(damaged == stored || serde_json::from_str::<Subwords>(&damaged).is_err(), "{damage}");
+        }
+    }
+
+    #[test]
+    fn what_the_library_can_do_beyond_what_is_trained_here_is_refused() {
+        for units in [Units::Subword, Units::Word, Units::Char] {
+            let config = SubwordsConfig { lowercase: units == Units::Word, ..config(units, 60, 1) };
+            let stored = serde_json::to_value(Subwords::train(TEXTS.into_iter(), &config).unwrap()).unwrap();
+            serde_json::from_value::<Subwords>(stored.clone()).unwrap();
+            let grow = serde_json::json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaa"});
+            let pad = serde_json::json!({
+                "strategy": {"Fixed": 1_000_000_000u64}, "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 4_000_000_000u64, "pad_type_id": 0, "pad_token": "x",
+            });
+            let cut = serde_json::json!({
+                "direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 5,
+            });
+            for (key, value) in [("padding", pad), ("truncation", cut), ("normalizer", grow)] {
+                let mut hostile = stored.clone();
+                hostile["tokenizer"][key] = value;
+                let error = serde_json::from_value::<Subwords>(hostile).unwrap_err().to_string();
+                assert!(error.contains(&format!("`{key}`")), "{units:?}: {error}");
+            }
+            let mut hostile = stored.clone();
+            hostile["tokenizer"]["model"]["unk_token"] = "a".into();
+            assert!(serde_json::from_value::<Subwords>(hostile).is_err());
         }
     }
 

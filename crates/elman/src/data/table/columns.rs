@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::rows::Table;
 use crate::error::Result;
-use crate::file::fault;
+use crate::file::{LIST, fault, listed};
 
 /// Names of a column of texts, in lower case.
 pub(super) const TEXT_NAMES: [&str; 14] = [
@@ -58,7 +58,9 @@ impl Table {
             };
             format!("{name} ({short:?}{dots})")
         };
-        (0..self.width()).map(example).collect::<Vec<_>>().join(", ")
+        let first: Vec<String> = (0..self.width().min(LIST)).map(example).collect();
+        let more = self.width().saturating_sub(LIST);
+        first.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
     }
 
     /// The column of the label: the given one or, if `asked` is empty, the one with such a name.
@@ -77,7 +79,7 @@ impl Table {
         let found: Vec<usize> = (0..header.len()).filter(|&i| named(&header[i])).collect();
         match found[..] {
             [column] => Ok(column),
-            _ => Err(fault(&self.path, format!("{which}; there are {}", header.join(", ")))),
+            _ => Err(fault(&self.path, format!("{which}; there are {}", listed(header)))),
         }
     }
 

@@ -1,22 +1,24 @@
 //! Text to rows: the three formats, header detection.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::cells::{is_missing, number};
 use super::columns::{LABEL_NAMES, TEXT_NAMES};
 use super::rows::{Row, Table};
 use crate::error::Result;
-use crate::file::fault;
+use crate::file::{MAX_LINE, fault, listed};
 
 /// Other typical header names, in lower case.
 const OTHER_NAMES: [&str; 14] = [
     "id", "index", "split", "sequence", "sequence_id", "seq_id", "step", "frame", "time", "title", "source",
     "language", "filename", "path",
 ];
+/// The most columns of a table.
+const MAX_COLUMNS: usize = 1 << 20;
 /// Maximum length of a header name.
 const NAME_CHARS: usize = 40;
 
@@ -50,6 +52,9 @@ pub(super) fn table(text: &str, path: &Path, header: Option<bool>, before: usize
     if text.trim().is_empty() {
         return Err(fault(path, "the file is empty; a table has one row per example"));
     }
+    if let Some(i) = text.split('\n').position(|line| line.len() > MAX_LINE) {
+        return Err(too_long(before + i + 1, path));
+    }
     let mut rows = match format(text, path) {
         Format::Tabs => tabs(text, path, before)?,
         Format::Commas => commas(text, path, before)?,
@@ -67,6 +72,19 @@ pub(super) fn table(text: &str, path: &Path, header: Option<bool>, before: usize
         return Err(fault(path, "has a header but no rows; a table has one row per example"));
     }
     Ok(Table { path: path.into(), header, rows })
+}
+
+/// # Errors
+/// More columns than a table may have.
+fn check_columns(columns: usize, line: usize, path: &Path) -> Result<()> {
+    if columns > MAX_COLUMNS {
+        return Err(fault(path, format!("line {line} has {columns} columns; a table has at most {MAX_COLUMNS}")));
+    }
+    Ok(())
+}
+
+fn too_long(line: usize, path: &Path) -> crate::error::Error {
+    fault(path, format!("line {line} is longer than {} MiB; a table has one row per example", MAX_LINE >> 20))
 }
 
 fn repeated(names: &[String]) -> Option<&String> {
@@ -100,6 +118,9 @@ fn tabs(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
         if line.is_empty() && !alone {
             continue;
         }
+        if rows.is_empty() {
+            check_columns(line.matches('\t').count() + 1, before + i + 1, path)?;
+        }
         let row = Row { line: before + i + 1, cells: line.split('\t').map(String::from).collect() };
         if let Some(first) = rows.first() {
             check_count(&row, first.cells.len(), first.line, "tabs", path)?;
@@ -131,6 +152,12 @@ fn commas(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
         begin = position + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         line += text.as_bytes()[counted..begin].iter().filter(|&&byte| byte == b'\n').count();
         counted = begin;
+        if record.as_slice().len() > MAX_LINE {
+            return Err(too_long(line, path));
+        }
+        if rows.is_empty() {
+            check_columns(record.len(), line, path)?;
+        }
         let row = Row { line, cells: record.iter().map(String::from).collect() };
         if let Some(first) = rows.first() {
             check_count(&row, first.cells.len(), first.line, separator, path)?;
@@ -146,7 +173,7 @@ fn commas(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
 }
 
 /// A JSON object with its keys in the order of the file.
-struct Entries(Vec<(String, Value)>);
+struct Entries(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
@@ -160,8 +187,10 @@ impl<'de> Deserialize<'de> for Entries {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+                while let Some(key) = map.next_key()? {
+                    let mut cell = String::new();
+                    map.next_value_seed(Cell { to: &mut cell, is_nested: false })?;
+                    entries.push((key, cell));
                 }
                 Ok(Entries(entries))
             }
@@ -175,6 +204,7 @@ fn json_lines(text: &str, path: &Path, before: usize) -> Result<(Vec<String>, Ve
         return Err(fault(path, "is one JSON array; write one object a line: jq -c '.[]' FILE > NEW"));
     }
     let mut header: Vec<String> = Vec::new();
+    let mut columns: HashMap<String, usize> = HashMap::new();
     let mut rows = Vec::new();
     for (i, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let number = before + i + 1;
@@ -190,18 +220,22 @@ fn json_lines(text: &str, path: &Path, before: usize) -> Result<(Vec<String>, Ve
             if header.is_empty() {
                 return Err(fault(path, format!("line {number}: the first object has no keys; they name the columns")));
             }
+            check_columns(header.len(), number, path)?;
+            for (column, name) in header.iter().enumerate() {
+                columns.entry(name.clone()).or_insert(column);
+            }
         }
         let mut cells = vec![None; header.len()];
         for (key, value) in entries {
-            let Some(column) = header.iter().position(|name| *name == key) else {
+            let Some(&column) = columns.get(&key) else {
                 let reason = format!(
                     "line {number}: the key {key:?} is not among those of the first object ({}); give it all \
                      the keys",
-                    header.join(", ")
+                    listed(&header)
                 );
                 return Err(fault(path, reason));
             };
-            if cells[column].replace(cell(value)).is_some() {
+            if cells[column].replace(value).is_some() {
                 return Err(fault(path, format!("line {number}: the key {key:?} occurs twice")));
             }
         }
@@ -210,12 +244,99 @@ fn json_lines(text: &str, path: &Path, before: usize) -> Result<(Vec<String>, Ve
     Ok((header, rows))
 }
 
-/// A JSON value as a cell: `null` is an empty one, a nested value its JSON.
-fn cell(value: Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text,
-        other => other.to_string(),
+/// A JSON value as a cell: `null` is an empty one, a nested value its JSON. It is written as it is read: a list of numbers takes
+/// no more memory than its text.
+struct Cell<'a> {
+    to: &'a mut String,
+    is_nested: bool,
+}
+
+impl Cell<'_> {
+    fn nested(&mut self) -> Cell<'_> {
+        Cell { to: self.to, is_nested: true }
+    }
+
+    fn add(self, value: impl std::fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.to, "{value}");
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Cell<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Cell<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<(), E> {
+        if self.is_nested {
+            self.add("null");
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> std::result::Result<(), E> {
+        self.add(value);
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> std::result::Result<(), E> {
+        self.add(value);
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> std::result::Result<(), E> {
+        self.add(value);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> std::result::Result<(), E> {
+        self.add(serde_json::Value::from(value));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<(), E> {
+        match self.is_nested {
+            true => self.add(serde_json::Value::from(text)),
+            false => self.to.push_str(text),
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> std::result::Result<(), A::Error> {
+        self.to.push('[');
+        let mut len = self.to.len();
+        while list.next_element_seed(self.nested())?.is_some() {
+            len = self.to.len();
+            self.to.push(',');
+        }
+        self.to.truncate(len);
+        self.to.push(']');
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
+        self.to.push('{');
+        let mut len = self.to.len();
+        while let Some(key) = map.next_key::<String>()? {
+            self.nested().add(serde_json::Value::from(key));
+            self.to.push(':');
+            map.next_value_seed(self.nested())?;
+            len = self.to.len();
+            self.to.push(',');
+        }
+        self.to.truncate(len);
+        self.to.push('}');
+        Ok(())
     }
 }
 
@@ -330,6 +451,40 @@ mod tests {
         assert!(error.contains("line 2: EOF while parsing a value at column"), "{error}");
         let error = refusal("t.jsonl", "{\"a\": 1, \"a\": 2}\n");
         assert!(error.contains("twice") || error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn nested_json_is_written_as_it_is_read() {
+        let value = r#"{"a":[1,-2,0.5,1e300,[],{},[null,true,"q\"\n"],{"b":{"c":""}}],"z":"x"}"#;
+        let table = read("t.jsonl", &format!("{{\"v\": {value}, \"w\": 18446744073709551615}}")).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(value).unwrap();
+        assert_eq!(table.rows[0].cells, [parsed.to_string(), u64::MAX.to_string()]);
+        assert!(refusal("t.jsonl", &format!("{{\"v\": {}", "[".repeat(100_000))).contains("recursion"));
+    }
+
+    #[test]
+    fn keys_of_json_lines_are_found_in_linear_time_and_messages_are_short() {
+        // Quadratic, this is ten thousand million comparisons of names.
+        let keys: String = (0..100_000).map(|i| format!("\"key{i}\": 1,")).collect();
+        let line = format!("{{{}}}\n", keys.trim_end_matches(','));
+        let table = read("t.jsonl", &line.repeat(2)).unwrap();
+        assert_eq!((table.width(), table.rows.len()), (100_000, 2));
+        assert!(refusal("t.jsonl", &format!("{line}{{\"other\": 1}}")).len() < 2000);
+        assert!(table.list_columns().len() < 2000 && table.label_column("").unwrap_err().to_string().len() < 2000);
+    }
+
+    #[test]
+    fn lines_and_columns_without_end_are_refused() {
+        let long = "x".repeat(MAX_LINE + 1);
+        for name in ["t.csv", "t.tsv", "t.jsonl"] {
+            assert!(refusal(name, &format!("a\n{long}\n")).contains("line 2 is longer than 64 MiB"), "{name}");
+        }
+        let quoted = format!("a,\"{}\"\n", "x\n".repeat(MAX_LINE / 2));
+        assert!(refusal("t.csv", &quoted).contains("longer than 64 MiB"));
+        for (name, separator) in [("t.csv", ","), ("t.tsv", "\t")] {
+            let error = refusal(name, &format!("x{}\n", separator.repeat(MAX_COLUMNS)));
+            assert!(error.contains("1048577 columns"), "{error}");
+        }
     }
 
     #[test]

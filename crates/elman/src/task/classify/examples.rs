@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::dataset::Raw;
 use crate::data::inputs::{Reader, Values, number};
-use crate::data::{Labels, Vary};
+use crate::data::{Labels, Vary, above_zero};
 use crate::error::Result;
 use crate::metric::Truth;
 use crate::rng::Rng;
@@ -88,7 +88,7 @@ pub(super) enum Learned {
         /// Mean in training.
         mean: f64,
         /// Standard deviation in training.
-        #[serde(rename = "deviation")]
+        #[serde(rename = "deviation", deserialize_with = "above_zero")]
         std: f64,
     },
 }

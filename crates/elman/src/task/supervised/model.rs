@@ -41,7 +41,11 @@ impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
         reading.check(&sizes).map_err(|reason| contradiction(loaded, reason))?;
         let network = S::from_config(sizes).map_err(|error| contradiction(loaded, error))?;
         let params = params(loaded, network.layout())?;
-        Ok(SupervisedModel { network, params, reading, temperature: part(loaded, "temperature")?, task })
+        let temperature: f64 = part(loaded, "temperature")?;
+        if !(temperature > 0.0 && temperature.is_finite()) {
+            return Err(contradiction(loaded, format!("its `temperature` is {temperature}")));
+        }
+        Ok(SupervisedModel { network, params, reading, temperature, task })
     }
 
     /// The probabilities of the classes `[V]` that each of these outputs `[T, V]` stands for.

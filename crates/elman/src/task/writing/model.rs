@@ -24,7 +24,8 @@ pub(in crate::task) fn open<W: Writing>(loaded: &Loaded) -> Result<Box<dyn model
     if !(1.0..1e6).contains(&tokenizer.max_ratio) {
         return Err(contradiction(loaded, format!("`language.max_ratio` is {}", tokenizer.max_ratio)));
     }
-    let decoding = part(loaded, "decoding")?;
+    let decoding: BeamConfig = part(loaded, "decoding")?;
+    decoding.validate().map_err(|error| contradiction(loaded, error))?;
     let network = W::Network::from_config(part(loaded, "network")?).map_err(|error| contradiction(loaded, error))?;
     let vocab = tokenizer.subwords.len();
     if !network.has_vocab(vocab) {

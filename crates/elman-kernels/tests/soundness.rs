@@ -245,7 +245,7 @@ impl<F: Scalar> Matrix<F> {
         let (rows, cols) = (random.size_or_wrong(rows), random.size_or_wrong(cols));
         let stride = random.size_or_wrong(stride);
         // Rows that are all the same one reach nowhere, however many: as many as were asked for would be packed.
-        let rows = if stride == 0 { rows.min(64) } else { rows };
+        let rows = if stride == 0 && cols > 0 { rows.min(64) } else { rows };
         Matrix { data, rows, cols, stride, transposed }
     }
 

@@ -115,7 +115,9 @@ mod tests {
     #[test]
     fn a_gif_of_frames_without_end_is_refused_by_its_header() {
         let folder = tempfile::tempdir().unwrap();
-        let path = write(folder.path(), "a.gif", b"GIF89a\x00\x20\x00\x20\x00\x00\x00;");
+        let mut bytes = gif(&[(0, 40), (255, 40)]);
+        bytes[6..10].copy_from_slice(&[0, 0x20, 0, 0x20]);
+        let path = write(folder.path(), "a.gif", bytes);
         let error = Clip::from_gif(&path, &Options::default()).unwrap_err().to_string();
         assert!(error.contains("frames of 8192 x 8192"), "{error}");
     }

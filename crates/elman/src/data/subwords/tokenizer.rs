@@ -3,6 +3,7 @@
 //! Blanks are part of the tokens (`▁dog`), so that decoding restores a text, except that runs of blanks become one
 //! and characters unseen in training become UNK.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -62,27 +63,26 @@ fn check_stored(stored: &Value) -> std::result::Result<(), String> {
         tokenizer
     };
     let stored = frame(stored.clone());
-    let mut differs = "model".to_string();
+    let keys = |tokenizer: &Value| -> BTreeSet<String> {
+        tokenizer.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+    };
+    let mut nearest: Option<Vec<String>> = None;
     for (units, lowercase) in
-        [Units::Subword, Units::Word].into_iter().flat_map(|units| [false, true].map(|lowercase| (units, lowercase)))
+        [Units::Subword, Units::Word].into_iter().flat_map(|units| [(units, false), (units, true)])
     {
         let config = SubwordsConfig { units, size: 10, least: 1, lowercase };
         let trained = Subwords::train(["a"].into_iter(), &config).map_err(|error| error.to_string())?;
         let trained = frame(Stored::from(trained).tokenizer);
-        if stored == trained {
+        let all = &keys(&trained) | &keys(&stored);
+        let differ: Vec<String> = all.into_iter().filter(|key| stored.get(key) != trained.get(key)).collect();
+        if differ.is_empty() {
             return Ok(());
         }
-        if stored["model"] == trained["model"] {
-            let keys = trained.as_object().into_iter().chain(stored.as_object()).flat_map(|map| map.keys());
-            differs = keys
-                .filter(|key| stored[key.as_str()] != trained[key.as_str()])
-                .map(String::as_str)
-                .next()
-                .unwrap_or_default()
-                .into();
+        if nearest.as_ref().is_none_or(|nearest| differ.len() < nearest.len()) {
+            nearest = Some(differ);
         }
     }
-    Err(format!("its tokenizer's `{differs}` is not one that is trained here"))
+    Err(format!("its tokenizer's `{}` is not one that is trained here", nearest.unwrap_or_default().join("`, `")))
 }
 
 impl From<Subwords> for Stored {

@@ -24,6 +24,8 @@ pub struct StackConfig {
     pub bidirectional: bool,
     /// Dropout probability between layers.
     pub dropout: f64,
+    /// Whether all steps of a sequence share its mask there (Merity et al. 2017).
+    pub locked: bool,
 }
 
 /// Recurrent layers, each fed by the one below.
@@ -240,7 +242,8 @@ impl Stack {
                 output.extend_from_slice(cells[0].h());
             }
             if let (true, Some(rng)) = (masked, dropout.as_deref_mut()) {
-                tape.masks[layer].forward(self.config.dropout, rng, output);
+                let (p, locked) = (self.config.dropout, self.config.locked);
+                tape.masks[layer].forward_if(p, locked, Some(rng), steps, output);
             }
         }
     }

@@ -19,9 +19,6 @@ use crate::train::{Every, Precision, Span, TrainConfig};
 /// The share of a run that its warm-up takes at most.
 const WARMUP_SHARE: f64 = 0.1;
 
-/// Validations of a run at most, where nothing is said: an epoch may be a few updates.
-const MAX_VALIDATIONS: f64 = 40.0;
-
 /// One setting, as the documentation and the command line show it.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -170,7 +167,8 @@ settings! {
         pooling: Pooling = Pooling::MaxMean;
         /// Dropout probability of embedded tokens.
         embedding_dropout: f64 = 0.0 => ranges::probability;
-        /// Use the same dropout mask at all steps of a sequence (Gal & Ghahramani 2016).
+        /// Use the same dropout mask at all steps of a sequence, of tokens and, in classify-text, between layers (Gal &
+        /// Ghahramani 2016).
         locked_dropout: bool = false;
         /// Dropout probability of recurrent weights, the same mask at all steps (DropConnect, Merity et al. 2017).
         weight_drop: f64 = 0.0 => ranges::probability;
@@ -493,7 +491,7 @@ impl Settings {
             log_every: self.log_every,
             val_every: self.val_every,
             keeps_last: self.keep == Keep::Last,
-            max_validations: if self.rules == 1 { f64::INFINITY } else { MAX_VALIDATIONS },
+            rules: self.rules,
             checkpoint_every: self.checkpoint_every,
             sample_every: self.sample_every,
         }

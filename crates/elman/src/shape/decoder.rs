@@ -248,6 +248,7 @@ impl Decoder {
             layers,
             bidirectional: false,
             dropout: config.dropout,
+            locked: false,
         };
         let lower = Stack::add(layout, &format!("{prefix}rnn."), stack(config.embedding, config.layers))?;
         let memory = if config.attention.is_some() { memory } else { 0 };

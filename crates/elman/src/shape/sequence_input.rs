@@ -39,6 +39,9 @@ pub struct SequenceInputConfig {
     pub embedding_dropout: f64,
     /// Whether all steps of a sequence share one embedding dropout mask.
     pub locked: bool,
+    /// Whether the dropout between layers does too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub locked_layers: bool,
     /// How the steps are pooled into one vector.
     pub pooling: Pooling,
     /// `X`, further features of each sequence, concatenated to that vector before the output.
@@ -60,6 +63,10 @@ impl SequenceInputConfig {
         let directions = if self.bidirectional { "bi-" } else { "" };
         format!("{directions}{} {}x{}", self.cell.name(), self.layers, self.hidden)
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_zero(probability: &f64) -> bool {
@@ -155,6 +162,7 @@ impl SequenceInput {
             layers: config.layers,
             bidirectional: config.bidirectional,
             dropout: config.dropout,
+            locked: config.locked_layers,
         };
         let stack = Stack::add(&mut layout, "rnn.", stack)?;
         let probability = config.weight_drop;
@@ -372,6 +380,7 @@ mod tests {
             embedding: 3,
             embedding_dropout: 0.2,
             locked: true,
+            locked_layers: true,
             pooling,
             extra: 2,
             classes: 3,

@@ -163,6 +163,7 @@ impl SequenceIo {
             layers: config.layers,
             bidirectional: config.bidirectional,
             dropout: config.decoder.dropout,
+            locked: false,
         };
         let encoder = Stack::add(&mut layout, "encoder.rnn.", stack)?;
         let memory = encoder.output_width();

@@ -150,6 +150,7 @@ impl Synced {
             layers: config.layers,
             bidirectional: config.bidirectional,
             dropout: config.dropout,
+            locked: false,
         };
         let stack = Stack::add(&mut layout, "rnn.", stack)?;
         let width = stack.output_width();

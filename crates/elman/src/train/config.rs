@@ -178,7 +178,7 @@ pub struct TrainConfig {
     pub log_every: u64,
     pub val_every: u64,
     pub keeps_last: bool,
-    pub max_validations: f64,
+    pub rules: u64,
     pub checkpoint_every: Every,
     pub sample_every: u64,
 }

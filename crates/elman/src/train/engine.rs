@@ -233,6 +233,7 @@ mod tests {
             embedding: 0,
             embedding_dropout: 0.0,
             locked: false,
+            locked_layers: false,
             pooling: Pooling::Mean,
             extra: 0,
             classes: 3,

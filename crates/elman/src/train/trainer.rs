@@ -26,6 +26,8 @@ const OUTLIER: f64 = 3.0;
 const BEGINNING: u64 = 20;
 /// Batches before the one at which divergence shows that are left out with it when training goes on.
 const LEADING: u64 = 10;
+/// Maximum number of validations per run, where nothing is said: an epoch may be a few updates.
+const MAX_VALIDATIONS: f64 = 40.0;
 /// Minimum number of validations per run.
 const VALIDATIONS: f64 = 10.0;
 
@@ -404,7 +406,7 @@ where
         let (share_done, step) = (self.share_done(), self.steps());
         let Trainer { shape, source, config, params, engine, progress, batches, accumulated, .. } = self;
         let epochs = source.cursor().epochs();
-        let mut loss_nats = 0.0;
+        let (mut loss_nats, mut weights) = (0.0, 0.0);
         for part in 0..config.accumulate {
             while progress.skipped.iter().any(|&(from, to)| (from..to).contains(&progress.batches)) {
                 source.next_batch(progress.batches, batches, &mut engine.states_mut());
@@ -412,19 +414,28 @@ where
             }
             source.next_batch(progress.batches, batches, &mut engine.states_mut());
             let dropout = Some((config.seed, progress.batches));
-            loss_nats += engine.loss_and_grad(shape, params, batches, dropout) / config.accumulate as f64;
-            progress.since_record.1 += batches.iter().map(|batch| shape.targets(batch) as u64).sum::<u64>();
+            let loss = engine.loss_and_grad(shape, params, batches, dropout);
+            let targets = batches.iter().map(|batch| shape.targets(batch) as u64).sum::<u64>();
+            progress.since_record.1 += targets;
             progress.batches += 1;
+            // Every target counts the same, whichever batch it is in.
+            let weight = if config.accumulate == 1 || config.rules == 1 { 1.0 } else { targets as f64 };
+            (loss_nats, weights) = (loss_nats + weight * loss, weights + weight);
             if let Some(sum) = accumulated {
                 if part == 0 {
                     sum.zero();
                 }
-                rows::add(&engine.grads().values, &mut sum.values);
+                let grads = &mut engine.grads_mut().values;
+                if weight != 1.0 {
+                    grads.iter_mut().for_each(|grad| *grad *= weight as f32);
+                }
+                rows::add(grads, &mut sum.values);
             }
         }
+        let share = 1.0 / f64::max(weights, 1.0);
+        loss_nats *= share;
         let grads = accumulated.as_mut().unwrap_or_else(|| engine.grads_mut());
-        let share = 1.0 / config.accumulate as f64;
-        let norm = share * clip::global_norm(grads);
+        let mut norm = share * clip::global_norm(grads);
         progress.grad_norm = norm;
         if !(loss_nats.is_finite() && norm.is_finite()) {
             return f64::NAN;
@@ -432,6 +443,9 @@ where
         let mut scale = share;
         if config.clip_value > 0.0 {
             clip::by_value(grads, config.clip_value / share);
+            if config.clip_norm > 0.0 && config.rules > 1 {
+                norm = share * clip::global_norm(grads);
+            }
         }
         if config.clip_norm > 0.0 {
             scale *= clip::scale_for_norm(norm, config.clip_norm);
@@ -520,7 +534,8 @@ where
                     run = run.min(config.max_steps as f64);
                 }
                 // A run of unknown length is limited by time.
-                let least = if run < f64::MAX { (run / config.max_validations).ceil() } else { 1.0 };
+                let max = if config.rules == 1 { f64::INFINITY } else { MAX_VALIDATIONS };
+                let least = if run < f64::MAX { (run / max).ceil() } else { 1.0 };
                 epoch.max(least).min((run / VALIDATIONS).ceil()).max(1.0) as u64
             }
             every => every,

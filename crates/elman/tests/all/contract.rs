@@ -78,6 +78,7 @@ impl Case {
             layers: self.layers,
             bidirectional: self.bidirectional,
             dropout: 0.0,
+            locked: false,
         };
         let stack = Stack::add(&mut layout, "rnn.", config).unwrap();
         let mut params = Params::zeros(&Arc::new(layout));
@@ -390,6 +391,7 @@ fn padded_input_in_any_order_equals_each_sequence_alone() {
         layers: 2,
         bidirectional: true,
         dropout: 0.0,
+        locked: false,
     };
     let stack = Stack::add(&mut layout, "rnn.", config).unwrap();
     let mut params = Params::<f32>::zeros(&Arc::new(layout));

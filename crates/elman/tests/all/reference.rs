@@ -98,6 +98,7 @@ impl CellCase {
             layers: self.layers,
             bidirectional: self.bidirectional,
             dropout: 0.0,
+            locked: false,
         };
         let stack = Stack::add(&mut layout, "", config).unwrap();
         let width = stack.output_width();

@@ -133,6 +133,8 @@ impl Settings {
             embedding: s.embedding,
             embedding_dropout: s.embedding_dropout,
             locked: s.locked_dropout,
+            // Version 0.1 locked tokens alone.
+            locked_layers: s.locked_dropout && s.rules > 1,
             pooling: s.pooling,
             extra,
             classes: labels.len(),

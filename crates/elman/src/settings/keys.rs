@@ -166,7 +166,7 @@ settings! {
         /// Pooling over the steps of a sequence: last, mean, max, max-mean or attention.
         pooling: Pooling = Pooling::MaxMean;
         /// Dropout probability of embedded tokens.
-        embedding_dropout: f64 = 0.0 => ranges::probability;
+        embedding_dropout: f64 as "super::auto" = 0.0 => ranges::probability;
         /// Use the same dropout mask at all steps of a sequence, of tokens and, in classify-text, between layers (Gal &
         /// Ghahramani 2016).
         locked_dropout: bool = false;

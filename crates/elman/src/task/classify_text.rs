@@ -24,7 +24,7 @@ use crate::data::words::{Level, UNKNOWN, Words};
 use crate::data::{Labels, builtin, vectors};
 use crate::error::{Error, Result};
 use crate::param::Params;
-use crate::settings::{Data, Settings};
+use crate::settings::{Auto, Data, Settings};
 use crate::shape::{InputKind, SequenceInput, SequenceInputConfig};
 
 /// Texts to labels.
@@ -58,7 +58,7 @@ fn defaults(_: Data) -> Settings {
         nb_log_odds: 0.5,
         naive_bayes: 0.5,
         bidirectional: true,
-        embedding_dropout: 0.5,
+        embedding_dropout: f64::AUTO,
         word_dropout: 0.15,
         dropout: 0.5,
         label_smoothing: 0.05,
@@ -68,6 +68,9 @@ fn defaults(_: Data) -> Settings {
     }
 }
 
+/// Texts from which on there are many, and tokens below which a text is short on average.
+const MANY: usize = 5_000;
+const SHORT: usize = 64;
 /// The length of runs.
 const LENGTH: Length = Length { batch: [8, 24], share: 8, updates: (5, [300, 300]), epochs: 6.0 };
 
@@ -104,13 +107,16 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     }
     let train = Texts::new(&train, &words, &labels, settings.word_dropout, &path)?;
     let val = Texts::new(&val, &words, &labels, 0.0, &val_path)?;
+    // Of short texts many are learned from: more is left out.
+    let tokens: usize = train.tokens.iter().map(Vec::len).sum();
+    let is_short = train.len() >= MANY && tokens < SHORT * train.len();
+    settings.embedding_dropout = settings.embedding_dropout.or(if is_short { 0.7 } else { 0.5 });
     let bayes =
         (settings.naive_bayes > 0.0).then(|| NaiveBayes::fit(&train.tokens, &train.labels, words.len(), labels.len()));
     let (train, val) = (train.with_evidence(bayes.as_ref(), true), val.with_evidence(bayes.as_ref(), false));
     let s = &settings;
     let extra = bayes.as_ref().map_or(0, NaiveBayes::width);
     let sizes = s.sequence_input(InputKind::Tokens(words.len()), extra, &labels, &train.labels);
-    let tokens: usize = train.tokens.iter().map(Vec::len).sum();
     let longest = train.tokens.iter().map(Vec::len).max().unwrap_or(0);
     let unit = words.level().unit();
     let summary = RunSummary {

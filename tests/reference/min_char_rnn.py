@@ -34,6 +34,11 @@ Keys: hidden, seq, iterations, vocab_size, data_len, and runs [2], each with
              of the sums); a tolerance must be well above it
     loss     [1000], of each iteration
 
+min_char_rnn_preset.json: 300 iterations, keys as above, on the same text seven times over, so that there is no return
+to its beginning: what the preset of that name is compared with, in f32. At rate 0.01 rounding stays rounding. At 0.05
+weights changed by 3e-7 of their size change losses by up to 1 %, and clipping matters: without it they are 37 % apart. At
+0.1 only the mean can be compared.
+
 Run: python min_char_rnn.py [OUTPUT]. Recorded with Python 3.11.7, numpy 2.4.6; nothing is drawn at random.
 """
 import json
@@ -53,7 +58,7 @@ def value(name, rows, cols):
     return np.array(flat).reshape(rows, cols)
 
 
-def train(data, vocab, lr, nudge=None):
+def train(data, vocab, lr, nudge=None, iterations=ITERATIONS):
     """Of every iteration: the loss, the state after it, whether it clipped. `nudge(shape)`: factors for the weights."""
     w_xh, w_hh, w_hy = value("w_xh", HIDDEN, vocab), value("w_hh", HIDDEN, HIDDEN), value("w_hy", vocab, HIDDEN)
     b_h, b_y = np.zeros(HIDDEN), np.zeros(vocab)
@@ -64,7 +69,7 @@ def train(data, vocab, lr, nudge=None):
     memory = [np.zeros_like(w) for w in params]
     losses, states, clipped = [], [], []
     h, p = np.zeros(HIDDEN), 0
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         if p + SEQ + 1 >= len(data):
             h, p = np.zeros(HIDDEN), 0
         xs, targets = data[p : p + SEQ], data[p + 1 : p + SEQ + 1]
@@ -139,6 +144,12 @@ def main():
         "runs": [run(data, len(symbols), lr) for lr in (0.1, 0.01)],
     }
     path.write_text(json.dumps(record) + "\n")
+    runs = []
+    for lr in (0.1, 0.05, 0.01):
+        losses, _, clipped = train(data * 7, len(symbols), lr, iterations=300)
+        runs.append({"lr": lr, "clipped": sum(clipped), "loss": [float(f"{loss:.9g}") for loss in losses]})
+    preset = path.with_name(path.stem + "_preset.json")
+    preset.write_text(json.dumps({"repeats": 7, "iterations": 300, "runs": runs}) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 //! `elman check-data`: what is in the data of a task, and what training would do with them.
 
 use elman::task::{DataStatistics, Plan, RunSummary, TextStatistics, grouped};
+use elman::train::teachable;
 use serde_json::{Value, json};
 
 use crate::args::CheckData;
@@ -13,8 +14,8 @@ const OVERLAP: f64 = 0.2;
 const UNBALANCED: usize = 20;
 /// Tokens that occur fewer times are rare, and this share of rare ones is worth a warning.
 const RARE: (usize, f64) = (5, 0.25);
-/// Tokens per parameter below which a text is short for its network.
-const FEW: f64 = 0.5;
+/// A network of more than this many times the weights that its text can teach is worth a warning.
+const LARGE: f64 = 3.0;
 /// Classes shown.
 const CLASSES: usize = 12;
 /// Tokens shown of the most and of the least frequent.
@@ -118,7 +119,6 @@ fn print_text(text: &TextStatistics) {
 /// What a person should know before training on this text.
 fn text_warnings(text: &TextStatistics, summary: &RunSummary) -> Vec<String> {
     let rare = text.frequencies.iter().filter(|(_, n)| *n < RARE.0).count();
-    let per_parameter = text.tokens[0] as f64 / summary.parameters as f64;
     let unit = text.unit;
     let warnings = [
         (text.has_bom, format!("the file begins with a byte-order mark, which becomes a {unit}: save it without")),
@@ -138,7 +138,14 @@ fn text_warnings(text: &TextStatistics, summary: &RunSummary) -> Vec<String> {
             rare as f64 > RARE.1 * text.frequencies.len() as f64,
             format!("{rare} of {} different {unit}s occur fewer than {} times", text.frequencies.len(), RARE.0),
         ),
-        (per_parameter < FEW, format!("{per_parameter:.2} {unit}s per parameter: choose a smaller --hidden")),
+        (
+            summary.parameters as f64 > LARGE * teachable(text.tokens[0]),
+            format!(
+                "{} parameters are many for {} {unit}s: choose a smaller --hidden",
+                grouped(summary.parameters),
+                grouped(text.tokens[0])
+            ),
+        ),
     ];
     warnings.into_iter().filter(|(is, _)| *is).map(|(_, text)| text).collect()
 }

@@ -19,6 +19,24 @@ use crate::rng::Rng;
 /// Gates of the cell.
 const GATES: usize = 4;
 
+/// The bias of the forget gate at initialisation (Gers et al. 2000; Jozefowicz et al. 2015), unless another is set.
+pub const FORGET_BIAS: f64 = 1.0;
+
+/// Sets the bias of the forget gate of every LSTM layer, found by the names of their biases, `bias_ih_` and `bias_hh_`,
+/// each `[4H]`: the first has all of it.
+pub fn set_forget_bias<F: Scalar>(params: &mut Params<F>, bias: f64) {
+    for tensor in params.layout().clone().tensors() {
+        let value = match &tensor.name {
+            name if name.contains("bias_ih_") => F::from_f64(bias),
+            name if name.contains("bias_hh_") => F::ZERO,
+            _ => continue,
+        };
+        let values = tensor.slot.of_mut(params);
+        let hidden = values.len() / GATES;
+        values[hidden..2 * hidden].fill(value);
+    }
+}
+
 /// An LSTM layer in one direction.
 #[derive(Clone, Debug)]
 pub struct Lstm {
@@ -33,12 +51,12 @@ impl Cell for Lstm {
         &self.weights
     }
 
-    /// The forget gate starts at 1 (Gers et al. 2000; Jozefowicz et al. 2015).
+    /// The forget gate starts at [`FORGET_BIAS`].
     fn init<F: Scalar>(&self, init: Init, params: &mut Params<F>, rng: &mut Rng) {
         let Lstm { weights, peephole } = self;
         let hidden = weights.hidden;
         weights.init(init, params, rng);
-        weights.b_ih.of_mut(params)[hidden..2 * hidden].fill(F::ONE);
+        weights.b_ih.of_mut(params)[hidden..2 * hidden].fill(F::from_f64(FORGET_BIAS));
         weights.b_hh.of_mut(params)[hidden..2 * hidden].fill(F::ZERO);
         if let Some(peephole) = peephole {
             init.fill(peephole.of_mut(params), hidden, false, rng);

@@ -19,7 +19,7 @@ mod weights;
 
 pub use cell::Cell;
 pub use gru::Gru;
-pub use lstm::Lstm;
+pub use lstm::{FORGET_BIAS, Lstm, set_forget_bias};
 pub use prepared::Prepared;
 pub use rnn::Rnn;
 pub use state::State;

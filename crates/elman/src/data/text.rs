@@ -46,7 +46,8 @@ pub struct StreamsPosition {
     pub done: usize,
 }
 
-/// Batches of a text, epoch after epoch. Each epoch starts at a random offset below `T`, so that batch boundaries vary.
+/// Batches of a text, epoch after epoch. Each epoch but the first starts at a random offset below `T`, so that batch
+/// boundaries vary.
 #[derive(Clone, Debug)]
 pub struct Streams {
     tokens: usize,
@@ -105,7 +106,8 @@ impl Streams {
         // Offsets that leave room for one batch.
         let spare = self.tokens - 1 - self.batch * self.seq_len;
         let mut rng = Rng::for_step(self.seed, "data", epoch, 0);
-        self.position = StreamsPosition { epoch, offset: rng.below(spare.min(self.seq_len - 1) + 1), done: 0 };
+        let offset = if epoch == 0 { 0 } else { rng.below(spare.min(self.seq_len - 1) + 1) };
+        self.position = StreamsPosition { epoch, offset, done: 0 };
     }
 
     /// The next batch.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranges::{self, Check};
 use super::words::{ClassWeights, InitWord, Keep, Sizes, Standardize, Whether};
-use crate::cell::CellKind;
+use crate::cell::{CellKind, FORGET_BIAS};
 use crate::data::columns::Choice;
 use crate::data::words::Level;
 use crate::data::{HoldOut, Units};
@@ -141,7 +141,7 @@ settings! {
         /// Hidden units of each layer.
         hidden: usize as "super::auto" = 512 => ranges::size;
         /// Width of the token embedding; 0 for one-hot input.
-        embedding: usize = 0 => ranges::size_or_none;
+        embedding: usize as "super::auto" = 0 => ranges::size_or_none;
         /// Tie the output layer to the embedding; the embedding must be as wide as the hidden layer.
         tied: bool = false;
         /// Dropout probability between layers and before the output.
@@ -184,6 +184,12 @@ settings! {
         class_weights: ClassWeights = ClassWeights::Equal;
         /// Weight initialisation: pytorch (uniform within 1/sqrt(H)), orthogonal, uniform:BOUND or normal:STD.
         init: InitWord = InitWord(Init::Fan);
+        /// Initial bias of an LSTM's forget gate: PyTorch draws it around 0, Keras and char-rnn set 1 (Jozefowicz et al.
+        /// 2015).
+        forget_bias: f64 = FORGET_BIAS => ranges::finite;
+        /// Train one bias of each recurrent layer, as min-char-rnn has, instead of PyTorch's two, which move it twice as
+        /// fast; not for the cells gru.
+        single_bias: bool = false;
     }
     "Data": {
         /// Tokens are bytes instead of characters; reads any file at all.

@@ -40,6 +40,10 @@ pub(super) fn positive(value: &f64) -> Option<&'static str> {
     unless(*value > 0.0 && value.is_finite(), "must be a number above 0, such as 0.002")
 }
 
+pub(super) fn finite(value: &f64) -> Option<&'static str> {
+    unless(value.is_finite(), "must be a number")
+}
+
 pub(super) fn probability(value: &f64) -> Option<&'static str> {
     unless((0.0..1.0).contains(value), "must be in [0, 1)")
 }

@@ -1,6 +1,7 @@
 //! Whether settings are valid and read by their task, and what some of them decide for others.
 
 use super::keys::{KEYS, Settings};
+use crate::cell::{CellKind, FORGET_BIAS};
 use crate::error::{Error, Result};
 use crate::train::Span;
 
@@ -26,6 +27,13 @@ impl Settings {
         if self.folds == 1 || self.fold > self.folds {
             let want = "must be 0 for none, or at least 2 and no less than `fold`";
             return Err(Error::setting("folds", self.folds, want));
+        }
+        if self.forget_bias != FORGET_BIAS && !self.cell.has_c() {
+            return Err(Error::setting("forget_bias", self.forget_bias, "is for the cells lstm and lstm-peephole"));
+        }
+        if self.single_bias && matches!(self.cell, CellKind::Gru | CellKind::GruResetBefore) {
+            let requirement = "is for the other cells: the two biases of a GRU's candidate are not one";
+            return Err(Error::setting("single_bias", true, requirement));
         }
         self.memory_limit()?;
         self.optimizer_config().validate()?;

@@ -33,7 +33,7 @@ pub const TASK: Task = Task {
     about: "Learns to write a text for a vector or a feature map: the caption of an image.",
     command: "predict",
     reads: &[
-        "features", "captions", "images", "encoder", "encoder_output", "cell", "layers", "hidden", "embedding", "tied",
+        "features", "captions", "images", "encoder", "encoder_output", "cell", "forget_bias", "layers", "hidden", "embedding", "tied",
         "attention", "feature_dropout", "upper_layers", "conditional", "locked_dropout", "label_smoothing",
         "scheduled_sampling", "init", "units", "lowercase", "vocab_size", "vocab_min", "max_len", "folds", "fold",
         "sample_every", "beam", "val_beam", "val_limit", "length_penalty", "coverage_penalty", "no_repeat_ngram",

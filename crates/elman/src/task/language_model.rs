@@ -1,13 +1,16 @@
 //! A language model: the next character of a text. Reader: contiguous streams; shape: synced; metric: nats per token.
 
 mod corpus;
+pub mod fit;
 pub mod generate;
 mod model;
 mod presets;
 pub mod score;
+mod speed;
 
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -20,11 +23,14 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::format::document::DocumentWriter;
 use crate::layer::{Loss, StackState};
+use crate::optim::OptimizerKind;
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::settings::{Data, Settings};
+use crate::settings::{Auto, Data, Settings};
 use crate::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
-use crate::train::{Batches, Cursor, Engine, RunFolder, Scores, Session, blocks, blocks_of, ranges, weights};
+use crate::train::{
+    Batches, Cursor, Engine, RunFolder, Scores, Session, Span, blocks, blocks_of, ranges, threads, weights,
+};
 
 pub use self::corpus::Corpus;
 pub use self::model::{LanguageModel, vocab};
@@ -36,8 +42,8 @@ pub const TASK: Task = Task {
     about: "the next character of a text; writes text",
     command: "sample",
     reads: &[
-        "file", "cell", "layers", "hidden", "embedding", "tied", "init", "bytes", "val", "seq_len", "state_reset",
-        "memory_limit", "sample_every", "sample_length", "temperature",
+        "file", "cell", "forget_bias", "layers", "hidden", "embedding", "tied", "init", "single_bias", "bytes", "val",
+        "seq_len", "state_reset", "memory_limit", "sample_every", "sample_length", "temperature",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -51,10 +57,10 @@ pub const TASK: Task = Task {
 /// The measure that chooses the best model: see [`score`].
 pub const METRIC: &str = "val_nats";
 
-/// Of the text that the program contains: a first look.
+/// Chosen by the text; for the one that the program contains: a first look.
 fn defaults(data: Data) -> Settings {
     match data {
-        Data::Given => Settings::base(),
+        Data::Given => presets::automatic(),
         Data::Builtin => presets::quick(),
     }
 }
@@ -104,6 +110,60 @@ fn memory_of(s: &Settings, corpus: &Corpus, network: &Synced, segment: usize) ->
     4 * (weights * (6 + blocks(s.batch)) + activations + states + texts)
 }
 
+/// The time that is spent on measuring the speed of this machine: a share of the time limit, at most a second.
+const MEASURING: (f64, f64) = (0.02, 1.0);
+
+/// The settings with what is left to the text chosen, and what was chosen in a sentence.
+///
+/// # Errors
+/// As [`speed::measure`].
+fn fitted(mut s: Settings, corpus: &Corpus) -> Result<(Settings, Option<String>)> {
+    fn given<T: Auto>(value: T) -> Option<T> {
+        (!value.is_auto()).then_some(value)
+    }
+    s.layers = s.layers.or(1);
+    // The rule for the rate is Adam's.
+    let is_adam = matches!(s.optimizer, OptimizerKind::Adam | OptimizerKind::Adamw);
+    s.lr = if is_adam { s.lr } else { s.lr.or(Settings::base().lr) };
+    if s.tied && s.embedding.is_auto() {
+        s.embedding = s.hidden.or(Settings::base().hidden);
+        s.hidden = s.embedding;
+    }
+    let given = fit::Given {
+        hidden: given(s.hidden),
+        embedding: given(s.embedding),
+        batch: given(s.batch),
+        seq_len: given(s.seq_len),
+        lr: given(s.lr),
+        dropout: given(s.dropout),
+        epochs: given(s.epochs),
+        ema_decay: given(s.ema_decay),
+    };
+    if given.is_complete() {
+        return Ok((s, None));
+    }
+    let mut facts = fit::Facts::of(corpus, &s);
+    if s.max_time > Span::ZERO {
+        let (seconds, threads) = (s.max_time.as_secs_f64(), threads(s.threads));
+        let measuring = Duration::from_secs_f64((MEASURING.0 * seconds).min(MEASURING.1));
+        let speed = speed::measure(corpus, &s, threads, measuring)?;
+        facts.time = Some(fit::Time { seconds, speed, threads });
+    }
+    let chosen = fit::fit(&facts, &given);
+    s.hidden = chosen.hidden;
+    s.embedding = chosen.embedding;
+    s.batch = chosen.batch;
+    s.seq_len = chosen.seq_len;
+    s.lr = chosen.lr;
+    s.dropout = chosen.dropout;
+    s.epochs = chosen.epochs;
+    s.ema_decay = chosen.ema_decay;
+    if s.val_every == 0 {
+        s.val_every = chosen.val_every.unwrap_or(0);
+    }
+    Ok((s, Some(chosen.why)))
+}
+
 /// Steps to keep so that a run stays within its memory limit; none where all of them fit.
 ///
 /// # Errors
@@ -134,7 +194,8 @@ impl Plan {
     pub fn new(settings: Settings) -> Result<Plan> {
         let settings = settings.resolve()?;
         let corpus = Corpus::read(&settings)?;
-        Self::of_corpus(corpus, settings)
+        let path = settings.file.clone();
+        Self::of_corpus(corpus, settings, Path::new(if path.is_empty() { "the built-in text" } else { &path }))
     }
 
     /// As [`Plan::new`], of a text in memory.
@@ -143,11 +204,19 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn of_text(text: &[u8], settings: Settings) -> Result<Plan> {
         let settings = settings.resolve()?;
-        let corpus = Corpus::of(text, None, Path::new("the text"), &settings)?;
-        Self::of_corpus(corpus, settings)
+        let path = Path::new("the text");
+        let corpus = Corpus::of(text, None, path, &settings)?;
+        Self::of_corpus(corpus, settings, path)
     }
 
-    fn of_corpus(corpus: Corpus, settings: Settings) -> Result<Plan> {
+    fn of_corpus(corpus: Corpus, settings: Settings, path: &Path) -> Result<Plan> {
+        let too_short = |error: Error| Error::Data { path: path.into(), reason: error.to_string() };
+        if corpus.train.len() < 2 {
+            let reason = format!("{} tokens are too few to train on; use a longer text", corpus.train.len());
+            return Err(Error::Data { path: path.into(), reason });
+        }
+        let (settings, chosen) = fitted(settings, &corpus)?;
+        Streams::new(corpus.train.len(), settings.batch, settings.seq_len, settings.seed).map_err(too_short)?;
         let mut network = network(&settings, corpus.vocab.len())?;
         let segment = segment(&settings, &corpus, &network)?;
         if let Some(steps) = segment {
@@ -168,7 +237,7 @@ impl Plan {
             targets: train,
             unit: vocab.unit(),
             loss_unit: "nats",
-            notes: segment.map(note).into_iter().collect(),
+            notes: chosen.into_iter().chain(segment.map(note)).collect(),
             memory: memory_of(s, &corpus, &network, segment.unwrap_or(s.seq_len)),
             json: json!({"vocabulary": vocab.len(), "symbols": train, "held_out": val}),
         };
@@ -222,6 +291,13 @@ impl<'c> TextBatches<'c> {
         let count = if settings.rules == 1 { blocks_of(batch, 16) } else { blocks(batch) };
         let blocks = ranges(batch, count).collect();
         Ok(TextBatches { corpus, settings: settings.clone(), streams, blocks })
+    }
+}
+
+impl TextBatches<'_> {
+    /// Tokens of a batch.
+    pub fn tokens(&self) -> usize {
+        self.streams.batch() * self.streams.seq_len()
     }
 }
 
@@ -281,7 +357,7 @@ impl Batches<Synced> for TextBatches<'_> {
     }
 
     fn validate(&mut self, network: &Synced, params: &Params<f32>, engine: &Engine<f32, Synced>) -> Result<Scores> {
-        let score = engine.install(|| score::windowed(network, params, &self.corpus.val));
+        let score = engine.install(|| score::windowed_part(network, params, &self.corpus.val, score::LIMIT));
         Ok(Scores { values: vec![(METRIC.into(), score.mean_nats())], higher_is_better: false })
     }
 

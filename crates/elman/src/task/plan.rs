@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::cell::set_forget_bias;
 pub use crate::data::statistics::{DataStatistics, TextStatistics};
 use crate::error::Result;
 use crate::param::Params;
@@ -77,7 +78,7 @@ pub(super) fn session<'a, S: Shape<f32>, B: Batches<S> + Send + 'a>(
     shape: &'a S,
     batches: B,
     settings: &Settings,
-    params: Params<f32>,
+    mut params: Params<f32>,
     folder: Option<RunFolder>,
     resume: bool,
 ) -> Result<Box<dyn Session + 'a>>
@@ -85,7 +86,14 @@ where
     S::State: Carry<f32>,
 {
     let threads = threads(settings.threads);
+    if settings.cell.has_c() {
+        set_forget_bias(&mut params, settings.forget_bias);
+    }
     let mut trainer = Trainer::new(shape, batches, settings.train_config(), params, threads, folder)?;
+    if settings.single_bias {
+        let second = shape.layout().tensors().iter().filter(|tensor| tensor.name.contains("bias_hh_"));
+        trainer.freeze(second.map(|tensor| tensor.slot.range()));
+    }
     if resume {
         trainer.resume()?;
     }

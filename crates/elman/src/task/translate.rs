@@ -30,7 +30,7 @@ pub const TASK: Task = Task {
     about: "Learns to write a text for a text: a translation, a date in another form, the phonemes of a word.",
     command: "predict",
     reads: &[
-        "file", "source", "target", "val", "val_source", "val_target", "cell", "layers", "hidden", "embedding", "tied",
+        "file", "source", "target", "val", "val_source", "val_target", "cell", "forget_bias", "layers", "hidden", "embedding", "tied",
         "bidirectional", "encoder_hidden", "attention", "upper_layers", "conditional", "locked_dropout",
         "label_smoothing", "scheduled_sampling", "init", "units", "lowercase", "vocab_size", "vocab_min", "max_len",
         "word_dropout", "subword_dropout", "folds", "fold", "sample_every", "beam", "val_beam", "val_limit",

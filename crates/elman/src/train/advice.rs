@@ -8,10 +8,18 @@ const GAP: f64 = 0.15;
 const EARLY: f64 = 0.7;
 /// Still falling: the last fifth of the run lowered the validation loss by more than this share.
 const FALLING: f64 = 0.01;
-/// Tokens per parameter below which a network can memorise its text.
-const FEW_TOKENS: f64 = 2.0;
-/// Tokens per parameter above which a larger network usually pays.
-const MANY_TOKENS: f64 = 20.0;
+/// Weights that a text can teach, for each square root of a token: 13,500 characters of Shakespeare are learned best with
+/// some 100,000, 90,000 with 300,000, a million with a million.
+const WEIGHTS_PER_ROOT: f64 = 1000.0;
+/// A network of more than this many times what its text can teach learns it by heart.
+const LARGE: f64 = 3.0;
+/// A network of less than this share of what its text can teach is too small, if it had the time.
+const SMALL: f64 = 0.2;
+
+/// Weights of the recurrent layers of a language model that a text of so many tokens can teach.
+pub fn teachable(tokens: usize) -> f64 {
+    WEIGHTS_PER_ROOT * (tokens as f64).sqrt()
+}
 
 /// Two or three sentences on a run: `parameters` of the network, training `tokens`, `rollbacks` after divergence,
 /// `metric` the name of the validation loss. Empty if the run is too short.
@@ -27,7 +35,7 @@ pub fn advice(records: &[Record], metric: &str, parameters: usize, tokens: usize
     let train = records.iter().rev().find_map(Record::train);
     let (Some(train), Some(&(end, last)), true) = (train, vals.last(), vals.len() >= 4) else { return said };
     let best = vals.iter().copied().fold((0.0, f64::MAX), |best, val| if val.1 < best.1 { val } else { best });
-    let ratio = tokens as f64 / parameters.max(1) as f64;
+    let size = parameters as f64 / teachable(tokens.max(1));
     let before = vals.iter().rfind(|val| val.0 <= 0.8 * end).map_or(last, |val| val.1);
     if best.0 < EARLY * end && last > best.1 {
         said.push(format!(
@@ -49,10 +57,12 @@ pub fn advice(records: &[Record], metric: &str, parameters: usize, tokens: usize
             before - last
         ));
     }
-    if ratio < FEW_TOKENS && last - train > GAP * train {
-        said.push(format!("{ratio:.1} tokens per parameter are few: use a smaller `hidden`."));
-    } else if ratio > MANY_TOKENS && last - train < GAP * train {
-        said.push(format!("With {ratio:.0} tokens per parameter, a larger `hidden` should help."));
+    if size > LARGE && last - train > GAP * train {
+        said.push(format!("{parameters} parameters are many for {tokens} tokens: use a smaller `hidden`."));
+    } else if size < SMALL && last - train < GAP * train {
+        said.push(format!(
+            "{tokens} tokens can teach more than {parameters} parameters: a larger `hidden` should help."
+        ));
     }
     if said.is_empty() {
         said.push(format!("Validation loss {last:.3} nats, training loss {train:.3}: a balanced run."));
@@ -79,7 +89,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_run_gets_its_advice() {
-        let overfit = said(&[(2.0, 2.0), (1.5, 1.6), (1.0, 1.7), (0.8, 1.8), (0.6, 1.9)], 1000, 500);
+        let overfit = said(&[(2.0, 2.0), (1.5, 1.6), (1.0, 1.7), (0.8, 1.8), (0.6, 1.9)], 100_000, 500);
         assert!(overfit.contains("lowest (1.600 nats) at epoch 2.0 of 5.0") && overfit.contains("smaller `hidden`"));
         let short = said(&[(3.0, 3.0), (2.5, 2.5), (2.2, 2.2), (2.0, 2.0), (1.8, 1.8)], 1000, 50_000);
         assert!(short.contains("still falling") && short.contains("larger `hidden`"), "{short}");

@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::optim::{OptimizerConfig, ScheduleConfig};
 
+/// Minimum number of validations per run.
+pub(super) const VALIDATIONS: f64 = 10.0;
+/// In a run with a time limit, training lasts at least this many times as long as the validation before it.
+const TRAINING_PER_VALIDATION: f64 = 4.0;
+
 /// A duration such as `90s`, `10m`, `2h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -198,6 +203,19 @@ impl TrainConfig {
         }
         progress.min(1.0)
     }
+
+    /// Whether the weights are validated after this step: every `every` steps; in a run with a time limit also after a tenth
+    /// of it, but there, unless an interval is set, validation begins when the warm-up is over and takes at most a fifth of
+    /// the time. `trained_s`: seconds since the last validation; `last_s`: what that one took, 0 before the first.
+    pub fn validates(&self, step: u64, every: u64, trained_s: f64, last_s: f64) -> bool {
+        let is_step = step.is_multiple_of(every);
+        if self.val_every > 0 || self.max_time == Span::ZERO {
+            return is_step;
+        }
+        let is_late = trained_s > self.max_time.as_secs_f64() / VALIDATIONS;
+        // A warm-up takes at most a tenth of the run.
+        (is_late || is_step && step >= self.schedule.warmup) && trained_s >= TRAINING_PER_VALIDATION * last_s
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +233,26 @@ mod tests {
         for wrong in ["10", "m", "-5s", "10 days", "", "1e99h", "nans"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn validation_takes_at_most_a_fifth_of_a_limited_time_and_begins_after_the_warm_up() {
+        let settings = crate::Settings { max_time: Span::from_secs(40), warmup: 50, ..crate::Settings::base() };
+        let config = settings.train_config();
+        assert!(!config.validates(49, 1, 5.0, 0.0) && config.validates(50, 1, 0.1, 0.0));
+        assert!(!config.validates(51, 100, 3.9, 0.0) && config.validates(51, 100, 4.1, 0.0));
+        // A run with a validation that takes 3 s, of updates of 0.1 s.
+        let (mut now, mut trained, mut validated, mut step) = (0.0, 0.0, 0.0, 0);
+        while config.progress(step, 0.0, now) < 1.0 {
+            (now, trained, step) = (now + 0.1, trained + 0.1, step + 1);
+            if config.validates(step, 10, trained, if validated > 0.0 { 3.0 } else { 0.0 }) {
+                (now, trained, validated) = (now + 3.0, 0.0, validated + 3.0);
+            }
+        }
+        assert!((6.0..=8.0).contains(&validated), "{validated}");
+        // What is asked for is done.
+        let often = crate::Settings { val_every: 10, ..settings }.train_config();
+        assert!(often.validates(10, 10, 0.1, 3.0) && !often.validates(11, 10, 9.0, 0.0));
     }
 
     #[test]

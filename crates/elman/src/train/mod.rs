@@ -13,7 +13,7 @@ mod session;
 mod trainer;
 mod trial;
 
-pub use advice::advice;
+pub use advice::{advice, teachable};
 pub(crate) use batches::cursor_of;
 pub use batches::{Batches, Carry, Cursor, Scores, VAL_LOSS};
 pub use checkpoint::{read_weights, weights};

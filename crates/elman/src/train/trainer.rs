@@ -1,13 +1,15 @@
 //! The one training loop: forward, backward, clip, update, the next state; validation, checkpoints, recovery from
 //! divergence.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::batches::numbers;
-use super::{Batches, Carry, Engine, Every, Record, RunFolder, Scores, Span, TrainConfig};
+use super::config::VALIDATIONS;
+use super::{Batches, Carry, Engine, Every, Record, RunFolder, Scores, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
 use crate::param::{Grads, Params};
@@ -28,8 +30,6 @@ const BEGINNING: u64 = 20;
 const LEADING: u64 = 10;
 /// Maximum number of validations per run, where nothing is said: an epoch may be a few updates.
 const MAX_VALIDATIONS: f64 = 40.0;
-/// Minimum number of validations per run.
-const VALIDATIONS: f64 = 10.0;
 
 /// The progress of a run; saved in checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -163,11 +163,15 @@ pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     accumulated: Option<Grads<f32>>,
     /// The weights that a training on all data begins from, where there will be one.
     initial: Option<Params<f32>>,
+    /// Weights that stay as they are.
+    frozen: Vec<Range<usize>>,
     batches: Vec<S::Batch>,
     records: Vec<Record>,
     pub(super) started: Instant,
     saved: Instant,
     validated: Instant,
+    /// Seconds that the last validation took; 0 before the first.
+    validation_s: f64,
     busy: Duration,
 }
 
@@ -210,13 +214,20 @@ where
             kept: Vec::new(),
             unsaved: true,
             accumulated,
+            frozen: Vec::new(),
             batches: Vec::new(),
             records: Vec::new(),
             started: now,
             saved: now,
             validated: now,
+            validation_s: 0.0,
             busy: Duration::ZERO,
         })
+    }
+
+    /// Keeps the weights in these ranges of the flat buffer as they are.
+    pub fn freeze(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) {
+        self.frozen.extend(ranges);
     }
 
     /// The weights.
@@ -352,9 +363,10 @@ where
 
     /// How much is done of this training: of the first, or of the one on all data.
     fn share_done(&self) -> f64 {
-        // A training on all data has as many steps as the first one; only that is limited by time.
-        let elapsed_s = if self.progress.refit.is_some() { 0.0 } else { self.elapsed_s() };
-        self.config.progress(self.steps(), self.source.cursor().epochs(), elapsed_s)
+        // A training on all data has as many steps as the first one; only that is limited by time, which includes the
+        // validation at the end: it is expected to take as long as the last one.
+        let used_s = if self.progress.refit.is_some() { 0.0 } else { self.elapsed_s() + self.validation_s };
+        self.config.progress(self.steps(), self.source.cursor().epochs(), used_s)
     }
 
     /// How much is done of the run.
@@ -404,7 +416,7 @@ where
     pub fn update(&mut self) -> f64 {
         self.unsaved = true;
         let (share_done, step) = (self.share_done(), self.steps());
-        let Trainer { shape, source, config, params, engine, progress, batches, accumulated, .. } = self;
+        let Trainer { shape, source, config, params, engine, progress, batches, accumulated, frozen, .. } = self;
         let epochs = source.cursor().epochs();
         let (mut loss_nats, mut weights) = (0.0, 0.0);
         for part in 0..config.accumulate {
@@ -435,20 +447,24 @@ where
         let share = 1.0 / f64::max(weights, 1.0);
         loss_nats *= share;
         let grads = accumulated.as_mut().unwrap_or_else(|| engine.grads_mut());
-        let mut norm = share * clip::global_norm(grads);
+        for range in frozen {
+            grads.values[range.clone()].fill(0.0);
+        }
+        let norm = share * clip::global_norm(grads);
         progress.grad_norm = norm;
         if !(loss_nats.is_finite() && norm.is_finite()) {
             return f64::NAN;
         }
-        let mut scale = share;
+        let (mut scale, mut clipped) = (share, norm);
         if config.clip_value > 0.0 {
             clip::by_value(grads, config.clip_value / share);
             if config.clip_norm > 0.0 && config.rules > 1 {
-                norm = share * clip::global_norm(grads);
+                // The norm is that of what is left.
+                clipped = share * clip::global_norm(grads);
             }
         }
         if config.clip_norm > 0.0 {
-            scale *= clip::scale_for_norm(norm, config.clip_norm);
+            scale *= clip::scale_for_norm(clipped, config.clip_norm);
         }
         let factor = config.schedule.factor(step, epochs, share_done, &progress.plateau);
         progress.lr = config.lr * factor * progress.lr_scale;
@@ -540,17 +556,16 @@ where
             }
             every => every,
         };
-        let late = config.val_every == 0
-            && config.max_time > Span::ZERO
-            && self.validated.elapsed().as_secs_f64() > config.max_time.as_secs_f64() / VALIDATIONS;
-        step.is_multiple_of(every) || late
+        config.validates(step, every, self.validated.elapsed().as_secs_f64(), self.validation_s)
     }
 
     /// Validates the weights; false, and nothing is counted, if the objective is not finite.
     fn validate(&mut self, on_event: &mut OnEvent) -> Result<bool> {
         let params = self.average.as_ref().map_or(&self.params, Average::values);
+        let began = Instant::now();
         let scores = self.source.validate(self.shape, params, &self.engine)?;
         self.validated = Instant::now();
+        self.validation_s = (self.validated - began).as_secs_f64();
         let progress = &mut self.progress;
         let (objective, step) = (scores.objective(), progress.step);
         if !objective.is_finite() {

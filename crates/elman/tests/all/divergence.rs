@@ -98,6 +98,7 @@ fn network() -> Synced {
 fn config() -> TrainConfig {
     let mut config = Settings::preset("default").unwrap().train_config();
     (config.epochs, config.max_steps, config.lr, config.schedule.warmup) = (0.0, 30, 0.01, 0);
+    config.average = 0.0;
     (config.checkpoint_every, config.val_every, config.log_every) = (Every::Steps(10), 1000, 5);
     config
 }

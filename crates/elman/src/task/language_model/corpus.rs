@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::data::{Streams, Vocab, builtin};
+use crate::data::{Vocab, builtin};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::settings::Settings;
@@ -52,9 +52,6 @@ impl Corpus {
                 train.split_off(cut.min(train.len()))
             }
         };
-        if let Err(error) = Streams::new(train.len(), settings.batch, settings.seq_len, settings.seed) {
-            return Err(data(path, error.to_string()));
-        }
         if val.len() < 2 {
             let reason = format!(
                 "{} tokens are held out, and validation takes at least 2; give a longer text, a higher `val_frac` or a \

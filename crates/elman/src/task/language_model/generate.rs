@@ -174,7 +174,7 @@ mod tests {
     use std::path::Path;
 
     fn writer(sampler: SamplerConfig, seed: u64) -> Writer {
-        let settings = Settings { hidden: 7, batch: 1, seq_len: 4, ..Settings::for_task("language-model").unwrap() };
+        let settings = Settings { hidden: 7, batch: 1, seq_len: 4, ..Settings::base() };
         let text = "abc \n".repeat(20);
         let corpus = Corpus::of(text.as_bytes(), None, Path::new("test"), &settings).unwrap();
         let network = network(&settings, corpus.vocab.len()).unwrap();

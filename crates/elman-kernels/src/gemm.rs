@@ -24,9 +24,9 @@ pub struct Packed<F> {
     /// Used instead of `data` where operands are rounded to bfloat16.
     pub(crate) pairs: Buffer<u32>,
     /// Of what is packed.
-    pub(crate) operands: Operands,
+    pub(crate) packed_as: Operands,
     /// Of the next packing.
-    next: Operands,
+    operands: Operands,
     pub(crate) depth: usize,
     pub(crate) cols: usize,
     pub(crate) gates: usize,
@@ -41,12 +41,12 @@ impl<F: Scalar> Packed<F> {
 
     /// Precision of the operands, from the next packing on.
     pub fn set_operands(&mut self, operands: Operands) {
-        self.next = operands;
+        self.operands = operands;
     }
 
     /// Precision of the operands, from the next packing on.
     pub fn operands(&self) -> Operands {
-        self.next
+        self.operands
     }
 
     /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
@@ -65,7 +65,7 @@ impl<F: Scalar> Packed<F> {
     }
 
     fn best(&self) -> Isa {
-        match self.next {
+        match self.operands {
             Operands::Exact => Isa::best(),
             Operands::Bf16 => Isa::best().with_pair_products(),
         }
@@ -75,13 +75,13 @@ impl<F: Scalar> Packed<F> {
         assert_eq!(b.cols % gates, 0, "the gates do not divide the columns");
         // Empty until all of `b` is packed: a panic on the way must not leave sizes without their data.
         (self.depth, self.cols) = (0, 0);
-        (self.isa, self.operands, self.gates) = (isa, self.next, gates);
+        (self.isa, self.packed_as, self.gates) = (isa, self.operands, gates);
         let (depth, cols) = (b.rows, b.cols);
         if depth == 0 || cols == 0 {
             (self.depth, self.cols) = (depth, cols);
             return;
         }
-        match self.operands {
+        match self.packed_as {
             Operands::Exact => F::run(isa, Pack { packed: self, b }),
             Operands::Bf16 => F::run_pairs(isa, Pack { packed: self, b }),
         }
@@ -215,7 +215,7 @@ pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) 
     if c.rows == 0 || c.cols == 0 {
         return;
     }
-    match b.operands {
+    match b.packed_as {
         Operands::Exact => {
             F::run(b.isa, ExactGemm { a, b: Operand::Packed(&b.data), c, start });
         }

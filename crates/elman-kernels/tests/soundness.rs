@@ -34,7 +34,7 @@ fn a_matrix_whose_reach_wraps_is_refused() {
     let x = [1.0f32; 9];
     let mut one = [0.0f32];
     for said in [
-        refusal(|| drop(MatMut::strided(&mut one, 2, 1, usize::MAX))),
+        refusal(|| _ = MatMut::strided(&mut one, 2, 1, usize::MAX)),
         refusal(|| _ = Mat::strided(&x[8..], 2, 1, usize::MAX)),
         refusal(|| _ = Mat::new(&x[..0], 1 << 33, 1 << 31)),
         refusal(|| _ = Mat::strided(&x, 3, usize::MAX, 1)),

@@ -51,7 +51,7 @@ pub(crate) trait Ending<F: Scalar, const G: usize> {
 /// A step forward over the rows of `h_prev`; the cell has checked all lengths against them.
 pub(crate) fn forward<F: Scalar, C: Ending<F, G>, const G: usize>(w_hh: &Packed<F>, h_prev: &[F], cell: C) {
     let step = Forward { w_hh, h_prev, cell };
-    match w_hh.operands {
+    match w_hh.packed_as {
         Operands::Exact => F::run(w_hh.isa, step),
         Operands::Bf16 => F::run_pairs(w_hh.isa, step),
     }

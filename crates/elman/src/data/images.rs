@@ -427,7 +427,7 @@ mod tests {
         assert!(error.contains("make it smaller"), "{error}");
         // A JPEG of many scans over the largest image.
         let mut jpeg = encoded(&ramp(), ImageFormat::Jpeg);
-        let frame = jpeg.windows(2).position(|pair| matches!(pair, [0xff, 0xc0 | 0xc1 | 0xc2])).unwrap();
+        let frame = jpeg.windows(2).position(|pair| matches!(pair, [0xff, 0xc0..=0xc2])).unwrap();
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
         jpeg.extend([0xff, 0xda].repeat(300));
         let error = decode(&jpeg, Path::new("p.jpg"), false).unwrap_err().to_string();

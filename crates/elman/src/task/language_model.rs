@@ -34,7 +34,8 @@ use crate::train::{
 
 pub use self::corpus::Corpus;
 pub use self::model::{LanguageModel, vocab};
-pub use self::presets::{PRESETS, preset};
+pub use self::presets::PRESETS;
+pub(super) use self::presets::preset;
 
 /// Texts to the next character.
 pub const TASK: Task = Task {
@@ -146,7 +147,7 @@ fn fitted(mut s: Settings, corpus: &Corpus) -> Result<(Settings, Option<String>)
     if s.max_time > Span::ZERO {
         let (seconds, threads) = (s.max_time.as_secs_f64(), threads(s.threads));
         let measuring = Duration::from_secs_f64((MEASURING.0 * seconds).min(MEASURING.1));
-        let speed = speed::measure(corpus, &s, threads, measuring)?;
+        let speed = speed(corpus, &s, threads, measuring)?;
         facts.time = Some(fit::Time { seconds, speed, threads });
     }
     let chosen = fit::fit(&facts, &given);
@@ -162,6 +163,25 @@ fn fitted(mut s: Settings, corpus: &Corpus) -> Result<(Settings, Option<String>)
         s.val_every = chosen.val_every.unwrap_or(0);
     }
     Ok((s, Some(chosen.why)))
+}
+
+/// Products per second of all threads together, in the sense of [`fit`], as the training of a small network has them.
+///
+/// # Errors
+/// If the text is too short, or threads cannot be started.
+fn speed(corpus: &Corpus, s: &Settings, threads: usize, time: Duration) -> Result<f64> {
+    /// Its weights fill the second cache of a common core.
+    const HIDDEN: usize = 256;
+    const EMBEDDING: usize = 64;
+    /// Sequences and steps of an update.
+    const SIZE: (usize, usize) = (16, 64);
+    let (batch, seq_len) = (SIZE.0, SIZE.1.min(corpus.train.len() - 1));
+    let (hidden, embedding) = (HIDDEN, EMBEDDING);
+    let s = Settings { hidden, embedding, layers: 1, batch, seq_len, tied: false, dropout: 0.1, ..s.clone() };
+    let (network, batches) = (network(&s, corpus.vocab.len())?, TextBatches::new(corpus, &s)?);
+    let tokens = batches.tokens();
+    let per_second = speed::measure(&network, batches, tokens, &s, threads, time)?;
+    Ok(per_second * fit::Facts::of(corpus, &s).products(HIDDEN, EMBEDDING, tokens as f64))
 }
 
 /// Steps to keep so that a run stays within its memory limit; none where all of them fit.
@@ -246,12 +266,8 @@ impl Plan {
 }
 
 impl plan::Plan for Plan {
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn summary(&self) -> &RunSummary {
-        &self.summary
+    fn parts(&self) -> (&Settings, &RunSummary) {
+        (&self.settings, &self.summary)
     }
 
     fn text_statistics(&self) -> Result<Option<TextStatistics>> {

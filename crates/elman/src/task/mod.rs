@@ -200,7 +200,8 @@ impl Settings {
         if let Some((key, value)) = self.unread(&defaults, |key| task.is_read(key)) {
             task.check_read(key, &value)?;
         }
-        let no_rule = |key: &&Key| key.may_be_auto && self.get(key.name) == "auto" && defaults.get(key.name) != "auto";
+        let ruled = (task.defaults)(Data::Given);
+        let no_rule = |key: &&Key| key.may_be_auto && self.get(key.name) == "auto" && ruled.get(key.name) != "auto";
         if let Some(key) = KEYS.iter().find(no_rule) {
             let want = format!("must be a number: the task {} has no rule for it", task.name);
             return Err(Error::setting(key.name, "auto", want));

@@ -15,11 +15,18 @@ pub type Callback<'c> = dyn FnMut(usize, usize) -> bool + Send + 'c;
 
 /// Data read and a network laid out: ready to train.
 pub trait Plan: Send + Sync {
+    /// The settings, resolved, and what a person or a program is told before training.
+    fn parts(&self) -> (&Settings, &RunSummary);
+
     /// The settings, resolved.
-    fn settings(&self) -> &Settings;
+    fn settings(&self) -> &Settings {
+        self.parts().0
+    }
 
     /// What a person or a program is told before training.
-    fn summary(&self) -> &RunSummary;
+    fn summary(&self) -> &RunSummary {
+        self.parts().1
+    }
 
     /// Statistics of labelled examples; none where the task has none.
     fn statistics(&self) -> Option<DataStatistics> {

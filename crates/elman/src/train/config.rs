@@ -239,7 +239,7 @@ mod tests {
     fn validation_takes_at_most_a_fifth_of_a_limited_time_and_begins_after_the_warm_up() {
         let settings = crate::Settings { max_time: Span::from_secs(40), warmup: 50, ..crate::Settings::base() };
         let config = settings.train_config();
-        assert!(!config.validates(49, 1, 5.0, 0.0) && config.validates(50, 1, 0.1, 0.0));
+        assert!(!config.validates(49, 1, 3.9, 0.0) && config.validates(50, 1, 0.1, 0.0));
         assert!(!config.validates(51, 100, 3.9, 0.0) && config.validates(51, 100, 4.1, 0.0));
         // A run with a validation that takes 3 s, of updates of 0.1 s.
         let (mut now, mut trained, mut validated, mut step) = (0.0, 0.0, 0.0, 0);

@@ -43,11 +43,8 @@ pub(super) fn quick() -> Settings {
     Settings { hidden: 192, embedding: 64, epochs: 8.0, lr: 0.006, seq_len: 64, dropout: 0.1, ..Settings::base() }
 }
 
-/// The settings of a preset.
-///
-/// # Errors
-/// [`Error::Setting`] if there is none of that name.
-pub fn preset(name: &str) -> Result<Settings> {
+/// As [`Settings::preset`].
+pub(in crate::task) fn preset(name: &str) -> Result<Settings> {
     let default = Settings::base();
     Ok(match name {
         "default" => automatic(),

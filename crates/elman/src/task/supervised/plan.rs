@@ -73,12 +73,8 @@ impl<S: Outputs, R: Reading<S>> Plan for SupervisedPlan<S, R>
 where
     S::State: Sync + crate::train::Carry<f32>,
 {
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn summary(&self) -> &RunSummary {
-        &self.summary
+    fn parts(&self) -> (&Settings, &RunSummary) {
+        (&self.settings, &self.summary)
     }
 
     fn statistics(&self) -> Option<DataStatistics> {

@@ -83,12 +83,8 @@ fn summary<W: Writing>(settings: &Settings, corpus: &Corpus<W>, network: &W::Net
 }
 
 impl<W: Writing> Plan for Run<W> {
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn summary(&self) -> &RunSummary {
-        &self.summary
+    fn parts(&self) -> (&Settings, &RunSummary) {
+        (&self.settings, &self.summary)
     }
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {

@@ -450,21 +450,20 @@ where
         for range in frozen {
             grads.values[range.clone()].fill(0.0);
         }
-        let norm = share * clip::global_norm(grads);
+        let mut norm = share * clip::global_norm(grads);
         progress.grad_norm = norm;
         if !(loss_nats.is_finite() && norm.is_finite()) {
             return f64::NAN;
         }
-        let (mut scale, mut clipped) = (share, norm);
+        let mut scale = share;
         if config.clip_value > 0.0 {
             clip::by_value(grads, config.clip_value / share);
             if config.clip_norm > 0.0 && config.rules > 1 {
-                // The norm is that of what is left.
-                clipped = share * clip::global_norm(grads);
+                norm = share * clip::global_norm(grads);
             }
         }
         if config.clip_norm > 0.0 {
-            scale *= clip::scale_for_norm(clipped, config.clip_norm);
+            scale *= clip::scale_for_norm(norm, config.clip_norm);
         }
         let factor = config.schedule.factor(step, epochs, share_done, &progress.plateau);
         progress.lr = config.lr * factor * progress.lr_scale;

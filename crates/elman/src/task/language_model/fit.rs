@@ -247,7 +247,7 @@ pub fn fit(facts: &Facts, given: &Given) -> Fit {
 }
 
 fn val_every(facts: &Facts, trained: f64, updates: f64) -> Option<u64> {
-    let each = facts.held_out.min(score::LIMIT).max(1) as f64;
+    let each = facts.held_out.clamp(1, score::LIMIT) as f64;
     let count = 3.0 * VALIDATING * trained / each;
     (facts.time.is_none() && each > MOMENT && count < VALIDATIONS)
         .then(|| (updates / count.max(1.0)).ceil().max(1.0) as u64)
@@ -260,16 +260,20 @@ fn rounded(x: f64) -> f64 {
 
 fn why(facts: &Facts, fit: &Fit, time_decides: bool) -> String {
     let passes = fit.trained / facts.tokens.max(1) as f64;
-    let length = if passes < 10.0 { format!("{passes:.1}") } else { format!("{passes:.0}") };
+    let length = match passes {
+        _ if passes < 0.5 => format!("{:.1} % of a pass", 100.0 * passes),
+        _ if passes < 9.95 => format!("{passes:.1} passes"),
+        _ => format!("{passes:.0} passes"),
+    };
     let size = format!("{} units and batches of {} x {}", fit.hidden, fit.batch, fit.seq_len);
     match facts.time {
         Some(_) if time_decides => {
-            format!("{size}: at the speed of this machine the time is enough for {length} passes")
+            format!("{size}: at the speed of this machine the time is enough for {length}")
         }
         Some(_) => {
-            format!("{size}: as much as the text can teach; training ends after {length} passes, or with the time")
+            format!("{size}: as much as the text can teach; training ends after {length}, or with the time")
         }
-        None => format!("{size}, {length} passes: chosen by the length of the text"),
+        None => format!("{size}, {length}: chosen by the length of the text"),
     }
 }
 

@@ -186,6 +186,26 @@ mod tests {
     }
 
     #[test]
+    fn biases_are_set_where_a_cell_has_them() {
+        let lstm = Settings { cell: CellKind::Lstm, forget_bias: 2.5, single_bias: true, ..quick() };
+        assert!(lstm.clone().resolve().is_ok());
+        for (key, gru) in [
+            ("forget_bias", Settings { cell: CellKind::Gru, single_bias: false, ..lstm.clone() }),
+            ("single_bias", Settings { cell: CellKind::Gru, forget_bias: 1.0, ..lstm.clone() }),
+        ] {
+            assert!(gru.resolve().unwrap_err().to_string().contains(key), "{key}");
+        }
+        let network = network(&Settings { hidden: 3, embedding: 0, ..lstm }, 5).unwrap();
+        let mut params: Params<f32> = network.init(Init::Uniform(0.1), &mut Rng::new(1, "weights"));
+        let before = params.clone();
+        crate::cell::set_forget_bias(&mut params, 2.5);
+        let [ih, hh] = ["bias_ih", "bias_hh"].map(|name| params.get(&format!("rnn.{name}_l0")).unwrap());
+        assert_eq!((&ih[3..6], &hh[3..6]), (&[2.5; 3][..], &[0.0; 3][..]));
+        let changed = params.values.iter().zip(&before.values).filter(|(now, then)| now != then).count();
+        assert_eq!(changed, 3, "the forget gates' first bias alone: the second is zero from the start");
+    }
+
+    #[test]
     fn char_rnn_is_the_originals_settings() {
         let settings = preset("char-rnn").unwrap();
         // The sum over 50 steps is clipped at 5; the rate falls for the first time after the tenth epoch, at once.

@@ -206,15 +206,18 @@ impl TrainConfig {
 
     /// Whether the weights are validated after this step: every `every` steps; in a run with a time limit also after a tenth
     /// of it, but there, unless an interval is set, validation begins when the warm-up is over and takes at most a fifth of
-    /// the time. `trained_s`: seconds since the last validation; `last_s`: what that one took, 0 before the first.
-    pub fn validates(&self, step: u64, every: u64, trained_s: f64, last_s: f64) -> bool {
+    /// the time, the one at the end included. `trained_s`: seconds since the last validation; `last_s`: what that one took, 0
+    /// before the first; `spent_s`: what all took.
+    pub fn validates(&self, step: u64, every: u64, trained_s: f64, last_s: f64, spent_s: f64) -> bool {
         let is_step = step.is_multiple_of(every);
         if self.val_every > 0 || self.max_time == Span::ZERO {
             return is_step;
         }
-        let is_late = trained_s > self.max_time.as_secs_f64() / VALIDATIONS;
+        let limit_s = self.max_time.as_secs_f64();
         // A warm-up takes at most a tenth of the run.
-        (is_late || is_step && step >= self.schedule.warmup) && trained_s >= TRAINING_PER_VALIDATION * last_s
+        let is_due = trained_s > limit_s / VALIDATIONS || is_step && step >= self.schedule.warmup;
+        let is_left = last_s == 0.0 || spent_s + 2.0 * last_s <= limit_s / (1.0 + TRAINING_PER_VALIDATION);
+        is_due && is_left && trained_s >= TRAINING_PER_VALIDATION * last_s
     }
 }
 
@@ -239,20 +242,23 @@ mod tests {
     fn validation_takes_at_most_a_fifth_of_a_limited_time_and_begins_after_the_warm_up() {
         let settings = crate::Settings { max_time: Span::from_secs(40), warmup: 50, ..crate::Settings::base() };
         let config = settings.train_config();
-        assert!(!config.validates(49, 1, 3.9, 0.0) && config.validates(50, 1, 0.1, 0.0));
-        assert!(!config.validates(51, 100, 3.9, 0.0) && config.validates(51, 100, 4.1, 0.0));
-        // A run with a validation that takes 3 s, of updates of 0.1 s.
-        let (mut now, mut trained, mut validated, mut step) = (0.0, 0.0, 0.0, 0);
-        while config.progress(step, 0.0, now) < 1.0 {
-            (now, trained, step) = (now + 0.1, trained + 0.1, step + 1);
-            if config.validates(step, 10, trained, if validated > 0.0 { 3.0 } else { 0.0 }) {
-                (now, trained, validated) = (now + 3.0, 0.0, validated + 3.0);
+        assert!(!config.validates(49, 1, 3.9, 0.0, 0.0) && config.validates(50, 1, 0.1, 0.0, 0.0));
+        assert!(!config.validates(51, 100, 3.9, 0.0, 0.0) && config.validates(51, 100, 4.1, 0.0, 0.0));
+        // A run of updates of 0.1 s, with validations that take so long and one of them at the end.
+        for (takes, least) in [(0.2, 6.0), (1.5, 6.0), (3.0, 6.0)] {
+            let (mut now, mut trained, mut last, mut spent, mut step) = (0.0, 0.0, 0.0, 0.0, 0);
+            while config.progress(step, 0.0, now + last) < 1.0 {
+                (now, trained, step) = (now + 0.1, trained + 0.1, step + 1);
+                if config.validates(step, 10, trained, last, spent) {
+                    (now, trained, last, spent) = (now + takes, 0.0, takes, spent + takes);
+                }
             }
+            let (spent, now) = (spent + takes, now + takes);
+            assert!((least - 0.1..=8.001).contains(&spent) && now < 40.2, "{takes}: {spent}, {now}");
         }
-        assert!((6.0..=8.0).contains(&validated), "{validated}");
         // What is asked for is done.
         let often = crate::Settings { val_every: 10, ..settings }.train_config();
-        assert!(often.validates(10, 10, 0.1, 3.0) && !often.validates(11, 10, 9.0, 0.0));
+        assert!(often.validates(10, 10, 0.1, 3.0, 30.0) && !often.validates(11, 10, 9.0, 0.0, 0.0));
     }
 
     #[test]

@@ -172,6 +172,8 @@ pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     validated: Instant,
     /// Seconds that the last validation took; 0 before the first.
     validation_s: f64,
+    /// Seconds that all validations of this process took.
+    validating_s: f64,
     busy: Duration,
 }
 
@@ -221,6 +223,7 @@ where
             saved: now,
             validated: now,
             validation_s: 0.0,
+            validating_s: 0.0,
             busy: Duration::ZERO,
         })
     }
@@ -555,7 +558,7 @@ where
             }
             every => every,
         };
-        config.validates(step, every, self.validated.elapsed().as_secs_f64(), self.validation_s)
+        config.validates(step, every, self.validated.elapsed().as_secs_f64(), self.validation_s, self.validating_s)
     }
 
     /// Validates the weights; false, and nothing is counted, if the objective is not finite.
@@ -565,6 +568,7 @@ where
         let scores = self.source.validate(self.shape, params, &self.engine)?;
         self.validated = Instant::now();
         self.validation_s = (self.validated - began).as_secs_f64();
+        self.validating_s += self.validation_s;
         let progress = &mut self.progress;
         let (objective, step) = (scores.objective(), progress.step);
         if !objective.is_finite() {

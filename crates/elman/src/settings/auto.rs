@@ -50,6 +50,10 @@ pub(super) fn deserialize<'d, T: Auto + DeserializeOwned, D: Deserializer<'d>>(d
     match Value::deserialize(deserializer)? {
         Value::String(word) if word == WORD => Ok(T::AUTO),
         Value::String(_) => Err(D::Error::custom("must be a number, or auto")),
-        value => T::deserialize(value).map_err(D::Error::custom),
+        value => match T::deserialize(value).map_err(D::Error::custom)? {
+            // The number that stands for the word.
+            number if number.is_auto() => Err(D::Error::custom("must be a smaller number, or auto")),
+            number => Ok(number),
+        },
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 #[test]
 fn a_model_in_fewer_bits_is_smaller_and_read_by_every_command() {
     let place = Place::new();
-    place.train("run", "--quiet --hidden 64 --max-steps 60 --lr 0.02");
+    place.train("run", "--quiet --hidden 64 --embedding 0 --max-steps 60 --lr 0.02");
     for (precision, most) in [("bf16", 0.7), ("int8", 0.6)] {
         let out = format!("{precision}.safetensors");
         let words = format!("quantize run/best.safetensors --precision {precision} --out {out} --data book.txt");

@@ -6,7 +6,7 @@ use crate::place::Place;
 fn a_page_of_two_runs_shows_curves_samples_and_what_differs() {
     let place = Place::new();
     place.train("one", "--val-every 5 --quiet");
-    place.train("two", "--val-every 5 --lr 0.02 --quiet");
+    place.train("two", "--val-every 5 --lr 0.013 --quiet");
     place.ok("report one two --out both.html");
     let page = String::from_utf8(place.read("both.html")).unwrap();
     for part in ["<svg", "one training", "two validation", "Learning rate", "Gradient norm", "Speed", "<details"] {

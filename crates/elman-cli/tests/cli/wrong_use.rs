@@ -13,7 +13,7 @@ fn texts_that_cannot_be_learnt_from_are_refused_with_the_reason() {
     train("absent.txt").fails(3, &["absent.txt", "no such file"]);
     train("folder").fails(3, &["folder", "is a folder"]);
     train("empty.txt").fails(3, &["empty.txt", "empty"]);
-    train("short.txt").fails(3, &["short.txt", "--seq-len"]);
+    train("short.txt").fails(3, &["short.txt", "--val-frac"]);
     train("latin.txt").fails(3, &["latin.txt", "byte 0xEF at line 2, column 3", "--bytes"]);
     assert!(!place.path("run").exists(), "a run that could not begin left a folder");
     place.write("latin.txt", b"fine\nna\xefve\n".repeat(40));
@@ -52,7 +52,6 @@ fn values_that_cannot_be_are_refused_with_the_flag() {
         ("--max-time 10", &["--max-time 10", "10m"]),
         ("--val-frac 0", &["--val-frac 0"]),
         ("--temperature -1", &["--temperature -1"]),
-        ("--tied", &["--embedding"]),
         ("--preset best", &["best", "min-char-rnn"]),
         ("-s hiden=3", &["hiden", "did you mean `hidden`"]),
         ("-s hidden", &["KEY=VALUE"]),

@@ -594,7 +594,9 @@ where
         let sample_is_due = sample_every > 0 && self.progress.validations.0.is_multiple_of(sample_every);
         self.record(scores.values.clone(), is_best, on_event)?;
         if self.config.keeps_last || self.initial.is_some() {
-            self.progress.scores = Some(scores);
+            // JSON has no undefined numbers.
+            let values = scores.values.into_iter().filter(|(_, value)| value.is_finite()).collect();
+            self.progress.scores = Some(Scores { values, ..scores });
         }
         if sample_is_due {
             let params = self.average.as_ref().map_or(&self.params, Average::values);

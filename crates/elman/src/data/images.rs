@@ -19,8 +19,8 @@ pub const MAX_PIXELS: u64 = 1 << 26;
 const MAX_BYTES: u64 = 4 * MAX_PIXELS;
 /// Pixels that the scans of a progressive JPEG may go over in all: 16 scans of the largest image.
 const MAX_SCANNED: u64 = 16 * MAX_PIXELS;
-/// Largest frame of a clip, in pixels: 4096 x 4096.
-pub(crate) const MAX_FRAME: u64 = 1 << 24;
+/// As [`pixels::MAX_FRAME`](super::pixels::MAX_FRAME).
+const MAX_FRAME: u64 = super::pixels::MAX_FRAME as u64;
 /// File extensions of the supported formats.
 const ENDS: [&str; 10] = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pnm", "pgm", "ppm", "pbm"];
 

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::deviation::above_zero;
 use crate::rng::Rng;
 
+/// Largest frame of a clip, in pixels: 4096 x 4096.
+pub(super) const MAX_FRAME: usize = 1 << 24;
+
 /// Pixel normalisation; saved with a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

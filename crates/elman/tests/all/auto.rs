@@ -71,8 +71,8 @@ fn a_second_training_stopped_and_resumed_ends_at_the_same_bits() {
     let trained = &model.document.config()["trained"];
     assert_eq!(trained["steps"], 80);
     let records = elman::train::run_folder::read_metrics(&place.path().join("whole/metrics.jsonl")).unwrap();
-    let held_out = records.iter().filter_map(|record| record.val("val_accuracy").map(|value| (record.step, value)));
-    let (step, last) = held_out.last().unwrap();
+    let mut held_out = records.iter().filter_map(|record| record.val("val_accuracy").map(|value| (record.step, value)));
+    let (step, last) = held_out.next_back().unwrap();
     assert_eq!((step, &trained["val"]["val_accuracy"]), (40, &serde_json::json!(last)));
 }
 

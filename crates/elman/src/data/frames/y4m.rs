@@ -12,7 +12,7 @@ pub(super) const FRAME: &[u8] = b"FRAME";
 /// Maximum length of a header line; anything longer is not Y4M.
 pub(super) const MAX_LINE: usize = 4096;
 /// Largest frame, in pixels.
-pub(super) const MAX_PIXELS: usize = crate::data::images::MAX_FRAME as usize;
+pub(super) const MAX_PIXELS: usize = crate::data::pixels::MAX_FRAME;
 
 /// Chroma subsampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

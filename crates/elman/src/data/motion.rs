@@ -57,7 +57,8 @@ impl Motion {
     /// Whether its parts fit each other and rows of `width` numbers.
     pub(crate) fn fits(&self, width: usize) -> bool {
         const LONGEST: usize = 1 << 16;
-        self.numeric.len() == width
+        width > 0
+            && self.numeric.len() == width
             && self.scales.len() == self.lags.len()
             && self.scales.iter().all(|scales| scales.len() == width)
             && self.lags.iter().all(|lag| (1..=LONGEST).contains(lag))

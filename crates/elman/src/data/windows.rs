@@ -79,6 +79,7 @@ impl Windows {
         let scales = self.detail.iter().all(|scale| scale.is_finite());
         (1..=LONGEST).contains(&self.length)
             && (1..=LONGEST).contains(&self.stride)
+            && width > 0
             && self.detail.len() == width
             && scales
     }
@@ -113,6 +114,9 @@ impl Windows {
             return values.into_owned();
         }
         let len = values.len() / channels.max(1);
+        if len == 0 {
+            return Vec::new();
+        }
         let mut out = Vec::with_capacity(self.steps(len) * self.width());
         for window in 0..self.steps(len) {
             for (c, detail) in self.detail.iter().enumerate() {

@@ -252,9 +252,21 @@ pub(crate) struct Columns {
     /// The column that says which rows are the steps of one sequence, by name or by number from 1.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) sequence_column: Option<String>,
+    /// Pairs in one table: the column of the source, by name or by number from 1.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) source_column: Option<String>,
+    /// Pairs in one table: the column of the target, by name or by number from 1.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) target_column: Option<String>,
     /// Whether the first row is a header: auto, yes or no. [default: auto]
     #[arg(long, value_name = "WORD")]
     pub(crate) header: Option<String>,
+    /// The encoding of texts and tables, such as cp949, shift_jis or cp1252. [default: auto]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<String>,
+    /// Leave out rows of a table that have another number of cells than the others, or no text or label.
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
 }
 
 #[derive(Debug, clap::Args)]

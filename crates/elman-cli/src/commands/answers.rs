@@ -9,6 +9,8 @@ use crate::args::Predict;
 use crate::exit_code::{Failure, stdout};
 use crate::progress::shown;
 
+/// What stands where there is no answer.
+const NONE: &str = "n/a";
 /// Words that are shown of an explanation.
 const WORDS: usize = 8;
 
@@ -47,6 +49,37 @@ impl<'a> Answers<'a> {
             Output::Steps { probabilities, fps } => self.steps(input, probabilities, *fps),
             Output::Texts { written, .. } => self.texts(input, written),
         }
+    }
+
+    /// Prints that there is no answer for a text, and why: each has its line.
+    ///
+    /// # Errors
+    /// As [`Self::show`].
+    pub(super) fn none(&mut self, input: &str, why: &str) -> Result<(), Failure> {
+        if self.args.json {
+            return self.line(&json!({"input": input, "error": why}).to_string());
+        }
+        if self.labels.is_empty() {
+            let none = [
+                ("input", input.into()),
+                ("text", String::new()),
+                ("score", String::new()),
+                ("log_prob", String::new()),
+            ];
+            // A text for each line, so that they stay beside their sources.
+            return self.put("", &none, || Value::Null);
+        }
+        let none = [("input", input.into()), ("label", NONE.into()), ("probability", String::new())];
+        self.put(&format!("{NONE}\t\t{input}"), &none, || Value::Null)
+    }
+
+    /// Prints that there is no answer for a step of a stream, and why.
+    ///
+    /// # Errors
+    /// As [`Self::show`].
+    pub(super) fn no_step(&mut self, line: usize, why: &str) -> Result<(), Failure> {
+        let cells = [("step", String::new()), ("label", NONE.into()), ("probability", String::new())];
+        self.put(&format!("\t{NONE}\tline {line}"), &cells, || json!({"line": line, "error": why}))
     }
 
     /// Prints the prediction for a step of a stream.

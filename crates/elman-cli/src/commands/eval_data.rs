@@ -7,12 +7,26 @@ use elman::task::Task;
 use crate::args::Columns;
 
 /// The settings that say how a table is read.
-const COLUMNS: [&str; 4] = ["text_column", "label_column", "sequence_column", "header"];
+const COLUMNS: [&str; 8] = [
+    "text_column", "label_column", "sequence_column", "source_column", "target_column", "header", "encoding",
+    "skip_bad",
+];
 
 /// The settings of columns that were given.
 pub(super) fn columns(columns: &Columns) -> impl Iterator<Item = (&'static str, Option<String>)> + use<> {
-    let Columns { text_column, label_column, sequence_column, header } = columns.clone();
-    COLUMNS.into_iter().zip([text_column, label_column, sequence_column, header])
+    let Columns {
+        text_column,
+        label_column,
+        sequence_column,
+        source_column,
+        target_column,
+        header,
+        encoding,
+        skip_bad,
+    } = columns.clone();
+    let skip_bad = skip_bad.then(|| "true".to_string());
+    let given = [text_column, label_column, sequence_column, source_column, target_column, header, encoding, skip_bad];
+    COLUMNS.into_iter().zip(given)
 }
 
 /// The settings that name data to evaluate on; what the task does not read for it is refused.

@@ -8,7 +8,7 @@ use elman::data::frames::FrameReader;
 use elman::task::{StepKind, Stream};
 
 use super::answers::Answers;
-use crate::exit_code::Failure;
+use crate::exit_code::{Failure, said};
 
 /// Bytes of a row at most: a stream takes as much memory as its longest.
 const MAX_LINE: u64 = 1 << 24;
@@ -77,7 +77,15 @@ pub(super) fn run(mut stream: Box<dyn Stream + '_>, raw: bool, out: &mut Answers
         StepKind::Lines => {
             let (mut lines, mut line) = (Lines::of(stdin), Vec::new());
             while lines.next(&mut line)? {
-                stream.line(&line, name)?.map_or(Ok(()), |found| out.step(&found))?;
+                match stream.line(&line, name) {
+                    Ok(found) => found.map_or(Ok(()), |found| out.step(&found))?,
+                    // A bad line of a sensor is passed over: the state is that before it.
+                    Err(error @ Error::Data { .. }) if lines.number > 1 => {
+                        eprintln!("{}", said(&error.to_string()));
+                        out.no_step(lines.number, &error.to_string())?;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
     }

@@ -1,22 +1,26 @@
 //! `elman predict`: what a model of any task predicts, for arguments, files and standard input.
 
 use std::io::{self, IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use elman::Error;
 use elman::data::pairs;
-use elman::data::table::Table;
+use elman::data::table::{Form, Table};
+use elman::file::Encoding;
 use elman::task::{self, Input, Model, Output, Prediction, Reads, Source, Task};
 
 use super::answers::Answers;
 use super::attention::Page;
 use super::live;
 use super::models::open;
-use crate::args::{Decoding, Predict};
+use crate::args::{Columns, Decoding, Predict};
 use crate::exit_code::{Failure, Outcome, said};
 
 /// Lines of a file that are predicted for together.
 const AT_ONCE: usize = 1024;
+/// The ends of tables' names.
+const TABLES: [&str; 8] = [".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".arff", ".ts"];
+
 pub(crate) fn run(args: &Predict) -> Outcome {
     let (model, task) = open(&args.model, &args.decoding.ensemble)?;
     let options = options(args, task)?;
@@ -59,8 +63,20 @@ fn options(args: &Predict, task: &Task) -> Result<task::Predict, Error> {
     let source = args.source.as_ref().map(|path| ("source", path.display().to_string()));
     let more = [switch("scores", args.scores), switch("frames", args.frames), switch("raw", args.raw), source];
     task.check_predict(&options, &more.into_iter().flatten().collect::<Vec<_>>())?;
-    for (key, text) in [("text_column", &args.columns.text_column), ("header", &args.columns.header)] {
+    let columns = &args.columns;
+    let skip_bad = columns.skip_bad.then(|| "true".to_string());
+    let forms = [("text_column", &columns.text_column), ("header", &columns.header), ("encoding", &columns.encoding)];
+    for (key, text) in forms.into_iter().chain([("skip_bad", &skip_bad)]) {
         text.as_ref().map_or(Ok(()), |text| task.check_read(key, text))?;
+    }
+    for (key, text) in [("source_column", &columns.source_column), ("target_column", &columns.target_column)] {
+        if let Some(text) = text {
+            return Err(Error::setting(
+                key,
+                text,
+                "is for training and evaluation; `text_column` names a column of texts here",
+            ));
+        }
     }
     Ok(options)
 }
@@ -82,7 +98,7 @@ impl Run<'_> {
     /// Predicts and prints; `place` says where an input of these stands.
     fn predict(&mut self, input: Input, place: impl Fn(usize) -> String) -> Result<(), Failure> {
         for (i, found) in self.model.predict(input, &self.options)?.iter().enumerate() {
-            if let Output::Texts { warning: Some(warning), .. } = &found.output {
+            if let Some(warning) = &found.warning {
                 eprintln!("{}: {}", place(i), said(warning));
             }
             self.out.show(found)?;
@@ -93,7 +109,7 @@ impl Run<'_> {
 
     /// Draws what a decoder attended to.
     fn draw(&mut self, found: &Prediction) -> Result<(), Failure> {
-        let Output::Texts { written, source, .. } = &found.output else { return Ok(()) };
+        let Output::Texts { written, source } = &found.output else { return Ok(()) };
         let Some(best) = written.first().filter(|_| self.args.attention.is_some()) else { return Ok(()) };
         match source {
             Source::Tokens(tokens) => self.page.translation(&found.input, tokens, &best.words),
@@ -112,27 +128,30 @@ impl Run<'_> {
         self.model.predict(Input::Texts(&[]), &self.options)?;
         let args = self.args;
         if let Some(path) = &args.source {
-            let lines = pairs::read_lines(path)?;
+            let lines = pairs::read_lines(path, self.form()?.encoding)?;
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
             return self.chunks(&lines, |i| format!("{}: line {}", path.display(), i + 1));
         }
-        if let Some(column) = &args.columns.text_column {
-            for table in self.tables()? {
-                let column = table.column(column)?;
-                let texts: Vec<&str> = table.rows.iter().map(|row| row.cells[column].as_str()).collect();
-                self.chunks(&texts, |i| format!("{}: line {}", table.path.display(), table.rows[i].line))?;
-            }
-            return Ok(());
+        if args.columns.text_column.is_some() {
+            return self.tables()?.into_iter().try_for_each(|table| self.column(&table));
         }
         if let Some(header) = &args.columns.header {
             return Err(Error::setting("header", header, "is for tables; name the `text_column` to read").into());
         }
         if !self.is_stdin() {
             for (i, text) in args.inputs.iter().enumerate() {
-                if text.trim().is_empty() {
+                let path = Path::new(text);
+                if path.is_file() {
+                    self.file_of_texts(path)?;
+                } else if is_name_of_file(text) {
+                    let reason =
+                        "there is no such file; a text of its own stands in quotes, with a blank or without an ending";
+                    return Err(Error::Data { path: path.into(), reason: reason.into() }.into());
+                } else if text.trim().is_empty() {
                     return Err(Error::Usage(format!("text {}: the text is empty", i + 1)).into());
+                } else {
+                    self.predict(Input::Texts(&[text]), |_| format!("text {}", i + 1))?;
                 }
-                self.predict(Input::Texts(&[text]), |_| format!("text {}", i + 1))?;
             }
             return Ok(());
         }
@@ -142,24 +161,67 @@ impl Run<'_> {
         let (mut lines, mut bytes) = (live::Lines::of(io::stdin().lock()), Vec::new());
         while lines.next(&mut bytes)? {
             let place = format!("line {}", lines.number);
-            let wrong = |what: &str| Error::Data { path: live::STDIN.into(), reason: format!("{place}: {what}") };
-            let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8 text"))?.trim_end_matches('\r');
-            if text.trim().is_empty() {
-                return Err(wrong("the text is empty").into());
-            }
-            self.predict(Input::Texts(&[text]), |_| place.clone())?;
+            let text = std::str::from_utf8(&bytes).map(|text| text.trim_end_matches('\r'));
+            let why = match text {
+                Ok(text) if !text.trim().is_empty() => {
+                    self.predict(Input::Texts(&[text]), |_| place.clone())?;
+                    continue;
+                }
+                Ok(_) => "the text is empty",
+                Err(_) => "it is not UTF-8 text",
+            };
+            // One bad line is no reason to leave the others without an answer.
+            eprintln!("{}: {place}: {why}", live::STDIN);
+            self.out.none(text.unwrap_or_default(), why)?;
         }
         Ok(())
     }
 
+    /// A file of texts: the text column of a table, or a text on each line.
+    fn file_of_texts(&mut self, path: &Path) -> Result<(), Failure> {
+        let name = path.to_string_lossy().to_lowercase();
+        let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+        if TABLES.iter().any(|end| name.ends_with(end)) {
+            let table = Table::read_with(path, self.form()?)?;
+            return self.column(&table);
+        }
+        let bytes = elman::file::read(path)?;
+        let text = self.form()?.encoding.decode(&bytes, path)?;
+        let lines: Vec<&str> = text.lines().collect();
+        self.chunks(&lines, |i| format!("{}: line {}", path.display(), i + 1))
+    }
+
+    /// The texts of a table.
+    fn column(&mut self, table: &Table) -> Result<(), Failure> {
+        let column = match &self.args.columns.text_column {
+            Some(name) => table.column(name)?,
+            None => table.text_column()?,
+        };
+        let texts: Vec<&str> = table.rows.iter().map(|row| row.cells[column].as_str()).collect();
+        self.chunks(&texts, |i| format!("{}: line {}", table.path.display(), table.rows[i].line))
+    }
+
+    /// Predicts for many texts, an answer for each: that there is none for a blank one.
     fn chunks(&mut self, texts: &[&str], place: impl Fn(usize) -> String) -> Result<(), Failure> {
-        let chunks = texts.chunks(AT_ONCE).enumerate();
-        chunks.into_iter().try_for_each(|(n, chunk)| self.predict(Input::Texts(chunk), |i| place(n * AT_ONCE + i)))
+        let mut at = 0;
+        while at < texts.len() {
+            let is_text = |text: &&&str| !text.trim().is_empty();
+            let run = texts[at..].iter().take(AT_ONCE).take_while(is_text).count();
+            if run > 0 {
+                self.predict(Input::Texts(&texts[at..at + run]), |i| place(at + i))?;
+                at += run;
+            } else {
+                eprintln!("{}: the text is empty", place(at));
+                self.out.none(texts[at], "the text is empty")?;
+                at += 1;
+            }
+        }
+        Ok(())
     }
 
     /// The tables named, or that of standard input.
     fn tables(&self) -> Result<Vec<Table>, Failure> {
-        let header = self.header();
+        let form = self.form()?;
         if self.is_stdin() {
             let mut bytes = Vec::new();
             let limit = elman::file::max_input();
@@ -169,18 +231,21 @@ impl Run<'_> {
                 let reason = format!("holds more than {limit} bytes; `max_input` allows for more");
                 return Err(Error::Data { path: live::STDIN.into(), reason }.into());
             }
-            return Ok(vec![Table::parse(&bytes, Path::new(live::STDIN), header)?]);
+            return Ok(vec![Table::parse(&bytes, Path::new(live::STDIN), form)?]);
         }
-        self.args.inputs.iter().map(|path| Ok(Table::read_with(Path::new(path), header)?)).collect()
+        self.args.inputs.iter().map(|path| Ok(Table::read_with(Path::new(path), form)?)).collect()
     }
 
-    /// Whether tables begin with a header, if that was said.
-    fn header(&self) -> Option<bool> {
-        self.args.columns.header.as_ref().and_then(|word| match word.as_str() {
+    /// What was said of the form of tables and texts.
+    fn form(&self) -> Result<Form, Error> {
+        let Columns { header, encoding, skip_bad, .. } = &self.args.columns;
+        let header = header.as_ref().and_then(|word| match word.as_str() {
             "yes" => Some(true),
             "no" => Some(false),
             _ => None,
-        })
+        });
+        let encoding = Encoding::named(encoding.as_deref().unwrap_or_default())?;
+        Ok(Form { header, encoding, skip_bad: *skip_bad })
     }
 
     fn files(&mut self) -> Result<(), Failure> {
@@ -189,12 +254,45 @@ impl Run<'_> {
         }
         for input in &self.args.inputs {
             let path = Path::new(input);
+            if path.is_dir() && self.model.reads() == Reads::Files {
+                for file in images(path)? {
+                    self.predict(Input::File(&file), |_| file.display().to_string())?;
+                }
+                continue;
+            }
             let place = |_| input.clone();
-            match self.header() {
-                None => self.predict(Input::File(path), place)?,
-                header => self.predict(Input::Table(&Table::read_with(path, header)?), place)?,
+            match self.form()? {
+                form if form == Form::default() => self.predict(Input::File(path), place)?,
+                form => self.predict(Input::Table(&Table::read_with(path, form)?), place)?,
             }
         }
         Ok(())
     }
+}
+
+/// Whether a word is the name of a file rather than a text.
+fn is_name_of_file(text: &str) -> bool {
+    let ends = TABLES.iter().chain(&[".txt", ".gz", ".zst"]);
+    !text.contains(char::is_whitespace) && ends.into_iter().any(|end| text.to_lowercase().ends_with(end))
+}
+
+/// The images of a folder and of those in it, in the order of their names.
+fn images(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    const ENDS: [&str; 9] = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pgm", "ppm", "pnm"];
+    let failed = |source| Error::Io { path: folder.into(), action: "read", source };
+    let mut entries: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        entries.push(entry.map_err(failed)?.path());
+    }
+    entries.sort();
+    let mut found = Vec::new();
+    for path in entries {
+        let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+        if path.is_dir() {
+            found.extend(images(&path)?);
+        } else if ENDS.contains(&end.as_str()) {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }

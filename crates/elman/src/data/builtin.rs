@@ -120,7 +120,7 @@ pub fn series(seed: u64) -> Result<Table> {
     };
     let rows = (1..=600).map(&mut row).collect();
     let names = std::iter::once("label".to_string()).chain((0..48).map(|t| format!("t{t}")));
-    Ok(Table { path: PathBuf::from("the built-in series"), header: Some(names.collect()), rows })
+    Ok(Table { path: PathBuf::from("the built-in series"), header: Some(names.collect()), rows, ..Table::default() })
 }
 
 /// 80 synthetic clips `[T, FRAME, FRAME]` of a spot that changes direction, labelled with its motion at each frame.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Form;
+
 /// Columns by name or number, as a model's file holds those it was trained on; empty where there is none or it is found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Columns {
@@ -17,6 +19,9 @@ pub(crate) struct Columns {
     /// Whether the first row of a table is a header: auto, yes or no.
     #[serde(default)]
     pub header: String,
+    /// What else is said of the form of the files at hand: no property of a model.
+    #[serde(skip)]
+    pub form: Form,
 }
 
 /// Which columns of a table are inputs: the settings `ignore` and `use_columns`.
@@ -41,12 +46,13 @@ impl Columns {
         self.sequence.as_deref().unwrap_or_default()
     }
 
-    /// Whether the first row is a header, if that is said.
-    pub(crate) fn header(&self) -> Option<bool> {
-        match self.header.as_str() {
+    /// What is said of a table's form.
+    pub(crate) fn form(&self) -> Form {
+        let header = match self.header.as_str() {
             "yes" => Some(true),
             "no" => Some(false),
             _ => None,
-        }
+        };
+        Form { header, ..self.form }
     }
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::table::Table;
+use super::table::{Form, Table};
 use super::{At, idx};
 use crate::error::{Error, Result};
+use crate::file::fault;
 
 /// An unprocessed input.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,18 +37,21 @@ pub(crate) struct Dataset {
     /// Of a table: its header and the label's column.
     pub table: Option<(Option<Vec<String>>, usize)>,
     pub path: PathBuf,
+    /// What was decided in reading it.
+    pub notes: Vec<String>,
 }
 
 impl Dataset {
-    /// Reads a data set: a folder of idx files, a folder of images, or a table with this label column and header.
-    pub(crate) fn read(path: &Path, label_column: &str, header: Option<bool>) -> Result<Dataset> {
+    /// Reads a data set: a folder of idx files, a folder of images, or a table with this label column and form. Images are
+    /// scaled to `size` (height and width), without one to the size that most of them have.
+    pub(crate) fn read(path: &Path, label_column: &str, form: Form, size: Option<[usize; 2]>) -> Result<Dataset> {
         if !path.is_dir() {
-            return Self::of_table(path, label_column, header);
+            return Self::of_table(path, label_column, form);
         }
         if let Some(idx::Dataset { train, test }) = idx::dataset(path)? {
             return Ok(Self::of_idx(&train, test.as_ref(), path));
         }
-        Self::of_images(path)
+        Self::of_images(path, size)
     }
 
     pub(crate) fn of_idx(train: &idx::Labelled, test: Option<&idx::Labelled>, path: &Path) -> Dataset {
@@ -70,46 +74,64 @@ impl Dataset {
             size: Some(size),
             table: None,
             path: path.to_path_buf(),
+            notes: Vec::new(),
         }
     }
 
     #[cfg(feature = "media")]
-    pub(crate) fn of_images(path: &Path) -> Result<Dataset> {
+    pub(crate) fn of_images(path: &Path, size: Option<[usize; 2]>) -> Result<Dataset> {
         use super::images;
         let folder = images::labelled_folder(path)?;
-        let mut size = None;
-        let mut read = |files: &[(PathBuf, String)]| -> Result<Vec<Raw>> {
-            let mut raw = Vec::with_capacity(files.len());
-            for (file, label) in files {
-                let image = images::read(file, true)?;
-                let found = [image.height, image.width, image.channels];
-                let want = *size.get_or_insert(found);
-                if found != want {
-                    let reason = format!(
-                        "is {} wide and {} high, but the first image is {} x {}; all images need one size",
-                        found[1], found[0], want[1], want[0]
-                    );
-                    return Err(Error::Data { path: file.clone(), reason });
-                }
-                raw.push(Raw::new(image.pixels, label.clone(), file.as_path().into(), At::File));
-            }
-            Ok(raw)
+        let files = |part: Option<&[(PathBuf, String)]>| -> Result<Option<Vec<(images::Image, PathBuf, String)>>> {
+            let Some(part) = part else { return Ok(None) };
+            let one = |(file, label): &(PathBuf, String)| Ok((images::read(file, true)?, file.clone(), label.clone()));
+            part.iter().map(one).collect::<Result<_>>().map(Some)
         };
-        let train = read(&folder.train)?;
-        let dev = folder.dev.as_deref().map(&mut read).transpose()?;
-        let test = folder.test.as_deref().map(&mut read).transpose()?;
-        Ok(Dataset { train, dev, test, size, table: None, path: path.to_path_buf() })
+        let train = files(Some(&folder.train))?.unwrap_or_default();
+        let (dev, test) = (files(folder.dev.as_deref())?, files(folder.test.as_deref())?);
+        let sizes: Vec<[usize; 2]> = train.iter().map(|(image, ..)| [image.height, image.width]).collect();
+        let [height, width] = size.unwrap_or_else(|| usual_size(&sizes));
+        let all = [Some(&train), dev.as_ref(), test.as_ref()].into_iter().flatten().flatten();
+        let scaled = all.filter(|(image, ..)| [image.height, image.width] != [height, width]).count();
+        let notes = match scaled {
+            0 => Vec::new(),
+            n => vec![format!("{n} images of other sizes are scaled to {width} wide and {height} high (`size`)")],
+        };
+        let raw = |part: Vec<(images::Image, PathBuf, String)>| -> Result<Vec<Raw>> {
+            let one = |(image, file, label): (images::Image, PathBuf, String)| {
+                let image = image.resize(width, height)?;
+                Ok(Raw::new(image.pixels, label, file.as_path().into(), At::File))
+            };
+            part.into_iter().map(one).collect()
+        };
+        Ok(Dataset {
+            train: raw(train)?,
+            dev: dev.map(raw).transpose()?,
+            test: test.map(raw).transpose()?,
+            size: Some([height, width, 1]),
+            table: None,
+            path: path.to_path_buf(),
+            notes,
+        })
     }
 
     #[cfg(not(feature = "media"))]
-    pub(crate) fn of_images(path: &Path) -> Result<Dataset> {
+    pub(crate) fn of_images(path: &Path, _: Option<[usize; 2]>) -> Result<Dataset> {
         let reason = "this build lacks the feature `media`, which reads images".into();
         Err(Error::Data { path: path.into(), reason })
     }
 
-    fn of_table(path: &Path, label_column: &str, header: Option<bool>) -> Result<Dataset> {
-        let table = Table::read_with(path, header)?;
+    fn of_table(path: &Path, label_column: &str, form: Form) -> Result<Dataset> {
+        let mut table = Table::read_with(path, form)?;
         let label = table.label_column(label_column)?;
+        if table.series.is_some() {
+            return Err(fault(path, "holds series of several steps; the task classify-sequence reads them"));
+        }
+        let mut notes = std::mem::take(&mut table.notes);
+        if label_column.is_empty() {
+            notes.insert(0, format!("the label is column {}", table.name(label)));
+        }
+        notes.extend(table.leave_out_blank(&[(label, "label")], form.skip_bad)?);
         let file: Arc<Path> = path.into();
         let raw = |row: super::table::Row| Raw {
             label: row.cells[label].trim().to_string(),
@@ -119,11 +141,7 @@ impl Dataset {
         };
         let header = table.header.clone();
         let train: Vec<Raw> = table.rows.into_iter().map(raw).collect();
-        if let Some(row) = train.iter().find(|row| row.label.is_empty()) {
-            let reason = format!("{}the label is empty; remove such rows", row.at);
-            return Err(Error::Data { path: path.into(), reason });
-        }
-        Ok(Dataset { train, dev: None, test: None, size: None, table: Some((header, label)), path: path.into() })
+        Ok(Dataset { train, dev: None, test: None, size: None, table: Some((header, label)), path: path.into(), notes })
     }
 
     /// The split of this name.
@@ -145,8 +163,27 @@ impl Dataset {
             RawInput::Row(cells) => Some(super::table::Row { line: raw.line(), cells: cells.clone() }),
             RawInput::Image(_) => None,
         });
-        Table { path: self.path.clone(), header, rows: rows.collect() }
+        Table { path: self.path.clone(), header, rows: rows.collect(), ..Table::default() }
     }
+}
+
+/// The size that more than half of the images have; else that of the median image, its longer side at most 64 pixels.
+#[cfg(feature = "media")]
+fn usual_size(sizes: &[[usize; 2]]) -> [usize; 2] {
+    const LONGEST: usize = 64;
+    let mut counts: std::collections::BTreeMap<[usize; 2], usize> = std::collections::BTreeMap::new();
+    sizes.iter().for_each(|size| *counts.entry(*size).or_default() += 1);
+    if let Some((&size, _)) = counts.iter().find(|(_, count)| **count * 2 > sizes.len()) {
+        return size;
+    }
+    let median = |side: usize| {
+        let mut all: Vec<usize> = sizes.iter().map(|size| size[side]).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or(1)
+    };
+    let (height, width) = (median(0), median(1));
+    let longest = height.max(width).max(1);
+    [height, width].map(|side| if longest > LONGEST { (side * LONGEST).div_ceil(longest) } else { side }.max(1))
 }
 
 impl Raw {

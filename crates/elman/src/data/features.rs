@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::Choice;
 use super::deviation::above_zero;
 use super::table::Table;
-use super::table::cells::{is_missing, number};
+use super::table::cells::{is_missing, is_no_number, number};
 use crate::error::{Error, Result};
 use crate::file::fault;
 
@@ -39,6 +39,9 @@ pub struct Column {
     name: Option<String>,
     /// Whether values were missing in training: then an indicator input is added.
     pub missing: bool,
+    /// Words among numbers that stood for missing ones in training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    words: Vec<String>,
     /// Content of its cells.
     pub kind: Kind,
 }
@@ -102,7 +105,8 @@ impl Column {
     }
 
     fn push(&self, cell: &str, line: usize, path: &Path, out: &mut Vec<f32>) -> Result<()> {
-        let missing = is_missing(cell);
+        let is_number = matches!(self.kind, Kind::Numeric { .. });
+        let missing = if is_number { self.is_no_number(cell) } else { is_missing(cell) };
         match &self.kind {
             Kind::Numeric { .. } if missing => out.push(0.0),
             Kind::Numeric { mean, std, limits } => {
@@ -128,6 +132,36 @@ impl Column {
         Ok(())
     }
 
+    /// Whether a cell among numbers marks a missing one.
+    fn is_no_number(&self, cell: &str) -> bool {
+        is_no_number(cell) || self.words.iter().any(|word| word == cell.trim())
+    }
+
+    /// What training did not see of a cell: a category, or a number far from all of it; in words.
+    fn surprise(&self, cell: &str) -> Option<String> {
+        let short: String = cell.trim().chars().take(40).collect();
+        match &self.kind {
+            Kind::Categorical { categories, other: false } if !is_missing(cell) => {
+                let is_known = categories.iter().any(|category| category == cell.trim());
+                (!is_known).then(|| format!("{}: {short:?} did not occur in training", self.title()))
+            }
+            Kind::Numeric { mean, std, limits: Some([least, greatest]) } if !self.is_no_number(cell) => {
+                let value = (number(cell)? - mean) / std;
+                // The limits are a deviation further than what training saw.
+                let range = greatest - least;
+                let is_far = value < least - range || value > greatest + range;
+                is_far.then(|| {
+                    let [least, greatest] = [least + 1.0, greatest - 1.0].map(|x| rounded(x * std + mean));
+                    format!("{}: {short} lies far outside what training saw, {least} to {greatest}", self.title())
+                })
+            }
+            Kind::Numeric { .. } if !self.missing && self.is_no_number(cell) => {
+                Some(format!("{}: no value, as never in training: read as the mean", self.title()))
+            }
+            _ => None,
+        }
+    }
+
     fn finite(&self, cell: &str, line: usize, path: &Path) -> Result<f64> {
         let remedy = "leave the cell empty if the value is missing";
         match number(cell) {
@@ -149,6 +183,23 @@ impl Column {
     }
 }
 
+/// A number as people read it: four digits.
+pub(crate) fn rounded(value: f64) -> String {
+    let digits = 4 - value.abs().max(1e-9).log10().floor() as i32 - 1;
+    let text = format!("{value:.*}", digits.clamp(0, 12) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+/// The words of a column that stand for missing numbers, for a description.
+fn missing_words(column: &Column) -> String {
+    match &column.words[..] {
+        [] => String::new(),
+        words => {
+            format!("; {} as missing", words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" and "))
+        }
+    }
+}
+
 impl Features {
     /// How the columns of `what` become inputs: names and texts, a line each.
     pub fn describe(&self, what: &str) -> Vec<(&'static str, String)> {
@@ -156,7 +207,10 @@ impl Features {
         let mut lines = vec![("reads", format!("{what}, {} inputs of {} columns", self.width(), self.columns.len()))];
         for column in &self.columns {
             let how = match &column.kind {
-                Kind::Numeric { mean, std, .. } => format!("(value - {mean}) / {std}"),
+                Kind::Numeric { mean, std, .. } => {
+                    let words = missing_words(column);
+                    format!("a number, (value - {}) / {}{words}", rounded(*mean), rounded(*std))
+                }
                 Kind::Categorical { categories, other } => {
                     let shown = categories.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
                     let more = if categories.len() > NAMES { ", .." } else { "" };
@@ -282,7 +336,8 @@ impl Features {
     pub fn bind(&self, table: &Table) -> Result<Features> {
         let mut bound = self.clone();
         bound.cells = table.width();
-        let named = self.columns.iter().all(|column| column.name.as_ref().is_some_and(|name| !name.is_empty()));
+        // A nameless column, of row numbers say, is found by its place among the others.
+        let named = self.columns.iter().all(|column| column.name.is_some());
         if let Some(header) = table.header.as_ref().filter(|_| named) {
             for column in &mut bound.columns {
                 let at = header.iter().position(|name| Some(name) == column.name.as_ref());
@@ -300,6 +355,15 @@ impl Features {
             return Err(fault(&table.path, reason));
         }
         Ok(bound)
+    }
+
+    /// What training did not see of a row: unknown categories, numbers far outside; in words, the first few.
+    pub(crate) fn surprises(&self, cells: &[String]) -> Option<String> {
+        const SAID: usize = 3;
+        let of = |column: &Column| column.surprise(cells.get(column.cell)?);
+        let all: Vec<String> = self.columns.iter().filter_map(of).collect();
+        let more = if all.len() > SAID { format!("; and {} more", all.len() - SAID) } else { String::new() };
+        (!all.is_empty()).then(|| all[..all.len().min(SAID)].join("; ") + &more)
     }
 
     /// Appends a row's inputs `[I]` to `out`; `line` and `path` are named in messages.
@@ -321,9 +385,15 @@ impl Features {
 
 fn fit_column(table: &Table, rows: &[usize], cell: usize, is_robust: bool) -> Result<Column> {
     let name = table.header.as_ref().map(|header| header[cell].clone());
-    let mut column = Column { cell, name, missing: false, kind: Kind::Empty };
+    let mut column = Column { cell, name, missing: false, words: Vec::new(), kind: Kind::Empty };
     let all = rows.iter().map(|&row| (table.rows[row].line, table.rows[row].cells[cell].as_str()));
-    let present: Vec<(usize, &str)> = all.filter(|(_, cell)| !is_missing(cell)).collect();
+    let mut present: Vec<(usize, &str)> = all.filter(|(_, cell)| !is_missing(cell)).collect();
+    if is_robust {
+        column.words = words_among_numbers(&present);
+        if let words @ [_, ..] = &column.words[..] {
+            present.retain(|(_, cell)| !words.iter().any(|word| word == cell.trim()));
+        }
+    }
     if present.is_empty() {
         return Ok(column);
     }
@@ -336,6 +406,35 @@ fn fit_column(table: &Table, rows: &[usize], cell: usize, is_robust: bool) -> Re
     column.kind =
         if slip { numeric(&column, &present, &table.path, is_robust)? } else { categorical(&column, &present, table)? };
     Ok(column)
+}
+
+/// The words of a column of measured numbers that stand for missing ones: the usual marks, or one or two that come again.
+fn words_among_numbers(present: &[(usize, &str)]) -> Vec<String> {
+    /// Numbers of which so many differ are measured, and no classes.
+    const DISTINCT: usize = 10;
+    const SHARE: f64 = 0.5;
+    const WORDS: usize = 2;
+    let (mut numbers, mut others): (HashSet<&str>, HashMap<&str, usize>) = Default::default();
+    let mut count = 0;
+    for (_, cell) in present {
+        let cell = cell.trim();
+        match number(cell) {
+            Some(_) => {
+                count += 1;
+                numbers.insert(cell);
+            }
+            None => *others.entry(cell).or_default() += 1,
+        }
+    }
+    let is_usual = others.keys().all(|word| is_no_number(word));
+    let comes_again = others.len() <= WORDS && others.values().all(|&times| times > 1);
+    let are_measured = numbers.len() >= DISTINCT && f64::from(count) >= SHARE * present.len() as f64;
+    if others.is_empty() || !are_measured || !(is_usual || comes_again) {
+        return Vec::new();
+    }
+    let mut words: Vec<String> = others.into_keys().map(String::from).collect();
+    words.sort();
+    words
 }
 
 fn numeric(column: &Column, present: &[(usize, &str)], path: &Path, is_robust: bool) -> Result<Kind> {

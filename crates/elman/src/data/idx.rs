@@ -134,12 +134,37 @@ impl Idx {
     }
 }
 
-/// The data set in a folder of idx files as MNIST, Fashion-MNIST and Kuzushiji-MNIST name them: `train-images*`,
-/// `train-labels*`, `t10k-images*`, `t10k-labels*`, with `.gz` or without. `None` if the folder holds none of them.
+/// What an idx file holds, by its name: `train-images-idx3-ubyte`, `emnist-letters-test-labels-idx1-ubyte.gz`.
+struct Name {
+    /// What distinguishes data sets in one folder, such as `emnistletters`.
+    set: String,
+    is_test: bool,
+    is_labels: bool,
+    path: PathBuf,
+}
+
+impl Name {
+    fn of(path: &Path) -> Option<Name> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        let (is_images, is_labels) = (has(&["images", "idx3"]), has(&["labels", "idx1"]));
+        if is_images == is_labels || !(has(&["idx", "ubyte"]) || has(&["train-", "t10k-", "test-"])) {
+            return None;
+        }
+        let words = ["images", "labels", "idx3", "idx1", "ubyte", "train", "t10k", "test"];
+        let set = words.iter().fold(name.to_string(), |name, word| name.replace(word, ""));
+        let set = set.chars().filter(char::is_ascii_alphanumeric).collect();
+        Some(Name { set, is_test: has(&["t10k", "test"]), is_labels, path: path.into() })
+    }
+}
+
+/// The data set in a folder of idx files as MNIST and its kin name them: `train-images*`, `train-labels*`, `t10k-images*` or
+/// `test-images*` with their labels, with what stands before, plain or gzipped. `None` if the folder holds none of them.
 ///
 /// # Errors
-/// Images without labels or the reverse, different counts, other dimensions in the test set; a file that cannot be
-/// read.
+/// Images without labels or the reverse, different counts, other dimensions in the test set; several data sets; a file that
+/// cannot be read.
 pub fn dataset(folder: &Path) -> Result<Option<Dataset>> {
     let entries = std::fs::read_dir(folder).map_err(|error| file::unreadable(folder, error))?;
     let names = entries.map(|entry| entry.map(|entry| entry.path()));
@@ -147,23 +172,31 @@ pub fn dataset(folder: &Path) -> Result<Option<Dataset>> {
         names.collect::<std::io::Result<Vec<PathBuf>>>().map_err(|error| file::unreadable(folder, error))?;
     // A plain file takes precedence over its compressed copy.
     files.sort();
-    let find = |start: &str| {
-        let is = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
-        files.iter().find(|path| is(path) && path.is_file())
-    };
-    let pair = |part: &str| {
-        let (images, labels) = (format!("{part}-images"), format!("{part}-labels"));
-        match (find(&images), find(&labels)) {
-            (Some(images), Some(labels)) => labelled(images, labels).map(Some),
+    let names: Vec<Name> = files.iter().filter(|path| path.is_file()).filter_map(|path| Name::of(path)).collect();
+    let mut sets: Vec<&str> = names.iter().map(|name| name.set.as_str()).collect();
+    sets.sort_unstable();
+    sets.dedup();
+    if let [_, _, ..] = sets[..] {
+        let reason = format!("holds several data sets ({}); put each into a folder of its own", sets.join(", "));
+        return Err(fault(folder, reason));
+    }
+    let pair = |is_test: bool| {
+        let find = |is_labels: bool| names.iter().find(|name| name.is_test == is_test && name.is_labels == is_labels);
+        match (find(false), find(true)) {
+            (Some(images), Some(labels)) => labelled(&images.path, &labels.path).map(Some),
             (None, None) => Ok(None),
-            (Some(there), None) => Err(fault(there, format!("there is no file {labels}* beside it"))),
-            (None, Some(there)) => Err(fault(there, format!("there is no file {images}* beside it"))),
+            (Some(there), None) => {
+                Err(fault(&there.path, "there is no file of its labels (..-labels-idx1-ubyte) beside it"))
+            }
+            (None, Some(there)) => {
+                Err(fault(&there.path, "there is no file of its images (..-images-idx3-ubyte) beside it"))
+            }
         }
     };
-    let (train, test) = (pair("train")?, pair("t10k")?);
+    let (train, test) = (pair(false)?, pair(true)?);
     let train = match (train, &test) {
         (Some(train), _) => train,
-        (None, Some(_)) => return Err(fault(folder, "holds t10k-images*, but no train-images*")),
+        (None, Some(_)) => return Err(fault(folder, "holds test images (t10k-images*), but no train-images*")),
         (None, None) => return Ok(None),
     };
     if let Some(test) = &test
@@ -226,7 +259,7 @@ mod tests {
         assert_eq!(dataset(folder.path()).unwrap(), None);
         write(folder.path(), "train-images.idx3-ubyte", idx(&[2, 1, 3], &[1, 2, 3, 4, 5, 6]));
         let error = dataset(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("no file train-labels*"), "{error}");
+        assert!(error.contains("no file of its labels"), "{error}");
         write(folder.path(), "train-labels-idx1-ubyte.gz", gzip(&idx(&[2], &[7, 8])));
         let found = dataset(folder.path()).unwrap().unwrap();
         assert_eq!((found.train.images.item(1), found.train.labels.item(1)), (&[4, 5, 6][..], &[8][..]));
@@ -238,6 +271,20 @@ mod tests {
         write(folder.path(), "t10k-labels-idx1-ubyte", idx(&[2], &[1, 2]));
         let error = dataset(folder.path()).unwrap_err().to_string();
         assert!(error.contains("t10k-labels-idx1-ubyte: holds 2 labels") && error.contains("1 images"), "{error}");
+    }
+
+    #[test]
+    fn a_data_set_of_another_name_is_found_and_several_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["train", "test"] {
+            let name = |what: &str| format!("emnist-letters-{part}-{what}-ubyte.gz");
+            write(folder.path(), &name("images-idx3"), gzip(&idx(&[2, 1, 3], &[1, 2, 3, 4, 5, 6])));
+            write(folder.path(), &name("labels-idx1"), gzip(&idx(&[2], &[7, 8])));
+        }
+        let found = dataset(folder.path()).unwrap().unwrap();
+        assert_eq!((found.train.labels.item(1), found.test.unwrap().images.len()), (&[8][..], 2));
+        write(folder.path(), "emnist-digits-train-images-idx3-ubyte", idx(&[1, 1, 3], &[1, 2, 3]));
+        assert!(dataset(folder.path()).unwrap_err().to_string().contains("emnistdigits, emnistletters"));
     }
 
     #[test]
@@ -262,6 +309,6 @@ mod tests {
             assert_eq!(read.is_ok(), at >= 12, "byte {at}, bit {bit}: every bit of the header matters");
         }
         let zipped = gzip(&idx(&[1000], &(0..1000).map(|i| (i * i % 251) as u8).collect::<Vec<_>>()));
-        assert!(refusal(&zipped[..zipped.len() - 4]).contains("gzip file is cut short"));
+        assert!(refusal(&zipped[..zipped.len() - 4]).contains("compressed file is cut short"));
     }
 }

@@ -64,21 +64,14 @@ pub(crate) fn number(row: &Raw) -> Result<f64> {
     })
 }
 
-/// An image file of the size that the model reads.
+/// An image file, scaled to the size that the model reads.
 ///
 /// # Errors
-/// A file that is not an image, or is of another size.
+/// A file that is not an image.
 #[cfg(feature = "media")]
 pub(crate) fn image(path: &Path, pixels: &Pixels) -> Result<Vec<u8>> {
     let image = super::images::read(path, pixels.channels == 1)?;
-    if (image.height, image.width) != (pixels.height, pixels.width) {
-        let reason = format!(
-            "it is {} x {}, but the model reads images {} wide and {} high",
-            image.width, image.height, pixels.width, pixels.height
-        );
-        return Err(fault(path, reason));
-    }
-    Ok(image.pixels)
+    Ok(image.resize(pixels.width, pixels.height)?.pixels)
 }
 
 /// Without image readers.
@@ -97,7 +90,15 @@ pub(crate) fn builtin_data(seed: u64, is_regression: bool) -> Dataset {
         Raw::new(pixels, label, file.clone(), At::Item(i + 1))
     };
     let train = builtin::digits(seed).into_iter().enumerate().map(raw).collect();
-    Dataset { train, dev: None, test: None, size: Some([builtin::DIGIT, builtin::DIGIT, 1]), table: None, path }
+    Dataset {
+        train,
+        dev: None,
+        test: None,
+        size: Some([builtin::DIGIT, builtin::DIGIT, 1]),
+        table: None,
+        path,
+        notes: Vec::new(),
+    }
 }
 
 /// An input, or the steps of a sequence, before it is varied.

@@ -19,6 +19,7 @@ pub(crate) mod motion;
 pub(crate) mod naive_bayes;
 mod natural;
 pub mod pairs;
+mod pieces;
 mod pixels;
 pub(crate) mod recordings;
 pub mod sequences;

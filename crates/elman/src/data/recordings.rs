@@ -93,8 +93,8 @@ impl Recording {
     }
 }
 
-/// The features of a table, with what was left out of them.
-pub(crate) type Fitted = (Features, Option<String>);
+/// The features of a table, with what was decided in reading it.
+pub(crate) type Fitted = (Features, Vec<String>);
 
 /// How a table becomes numbers.
 #[derive(Clone, Copy)]
@@ -140,13 +140,16 @@ impl Data {
         if path.is_dir() {
             return Self::of_clips(path, reader).map(|data| (data, None));
         }
-        let table = Table::read_with(path, columns.header())?;
+        let mut table = Table::read_with(path, columns.form())?;
+        let mut notes = std::mem::take(&mut table.notes);
         if columns.sequence().is_empty() {
             let reason = "give `sequence_column`: the column that says which rows are steps of one sequence";
             return Err(fault(path, reason));
         }
         let label = table.label_column(&columns.label)?;
         let sequence = table.column(columns.sequence())?;
+        let needed = [(sequence, "sequence id"), (label, "label")];
+        notes.extend(table.leave_out_blank(&needed, columns.form().skip_bad)?);
         let (features, left_out) = match how {
             How::As(Reader::Features(features)) => (features.bind(&table)?, None),
             How::As(Reader::Frames { .. }) => {
@@ -173,7 +176,8 @@ impl Data {
             lines: s.lines,
         };
         let sequences = read.sequences.into_iter().map(one).collect();
-        Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some((features, left_out))))
+        notes.extend(left_out);
+        Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some((features, notes))))
     }
 
     #[cfg(feature = "media")]

@@ -10,7 +10,8 @@ use super::dataset::{Dataset, Raw};
 use super::features::Features;
 use super::inputs::Values;
 use super::sequences::{Group, Scale, Sequence, SequenceTable, groups};
-use super::table::Table;
+use super::table::cells::is_missing;
+use super::table::{Row, Table};
 use super::{At, Pixels};
 use crate::error::Result;
 use crate::file::fault;
@@ -57,16 +58,28 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Reads a table, or with `rows` a folder of images, each a series of its rows.
-    pub(crate) fn read(path: &Path, columns: &Columns, rows: bool) -> Result<Source> {
+    /// Reads a table, or with `rows` a folder of images, each a series of its rows, scaled to `size`.
+    pub(crate) fn read(path: &Path, columns: &Columns, rows: bool, size: Option<[usize; 2]>) -> Result<Source> {
         if path.is_dir() {
             if !rows {
                 return Err(fault(path, "a folder holds images; `rows` reads each as a sequence of its rows"));
             }
-            return Dataset::read(path, &columns.label, columns.header()).map(Source::Images);
+            return Dataset::read(path, &columns.label, columns.form(), size).map(Source::Images);
         }
-        let table = Table::read_with(path, columns.header())?;
-        Ok(if columns.sequence().is_empty() { Source::Rows(table) } else { Source::Steps(table) })
+        let mut table = Table::read_with(path, columns.form())?;
+        if columns.sequence().is_empty() && table.series.is_none() {
+            if columns.label.is_empty() && table.header.is_none() && table.label.is_none() {
+                table.label = label_of(&table.rows);
+                let note = "a row is a series of numbers, its label in the first column";
+                table.notes.extend(table.label.map(|_| note.to_string()));
+            }
+            return Ok(Source::Rows(table));
+        }
+        let label = table.label_column(&columns.label)?;
+        let needed = [(table.series_column(columns.sequence())?, "sequence id"), (label, "label")];
+        let left_out = table.leave_out_blank(&needed, columns.form().skip_bad)?;
+        table.notes.extend(left_out);
+        Ok(Source::Steps(table))
     }
 
     /// The file or folder.
@@ -74,6 +87,27 @@ impl Source {
         match self {
             Source::Images(data) => &data.path,
             Source::Steps(table) | Source::Rows(table) => &table.path,
+        }
+    }
+
+    /// The column of the label, as it is named from now on: what was found counts for other files too.
+    ///
+    /// # Errors
+    /// No such column.
+    pub(crate) fn label_column(&self, columns: &Columns) -> Result<String> {
+        let (Source::Steps(table) | Source::Rows(table)) = self else { return Ok(columns.label.clone()) };
+        let label = table.label_column(&columns.label)?;
+        Ok(match table.header.as_ref().map(|header| header[label].clone()) {
+            Some(name) if !name.is_empty() => name,
+            _ => (label + 1).to_string(),
+        })
+    }
+
+    /// What was decided in reading it.
+    pub(crate) fn notes(&self) -> &[String] {
+        match self {
+            Source::Images(data) => &data.notes,
+            Source::Steps(table) | Source::Rows(table) => &table.notes,
         }
     }
 
@@ -91,7 +125,7 @@ impl Source {
             Source::Images(_) => Vec::new(),
             Source::Steps(table) => {
                 let label = table.label_column(&columns.label)?;
-                let groups = groups(table, table.column(columns.sequence())?)?;
+                let groups = groups(table, table.series_column(columns.sequence())?)?;
                 let of = |group: Group| (table.rows[group.rows.start].cells[label].clone(), group.rows.collect());
                 groups.into_iter().map(of).collect()
             }
@@ -117,7 +151,7 @@ impl Source {
             }
             Source::Steps(table) => {
                 let label = table.label_column(&columns.label)?;
-                let sequence = table.column(columns.sequence())?;
+                let sequence = table.series_column(columns.sequence())?;
                 let (features, note) = Features::choose(table, train, &[label, sequence], choice)?;
                 return Ok((Reader::Features(features), note));
             }
@@ -147,7 +181,7 @@ impl Source {
             }
             (Source::Steps(table), Reader::Features(features)) => {
                 let label = table.label_column(&columns.label)?;
-                let sequence = table.column(columns.sequence())?;
+                let sequence = table.series_column(columns.sequence())?;
                 let features = features.bind(&table)?;
                 let sequences = SequenceTable::read_whole(&table, sequence, label, &features)?;
                 (table.path, sequences)
@@ -174,4 +208,26 @@ impl Source {
         };
         Ok(Data { series: sequences.into_iter().map(one).collect(), path })
     }
+}
+
+/// The label of series in rows, as the UCR archive has them: numbers alone, the first of each row whole and one of few.
+fn label_of(rows: &[Row]) -> Option<usize> {
+    const WIDTH: usize = 8;
+    const SHARE: usize = 4;
+    let is_number = |cell: &String| cell.trim().parse::<f64>().is_ok();
+    let width = rows.first()?.cells.len();
+    if width < WIDTH
+        || !rows.iter().take(100).all(|row| row.cells.iter().all(|cell| is_missing(cell) || is_number(cell)))
+    {
+        return None;
+    }
+    let values = |column: usize| -> Option<std::collections::BTreeSet<String>> {
+        let whole = |row: &Row| row.cells[column].trim().parse::<f64>().ok().filter(|x| x.fract() == 0.0);
+        rows.iter().map(|row| whole(row).map(|x| x.to_string())).collect()
+    };
+    let few = |column: usize| {
+        values(column).is_some_and(|values| values.len() > 1 && values.len() * SHARE <= rows.len().max(8))
+    };
+    // Where the second is alike, the first may be a value as well.
+    (few(0) && !few(1)).then_some(0)
 }

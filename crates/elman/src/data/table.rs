@@ -1,43 +1,70 @@
-//! Tables: tab- or comma-separated values and JSON lines, plain or gzipped.
+//! Tables: separated values, JSON, ARFF and series in `.ts`, plain or compressed.
 
+mod arff;
+mod cases;
 pub mod cells;
 mod columns;
+mod header;
+mod json;
+mod numbers;
 mod parse;
 mod rows;
+mod split;
+mod ts;
 
 use std::path::Path;
 
 pub use rows::{Row, Table};
 
 use crate::error::Result;
-use crate::file;
+use crate::file::{self, Encoding};
+
+/// What is said of a table's form; by default its content tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Whether the first row is a header. JSON and ARFF always name their columns.
+    pub header: Option<bool>,
+    /// The encoding of its characters.
+    pub encoding: Encoding,
+    /// Whether lines with another number of cells are left out.
+    pub skip_bad: bool,
+}
+
+impl From<Option<bool>> for Form {
+    fn from(header: Option<bool>) -> Form {
+        Form { header, ..Form::default() }
+    }
+}
 
 impl Table {
-    /// Reads a table, plain or gzipped: tab-separated (raw, no quoting), comma-separated (quoted where needed) or JSON
-    /// lines. The extension says which (`.tsv`, `.csv`, `.jsonl`, with or without `.gz`), else the first line.
+    /// Reads a table, plain or compressed: separated by tabs (raw, no quoting), commas, semicolons or bars (quoted where
+    /// needed), JSON (an object a line, or a list of objects), ARFF, or series in `.ts`. The content says which. Numbers that
+    /// are written otherwise are rewritten: `1.234,5` as `1234.5`. [`Table::notes`] says what was decided.
     ///
     /// The first row is a header if its cells look like names and those of the rows below do not.
     ///
     /// # Errors
-    /// A file that cannot be read, is empty, damaged or not UTF-8; a row with another number of cells than the first.
+    /// A file that cannot be read, is empty, damaged or in an encoding that is not named; rows with another number of cells
+    /// than the first.
     pub fn read(path: &Path) -> Result<Table> {
         Self::read_with(path, None)
     }
 
-    /// As [`Table::read`], told whether the first row is a header. JSON lines always name their columns.
+    /// As [`Table::read`], told more of its form.
     ///
     /// # Errors
     /// As [`Table::read`].
-    pub fn read_with(path: &Path, header: Option<bool>) -> Result<Table> {
-        Self::parse(&file::read(path)?, path, header)
+    pub fn read_with(path: &Path, form: impl Into<Form>) -> Result<Table> {
+        Self::parse(&file::read(path)?, path, form)
     }
 
     /// A table from uncompressed bytes, say those of standard input; `path` is named in messages.
     ///
     /// # Errors
     /// As [`Table::read`].
-    pub fn parse(bytes: &[u8], path: &Path, header: Option<bool>) -> Result<Table> {
-        parse::table(file::text(bytes, path)?, path, header, 0)
+    pub fn parse(bytes: &[u8], path: &Path, form: impl Into<Form>) -> Result<Table> {
+        let form = form.into();
+        parse::table(&form.encoding.decode(bytes, path)?, path, &form, 0)
     }
 
     /// A row of a stream as a table without a header (JSON names its columns); `before` lines came before it.
@@ -46,11 +73,11 @@ impl Table {
     /// # Errors
     /// As [`Table::read`].
     pub(crate) fn parse_line(line: &[u8], path: &Path, before: usize) -> Result<Option<Table>> {
-        let text = file::text_after(before, line, path)?;
+        let text = file::utf8_after(before, line, path)?;
         if text.trim().is_empty() {
             return Ok(None);
         }
-        parse::table(text, path, Some(false), before).map(Some)
+        parse::table(text, path, &Some(false).into(), before).map(Some)
     }
 }
 
@@ -106,6 +133,6 @@ mod tests {
         let whole = gzip("a b c\t1\n".repeat(100).as_bytes());
         let path = write(folder.path(), "t.tsv.gz", &whole[..whole.len() - 3]);
         let error = Table::read(&path).unwrap_err().to_string();
-        assert!(error.contains("t.tsv.gz: the gzip file is cut short"), "{error}");
+        assert!(error.contains("t.tsv.gz: the compressed file is cut short"), "{error}");
     }
 }

@@ -18,22 +18,29 @@ pub(crate) struct LabelledText {
     pub line: usize,
 }
 
-/// Reads texts and labels out of a table; also says in a sentence which columns it took.
+/// Reads texts and labels out of a table; also says what was decided, such as which columns were taken.
 ///
 /// # Errors
-/// [`Error::Data`] with the line: an empty text, an empty label; columns that cannot be told apart.
-pub(crate) fn read(path: &Path, columns: &Columns) -> Result<(Vec<LabelledText>, String)> {
-    let table = Table::read_with(path, columns.header())?;
+/// [`Error::Data`](crate::Error::Data) with the line: an empty text, an empty label, a list of labels; columns that cannot be
+/// told apart.
+pub(crate) fn read(path: &Path, columns: &Columns) -> Result<(Vec<LabelledText>, Vec<String>)> {
+    let form = columns.form();
+    let mut table = Table::read_with(path, form)?;
     let [text, label] = [columns.text(), &columns.label].map(|asked| Some(asked).filter(|asked| !asked.is_empty()));
     let (text, label, taken) = table.text_and_label(text, label)?;
+    let mut notes = vec![taken];
+    notes.append(&mut table.notes);
+    notes.extend(table.leave_out_blank(&[(text, "text"), (label, "label")], form.skip_bad)?);
     let mut rows = Vec::with_capacity(table.rows.len());
     for mut row in table.rows {
         let line = row.line;
         let (text, label) = (std::mem::take(&mut row.cells[text]), row.cells[label].trim().to_string());
-        if let Some((what, _)) = [("text", text.trim()), ("label", &label)].iter().find(|(_, cell)| cell.is_empty()) {
-            return Err(fault(path, format!("line {line}: the {what} is empty; leave such rows out")));
+        if label.starts_with('[') && label.ends_with(']') {
+            let reason =
+                format!("line {line}: the label is a list, {label}; a text has one label here: keep one of them");
+            return Err(fault(path, reason));
         }
         rows.push(LabelledText { text, label, line });
     }
-    Ok((rows, taken))
+    Ok((rows, notes))
 }

@@ -1,12 +1,15 @@
-//! Vocabularies of characters (Unicode scalar values) or bytes.
+//! Vocabularies of characters (Unicode scalar values), bytes, words or parts of words.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::pieces;
+use super::words::Level;
 use crate::error::{Error, Result};
 
-/// The tokens a model knows, in rising order; a token's id is its index.
+/// The tokens a model knows, in any order; a token's id is its index.
 ///
 /// ```
 /// use std::path::Path;
@@ -27,6 +30,13 @@ pub enum Vocab {
     Chars(String),
     /// Bytes: any file.
     Bytes(Vec<u8>),
+    /// Words with the blank before them or parts of words, every character among them.
+    Pieces {
+        /// Word or subword.
+        level: Level,
+        /// The pieces.
+        tokens: Vec<String>,
+    },
 }
 
 /// A token that is not in the vocabulary.
@@ -65,11 +75,48 @@ impl Vocab {
         Ok(Vocab::Chars(tokens.into_iter().collect()))
     }
 
+    /// The characters of a text and, as `level` says, its most frequent words or parts of words: at most `size` in all, words
+    /// that occur at least `least` times.
+    ///
+    /// # Errors
+    /// As [`Vocab::of`].
+    pub fn of_level(text: &[u8], level: Level, [size, least]: [usize; 2], path: &Path) -> Result<Vocab> {
+        let characters = Self::of(text, false, path)?;
+        let text = utf8(text, path)?;
+        let tokens = match level {
+            Level::Char => return Ok(characters),
+            Level::Word => pieces::most_frequent(text, size, least as u64),
+            Level::Subword => pieces::merged(text, size),
+        };
+        Ok(Vocab::Pieces { level, tokens })
+    }
+
+    /// Whether a token comes twice: its second id would never be found.
+    pub fn has_duplicates(&self) -> bool {
+        match self {
+            Vocab::Chars(tokens) => tokens.chars().collect::<HashSet<_>>().len() < self.len(),
+            Vocab::Bytes(tokens) => tokens.iter().collect::<HashSet<_>>().len() < self.len(),
+            Vocab::Pieces { tokens, .. } => tokens.iter().collect::<HashSet<_>>().len() < self.len(),
+        }
+    }
+
+    /// Whether a text with this character can be read.
+    pub fn has(&self, c: char) -> bool {
+        match self {
+            Vocab::Chars(tokens) => tokens.contains(c),
+            Vocab::Bytes(_) => true,
+            Vocab::Pieces { tokens, .. } => {
+                tokens.iter().any(|token| token.len() == c.len_utf8() && token.starts_with(c))
+            }
+        }
+    }
+
     /// `V`.
     pub fn len(&self) -> usize {
         match self {
             Vocab::Chars(tokens) => tokens.chars().count(),
             Vocab::Bytes(tokens) => tokens.len(),
+            Vocab::Pieces { tokens, .. } => tokens.len(),
         }
     }
 
@@ -78,9 +125,10 @@ impl Vocab {
         self.len() == 0
     }
 
-    /// The name of the unit: "character" or "byte".
+    /// The name of the unit: "character", "byte", "word" or "subword".
     pub fn unit(&self) -> &'static str {
         match self {
+            Vocab::Pieces { level, .. } => level.unit(),
             Vocab::Chars(_) => "character",
             Vocab::Bytes(_) => "byte",
         }
@@ -113,18 +161,43 @@ impl Vocab {
                 }
             }
             Vocab::Chars(tokens) => {
-                let tokens: Vec<char> = tokens.chars().collect();
-                // A table for ASCII, binary search for the rest.
-                let ascii: Vec<Option<usize>> = (0..128u8).map(|c| tokens.binary_search(&char::from(c)).ok()).collect();
+                // A table for ASCII.
+                let mut ascii = [None; 128];
+                let mut others: HashMap<char, usize> = HashMap::new();
+                for (id, c) in tokens.chars().enumerate() {
+                    match ascii.get_mut(c as usize) {
+                        Some(place) => *place = Some(id),
+                        None => _ = others.insert(c, id),
+                    }
+                }
                 let mut offset = 0;
                 for chunk in text.utf8_chunks() {
                     for c in chunk.valid().chars() {
                         let id = match ascii.get(c as usize) {
                             Some(id) => *id,
-                            None => tokens.binary_search(&c).ok(),
+                            None => others.get(&c).copied(),
                         };
                         push(id, &|| format!("{c:?}"), offset)?;
                         offset += c.len_utf8();
+                    }
+                    for &byte in chunk.invalid() {
+                        push(None, &|| format!("byte 0x{byte:02X} (not UTF-8)"), offset)?;
+                        offset += 1;
+                    }
+                }
+            }
+            Vocab::Pieces { tokens, .. } => {
+                let index = pieces::Index::of(tokens);
+                let mut offset = 0;
+                for chunk in text.utf8_chunks() {
+                    for mut word in pieces::words(chunk.valid()) {
+                        while let Some(c) = word.chars().next() {
+                            let found = index.longest(word);
+                            push(found.map(|(id, _)| id as usize), &|| format!("{c:?}"), offset)?;
+                            let len = found.map_or(c.len_utf8(), |(_, len)| len);
+                            word = &word[len..];
+                            offset += len;
+                        }
                     }
                     for &byte in chunk.invalid() {
                         push(None, &|| format!("byte 0x{byte:02X} (not UTF-8)"), offset)?;
@@ -141,6 +214,7 @@ impl Vocab {
         let tokens = match self {
             Vocab::Bytes(tokens) => tokens.iter().map(|&byte| vec![byte]).collect(),
             Vocab::Chars(tokens) => tokens.chars().map(|c| c.to_string().into_bytes()).collect(),
+            Vocab::Pieces { tokens, .. } => tokens.iter().map(|token| token.clone().into_bytes()).collect(),
         };
         Decoder { tokens, held: Vec::new() }
     }
@@ -239,6 +313,27 @@ mod tests {
         let (ids, skipped) = vocab.encode(text.as_bytes(), false).unwrap();
         assert_eq!((vocab.decode(&ids).as_str(), skipped), (text, 0));
         assert_eq!(ids.len(), text.chars().count());
+    }
+
+    #[test]
+    fn tokens_are_found_in_any_order() {
+        let vocab = Vocab::Chars("zé한ab".into());
+        assert_eq!(vocab.encode("ab한éz".as_bytes(), false).unwrap().0, [3, 4, 2, 1, 0]);
+        assert!(!vocab.has_duplicates() && Vocab::Chars("aba".into()).has_duplicates());
+    }
+
+    #[test]
+    fn texts_in_words_and_parts_of_words_come_back() {
+        let text = "the cat sat on the mat, the cat saw the rat. ".repeat(5) + "zebra 🦀\n";
+        for level in [Level::Word, Level::Subword] {
+            let vocab = Vocab::of_level(text.as_bytes(), level, [60, 2], Path::new("t.txt")).unwrap();
+            let (ids, skipped) = vocab.encode(text.as_bytes(), false).unwrap();
+            assert_eq!((vocab.decode(&ids), skipped), (text.clone(), 0), "{level:?}");
+            assert!(ids.len() * 2 < text.chars().count() && vocab.len() <= 60, "{level:?}: {}", ids.len());
+            let json = serde_json::to_string(&vocab).unwrap();
+            assert_eq!(serde_json::from_str::<Vocab>(&json).unwrap(), vocab);
+            assert!(vocab.encode("the cat! ".as_bytes(), false).unwrap_err().token.contains('!'));
+        }
     }
 
     #[test]

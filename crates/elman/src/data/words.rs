@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::subwords::{Subwords, SubwordsConfig, Units};
 use crate::error::{Error, Result};
@@ -51,11 +53,30 @@ pub struct Words {
     level: Level,
     /// Maximum tokens per text; 0 for all.
     max_len: usize,
+    /// How texts are cut into tokens.
+    cut: Cut,
     /// Word `i` is token `i + 1`.
     words: Vec<String>,
     index: HashMap<String, u32>,
     /// The subword vocabulary, with the same token ids.
     subwords: Option<Box<Subwords>>,
+}
+
+/// How texts are cut into tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Cut {
+    /// Of version 0.1: by code points, so that marks part words.
+    #[default]
+    CodePoints,
+    /// By what readers see as a character, in its canonical form; scripts that write no blanks between words are cut there.
+    Graphemes,
+}
+
+impl Cut {
+    fn is_first(&self) -> bool {
+        *self == Cut::CodePoints
+    }
 }
 
 /// [`Words`] in a file.
@@ -64,6 +85,8 @@ pub struct Words {
 struct Stored {
     level: Level,
     max_len: usize,
+    #[serde(default, skip_serializing_if = "Cut::is_first")]
+    cut: Cut,
     /// Empty for subwords, which hold their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     words: Vec<String>,
@@ -75,7 +98,7 @@ impl TryFrom<Stored> for Words {
     type Error = String;
 
     fn try_from(stored: Stored) -> std::result::Result<Self, String> {
-        let Stored { level, max_len, mut words, subwords } = stored;
+        let Stored { level, max_len, cut, mut words, subwords } = stored;
         if subwords.is_some() != (level == Level::Subword) {
             return Err(format!("its level is {}, but its vocabulary is of another kind", level.unit()));
         }
@@ -86,14 +109,14 @@ impl TryFrom<Stored> for Words {
             words = (1..subwords.bos()).map(|token| subwords.name(token)).collect();
         }
         let index = words.iter().enumerate().map(|(i, word)| (word.clone(), i as u32 + 1)).collect();
-        Ok(Words { level, max_len, words, index, subwords })
+        Ok(Words { level, max_len, cut, words, index, subwords })
     }
 }
 
 impl From<Words> for Stored {
     fn from(words: Words) -> Self {
-        let Words { level, max_len, words, subwords, .. } = words;
-        Stored { level, max_len, words: if subwords.is_some() { Vec::new() } else { words }, subwords }
+        let Words { level, max_len, cut, words, subwords, .. } = words;
+        Stored { level, max_len, cut, words: if subwords.is_some() { Vec::new() } else { words }, subwords }
     }
 }
 
@@ -110,15 +133,16 @@ impl Words {
         least: usize,
         max_len: usize,
     ) -> Result<Self> {
+        let cut = Cut::Graphemes;
         if level == Level::Subword {
-            let texts: Vec<String> = texts.map(plain).collect();
+            let texts: Vec<String> = texts.map(|text| plain(text, cut)).collect();
             let config = SubwordsConfig { units: Units::Subword, size, least: least as u64, lowercase: false };
             let subwords = Some(Box::new(Subwords::train(texts.iter().map(String::as_str), &config)?));
-            return Words::try_from(Stored { level, max_len, words: Vec::new(), subwords }).map_err(Error::Usage);
+            return Words::try_from(Stored { level, max_len, cut, words: Vec::new(), subwords }).map_err(Error::Usage);
         }
         let mut counts: HashMap<String, usize> = HashMap::new();
         for text in texts {
-            for token in tokens(text, level) {
+            for token in tokens(text, level, cut) {
                 *counts.entry(token).or_insert(0) += 1;
             }
         }
@@ -126,7 +150,7 @@ impl Words {
         counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         counts.truncate(size);
         let words = counts.into_iter().map(|(word, _)| word).collect();
-        Words::try_from(Stored { level, max_len, words, subwords: None }).map_err(Error::Usage)
+        Words::try_from(Stored { level, max_len, cut, words, subwords: None }).map_err(Error::Usage)
     }
 
     /// `V`, with UNK.
@@ -154,10 +178,13 @@ impl Words {
     pub fn tokens(&self, text: &str) -> Vec<String> {
         let mut tokens = match &self.subwords {
             // A text that the library refuses has no tokens.
-            Some(subwords) => {
-                subwords.encode(&plain(text)).unwrap_or_default().into_iter().map(|s| subwords.name(s)).collect()
-            }
-            None => tokens(text, self.level),
+            Some(subwords) => subwords
+                .encode(&plain(text, self.cut))
+                .unwrap_or_default()
+                .into_iter()
+                .map(|s| subwords.name(s))
+                .collect(),
+            None => tokens(text, self.level, self.cut),
         };
         if self.max_len > 0 && tokens.len() > self.max_len {
             let head = self.max_len / 4;
@@ -179,35 +206,55 @@ impl Words {
 }
 
 /// A text in lower case, without HTML line breaks.
-fn plain(text: &str) -> String {
-    text.to_lowercase().replace("<br />", " ")
+fn plain(text: &str, cut: Cut) -> String {
+    let text = text.to_lowercase().replace("<br />", " ");
+    if cut.is_first() { text } else { text.nfc().collect() }
 }
 
-/// Splits a text, lower-cased, into tokens. Words are runs of letters, digits and apostrophes; every other mark is a
-/// word of its own; HTML line breaks are removed.
-fn tokens(text: &str, level: Level) -> Vec<String> {
-    let text = plain(text);
+/// Splits a text, lower-cased, into tokens. Words are runs of letters, digits and apostrophes with their marks; every other
+/// mark is a word of its own; HTML line breaks are removed.
+fn tokens(text: &str, level: Level, cut: Cut) -> Vec<String> {
+    let text = plain(text, cut);
+    let by_code_points = || text.char_indices().map(|(at, c)| &text[at..at + c.len_utf8()]);
+    let characters: Box<dyn Iterator<Item = &str>> = match cut {
+        Cut::CodePoints => Box::new(by_code_points()),
+        Cut::Graphemes => Box::new(text.graphemes(true)),
+    };
     if level == Level::Char {
-        return text.trim().chars().map(String::from).collect();
+        let is_blank = |c: &str| c.chars().all(char::is_whitespace);
+        let all: Vec<&str> = characters.collect();
+        let first = all.iter().position(|c| !is_blank(c)).unwrap_or(all.len());
+        let last = all.iter().rposition(|c| !is_blank(c)).map_or(first, |at| at + 1);
+        return all[first..last].iter().map(|c| c.to_string()).collect();
     }
     let mut tokens = Vec::new();
     let mut word = String::new();
-    for c in text.chars() {
-        if c.is_alphanumeric() || c == '\'' {
-            word.push(c);
+    for character in characters {
+        let c = character.chars().next().unwrap_or(' ');
+        let stands_alone = cut == Cut::Graphemes && has_no_blanks(c);
+        if (c.is_alphanumeric() || c == '\'') && !stands_alone {
+            word.push_str(character);
             continue;
         }
         if !word.is_empty() {
             tokens.push(std::mem::take(&mut word));
         }
         if !c.is_whitespace() {
-            tokens.push(c.into());
+            tokens.push(character.into());
         }
     }
     if !word.is_empty() {
         tokens.push(word);
     }
     tokens
+}
+
+/// Whether a letter is of a script that writes no blanks between words: Chinese characters, kana, Thai, Lao, Khmer, Burmese. Its
+/// words would be whole sentences.
+fn has_no_blanks(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3040..=0x30FF | 0x31F0..=0x31FF
+        | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0xFF66..=0xFF9F | 0x20000..=0x3FFFF)
 }
 
 #[cfg(test)]
@@ -224,6 +271,21 @@ mod tests {
         assert!(words.encode("  \t ").is_empty());
         let stored = serde_json::to_string(&words).unwrap();
         assert_eq!(serde_json::from_str::<Words>(&stored).unwrap(), words);
+    }
+
+    #[test]
+    fn words_of_all_scripts_are_whole_and_alike_whatever_their_form() {
+        let words = Words::fit(["a"].into_iter(), Level::Word, 10, 1, 0).unwrap();
+        assert_eq!(
+            words.tokens("हिन्दी फ़िल्म, अच्छी!"),
+            ["हिन्दी", "फ़िल्म".nfc().collect::<String>().as_str(), ",", "अच्छी", "!"]
+        );
+        assert_eq!(words.tokens("cafe\u{301} 좋아요"), words.tokens("café 좋아요".nfd().collect::<String>().as_str()));
+        assert_eq!(words.tokens("很好看 film"), ["很", "好", "看", "film"]);
+        assert_eq!(words.tokens("great 👍🏽!"), ["great", "👍🏽", "!"]);
+        // Models of version 0.1 read as they have learned.
+        let old: Words = serde_json::from_str(r#"{"level":"word","max_len":0,"words":["a"]}"#).unwrap();
+        assert_eq!(old.tokens("फ\u{93c} e\u{301}"), ["फ", "\u{93c}", "e", "\u{301}"]);
     }
 
     #[cfg(feature = "subwords")]

@@ -1,9 +1,12 @@
-//! Files read whole, plain or gzipped, and atomic replacement of files.
+//! Files read whole, plain or compressed, encodings of texts, and atomic replacement of files.
 
 pub mod atomic;
+mod encoding;
 mod read;
 
+pub use encoding::Encoding;
+pub(crate) use encoding::utf8_after;
 pub use read::{DEFAULT_MAX_INPUT, bytes_of, max_input, read, set_max_input};
-pub(crate) use read::{LIST, MAX_LINE, fault, listed, open, read_failed, text, text_after, unreadable};
+pub(crate) use read::{LIST, MAX_LINE, fault, listed, open, read_failed, unreadable};
 #[cfg(test)]
 pub(crate) use read::{gzip, real_data, write};

@@ -1,11 +1,12 @@
-//! Whole files, plain or gzipped, and the error that names one.
+//! Whole files, plain or compressed, standard input, and the error that names one.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use crate::error::{Error, Result};
 
@@ -14,6 +15,10 @@ pub(crate) use tests::{gzip, real_data, write};
 
 /// The first two bytes of every gzip file (RFC 1952, 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The first four bytes of every Zstandard frame (RFC 8878, 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The path that stands for standard input.
+const STDIN: &str = "-";
 
 /// Bytes of an input, decompressed, that are read where nothing else is set: 4 GiB.
 pub const DEFAULT_MAX_INPUT: u64 = 4 << 30;
@@ -114,7 +119,8 @@ pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: path.into(), action: "read", source }
 }
 
-/// A file's bytes; a gzipped file, detected by its first bytes, is decompressed.
+/// A file's bytes, or with the path `-` those of standard input; what gzip or Zstandard compressed, told by its first bytes, is
+/// decompressed.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Data`] if the compressed data are damaged or cut short.
@@ -132,22 +138,60 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A file as a stream, decompressed if gzipped. Map the stream's errors with [`read_failed`].
+/// A file, or standard input, as a stream, decompressed. Map the stream's errors with [`read_failed`].
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
+    if path == Path::new(STDIN) {
+        return decompressed(std::io::stdin().lock(), path);
+    }
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
     if file.metadata().is_ok_and(|data| data.is_dir()) {
         return Err(fault(path, "is a folder; a file is needed here"));
     }
-    let mut head = Vec::with_capacity(GZIP_MAGIC.len());
-    let limit = GZIP_MAGIC.len() as u64;
-    file.by_ref().take(limit).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
-    let gzipped = head == GZIP_MAGIC;
-    let whole = std::io::Cursor::new(head).chain(BufReader::new(file));
+    decompressed(file, path)
+}
+
+fn decompressed(mut raw: impl Read + 'static, path: &Path) -> Result<Box<dyn Read>> {
+    let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
+    let wanted = ZSTD_MAGIC.len() as u64;
+    raw.by_ref().take(wanted).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
+    let (is_gzip, is_zstd) = (head.starts_with(&GZIP_MAGIC), head == ZSTD_MAGIC);
+    let whole = std::io::Cursor::new(head).chain(raw);
     let limit = max_input();
-    Ok(match gzipped {
-        true => Box::new(Limited { stream: MultiGzDecoder::new(whole), left: limit, limit }),
-        false => Box::new(Limited { stream: whole, left: limit, limit }),
+    Ok(match (is_gzip, is_zstd) {
+        (true, _) => Box::new(Limited { stream: MultiGzDecoder::new(BufReader::new(whole)), left: limit, limit }),
+        (_, true) => Box::new(Limited {
+            stream: Frames { source: Some(BufReader::new(whole)), frame: None },
+            left: limit,
+            limit,
+        }),
+        _ => Box::new(Limited { stream: BufReader::new(whole), left: limit, limit }),
     })
+}
+
+/// Zstandard frames one after another, as files put together have them.
+struct Frames<R: Read> {
+    source: Option<BufReader<R>>,
+    frame: Option<StreamingDecoder<BufReader<R>, FrameDecoder>>,
+}
+
+impl<R: Read> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let damaged = |error: String| std::io::Error::new(ErrorKind::InvalidData, error);
+        loop {
+            if let Some(frame) = &mut self.frame {
+                let n = frame.read(buffer).map_err(|error| damaged(error.to_string()))?;
+                if n > 0 || buffer.is_empty() {
+                    return Ok(n);
+                }
+                self.source = self.frame.take().map(StreamingDecoder::into_inner);
+            }
+            let Some(mut source) = self.source.take() else { return Ok(0) };
+            if source.fill_buf()?.is_empty() {
+                return Ok(0);
+            }
+            self.frame = Some(StreamingDecoder::new(source).map_err(|error| damaged(error.to_string()))?);
+        }
+    }
 }
 
 /// The error of a failed read of [`open`]'s stream.
@@ -156,43 +200,17 @@ pub(crate) fn read_failed(path: &Path, error: std::io::Error) -> Error {
         return fault(path, format!("{too_long}, decompressed; `max_input` allows for more"));
     }
     match error.kind() {
-        ErrorKind::UnexpectedEof => {
-            fault(path, "the gzip file is cut short; copy or download it again (`gzip -t` checks it)")
-        }
-        // flate2's error kind for a wrong checksum, block or header.
+        ErrorKind::UnexpectedEof => fault(
+            path,
+            "the compressed file is cut short; copy or download it again (`gzip -t` or `zstd -t` checks it)",
+        ),
+        // A wrong checksum, block or header.
         ErrorKind::InvalidData | ErrorKind::InvalidInput => {
-            fault(path, format!("the gzip file is damaged ({error}); copy or download it again (`gzip -t` checks it)"))
+            let remedy = "copy or download it again (`gzip -t` or `zstd -t` checks it)";
+            fault(path, format!("the compressed file is damaged ({error}); {remedy}"))
         }
         _ => unreadable(path, error),
     }
-}
-
-/// UTF-8 text without its byte order mark.
-///
-/// # Errors
-/// The position of the first byte that is not UTF-8.
-pub(crate) fn text<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
-    text_after(0, bytes, path)
-}
-
-/// As [`text`], for bytes after `lines` lines.
-///
-/// # Errors
-/// As [`text`].
-pub(crate) fn text_after<'a>(lines: usize, bytes: &'a [u8], path: &Path) -> Result<&'a str> {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(fault(path, "is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"));
-    }
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|error| {
-        let before = &bytes[..error.valid_up_to()];
-        let line = lines + before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
-        let byte = bytes[error.valid_up_to()];
-        let remedy = "convert the file, say with iconv -f LATIN1 -t UTF-8 FILE > NEW";
-        fault(path, format!("line {line}: byte 0x{byte:02X} at character {column} is not UTF-8; {remedy}"))
-    })
 }
 
 #[cfg(test)]
@@ -238,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn zstandard_is_detected_by_content_and_damage_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = b"some text that repeats, some text that repeats\n".repeat(50);
+        let frame = ruzstd::encoding::compress_to_vec(&text[..], ruzstd::encoding::CompressionLevel::Fastest);
+        let two = [&frame[..], &frame].concat();
+        assert_eq!(read(&write(folder.path(), "a.zst", &two)).unwrap(), [&text[..], &text].concat());
+        for cut in [5, frame.len() / 2, two.len() - 1] {
+            assert!(
+                read(&write(folder.path(), "b", &two[..cut])).unwrap_err().to_string().contains("damaged"),
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
     fn an_input_ends_at_the_limit_whatever_it_is_compressed_to() {
         let folder = tempfile::tempdir().unwrap();
         let text = b"0123456789";
@@ -277,14 +310,5 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(read(&folder.path().join("none")), Err(Error::Io { action: "read", .. })));
         assert!(read(folder.path()).unwrap_err().to_string().contains("is a folder"));
-    }
-
-    #[test]
-    fn text_of_another_encoding_is_refused_with_its_position() {
-        let path = Path::new("t.tsv");
-        assert_eq!(text("\u{feff}é\n".as_bytes(), path).unwrap(), "é\n");
-        let error = text(b"ok\nna\xefve", path).unwrap_err().to_string();
-        assert!(error.starts_with("t.tsv: line 2: byte 0xEF at character 3 is not UTF-8; convert"), "{error}");
-        assert!(text(b"\xff\xfea\0", path).unwrap_err().to_string().contains("UTF-16"));
     }
 }

@@ -7,10 +7,12 @@ use super::ranges::{self, Check};
 use super::words::{ClassWeights, InitWord, Keep, Sizes, Standardize, Whether};
 use crate::cell::{CellKind, FORGET_BIAS};
 use crate::data::columns::Choice;
+use crate::data::table::Form;
 use crate::data::words::Level;
 use crate::data::{HoldOut, Units};
 use crate::decode::{BeamConfig, SamplerConfig};
 use crate::error::{Error, Result};
+use crate::file::Encoding;
 use crate::layer::{AttentionKind, Pooling};
 use crate::optim::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};
 use crate::param::Init;
@@ -209,10 +211,20 @@ settings! {
         /// The columns that alone are inputs, by name or by number from 1, separated by commas; without them, columns that
         /// count rows or name them are left out, and named.
         use_columns (was use): String = String::new();
+        /// The size to which images are scaled, N x N; 0: the size that most of them have.
+        size: usize = 0;
         /// Whether the first row of a table is a header: auto, yes or no.
         header: String = String::from("auto") => ranges::header;
+        /// The encoding of texts and tables, such as cp949, shift_jis or cp1252; auto: UTF-8, or UTF-16 where the bytes tell it.
+        encoding: String = String::from("auto") => ranges::encoding;
+        /// Leave out rows of a table that have another number of cells than the others, or no text or label; they are counted.
+        skip_bad: bool = false;
+        /// Pairs in one table: the column of the source, by name or by number from 1.
+        source_column: String = String::new();
+        /// Pairs in one table: the column of the target, by name or by number from 1.
+        target_column: String = String::new();
         /// Tokens of a text: word, subword (learned from the data) or char.
-        level: Level = Level::Word;
+        level: Level = Level::Char;
         /// Tokens of the texts that are read and written: subword, word or char.
         units: Units = Units::Subword;
         /// Lower-case texts before tokenization and for scoring.
@@ -421,6 +433,22 @@ impl Settings {
             "no" => Some(false),
             _ => None,
         }
+    }
+
+    /// What is said of the form of tables and texts.
+    pub fn form(&self) -> Form {
+        // What is no encoding was refused with the ranges.
+        Form { header: self.header(), encoding: self.encoding(), skip_bad: self.skip_bad }
+    }
+
+    /// The height and width to which images are scaled, if that is said.
+    pub(crate) fn image_size(&self) -> Option<[usize; 2]> {
+        (self.size > 0).then_some([self.size; 2])
+    }
+
+    /// The encoding of texts.
+    pub fn encoding(&self) -> Encoding {
+        Encoding::named(&self.encoding).unwrap_or_default()
     }
 
     /// What is held out.

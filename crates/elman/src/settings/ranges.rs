@@ -61,6 +61,12 @@ pub(super) fn header(value: &String) -> Option<&'static str> {
     unless(["auto", "yes", "no"].contains(&value.as_str()), "must be auto, yes or no")
 }
 
+#[expect(clippy::ptr_arg, reason = "a check takes a reference to the type of its setting")]
+pub(super) fn encoding(value: &String) -> Option<&'static str> {
+    let want = "is no encoding that is known; names are such as utf-8, utf-16le, cp949, shift_jis, gb18030 and cp1252";
+    unless(crate::file::Encoding::named(value).is_ok(), want)
+}
+
 pub(super) fn rules(value: &u64) -> Option<&'static str> {
     unless((1..=2).contains(value), "must be 1 or 2")
 }

@@ -25,7 +25,7 @@ impl ConfigFile {
     /// # Errors
     /// If it cannot be read, or is not UTF-8; as [`ConfigFile::parse`].
     pub fn read(path: &Path) -> Result<ConfigFile> {
-        Self::parse(file::text(&file::read(path)?, path)?, path)
+        Self::parse(file::utf8_after(0, &file::read(path)?, path)?, path)
     }
 
     /// The settings in a text; `path` is what messages name. Old names of settings are understood.

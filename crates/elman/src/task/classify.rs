@@ -33,8 +33,9 @@ pub const CLASSIFY: Task = Task {
     about: "an image or a row of a table to a class",
     command: "predict",
     reads: &[
-        "file", "convs", "dense", "label_smoothing", "class_weights", "val", "label_column", "header", "shift",
-        "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit", "ignore", "use_columns",
+        "file", "convs", "dense", "label_smoothing", "class_weights", "val", "label_column", "header", "encoding",
+        "skip_bad", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit", "ignore",
+        "use_columns",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -50,8 +51,8 @@ pub const REGRESS: Task = Task {
     name: "regress",
     about: "an image or a row of a table to a number",
     reads: &[
-        "file", "convs", "dense", "val", "label_column", "header", "shift", "mirror", "distort", "gain", "noise",
-        "folds", "fold", "refit", "ignore", "use_columns", "huber",
+        "file", "convs", "dense", "val", "label_column", "header", "encoding", "skip_bad", "size", "shift", "mirror",
+        "distort", "gain", "noise", "folds", "fold", "refit", "ignore", "use_columns", "huber",
     ],
     evaluate: &["split"],
     defaults: |_| defaults("regress"),
@@ -59,7 +60,7 @@ pub const REGRESS: Task = Task {
 };
 
 /// Settings that only images have a use for.
-const OF_IMAGES: [&str; 4] = ["shift", "mirror", "distort", "gain"];
+const OF_IMAGES: [&str; 5] = ["size", "shift", "mirror", "distort", "gain"];
 
 /// Layers where the settings name none.
 const CONVS: [usize; 3] = [32, 64, 128];
@@ -138,7 +139,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let is_regression = settings.task == REGRESS.name;
     let mut data = match settings.file.as_str() {
         "" => builtin_data(settings.seed, is_regression),
-        file => Dataset::read(Path::new(file), &settings.label_column, settings.header())?,
+        file => Dataset::read(Path::new(file), &settings.label_column, settings.form(), settings.image_size())?,
     };
     let is_image = data.size.is_some();
     if !is_image {
@@ -153,7 +154,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let path = data.path.clone();
     let rows = std::mem::take(&mut data.train);
     let own = data.dev.take().filter(|_| settings.val.is_empty() && settings.folds == 0);
-    let read = |path: &Path| Ok(Dataset::read(path, &settings.label_column, settings.header())?.train);
+    let size = data.size.map(|[height, width, _]| [height, width]);
+    let read = |path: &Path| Ok(Dataset::read(path, &settings.label_column, settings.form(), size)?.train);
     let (train, val) = match own {
         Some(dev) => (rows, dev),
         None => {
@@ -166,7 +168,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         (false, true) => LENGTH_OF_REGRESSIONS,
         (false, false) => LENGTH_OF_ROWS,
     };
-    let mut notes: Vec<String> = settings.settle_length(train.len(), length).into_iter().collect();
+    let mut notes = std::mem::take(&mut data.notes);
+    notes.extend(settings.settle_length(train.len(), length));
     let goal = match is_regression {
         true => Learned::value_of(&train)?,
         false => Learned::Classes(Labels::of(train.iter().map(|row| row.label.as_str()), &path)?),
@@ -231,7 +234,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ..RunSummary::default()
     };
     let reading = FixedReading { reader, goal, label_column, header: s.header.clone() };
-    let activations = s.batch * inputs * 24;
+    let activations = s.batch.min(train.len()) * inputs * 24;
     Ok(Box::new(SupervisedPlan::<Fixed, _>::new(Parts { reading, sizes, train, val, summary, activations, settings })?))
 }
 
@@ -274,7 +277,8 @@ impl Reading<Fixed> for FixedReading {
     fn labelled(&self, data: &Settings, split: &str) -> Result<Named<FixedExamples>> {
         let trained = self.label_column.as_deref().unwrap_or_default();
         let label = if data.label_column.is_empty() { trained } else { &data.label_column };
-        let read = Dataset::read(Path::new(&data.file), label, data.header())?;
+        let size = if let Reader::Pixels(pixels) = &self.reader { Some([pixels.height, pixels.width]) } else { None };
+        let read = Dataset::read(Path::new(&data.file), label, data.form(), size)?;
         // A data set that brings its own test is evaluated on it.
         let split = if split.is_empty() && read.test.is_some() { "test" } else { split };
         let reader = match &self.reader {
@@ -283,10 +287,11 @@ impl Reading<Fixed> for FixedReading {
         };
         let rows = read.part(split)?;
         let names = rows.iter().enumerate().map(|(i, row)| row.name(i)).collect();
-        Ok(Named { examples: FixedExamples::new(&rows, &reader, &self.goal, Vary::default())?, names, fps: None })
+        Ok(Named::new(FixedExamples::new(&rows, &reader, &self.goal, Vary::default())?, names))
     }
 
     fn unlabelled(&self, input: Input, _: &Predict) -> Result<Named<FixedExamples>> {
+        let mut warnings = Vec::new();
         let (examples, names) = match (&self.reader, input) {
             (Reader::Pixels(pixels), Input::File(path)) => {
                 let values = vec![Values::Pixels(inputs::image(path, pixels)?)];
@@ -300,12 +305,13 @@ impl Reading<Fixed> for FixedReading {
                     Ok(Values::Numbers(numbers))
                 };
                 let values = table.rows.iter().map(read).collect::<Result<_>>()?;
+                warnings = table.rows.iter().map(|row| features.surprises(&row.cells)).collect();
                 let names = table.rows.iter().map(|row| format!("line {}", row.line)).collect();
                 (FixedExamples::of(Reader::Features(features), values), names)
             }
             (Reader::Pixels(_), _) => return Err(wrong_input("files of images")),
             (Reader::Features(_), _) => return Err(wrong_input("rows of a table")),
         };
-        Ok(Named { examples, names, fps: None })
+        Ok(Named { warnings, ..Named::new(examples, names) })
     }
 }

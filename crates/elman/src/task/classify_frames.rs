@@ -39,9 +39,9 @@ pub const TASK: Task = Task {
     command: "predict",
     reads: &[
         "file", "cell", "forget_bias", "layers", "hidden", "bidirectional", "convs", "dense", "label_smoothing",
-        "class_weights", "init", "val", "label_column", "sequence_column", "header", "context", "lookahead",
-        "differences", "background", "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate", "folds",
-        "fold", "refit", "ignore", "use_columns", "seq_len", "standardize",
+        "class_weights", "init", "val", "label_column", "sequence_column", "header", "encoding", "skip_bad", "context",
+        "lookahead", "differences", "background", "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate",
+        "folds", "fold", "refit", "ignore", "use_columns", "seq_len", "standardize",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -134,6 +134,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         label: settings.label_column.clone(),
         sequence: Some(settings.sequence_column.clone()),
         header: settings.header.clone(),
+        form: settings.form(),
         text: None,
     };
     let (data, features) = match settings.file.as_str() {
@@ -154,10 +155,10 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
             "is only read for tables, and these are clips",
         )?;
     }
-    let mut left_out = None;
+    let mut notes = Vec::new();
     let reader = match (data.size, features) {
-        (_, Some((features, note))) => {
-            left_out = note;
+        (_, Some((features, said))) => {
+            notes = said;
             Reader::Features(features)
         }
         (size, None) => {
@@ -227,7 +228,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let unit = if let Reader::Frames { .. } = reader { "frame" } else { "step" };
     let inputs = train.width();
     let fronts = if sizes.front.is_some() { inputs * 2 } else { inputs };
-    let activations = s.batch * longest * (fronts + s.recurrent_values());
+    let activations = s.batch.min(train.len()) * longest * (fronts + s.recurrent_values());
     let of_background = background.and_then(|class| labels.names().get(class as usize));
     let summary = RunSummary {
         network: format!("{} {}x{}, {}", s.cell.name(), s.layers, s.hidden, timing(s.bidirectional, s.lookahead, unit)),
@@ -241,7 +242,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ),
         targets: frames,
         unit,
-        notes: left_out.into_iter().chain(length).collect(),
+        notes: notes.into_iter().chain(length).collect(),
         json: json!({"steps": frames, "numbers": inputs, "classes": labels}),
         ..RunSummary::default()
     };
@@ -354,7 +355,7 @@ impl Reading<Synced> for FramesReading {
         }
         let examples = Sequences::new(read, &self.reader, self.motion.as_ref(), &self.labels, self.lookahead)?;
         let names = examples.ids().to_vec();
-        Ok(Named { examples, names, fps: None })
+        Ok(Named::new(examples, names))
     }
 
     fn unlabelled(&self, input: Input, options: &Predict) -> Result<Named<Sequences>> {
@@ -373,7 +374,7 @@ impl Reading<Synced> for FramesReading {
         let examples =
             Sequences::unlabelled(sequences, &self.reader, self.motion.as_ref(), self.labels.len(), self.lookahead);
         let names = examples.ids().to_vec();
-        Ok(Named { examples, names, fps })
+        Ok(Named { fps, ..Named::new(examples, names) })
     }
 
     fn stream<'m>(

@@ -34,9 +34,9 @@ pub const TASK: Task = Task {
     command: "predict",
     reads: &[
         "file", "cell", "forget_bias", "layers", "hidden", "bidirectional", "pooling", "weight_drop",
-        "label_smoothing", "class_weights", "init", "val", "label_column", "sequence_column", "header", "rows",
-        "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit", "ignore", "use_columns",
-        "window", "stride", "standardize",
+        "label_smoothing", "class_weights", "init", "val", "label_column", "sequence_column", "header", "encoding",
+        "skip_bad", "size", "rows", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold",
+        "refit", "ignore", "use_columns", "window", "stride", "standardize",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -107,19 +107,21 @@ impl Settings {
 /// Reads the series and decides on the network.
 fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let s = &settings;
-    let columns = Columns {
+    let mut columns = Columns {
         label: s.label_column.clone(),
         sequence: Some(s.sequence_column.clone()),
         header: s.header.clone(),
+        form: s.form(),
         text: None,
     };
-    let read = |file: &str| Source::read(Path::new(file), &columns, s.rows);
-    let source = if s.file.is_empty() { Source::Rows(builtin::series(s.seed)?) } else { read(&s.file)? };
+    let read = |file: &str, columns: &Columns| Source::read(Path::new(file), columns, s.rows, s.image_size());
+    let source = if s.file.is_empty() { Source::Rows(builtin::series(s.seed)?) } else { read(&s.file, &columns)? };
+    columns.label = source.label_column(&columns)?;
     let is_image = matches!(source, Source::Images(_));
     if is_image {
         TASK.check_default(s, &["sequence_column"], "is only read for tables, and these are images")?;
     } else {
-        let of_images = ["rows", "shift", "mirror", "distort", "gain"];
+        let of_images = ["rows", "size", "shift", "mirror", "distort", "gain"];
         TASK.check_default(s, &of_images, "is only read for images, and this is a table")?;
     }
     if !matches!(source, Source::Steps(_)) {
@@ -133,14 +135,16 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         _ => stratified_split(all, |(label, _)| label, &s.hold_out(), source.path())?.0,
     };
     let train: Vec<Vec<usize>> = train.into_iter().map(|(_, rows)| rows).collect();
+    let mut notes = source.notes().to_vec();
     let (reader, left_out) = source.reader(&columns, &train, &s.choice())?;
+    notes.extend(left_out);
     let (train, val, path) = if s.val.is_empty() && s.folds == 0 && source.has_dev() {
-        let again = read(&s.file)?.data(&reader, &columns, "dev")?;
+        let again = read(&s.file, &columns)?.data(&reader, &columns, "dev")?;
         let Read { series, path } = source.data(&reader, &columns, "train")?;
         (series, again.series, path)
     } else {
         let Read { series, path } = source.data(&reader, &columns, "")?;
-        let read = |_: &Path| Ok(read(&s.val)?.data(&reader, &columns, "")?.series);
+        let read = |_: &Path| Ok(read(&s.val, &columns)?.data(&reader, &columns, "")?.series);
         let (train, val, _) = divided(&settings, series, &path, |series: &Labelled| &series.1, read)?;
         (train, val, path)
     };
@@ -171,11 +175,11 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ),
         targets: train.len(),
         unit: "series",
-        notes: left_out.into_iter().chain(length).collect(),
+        notes: notes.into_iter().chain(length).collect(),
         json: json!({"steps": steps, "numbers": train.width(), "classes": labels}),
         ..RunSummary::default()
     };
-    let activations = s.batch * longest * s.recurrent_values();
+    let activations = s.batch.min(train.len()) * longest * s.recurrent_values();
     let reading = SeriesReading { reader, labels, columns, windows };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<SequenceInput, _>::new(parts)?))
@@ -233,14 +237,18 @@ impl Reading<SequenceInput> for SeriesReading {
     fn labelled(&self, data: &Settings, split: &str) -> Result<Named<Series>> {
         let columns = self.columns.complete(data);
         let is_image = matches!(self.reader, Reader::PictureRows(_));
-        let source = Source::read(Path::new(&data.file), &columns, is_image)?;
+        let size = match &self.reader {
+            Reader::PictureRows(pixels) => Some([pixels.height, pixels.width]),
+            _ => None,
+        };
+        let source = Source::read(Path::new(&data.file), &columns, is_image, size)?;
         let has_test = matches!(&source, Source::Images(data) if data.test.is_some());
         let split = if split.is_empty() && has_test { "test" } else { split };
         let series = source.data(&self.reader, &columns, split)?.series;
         let names = (1..=series.len()).map(|i| format!("series {i}")).collect();
         let mut examples = Series::new(series, &self.reader, &self.labels, Vary::default())?;
         examples.windows.clone_from(&self.windows);
-        Ok(Named { examples, names, fps: None })
+        Ok(Named::new(examples, names))
     }
 
     fn unlabelled(&self, input: Input, options: &Predict) -> Result<Named<Series>> {
@@ -248,7 +256,7 @@ impl Reading<SequenceInput> for SeriesReading {
         let or_trained = |asked: &Option<String>, trained: &str| asked.clone().unwrap_or_else(|| trained.to_string());
         let read = match &self.reader {
             Reader::Features(features) => {
-                let column = table.column(&or_trained(&options.sequence_column, self.columns.sequence()))?;
+                let column = table.series_column(&or_trained(&options.sequence_column, self.columns.sequence()))?;
                 SequenceTable::read(table, column, None, &features.bind(table)?)?
             }
             Reader::Series(scale) => {
@@ -273,6 +281,6 @@ impl Reading<SequenceInput> for SeriesReading {
             vary: Vary::default(),
             windows: self.windows.clone(),
         };
-        Ok(Named { examples, names, fps: None })
+        Ok(Named::new(examples, names))
     }
 }

@@ -35,8 +35,8 @@ pub const TASK: Task = Task {
     reads: &[
         "file", "cell", "forget_bias", "layers", "hidden", "embedding", "bidirectional", "pooling",
         "embedding_dropout", "locked_dropout", "weight_drop", "label_smoothing", "class_weights", "init", "val",
-        "text_column", "label_column", "header", "level", "vocab_size", "vocab_min", "max_len", "word_dropout",
-        "nb_log_odds", "naive_bayes", "embeddings", "calibrate", "folds", "fold", "refit",
+        "text_column", "label_column", "header", "encoding", "skip_bad", "level", "vocab_size", "vocab_min", "max_len",
+        "word_dropout", "nb_log_odds", "naive_bayes", "embeddings", "calibrate", "folds", "fold", "refit",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -59,6 +59,7 @@ fn defaults(_: Data) -> Settings {
         naive_bayes: 0.5,
         bidirectional: true,
         embedding_dropout: f64::AUTO,
+        level: Level::Word,
         word_dropout: 0.15,
         dropout: 0.5,
         label_smoothing: 0.05,
@@ -84,12 +85,13 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         text: Some(settings.text_column.clone()),
         label: settings.label_column.clone(),
         header: settings.header.clone(),
+        form: settings.form(),
         sequence: None,
     };
     let (rows, taken, path) = if settings.file.is_empty() {
         let rows = builtin::reviews(settings.seed).into_iter().enumerate();
         let rows = rows.map(|(i, (text, label))| LabelledText { text, label: label.into(), line: i + 1 });
-        (rows.collect(), "generated reviews of a sentence each".to_string(), "the built-in reviews".into())
+        (rows.collect(), vec!["generated reviews of a sentence each".to_string()], "the built-in reviews".into())
     } else {
         let path = PathBuf::from(&settings.file);
         let (rows, taken) = texts::read(&path, &columns)?;
@@ -131,11 +133,11 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ),
         targets: train.len(),
         unit: "text",
-        notes: std::iter::once(taken).chain(length).collect(),
+        notes: taken.into_iter().chain(length).collect(),
         json: json!({"vocabulary": words.len(), "classes": labels, "tokens": tokens}),
         ..RunSummary::default()
     };
-    let activations = s.batch * longest * (s.embedding * 3 + s.recurrent_values());
+    let activations = s.batch.min(train.len()) * longest * (s.embedding * 3 + s.recurrent_values());
     let reading = TextReading { words, labels, naive_bayes: bayes, columns };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<SequenceInput, _>::new(parts)?))
@@ -152,6 +154,25 @@ struct TextReading {
 }
 
 impl TextReading {
+    /// The words of a text that training did not see, where they are half of it or more.
+    fn unknown(&self, text: &str) -> Option<String> {
+        const SAID: usize = 5;
+        let is_word = |token: &String| token.chars().any(char::is_alphanumeric);
+        let words: Vec<String> = self.words.tokens(text).into_iter().filter(is_word).collect();
+        let unknown: Vec<&String> = words.iter().filter(|word| self.words.id(word) == UNKNOWN).collect();
+        let unit = self.words.level().unit();
+        match (unknown.len(), words.len()) {
+            (_, 0) => Some(format!("it holds no {unit} that could be known: the answer rests on nothing")),
+            (n, all) if n == all => Some(format!("none of its {all} {unit}s is known: the answer rests on nothing")),
+            (n, all) if 2 * n >= all => {
+                let shown: Vec<&str> = unknown.iter().take(SAID).map(|word| word.as_str()).collect();
+                let more = if n > SAID { ", .." } else { "" };
+                Some(format!("{n} of its {all} {unit}s are not known: {}{more}", shown.join(", ")))
+            }
+            _ => None,
+        }
+    }
+
     fn texts(&self, tokens: Vec<Vec<u32>>) -> Texts {
         Texts::of_tokens(tokens).with_evidence(self.naive_bayes.as_ref(), false)
     }
@@ -217,13 +238,15 @@ impl Reading<SequenceInput> for TextReading {
             format!("line {}: {text}", row.line)
         };
         let names = rows.iter().map(name).collect();
-        Ok(Named { examples: texts.with_evidence(self.naive_bayes.as_ref(), false), names, fps: None })
+        Ok(Named::new(texts.with_evidence(self.naive_bayes.as_ref(), false), names))
     }
 
     fn unlabelled(&self, input: Input, _: &Predict) -> Result<Named<Texts>> {
         let Input::Texts(texts) = input else { return Err(wrong_input("texts")) };
         let examples = self.texts(texts.iter().map(|text| encode(&self.words, text)).collect());
-        Ok(Named { examples, names: texts.iter().map(|text| (*text).to_string()).collect(), fps: None })
+        let warnings = texts.iter().map(|text| self.unknown(text)).collect();
+        let names = texts.iter().map(|text| (*text).to_string()).collect();
+        Ok(Named { warnings, ..Named::new(examples, names) })
     }
 
     /// What the log-probability of the class loses when a word is unknown.

@@ -20,7 +20,6 @@ use super::row::Task;
 use crate::cell::{State, Steps};
 use crate::data::{Streams, builtin};
 use crate::error::{Error, Result};
-use crate::file;
 use crate::format::document::DocumentWriter;
 use crate::layer::{Loss, StackState};
 use crate::optim::OptimizerKind;
@@ -43,8 +42,9 @@ pub const TASK: Task = Task {
     about: "the next character of a text; writes text",
     command: "sample",
     reads: &[
-        "file", "cell", "forget_bias", "layers", "hidden", "embedding", "tied", "init", "single_bias", "bytes", "val",
-        "seq_len", "state_reset", "memory_limit", "sample_every", "sample_length", "temperature",
+        "file", "encoding", "level", "vocab_size", "vocab_min", "cell", "forget_bias", "layers", "hidden", "embedding",
+        "tied", "init", "single_bias", "bytes", "val", "seq_len", "state_reset", "memory_limit", "sample_every",
+        "sample_length", "temperature",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -103,7 +103,7 @@ pub struct Plan {
 /// is within a tenth of it.
 fn memory_of(s: &Settings, corpus: &Corpus, network: &Synced, segment: usize) -> usize {
     let weights = network.layout().len();
-    let rows = s.batch * segment;
+    let rows = s.batch.min(corpus.train.len() / s.seq_len.max(1) + 1) * segment;
     let directions = s.layers * s.hidden;
     let activations = rows * (directions * 9 + 3 * corpus.vocab.len());
     let states = s.seq_len.div_ceil(segment) * s.batch * directions * 2;
@@ -215,7 +215,10 @@ impl Plan {
         let settings = settings.resolve()?;
         let corpus = Corpus::read(&settings)?;
         let path = settings.file.clone();
-        Self::of_corpus(corpus, settings, Path::new(if path.is_empty() { "the built-in text" } else { &path }))
+        let name = Path::new(if path.is_empty() { "the built-in text" } else { &path });
+        let mut plan = Self::of_corpus(corpus, settings, name)?;
+        plan.summary.notes.extend(corpus::looks_like_table(name));
+        Ok(plan)
     }
 
     /// As [`Plan::new`], of a text in memory.
@@ -273,7 +276,7 @@ impl plan::Plan for Plan {
     fn text_statistics(&self) -> Result<Option<TextStatistics>> {
         let text = match self.settings.file.as_str() {
             "" => builtin::project_text().as_bytes().to_vec(),
-            path => file::read(Path::new(path))?,
+            path => self.settings.text(Path::new(path))?,
         };
         let (s, Corpus { vocab, train, val }) = (&self.settings, &self.corpus);
         let updates = (train.len() / (s.batch * s.seq_len * s.accumulate)).max(1);

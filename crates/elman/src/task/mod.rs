@@ -6,6 +6,7 @@ pub mod classify_frames;
 pub mod classify_sequence;
 pub mod classify_text;
 pub mod language_model;
+mod memory;
 mod metadata;
 mod model;
 mod plan;
@@ -16,6 +17,7 @@ mod writing;
 
 use std::path::Path;
 
+use crate::data::words::Level;
 use crate::error::{Error, Result};
 use crate::format::model::{self as model_file, Loaded};
 use crate::settings::{Auto, ConfigFile, Data, KEYS, Key, Settings};
@@ -171,6 +173,9 @@ impl Settings {
             ("stride", "1"),
             ("standardize", "all"),
         ];
+        if task.name == language_model::TASK.name {
+            settings.level = Level::Char;
+        }
         for (key, value) in was.into_iter().filter(|(key, _)| task.is_read(key)) {
             settings.set(key, value)?;
         }
@@ -238,7 +243,10 @@ pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
 /// As [`plan`]; [`Error::Stopped`] if `callback` ended it. What was made is kept for the next time.
 pub fn plan_with(settings: Settings, callback: &mut Callback) -> Result<Box<dyn Plan>> {
     let settings = settings.resolve()?;
-    (Task::find(&settings.task)?.plan)(settings, callback)
+    let task = Task::find(&settings.task)?;
+    let plan = (task.plan)(settings, callback)?;
+    memory::check(&*plan, task)?;
+    Ok(plan)
 }
 
 /// Opens a trained model, or a checkpoint, of any task: a file, or the folder of a run for its best model.

@@ -222,6 +222,8 @@ pub struct Prediction {
     pub input: String,
     /// The prediction.
     pub output: Output,
+    /// What a person should know, such as that the input was cut or is like nothing in training.
+    pub warning: Option<String>,
 }
 
 /// A prediction.
@@ -249,8 +251,6 @@ pub enum Output {
         written: Vec<Written>,
         /// What the decoder attended to.
         source: Source,
-        /// What a person should know, such as that the input was cut.
-        warning: Option<String>,
     },
 }
 

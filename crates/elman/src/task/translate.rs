@@ -30,7 +30,7 @@ pub const TASK: Task = Task {
     about: "Learns to write a text for a text: a translation, a date in another form, the phonemes of a word.",
     command: "predict",
     reads: &[
-        "file", "source", "target", "val", "val_source", "val_target", "cell", "forget_bias", "layers", "hidden", "embedding", "tied",
+        "file", "source_column", "target_column", "header", "encoding", "skip_bad", "source", "target", "val", "val_source", "val_target", "cell", "forget_bias", "layers", "hidden", "embedding", "tied",
         "bidirectional", "encoder_hidden", "attention", "upper_layers", "conditional", "locked_dropout",
         "label_smoothing", "scheduled_sampling", "init", "units", "lowercase", "vocab_size", "vocab_min", "max_len",
         "word_dropout", "subword_dropout", "folds", "fold", "sample_every", "beam", "val_beam", "val_limit",
@@ -105,12 +105,20 @@ pub(super) struct Translate {
     word_dropout: f64,
 }
 
-/// The pairs that two files or one table hold, which the settings of these names give: source, target, table.
-fn read(settings: &Settings, [source, target, table]: [&str; 3]) -> Result<Vec<Pair>> {
+/// The pairs that two files or one table hold, with what was decided in reading them, which the settings of these names give: source, target, table.
+fn read(settings: &Settings, [source, target, table]: [&str; 3]) -> Result<(Vec<Pair>, Vec<String>)> {
     let [sources, targets, pairs] = [source, target, table].map(|key| settings.get(key));
     match [&sources, &targets, &pairs].map(|path| path.is_empty()) {
-        [false, false, true] => pairs::read_parallel(Path::new(&sources), Path::new(&targets)),
-        [true, true, false] => pairs::read_table(Path::new(&pairs), None),
+        [false, false, true] => {
+            let columns = ["source_column", "target_column", "header"];
+            TASK.check_default(settings, &columns, "is only read for a table of pairs, and these are two files")?;
+            let read = pairs::read_parallel(Path::new(&sources), Path::new(&targets), settings.encoding())?;
+            Ok((read, Vec::new()))
+        }
+        [true, true, false] => {
+            let columns = [settings.source_column.as_str(), &settings.target_column];
+            pairs::read_table(Path::new(&pairs), columns, settings.form())
+        }
         [true, true, true] => Err(Error::Usage(format!(
             "give `{source}` and `{target}`, two files of as many lines, or `{table}`, a table of two columns"
         ))),
@@ -177,14 +185,15 @@ impl Writing for Translate {
             return Err(Error::setting("subword_dropout", s.subword_dropout, requirement));
         }
         let is_given = |keys: [&str; 3]| keys.iter().any(|key| !s.get(key).is_empty());
-        let train = if is_given(KEYS) { read(s, KEYS)? } else { builtin::numerals(s.seed, MADE) };
+        let (train, notes) =
+            if is_given(KEYS) { read(s, KEYS)? } else { (builtin::numerals(s.seed, MADE), Vec::new()) };
         if is_given(VAL_KEYS) {
-            return corpus(train, read(s, VAL_KEYS)?, s);
+            return Ok(Corpus { notes, ..corpus(train, read(s, VAL_KEYS)?.0, s)? });
         }
         let path = [&s.source, &s.file].into_iter().find(|path| !path.is_empty());
         let path = path.map_or("the built-in numbers and dates", String::as_str);
         let (train, val) = train_val_split(train, &s.hold_out(), Path::new(path))?;
-        corpus(train, val, s)
+        Ok(Corpus { notes, ..corpus(train, val, s)? })
     }
 
     fn network(settings: &Settings, corpus: &Corpus<Self>) -> Result<SequenceIo> {
@@ -268,8 +277,9 @@ impl Writing for Translate {
     }
 
     fn given(model: &Model<Self>, data: &Settings, _: &Evaluate, _: &mut Callback) -> Result<Given<Self>> {
-        let examples = examples(read(data, KEYS)?, 0);
-        Ok(Given { sources: sources(examples.iter(), &model.tokenizer)?, examples, notes: Vec::new() })
+        let (pairs, notes) = read(data, KEYS)?;
+        let examples = examples(pairs, 0);
+        Ok(Given { sources: sources(examples.iter(), &model.tokenizer)?, examples, notes })
     }
 
     fn asked(model: &Model<Self>, input: Input, _: &Predict) -> Result<Asked<Self>> {

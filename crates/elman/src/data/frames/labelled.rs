@@ -105,7 +105,7 @@ fn classes(folder: &Path, labels: &[ClipLabels]) -> Result<Vec<String>> {
         return Ok(names.into_iter().cloned().collect());
     }
     let bytes = file::read(&path)?;
-    let text = file::text(&bytes, &path)?;
+    let text = file::Encoding::default().decode(&bytes, &path)?;
     let classes: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
     let mut seen = HashMap::new();
     for (i, class) in classes.iter().enumerate() {

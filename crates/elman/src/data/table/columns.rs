@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::rows::Table;
+use super::header::clean;
+use super::rows::{Row, Table};
 use crate::error::Result;
 use crate::file::{LIST, fault, listed};
 
@@ -28,7 +29,14 @@ impl Table {
     /// If there is none of that name or number: lists the columns.
     pub fn column(&self, asked: &str) -> Result<usize> {
         let header = self.header.as_deref().unwrap_or_default();
-        if let Some(column) = header.iter().position(|name| name == asked) {
+        let asked_name = clean(asked);
+        if let Some(column) = header.iter().position(|name| *name == asked_name) {
+            return Ok(column);
+        }
+        // Case and blanks aside, if that is one column.
+        let alike = |name: &String| name.to_lowercase() == asked_name.to_lowercase();
+        let mut found = header.iter().enumerate().filter(|(_, name)| alike(name));
+        if let (Some((column, _)), None) = (found.next(), found.next()) {
             return Ok(column);
         }
         if let Ok(number) = asked.parse::<usize>()
@@ -43,6 +51,17 @@ impl Table {
             None => ".".into(),
         };
         Err(fault(&self.path, format!("has no column {asked:?}{end} Its columns: {}", self.list_columns())))
+    }
+
+    /// The column that says which rows are the steps of one series: the given one or that of the format.
+    ///
+    /// # Errors
+    /// As [`Table::column`].
+    pub fn series_column(&self, asked: &str) -> Result<usize> {
+        match self.series.filter(|_| asked.is_empty()) {
+            Some(column) => Ok(column),
+            None => self.column(asked),
+        }
     }
 
     /// The columns with a sample cell of each, for messages.
@@ -71,15 +90,38 @@ impl Table {
         if !asked.is_empty() {
             return self.column(asked);
         }
+        if let Some(label) = self.label {
+            return Ok(label);
+        }
         let which = "which column is the label? Set `label_column`";
         let Some(header) = &self.header else {
-            return Err(fault(&self.path, format!("{which}, a number from 1 to {}", self.width())));
+            let columns = self.list_columns();
+            return Err(fault(&self.path, format!("{which}, a number from 1 to {}: {columns}", self.width())));
         };
         let named = |name: &str| ["label", "class", "target", "y"].contains(&name.trim().to_lowercase().as_str());
         let found: Vec<usize> = (0..header.len()).filter(|&i| named(&header[i])).collect();
         match found[..] {
             [column] => Ok(column),
             _ => Err(fault(&self.path, format!("{which}; there are {}", listed(header)))),
+        }
+    }
+
+    /// The column of texts: the one with such a name, or the only one, or the one of two that is no label.
+    ///
+    /// # Errors
+    /// If it cannot be told.
+    pub fn text_column(&self) -> Result<usize> {
+        let header = self.header.as_deref().unwrap_or_default();
+        let named: Vec<usize> =
+            (0..header.len()).filter(|&i| TEXT_NAMES.contains(&header[i].to_lowercase().as_str())).collect();
+        match (&named[..], self.width()) {
+            ([column], _) => Ok(*column),
+            (_, 1) => Ok(0),
+            (_, 2) if self.told_apart().is_ok() => self.told_apart().map(|(text, ..)| text),
+            _ => {
+                let columns = self.list_columns();
+                Err(fault(&self.path, format!("which column holds the texts? Set `text_column`; there are {columns}")))
+            }
         }
     }
 
@@ -102,6 +144,7 @@ impl Table {
                 let reason = "has one column; a text and its label need two, separated by a tab (or in CSV a comma)";
                 return Err(fault(&self.path, reason));
             }
+            (text, label, _) if self.by_names(text, label).is_some() => self.by_names(text, label).unwrap_or_default(),
             (_, _, width) => {
                 let reason = format!(
                     "has {width} columns; set `text_column` and `label_column` (a name \
@@ -117,6 +160,39 @@ impl Table {
         }
         let taken = format!("text is column {}, label is column {} ({why})", self.name(text), self.name(label));
         Ok((text, label, taken))
+    }
+
+    /// Of many columns those that alone have names of texts and of labels, where they are not given.
+    fn by_names(&self, text: Option<usize>, label: Option<usize>) -> Option<(usize, usize, &'static str)> {
+        let header = self.header.as_ref()?;
+        let one = |names: &[&str]| {
+            let mut found = (0..header.len()).filter(|&i| names.contains(&header[i].to_lowercase().as_str()));
+            found.next().filter(|_| found.next().is_none())
+        };
+        Some((text.or_else(|| one(&TEXT_NAMES))?, label.or_else(|| one(&LABEL_NAMES))?, "by the header"))
+    }
+
+    /// Leaves out the rows in which one of some `columns` (each with what it is) is blank, if `skip_bad`; how many, in a sentence.
+    ///
+    /// # Errors
+    /// Without `skip_bad`, if there are such rows, with the lines of the first.
+    pub(crate) fn leave_out_blank(&mut self, columns: &[(usize, &str)], skip_bad: bool) -> Result<Option<String>> {
+        let is_bad = |row: &Row| columns.iter().any(|&(column, _)| row.cells[column].trim().is_empty());
+        let bad: Vec<&Row> = self.rows.iter().filter(|row| is_bad(row)).collect();
+        let Some(first) = bad.first() else { return Ok(None) };
+        let what =
+            columns.iter().find(|&&(column, _)| first.cells[column].trim().is_empty()).map_or("", |(_, what)| what);
+        if skip_bad && bad.len() < self.rows.len() {
+            let said = format!("{} rows without {} left out (`skip_bad`)", bad.len(), with_or(columns));
+            self.rows.retain(|row| !is_bad(row));
+            return Ok(Some(said));
+        }
+        let lines: Vec<String> = bad.iter().skip(1).take(LIST / 2 - 1).map(|row| row.line.to_string()).collect();
+        let more = if bad.len() > LIST / 2 { format!(" and {} more", bad.len() - LIST / 2) } else { String::new() };
+        let others =
+            if lines.is_empty() { String::new() } else { format!(" (likewise lines {}{more})", lines.join(", ")) };
+        let reason = format!("line {}: the {what} is empty{others}; `skip_bad` leaves such rows out", first.line);
+        Err(fault(&self.path, reason))
     }
 
     /// Text and label of a table of two columns.
@@ -158,6 +234,11 @@ impl Table {
             }
         }
     }
+}
+
+/// "a text or a label".
+fn with_or(columns: &[(usize, &str)]) -> String {
+    columns.iter().map(|(_, what)| format!("a {what}")).collect::<Vec<_>>().join(" or ")
 }
 
 #[cfg(test)]
@@ -212,8 +293,11 @@ mod tests {
         assert!(table.text_and_label(Some("2"), Some("2")).unwrap_err().to_string().contains("both"));
         let one = csv("a\nb");
         assert!(one.text_and_label(None, None).unwrap_err().to_string().contains("one column"));
-        let three = csv("id,text,label\n1,good,x\n2,bad,y");
-        let error = three.text_and_label(Some("text"), None).unwrap_err().to_string();
-        assert!(error.contains("`label_column`") && error.contains("2 \"text\" (\"good\")"), "{error}");
+        let three = csv("id,words,kind\n1,good,x\n2,bad,y");
+        let error = three.text_and_label(Some("words"), None).unwrap_err().to_string();
+        assert!(error.contains("`label_column`") && error.contains("2 \"words\" (\"good\")"), "{error}");
+        let named = csv("id,Document,label\n1,good,x\n2,bad,y");
+        assert_eq!(named.text_and_label(None, None).unwrap().0, 1, "by the header");
+        assert_eq!((named.column("document").unwrap(), named.column(" id ").unwrap()), (1, 0));
     }
 }

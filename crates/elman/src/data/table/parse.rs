@@ -1,376 +1,254 @@
-//! Text to rows: the three formats, header detection.
+//! Text to rows: separators, header, names, numbers; what is wrong with all its lines.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
+use std::borrow::Cow;
 use std::path::Path;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-
-use super::cells::{is_missing, number};
-use super::columns::{LABEL_NAMES, TEXT_NAMES};
+use super::header::{clean, distinct, first_is_header};
 use super::rows::{Row, Table};
-use crate::error::Result;
+use super::split::{Separator, without_blanks_before_quotes};
+use super::{Form, arff, json, numbers, ts};
+use crate::error::{Error, Result};
 use crate::file::{MAX_LINE, fault, listed};
 
-/// Other typical header names, in lower case.
-const OTHER_NAMES: [&str; 14] = [
-    "id", "index", "split", "sequence", "sequence_id", "seq_id", "step", "frame", "time", "title", "source",
-    "language", "filename", "path",
-];
 /// The most columns of a table.
 const MAX_COLUMNS: usize = 1 << 20;
-/// Maximum length of a header name.
-const NAME_CHARS: usize = 40;
+/// Rows that are named where many are wrong.
+const NAMED: usize = 10;
 
+/// How rows are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
-    Tabs,
-    Commas,
-    JsonLines,
+    Json,
+    Arff,
+    /// The series of aeon and sktime.
+    Ts,
+    Separated(Option<Separator>),
 }
 
 fn format(text: &str, path: &Path) -> Format {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    match name.rsplit_once('.').map(|(_, end)| end) {
-        Some("tsv" | "tab") => Format::Tabs,
-        Some("csv") => Format::Commas,
-        Some("jsonl" | "json" | "ndjson") => Format::JsonLines,
-        _ => {
-            let first = text.lines().next().unwrap_or_default();
-            match () {
-                () if first.trim_start().starts_with('{') => Format::JsonLines,
-                () if first.contains(',') && !first.contains('\t') => Format::Commas,
-                () => Format::Tabs,
-            }
-        }
+    let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+    let start = text.trim_start();
+    let is_json = start.starts_with('{') || start.starts_with("[{") || start.starts_with("[\n");
+    let word = |word: &str| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['%', '#']));
+        lines.take(1).any(|line| line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
+    };
+    match end {
+        "jsonl" | "json" | "ndjson" => Format::Json,
+        _ if word("@relation") => Format::Arff,
+        _ if word("@problemname") || (end == "ts" && start.starts_with(['@', '#'])) => Format::Ts,
+        "tsv" | "tab" => Format::Separated(Some(Separator::Tab)),
+        "csv" => Format::Separated(Some(Separator::Sign(b','))),
+        _ if is_json => Format::Json,
+        _ => Format::Separated(None),
     }
 }
 
 /// Parses a table; `before` lines came before `text`.
-pub(super) fn table(text: &str, path: &Path, header: Option<bool>, before: usize) -> Result<Table> {
+pub(super) fn table(text: &str, path: &Path, form: &Form, before: usize) -> Result<Table> {
     if text.trim().is_empty() {
         return Err(fault(path, "the file is empty; a table has one row per example"));
     }
+    // Old Macintosh lines end with CR alone.
+    let text: Cow<str> = match text.contains('\r') && !text.contains('\n') {
+        true => Cow::Owned(text.replace('\r', "\n")),
+        false => Cow::Borrowed(text),
+    };
     if let Some(i) = text.split('\n').position(|line| line.len() > MAX_LINE) {
         return Err(too_long(before + i + 1, path));
     }
-    let mut rows = match format(text, path) {
-        Format::Tabs => tabs(text, path, before)?,
-        Format::Commas => commas(text, path, before)?,
-        Format::JsonLines => {
-            let (header, rows) = json_lines(text, path, before)?;
-            return Ok(Table { path: path.into(), header: Some(header), rows });
+    match format(&text, path) {
+        Format::Json => {
+            let json::Parsed { header, mut rows, note } = json::parse(&text, path, before)?;
+            let mut notes: Vec<String> = note.map(|note| format!("read as {note}")).into_iter().collect();
+            notes.extend(numbers::rewrite(&mut rows, false, |column| format!("{:?}", header[column])));
+            Ok(Table { path: path.into(), header: Some(header), rows, notes, ..Table::default() })
         }
-    };
-    let has_header = header.unwrap_or_else(|| first_is_header(&rows));
-    let header = has_header.then(|| rows.remove(0).cells);
-    if let Some(twice) = header.as_deref().and_then(repeated) {
-        return Err(fault(path, format!("two columns are called {twice:?} in line 1; rename one of them")));
+        Format::Arff => arff::table(&text, path),
+        Format::Ts => ts::table(&text, path),
+        Format::Separated(usual) => separated(&text, usual, path, form, before),
     }
+}
+
+fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, before: usize) -> Result<Table> {
+    let mut notes = Vec::new();
+    let (skipped, body, said) = preamble(text);
+    let before = before + skipped;
+    let separator = said.unwrap_or_else(|| Separator::tell(body, usual));
+    let is_usual = usual.is_none_or(|usual| usual == separator);
+    let mut rows = separator.rows(body, path, before)?;
+    if let Separator::Sign(sign) = separator
+        && rows.iter().any(|row| row.cells.len() != rows[0].cells.len() || row.cells.iter().any(is_quote_after_blank))
+        && let Some(text) = without_blanks_before_quotes(body, sign)
+    {
+        rows = separator.rows(&text, path, before)?;
+    }
+    if skipped > 0 && said.is_none() {
+        notes.push(format!("{skipped} lines of comments before the table were passed over"));
+    }
+    if rows.is_empty() {
+        return Err(fault(path, "has comments but no rows; a table has one row per example"));
+    }
+    if before == 0 || skipped > 0 {
+        notes.extend(even_out(&mut rows));
+    }
+    let left_out = check_counts(&mut rows, separator, path, form.skip_bad)?;
+    if left_out > 0 {
+        notes.push(format!("{left_out} lines with another number of cells were left out (`skip_bad`)"));
+    }
+    let has_header = form.header.unwrap_or_else(|| first_is_header(&rows));
+    let mut header = has_header.then(|| rows.remove(0).cells);
     if rows.is_empty() {
         return Err(fault(path, "has a header but no rows; a table has one row per example"));
     }
-    Ok(Table { path: path.into(), header, rows })
+    if let Some(names) = &mut header {
+        names.iter_mut().for_each(|name| *name = clean(name));
+        drop_nameless(names, &mut rows, &mut notes);
+        let renamed = distinct(names);
+        if !renamed.is_empty() {
+            notes.push(format!("columns of one name are told apart as {}", listed(&renamed)));
+        }
+    }
+    let name = |column: usize| match header.as_ref().and_then(|header| header.get(column)) {
+        Some(name) if !name.is_empty() => format!("{name:?}"),
+        _ => format!("column {}", column + 1),
+    };
+    notes.extend(numbers::rewrite(&mut rows, separator == Separator::Sign(b','), name));
+    if !is_usual || matches!(separator, Separator::Sign(b';' | b'|') | Separator::Blanks) {
+        notes.insert(0, format!("the cells are separated by {}", separator.name()));
+    }
+    Ok(Table { path: path.into(), header, rows, notes, ..Table::default() })
+}
+
+fn is_quote_after_blank(cell: &String) -> bool {
+    cell.starts_with(' ') && cell.trim_start().starts_with('"')
+}
+
+/// Lines before the table: `sep=;`, which spreadsheets write, and comments. How many there are, what follows them, and the
+/// separator that they name.
+fn preamble(text: &str) -> (usize, &str, Option<Separator>) {
+    let first = text.lines().next().unwrap_or_default().trim();
+    let rest = |skipped: usize| text.splitn(skipped + 1, '\n').nth(skipped).unwrap_or_default();
+    if let Some(sign) = first.strip_prefix("sep=").or_else(|| first.strip_prefix("SEP=")) {
+        let separator = match sign {
+            "\t" | "\\t" => Some(Separator::Tab),
+            "" => None,
+            sign => sign.bytes().next().filter(|_| sign.len() == 1).map(Separator::Sign),
+        };
+        if separator.is_some() {
+            return (1, rest(1), separator);
+        }
+    }
+    let comments = text.lines().take_while(|line| line.starts_with('#') || line.trim().is_empty()).count();
+    if !first.starts_with('#') || comments == 0 {
+        return (0, text, None);
+    }
+    // A header may begin with such a sign: it has as many cells as a row.
+    let body = rest(comments);
+    let separator = Separator::tell(body, None);
+    let cells = |line: &str| {
+        separator.rows(line, Path::new(""), 0).map_or(0, |rows| rows.first().map_or(0, |row| row.cells.len()))
+    };
+    let last = text.lines().nth(comments - 1).unwrap_or_default();
+    let width = cells(body.lines().next().unwrap_or_default());
+    match width > 1 && cells(last) == width {
+        true => (comments - 1, rest(comments - 1), None),
+        false => (comments, body, None),
+    }
+}
+
+/// Rows that are all one cell longer than the header: a name for each, as R writes them, or a separator at each line's end.
+fn even_out(rows: &mut [Row]) -> Option<String> {
+    let [first, rest @ ..] = rows else { return None };
+    let width = first.cells.len();
+    if width < 2 || rest.is_empty() || rest.iter().any(|row| row.cells.len() != width + 1) {
+        return None;
+    }
+    if rest.iter().all(|row| row.cells[width].trim().is_empty()) {
+        rest.iter_mut().for_each(|row| {
+            row.cells.pop();
+        });
+        return Some("the separator at the end of each line was passed over".into());
+    }
+    first.cells.insert(0, String::new());
+    Some("the first column has no name: it names the rows".into())
+}
+
+/// Holds that all rows have the cells that most have; with `skip_bad` leaves others out, and counts them.
+fn check_counts(rows: &mut Vec<Row>, separator: Separator, path: &Path, skip_bad: bool) -> Result<usize> {
+    let first = (rows[0].line, rows[0].cells.len());
+    let is_wrong = |row: &Row| row.cells.len() != first.1;
+    let wrong: Vec<&Row> = rows.iter().filter(|row| is_wrong(row)).collect();
+    if wrong.is_empty() {
+        return Ok(0);
+    }
+    // Where hardly a row is like the first, it is the first that is wrong, or the separator.
+    if skip_bad && wrong.len() * 2 < rows.len() {
+        let count = wrong.len();
+        rows.retain(|row| !is_wrong(row));
+        return Ok(count);
+    }
+    let cells = |n: usize| if n == 1 { "1 cell".to_string() } else { format!("{n} cells") };
+    let one = &wrong[0];
+    let shown: String = one.cells.join(" | ").chars().take(60).collect();
+    let others = match wrong.len() {
+        1 => String::new(),
+        n => {
+            let lines: Vec<String> = wrong.iter().skip(1).take(NAMED - 1).map(|row| row.line.to_string()).collect();
+            let more = if n > NAMED { format!(" and {} more", n - NAMED) } else { String::new() };
+            format!(" (likewise line{} {}{more})", if n > 2 { "s" } else { "" }, lines.join(", "))
+        }
+    };
+    let cause = match &one.cells[..] {
+        cells if cells.iter().any(|cell| cell.trim_start().starts_with('"')) => {
+            "; a quote that opens no cell, or is not closed, may be the cause"
+        }
+        _ => "",
+    };
+    Err(fault(
+        path,
+        format!(
+            "line {} has {}, but line {} has {}{others}; every row needs the same number of cells, separated by {}{cause}. It \
+             reads {shown:?}; `skip_bad` leaves such lines out",
+            one.line,
+            cells(one.cells.len()),
+            first.0,
+            cells(first.1),
+            separator.name()
+        ),
+    ))
+}
+
+/// Drops columns without a name and without a value.
+fn drop_nameless(names: &mut Vec<String>, rows: &mut [Row], notes: &mut Vec<String>) {
+    let is_kept =
+        |column: usize| !names[column].is_empty() || rows.iter().any(|row| !row.cells[column].trim().is_empty());
+    let kept: Vec<bool> = (0..names.len()).map(is_kept).collect();
+    let dropped = kept.iter().filter(|kept| !**kept).count();
+    if dropped == 0 || dropped == names.len() {
+        return;
+    }
+    for cells in rows.iter_mut().map(|row| &mut row.cells).chain([names]) {
+        let mut kept = kept.iter();
+        cells.retain(|_| kept.next().copied().unwrap_or(true));
+    }
+    let columns = if dropped == 1 { "column" } else { "columns" };
+    notes.push(format!("{dropped} {columns} without a name and without a value left out"));
 }
 
 /// # Errors
 /// More columns than a table may have.
-fn check_columns(columns: usize, line: usize, path: &Path) -> Result<()> {
+pub(super) fn check_columns(columns: usize, line: usize, path: &Path) -> Result<()> {
     if columns > MAX_COLUMNS {
         return Err(fault(path, format!("line {line} has {columns} columns; a table has at most {MAX_COLUMNS}")));
     }
     Ok(())
 }
 
-fn too_long(line: usize, path: &Path) -> crate::error::Error {
+pub(super) fn too_long(line: usize, path: &Path) -> Error {
     fault(path, format!("line {line} is longer than {} MiB; a table has one row per example", MAX_LINE >> 20))
-}
-
-fn repeated(names: &[String]) -> Option<&String> {
-    let mut seen = HashSet::new();
-    names.iter().find(|name| !name.is_empty() && !seen.insert(*name))
-}
-
-fn check_count(row: &Row, want: usize, first_line: usize, separator: &str, path: &Path) -> Result<()> {
-    let (line, got) = (row.line, row.cells.len());
-    if got == want {
-        return Ok(());
-    }
-    let cells = |n: usize| if n == 1 { "1 cell".to_string() } else { format!("{n} cells") };
-    let reason = format!(
-        "line {line} has {}, but line {first_line} has {}; every row needs the same number of cells, separated by \
-         {separator}",
-        cells(got),
-        cells(want)
-    );
-    Err(fault(path, reason))
-}
-
-/// Lines end with LF alone (a CR before it is dropped): other Unicode line breaks are text.
-fn tabs(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
-    let text = text.trim_end_matches(['\n', '\r']);
-    let mut rows: Vec<Row> = Vec::new();
-    for (i, line) in text.split('\n').enumerate() {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let alone = rows.first().is_some_and(|first| first.cells.len() == 1);
-        // Blank lines are skipped, but in a table of one column they are empty texts.
-        if line.is_empty() && !alone {
-            continue;
-        }
-        if rows.is_empty() {
-            check_columns(line.matches('\t').count() + 1, before + i + 1, path)?;
-        }
-        let row = Row { line: before + i + 1, cells: line.split('\t').map(String::from).collect() };
-        if let Some(first) = rows.first() {
-            check_count(&row, first.cells.len(), first.line, "tabs", path)?;
-        }
-        rows.push(row);
-    }
-    Ok(rows)
-}
-
-fn commas(text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
-    let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
-    // Spreadsheets write semicolons where the decimal separator is a comma.
-    let semicolons = first.contains(';') && !first.contains(',');
-    let (delimiter, separator) = if semicolons { (b';', "semicolons") } else { (b',', "commas") };
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
-    let mut rows: Vec<Row> = Vec::new();
-    let mut record = csv::StringRecord::new();
-    let (mut line, mut counted) = (before + 1, 0);
-    let mut begin = 0;
-    loop {
-        // A record's position may be before the line break of the last one: skip to its actual start.
-        let position = reader.position().byte() as usize;
-        let more = reader.read_record(&mut record).map_err(|error| fault(path, format!("is not CSV: {error}")))?;
-        if !more {
-            break;
-        }
-        let rest = &text.as_bytes()[position.min(text.len())..];
-        begin = position + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        line += text.as_bytes()[counted..begin].iter().filter(|&&byte| byte == b'\n').count();
-        counted = begin;
-        if record.as_slice().len() > MAX_LINE {
-            return Err(too_long(line, path));
-        }
-        if rows.is_empty() {
-            check_columns(record.len(), line, path)?;
-        }
-        let row = Row { line, cells: record.iter().map(String::from).collect() };
-        if let Some(first) = rows.first() {
-            check_count(&row, first.cells.len(), first.line, separator, path)?;
-        }
-        rows.push(row);
-    }
-    // An unclosed quote swallows the rest of the file, which the parser accepts.
-    let last = text[begin..].trim_end();
-    if last.contains('\n') && last.matches('"').count() % 2 == 1 {
-        return Err(fault(path, format!("line {line} has an unclosed quote; quotes within a cell must be doubled")));
-    }
-    Ok(rows)
-}
-
-/// A JSON object with its keys in the order of the file.
-struct Entries(Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(key) = map.next_key()? {
-                    let mut cell = String::new();
-                    map.next_value_seed(Cell { to: &mut cell, is_nested: false })?;
-                    entries.push((key, cell));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
-fn json_lines(text: &str, path: &Path, before: usize) -> Result<(Vec<String>, Vec<Row>)> {
-    if text.trim_start().starts_with('[') {
-        return Err(fault(path, "is one JSON array; write one object a line: jq -c '.[]' FILE > NEW"));
-    }
-    let mut header: Vec<String> = Vec::new();
-    let mut columns: HashMap<String, usize> = HashMap::new();
-    let mut rows = Vec::new();
-    for (i, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let number = before + i + 1;
-        let Entries(entries) = serde_json::from_str(line).map_err(|error| {
-            let remedy = "every line must be one JSON object, such as {\"text\": \"..\", \"label\": \"..\"}";
-            let error = error.to_string();
-            // The parser's line number is relative to this line.
-            let error = error.replace(" at line 1 column ", " at column ");
-            fault(path, format!("line {number}: {error}; {remedy}"))
-        })?;
-        if header.is_empty() {
-            header = entries.iter().map(|(key, _)| key.clone()).collect();
-            if header.is_empty() {
-                return Err(fault(path, format!("line {number}: the first object has no keys; they name the columns")));
-            }
-            check_columns(header.len(), number, path)?;
-            for (column, name) in header.iter().enumerate() {
-                columns.entry(name.clone()).or_insert(column);
-            }
-        }
-        let mut cells = vec![None; header.len()];
-        for (key, value) in entries {
-            let Some(&column) = columns.get(&key) else {
-                let reason = format!(
-                    "line {number}: the key {key:?} is not among those of the first object ({}); give it all \
-                     the keys",
-                    listed(&header)
-                );
-                return Err(fault(path, reason));
-            };
-            if cells[column].replace(value).is_some() {
-                return Err(fault(path, format!("line {number}: the key {key:?} occurs twice")));
-            }
-        }
-        rows.push(Row { line: number, cells: cells.into_iter().map(Option::unwrap_or_default).collect() });
-    }
-    Ok((header, rows))
-}
-
-/// A JSON value as a cell: `null` is an empty one, a nested value its JSON. It is written as it is read: a list of numbers takes
-/// no more memory than its text.
-struct Cell<'a> {
-    to: &'a mut String,
-    is_nested: bool,
-}
-
-impl Cell<'_> {
-    fn nested(&mut self) -> Cell<'_> {
-        Cell { to: self.to, is_nested: true }
-    }
-
-    fn add(self, value: impl std::fmt::Display) {
-        // Writing to a String cannot fail.
-        let _ = write!(self.to, "{value}");
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Cell<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Cell<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> std::result::Result<(), E> {
-        if self.is_nested {
-            self.add("null");
-        }
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> std::result::Result<(), E> {
-        self.add(value);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> std::result::Result<(), E> {
-        self.add(value);
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> std::result::Result<(), E> {
-        self.add(value);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> std::result::Result<(), E> {
-        self.add(serde_json::Value::from(value));
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> std::result::Result<(), E> {
-        match self.is_nested {
-            true => self.add(serde_json::Value::from(text)),
-            false => self.to.push_str(text),
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> std::result::Result<(), A::Error> {
-        self.to.push('[');
-        let mut len = self.to.len();
-        while list.next_element_seed(self.nested())?.is_some() {
-            len = self.to.len();
-            self.to.push(',');
-        }
-        self.to.truncate(len);
-        self.to.push(']');
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
-        self.to.push('{');
-        let mut len = self.to.len();
-        while let Some(key) = map.next_key::<String>()? {
-            self.nested().add(serde_json::Value::from(key));
-            self.to.push(':');
-            map.next_value_seed(self.nested())?;
-            len = self.to.len();
-            self.to.push(',');
-        }
-        self.to.truncate(len);
-        self.to.push('}');
-        Ok(())
-    }
-}
-
-/// Whether the first row names the columns. Conservative, since a row mistaken for a header is lost to training: its
-/// cells must be distinct names, none a number; and either a column below is all numeric, or one name is a typical
-/// header name that does not recur in its column.
-fn first_is_header(rows: &[Row]) -> bool {
-    let Some((first, rest)) = rows.split_first() else { return false };
-    let cells: HashSet<&String> = first.cells.iter().collect();
-    if rest.is_empty() || cells.len() != first.cells.len() {
-        return false;
-    }
-    let is_index = |column: usize, name: &str| column == 0 && name.is_empty() && first.cells.len() > 1;
-    let named = |extra: &[char]| {
-        first.cells.iter().enumerate().all(|(column, name)| {
-            let sign = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ') || extra.contains(&c);
-            let plain = !is_missing(name) && name.chars().all(sign) && name.chars().count() <= NAME_CHARS;
-            is_index(column, name) || plain && number(name).is_none()
-        })
-    };
-    let numeric = |column: usize| {
-        let mut cells = rest.iter().map(|row| row.cells[column].as_str()).filter(|cell| !is_missing(cell)).peekable();
-        cells.peek().is_some() && cells.all(|cell| number(cell).is_some())
-    };
-    if (0..first.cells.len()).any(numeric) {
-        // Names over numbers are sufficient evidence; they may contain units: `sepal length (cm)`, `log2(x)/y`.
-        return named(&['.', '(', ')', '/', '%', ':', '#']);
-    }
-    let known = |name: &str| {
-        let name = name.to_lowercase();
-        [&TEXT_NAMES[..], &LABEL_NAMES, &OTHER_NAMES].iter().any(|names| names.contains(&name.as_str()))
-    };
-    let again = |column: usize| rest.iter().any(|row| row.cells[column] == first.cells[column]);
-    named(&[]) && first.cells.iter().any(|name| known(name)) && !(0..first.cells.len()).any(again)
 }
 
 #[cfg(test)]
@@ -408,7 +286,7 @@ mod tests {
             assert_eq!(table.rows[1].cells, [format!("b{end}c"), "2".into()]);
         }
         let table = read("t.csv", "x;y\n1,5;2\n").unwrap();
-        assert_eq!(table.rows.last().unwrap().cells, ["1,5", "2"]);
+        assert_eq!(table.rows.last().unwrap().cells, ["1.5", "2"]);
     }
 
     #[test]
@@ -433,8 +311,6 @@ mod tests {
         }
         let error = Table::parse(b"text\tlabel\n", Path::new("t.tsv"), Some(true)).unwrap_err().to_string();
         assert!(error.contains("no rows"), "{error}");
-        let error = refusal("t.jsonl", "[{\"a\": 1}]");
-        assert!(error.contains("jq -c"), "{error}");
     }
 
     #[test]
@@ -445,8 +321,9 @@ mod tests {
         assert_eq!(table.rows[0].cells, ["q\tz", "1.5", "true"]);
         assert_eq!(table.rows[1].cells, ["[1,2]", "", ""]);
         assert_eq!(lines(&table), [1, 3]);
-        let error = refusal("t.jsonl", "{\"a\": 1}\n{\"a\": 2, \"b\": 3}\n");
-        assert!(error.contains("line 2: the key \"b\""), "{error}");
+        let table = read("t.jsonl", "{\"a\": 1}\n{\"a\": 2, \"b\": 3}\n{\"b\": 4}\n").unwrap();
+        assert_eq!(table.header.as_deref().unwrap(), ["a", "b"]);
+        assert_eq!((table.rows[0].cells.join(","), table.rows[2].cells.join(",")), ("1,".into(), ",4".into()));
         let error = refusal("t.jsonl", "{\"a\": 1}\n{\"a\": \n");
         assert!(error.contains("line 2: EOF while parsing a value at column"), "{error}");
         let error = refusal("t.jsonl", "{\"a\": 1, \"a\": 2}\n");
@@ -469,7 +346,6 @@ mod tests {
         let line = format!("{{{}}}\n", keys.trim_end_matches(','));
         let table = read("t.jsonl", &line.repeat(2)).unwrap();
         assert_eq!((table.width(), table.rows.len()), (100_000, 2));
-        assert!(refusal("t.jsonl", &format!("{line}{{\"other\": 1}}")).len() < 2000);
         assert!(table.list_columns().len() < 2000 && table.label_column("").unwrap_err().to_string().len() < 2000);
     }
 
@@ -514,7 +390,97 @@ mod tests {
         let forced = |text: &str, header| Table::parse(text.as_bytes(), Path::new("t.csv"), Some(header)).unwrap();
         assert_eq!(forced("good,0\nbad,1", true).rows.len(), 1);
         assert_eq!(forced("text,label\nbad,x", false).rows.len(), 2);
-        let twice = Table::parse(b"a,a\n1,2", Path::new("t.csv"), Some(true)).unwrap_err().to_string();
-        assert!(twice.contains("two columns are called \"a\""), "{twice}");
+        let twice = forced("a,a\n1,2", true);
+        assert_eq!(twice.header.as_deref().unwrap(), ["a", "a (2)"]);
+        assert!(twice.notes[0].contains("a (2)"), "{:?}", twice.notes);
+    }
+
+    #[test]
+    fn headers_are_seen_by_what_stands_below_them() {
+        let sms = |n: usize| {
+            (0..n).map(|i| if i % 2 == 0 { "spam,win,,,\n" } else { "ham,see you,,,\n" }).collect::<String>()
+        };
+        let table = read("t.csv", &format!("v1,v2,,,\n{}", sms(40))).unwrap();
+        assert_eq!(table.header.as_deref().unwrap(), ["v1", "v2"], "nameless columns without values go");
+        assert!(read("t.csv", &sms(40)).unwrap().header.is_none());
+        let korean: String =
+            (0..30).map(|i| format!("좋아요 {i},{}\n", if i % 2 == 0 { "긍정" } else { "부정" })).collect();
+        assert_eq!(read("t.csv", &format!("문장,감정\n{korean}")).unwrap().header.unwrap(), ["문장", "감정"]);
+        let names = read("t.csv", " a , b ,c\n1,2,3\n").unwrap().header.unwrap();
+        assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_stands_around_a_table_is_passed_over() {
+        let want = read("t.csv", "a,b\n1,2\n3,4\n").unwrap();
+        for text in [
+            "sep=;\na;b\n1;2\n3;4\n",
+            "a|b\n1|2\n3|4\n",
+            "a,b\r1,2\r3,4\r",
+            "# made by hand\n# twice\na,b\n1,2\n3,4\n",
+            "a;b;\n1;2;\n3;4;\n",
+            "a,b\n1,2,\n3,4,\n",
+            "a\tb\n1\t2\n3\t4\n",
+            "\"a\", \"b\"\n\"1\", \"2\"\n\"3\", \"4\"\n",
+        ] {
+            let table = read("t.csv", text).unwrap();
+            assert_eq!(table.header, want.header, "{text:?}");
+            let cells = |table: &Table| table.rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>();
+            assert_eq!(cells(&table), cells(&want), "{text:?}");
+        }
+        let lines = read("t.csv", "# c\n# d\na,b\n1,2\n3,4\n").unwrap();
+        assert_eq!(lines.rows[1].line, 5);
+        // As R writes them.
+        let table = read("t.csv", "\"a\",\"b\"\n\"r1\",1,2\n\"r2\",3,4\n").unwrap();
+        assert_eq!(
+            (table.header.unwrap(), &table.rows[1].cells[..]),
+            (vec!["".into(), "a".into(), "b".into()], &["r2".to_string(), "3".into(), "4".into()][..])
+        );
+        let quoted = read("t.csv", "text, label\nx, pos\n\"a, b\", \"neg, really\"\n").unwrap();
+        assert_eq!(quoted.rows[1].cells, ["a, b", "neg, really"]);
+    }
+
+    #[test]
+    fn bad_rows_are_named_all_or_left_out() {
+        let text = "a,b\n1,2\n3\n5,6\n7,8,9\n10,11\n";
+        let error = refusal("t.csv", text);
+        assert!(
+            error.contains("line 3 has 1 cell") && error.contains("likewise line 5") && error.contains("`skip_bad`"),
+            "{error}"
+        );
+        let table =
+            Table::parse(text.as_bytes(), Path::new("t.csv"), Form { skip_bad: true, ..Form::default() }).unwrap();
+        assert_eq!((lines(&table), table.notes.len()), (vec![2, 4, 6], 1));
+    }
+
+    #[test]
+    fn other_json_is_read_as_the_table_that_it_is() {
+        let want = vec![vec!["1".to_string(), "x".into()], vec!["2".into(), "y".into()]];
+        for text in [
+            "[{\"a\": 1, \"b\": \"x\"},\n {\"a\": 2, \"b\": \"y\"}]",
+            "{\"a\": [1, 2], \"b\": [\"x\", \"y\"]}",
+            "{\"a\": {\"0\": 1, \"1\": 2}, \"b\": {\"0\": \"x\", \"1\": \"y\"}}",
+            "{\n\"version\": 1,\n\"data\": [{\"a\": 1, \"b\": \"x\"}, {\"a\": 2, \"b\": \"y\"}]\n}",
+        ] {
+            let table = read("t.json", text).unwrap();
+            assert_eq!(table.rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>(), want, "{text}");
+            assert!(!table.notes.is_empty());
+        }
+        assert!(refusal("t.json", "[{\"a\": 1},\n {\"a\": }]").contains("line 2"));
+        assert!(refusal("t.json", "[{\"a\": 1}").contains("no end"));
+        assert!(refusal("t.json", "{\n\"a\": 1,\n\"b\": [1, 2]\n}").contains("no table"));
+    }
+
+    #[test]
+    fn series_of_ts_files_are_read() {
+        let head = "#c\n@problemName x\n@univariate true\n@classLabel true a b\n@data\n";
+        let table = read("t.ts", &format!("{head}1,2,3:a\n3,2:b\n")).unwrap();
+        assert_eq!((table.label, table.series, table.rows[1].cells.join("|")), (Some(0), None, "b|3|2|".into()));
+        let table = read("t.ts", &format!("{head}1,2:5,6:a\n3:4:b\n")).unwrap();
+        assert_eq!((table.label, table.series, table.rows.len()), (Some(1), Some(0), 3));
+        assert_eq!(table.rows[1].cells, ["1", "a", "2", "6"]);
+        assert!(refusal("t.ts", &format!("{head}1,2,3:c\n")).contains("line 6: the label \"c\" is none"));
+        assert!(refusal("t.ts", &format!("{head}1,2:5:a\n")).contains("line 6: its dimensions have different lengths"));
+        assert!(refusal("t.ts", &head.replace("@data", "@timeStamps true\n@data")).contains("time stamps"));
     }
 }

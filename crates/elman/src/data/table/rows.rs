@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// assert_eq!(table.rows[1].cells[1], "blue");
 /// # Ok::<(), elman::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Its file; named in messages.
     pub path: PathBuf,
@@ -23,6 +23,12 @@ pub struct Table {
     pub header: Option<Vec<String>>,
     /// The rows in file order, each with the same number of cells; at least one.
     pub rows: Vec<Row>,
+    /// What was decided in reading it, in sentences.
+    pub notes: Vec<String>,
+    /// The column of the label, where the format says it.
+    pub label: Option<usize>,
+    /// The column that says which rows are the steps of one series, where the format has such.
+    pub series: Option<usize>,
 }
 
 /// One row of a [`Table`].

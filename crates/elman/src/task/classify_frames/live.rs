@@ -143,8 +143,8 @@ impl Stream for Live<'_> {
     /// name them in every line. Blank lines are passed over.
     fn line(&mut self, line: &[u8], path: &Path) -> Result<Option<Found>> {
         let Some(features) = &mut self.features else { return Err(reads_frames()) };
-        let table = Table::parse_line(line, path, self.lines)?;
         self.lines += 1;
+        let table = Table::parse_line(line, path, self.lines - 1)?;
         let Some(table) = table else { return Ok(None) };
         let Row { line, cells } = &table.rows[0];
         let names = table.header.clone().unwrap_or_default();

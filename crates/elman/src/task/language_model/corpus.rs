@@ -1,10 +1,12 @@
 //! A text in tokens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::data::{Vocab, builtin};
+use crate::data::table::Table;
+use crate::data::words::Level;
+use crate::data::{Vocab, builtin, idx};
 use crate::error::{Error, Result};
-use crate::file;
+use crate::file::{self, Encoding};
 use crate::settings::Settings;
 
 /// A text in tokens, divided into training and validation.
@@ -18,6 +20,81 @@ pub struct Corpus {
     pub val: Vec<u32>,
 }
 
+/// A text as a language model reads it: a file, or all the files of a folder in the order of their names, in UTF-8 without a
+/// byte order mark. Lines end with LF alone, unless `keeps_cr`.
+///
+/// # Errors
+/// What cannot be read, or is in an encoding that is not named.
+pub(super) fn plain(path: &Path, encoding: Encoding, keeps_cr: bool) -> Result<Vec<u8>> {
+    if path.is_dir() {
+        if idx::dataset(path).is_ok_and(|found| found.is_some()) {
+            let reason = "is a folder of images in idx files; `task = classify` learns from them".into();
+            return Err(Error::Data { path: path.into(), reason });
+        }
+        let mut text = Vec::new();
+        for file in files(path)? {
+            text.extend(plain(&file, encoding, keeps_cr)?);
+            if text.last().is_some_and(|end| *end != b'\n') {
+                text.push(b'\n');
+            }
+        }
+        return Ok(text);
+    }
+    let bytes = file::read(path)?;
+    let text = encoding.decode(&bytes, path)?;
+    if keeps_cr || !text.contains('\r') {
+        return Ok(text.into_owned().into_bytes());
+    }
+    Ok(text.replace("\r\n", "\n").replace('\r', "\n").into_bytes())
+}
+
+/// That a text is a table, by its name, and how it is read as one.
+pub(super) fn looks_like_table(path: &Path) -> Option<String> {
+    let name = path.to_string_lossy().to_lowercase();
+    let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    let is_table = [".csv", ".tsv", ".jsonl", ".arff", ".ts"].iter().any(|end| name.ends_with(end));
+    let table = is_table.then(|| Table::read(path).ok()).flatten().filter(|table| table.width() > 1)?;
+    let last = table.header.as_ref().and_then(|header| header.last()).filter(|name| !name.is_empty());
+    let column = last.cloned().unwrap_or_else(|| table.width().to_string());
+    Some(format!(
+        "the file looks like a table of {} columns, and is read as a text here; `task = classify` reads it as rows to \
+         classify, with `label_column = {column}` say",
+        table.width()
+    ))
+}
+
+/// The files of a folder, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |source| Error::Io { path: folder.into(), action: "read", source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_file() && !is_hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        let reason =
+            "is a folder without files of its own; a language model reads a text, or the texts of a folder. A \
+                      folder of images, one subfolder for each class, is for `task = classify`"
+                .into();
+        return Err(Error::Data { path: folder.into(), reason });
+    }
+    Ok(files)
+}
+
+impl Settings {
+    /// The text of a file or folder: as it is with `bytes`, and in runs of version 0.1.
+    pub(super) fn text(&self, path: &Path) -> Result<Vec<u8>> {
+        match self.bytes || self.rules == 1 {
+            true => file::read(path),
+            false => plain(path, self.encoding(), false),
+        }
+    }
+}
+
 impl Corpus {
     /// Reads the text the settings name, or the built-in one where they name none.
     ///
@@ -28,8 +105,8 @@ impl Corpus {
             return Self::of(builtin::project_text().as_bytes(), None, Path::new("the built-in text"), settings);
         }
         let path = Path::new(&settings.file);
-        let text = file::read(path)?;
-        let val = if settings.val.is_empty() { None } else { Some(file::read(Path::new(&settings.val))?) };
+        let text = settings.text(path)?;
+        let val = if settings.val.is_empty() { None } else { Some(settings.text(Path::new(&settings.val))?) };
         Self::of(&text, val.as_deref(), path, settings)
     }
 
@@ -39,7 +116,14 @@ impl Corpus {
     /// If the text is empty, too short, not in UTF-8, or the validation text has other characters.
     pub fn of(text: &[u8], val: Option<&[u8]>, path: &Path, settings: &Settings) -> Result<Corpus> {
         let data = |path: &Path, reason: String| Error::Data { path: path.into(), reason };
-        let vocab = Vocab::of(text, settings.bytes, path)?;
+        if settings.bytes && settings.level != Level::Char {
+            let level = settings.level.unit();
+            return Err(Error::setting("level", level, "is not read with `bytes`: these are the tokens then"));
+        }
+        let vocab = match settings.bytes {
+            true => Vocab::of(text, true, path)?,
+            false => Vocab::of_level(text, settings.level, [settings.vocab_size, settings.vocab_min], path)?,
+        };
         let encode = |text: &[u8], path: &Path| {
             let tokens = vocab.encode(text, false);
             tokens.map(|(tokens, _)| tokens).map_err(|unseen| data(path, unseen.to_string()))

@@ -6,11 +6,12 @@ use std::path::Path;
 use elman_step::Network;
 use serde_json::{Map, Value};
 
+use super::corpus::plain;
 use super::generate::Writer;
 use super::score::{self, Dynamic};
 use crate::data::Vocab;
 use crate::error::{Error, Result};
-use crate::file;
+use crate::file::{self, Encoding};
 use crate::format::model::Loaded;
 use crate::metric::{Evaluation, Measure, Unit};
 use crate::param::Params;
@@ -38,6 +39,9 @@ pub fn vocab(loaded: &Loaded) -> Result<Vocab> {
     }
     let vocab: Vocab = serde_json::from_value(config.get("vocab").cloned().unwrap_or_default())
         .map_err(|error| wrong(format!("`vocab` in its metadata cannot be used: {error}")))?;
+    if vocab.has_duplicates() {
+        return Err(wrong("a token comes twice in its vocabulary".into()));
+    }
     if vocab.is_empty() || config["network"]["classes"] != vocab.len() {
         return Err(wrong(format!("its vocabulary of {} tokens does not fit its network", vocab.len())));
     }
@@ -82,11 +86,16 @@ impl LanguageModel {
     }
 
     /// The tokens of a file that is evaluated, and how many were left out.
-    fn tokens(&self, path: &Path, from: f64, skip_unseen: bool) -> Result<(Vec<u32>, usize)> {
+    fn tokens(&self, path: &Path, encoding: Encoding, from: f64, skip_unseen: bool) -> Result<(Vec<u32>, usize)> {
         let data = |reason: String| Error::Data { path: path.into(), reason };
+        let text = match &self.vocab {
+            Vocab::Bytes(_) => file::read(path)?,
+            // A model that has learned CR reads it.
+            vocab => plain(path, encoding, vocab.has('\r'))?,
+        };
         let (mut tokens, skipped) = self
             .vocab
-            .encode(&file::read(path)?, skip_unseen)
+            .encode(&text, skip_unseen)
             .map_err(|unseen| data(format!("{unseen}; `skip_unseen` leaves such tokens out")))?;
         tokens.drain(..(from * tokens.len() as f64) as usize);
         match tokens.len() {
@@ -130,7 +139,8 @@ impl Model for LanguageModel {
         if data.file.is_empty() {
             return Err(Error::Usage("name the text to evaluate on".into()));
         }
-        let (tokens, skipped) = self.tokens(Path::new(&data.file), from, options.skip_unseen == Some(true))?;
+        let (path, skip_unseen) = (Path::new(&data.file), options.skip_unseen == Some(true));
+        let (tokens, skipped) = self.tokens(path, data.encoding(), from, skip_unseen)?;
         let (network, params, unit) = (&self.network, &self.params, Unit::Nats(self.vocab.unit()));
         let measure = |name, value, note: &str| Measure { name, value, unit, note: note.into() };
         let windowed = score::windowed(network, params, &tokens);

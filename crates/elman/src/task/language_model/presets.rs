@@ -23,6 +23,11 @@ const EPS: f64 = 1e-8;
 const BLOG_STEPS: usize = 25;
 const CHAR_RNN_STEPS: usize = 50;
 
+/// Tokens are characters; where words or their parts are asked for, so many.
+fn base() -> Settings {
+    Settings { vocab_size: 8000, ..Settings::base() }
+}
+
 /// What can be is left to the text and the time.
 pub(super) fn automatic() -> Settings {
     Settings {
@@ -34,18 +39,18 @@ pub(super) fn automatic() -> Settings {
         dropout: f64::AUTO,
         ema_decay: f64::AUTO,
         epochs: f64::AUTO,
-        ..Settings::base()
+        ..base()
     }
 }
 
 /// A small network for a first look.
 pub(super) fn quick() -> Settings {
-    Settings { hidden: 192, embedding: 64, epochs: 8.0, lr: 0.006, seq_len: 64, dropout: 0.1, ..Settings::base() }
+    Settings { hidden: 192, embedding: 64, epochs: 8.0, lr: 0.006, seq_len: 64, dropout: 0.1, ..base() }
 }
 
 /// As [`Settings::preset`].
 pub(in crate::task) fn preset(name: &str) -> Result<Settings> {
-    let default = Settings::base();
+    let default = base();
     Ok(match name {
         "default" => automatic(),
         "quick" => quick(),

@@ -106,8 +106,9 @@ where
     }
 
     fn predict(&self, input: Input, options: &Predict) -> Result<Vec<Prediction>> {
-        let Named { examples, names, fps } = self.reading.unlabelled(input, options)?;
-        let one = |(input, outputs): (String, Vec<f32>)| {
+        let Named { examples, names, fps, mut warnings } = self.reading.unlabelled(input, options)?;
+        warnings.resize(names.len(), None);
+        let one = |((input, warning), outputs): ((String, Option<String>), Vec<f32>)| {
             let output = match self.reading.goal() {
                 Goal::Value { mean, std } => Output::Value(f64::from(outputs[0]) * std + mean),
                 Goal::Classes(_) if R::EVERY_STEP => Output::Steps { probabilities: self.probabilities(&outputs), fps },
@@ -124,9 +125,9 @@ where
                     Output::Class { probabilities, words }
                 }
             };
-            Prediction { input, output }
+            Prediction { input, output, warning }
         };
-        Ok(names.into_iter().zip(all_outputs(&self.network, &self.params, &examples)).map(one).collect())
+        Ok(names.into_iter().zip(warnings).zip(all_outputs(&self.network, &self.params, &examples)).map(one).collect())
     }
 
     fn stream(&self) -> Result<Box<dyn Stream + '_>> {

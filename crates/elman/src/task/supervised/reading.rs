@@ -24,6 +24,15 @@ pub(crate) struct Named<E> {
     pub names: Vec<String>,
     /// Steps per second, where that is known.
     pub fps: Option<f64>,
+    /// What a person should know of an example, such as that training saw nothing like it; of each, or of none.
+    pub warnings: Vec<Option<String>>,
+}
+
+impl<E> Named<E> {
+    /// Examples of which nothing more is known.
+    pub(crate) fn new(examples: E, names: Vec<String>) -> Self {
+        Named { examples, names, fps: None, warnings: Vec::new() }
+    }
 }
 
 /// How a task reads its inputs: a part of each model file, by the names of the fields.
@@ -108,6 +117,7 @@ impl Columns {
             label: or(&data.label_column, &self.label),
             sequence: Some(or(&data.sequence_column, self.sequence())),
             header: data.header.clone(),
+            form: data.form(),
         }
     }
 }

@@ -99,7 +99,7 @@ impl<W: Writing> model::Model for Model<W> {
         let found = self.writer().search(&sources, &which, &config)?;
         let prediction = |(found, (input, source, warning)): (Vec<Hypothesis>, _)| {
             let written = found.iter().map(|hypothesis| self.written(hypothesis)).collect::<Result<_>>()?;
-            Ok(Prediction { input, output: Output::Texts { written, source, warning } })
+            Ok(Prediction { input, output: Output::Texts { written, source }, warning })
         };
         found.into_iter().zip(about).map(prediction).collect()
     }

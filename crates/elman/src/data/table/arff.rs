@@ -1,0 +1,178 @@
+//! Weka's ARFF: attributes with their types, then rows; a relational attribute holds a series.
+
+use std::path::Path;
+
+use super::cases::{self, Case};
+use super::numbers;
+use super::rows::{Row, Table};
+use crate::error::Result;
+use crate::file::{fault, listed};
+
+/// An attribute.
+struct Attribute {
+    name: String,
+    /// The values that it may have; empty where it is no class.
+    values: Vec<String>,
+    is_series: bool,
+}
+
+/// Reads a file; the label is the attribute that is called so, else the last one with named values.
+///
+/// # Errors
+/// A line that is none of the format, with its number.
+pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
+    let mut attributes: Vec<Attribute> = Vec::new();
+    let (mut is_data, mut is_within) = (false, false);
+    let mut rows: Vec<Row> = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let (number, line) = (i + 1, line.trim());
+        let wrong = |reason: String| fault(path, format!("line {number}: {reason}"));
+        if line.is_empty() || line.starts_with('%') {
+            continue;
+        }
+        if is_data {
+            let cells = match line.strip_prefix('{') {
+                Some(sparse) => sparse_row(sparse, &attributes).map_err(wrong)?,
+                None => cells(line),
+            };
+            if cells.len() != attributes.len() {
+                let (got, want) = (cells.len(), attributes.len());
+                return Err(wrong(format!("has {got} values, but there are {want} attributes")));
+            }
+            let unknown = |(cell, of): &(&String, &Attribute)| {
+                !of.values.is_empty() && cell.as_str() != "?" && !of.values.contains(cell)
+            };
+            if let Some((cell, of)) = cells.iter().zip(&attributes).find(unknown) {
+                let values = listed(&of.values);
+                return Err(wrong(format!("{cell:?} is no value of the attribute {:?}: {values}", of.name)));
+            }
+            rows.push(Row { line: number, cells });
+            continue;
+        }
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match word.to_lowercase().as_str() {
+            "@relation" => {}
+            "@attribute" if is_within => {}
+            "@attribute" => {
+                let (name, kind) = name(rest.trim_start());
+                let kind = kind.trim();
+                is_within = kind.eq_ignore_ascii_case("relational");
+                let values = kind.strip_prefix('{').map(|rest| cells(rest.trim_end().trim_end_matches('}')));
+                attributes.push(Attribute { name, values: values.unwrap_or_default(), is_series: is_within });
+            }
+            "@end" => is_within = false,
+            "@data" => is_data = true,
+            _ => {
+                return Err(wrong(format!("{word:?} is no word of ARFF; before @data stand @relation and @attribute")));
+            }
+        }
+    }
+    if rows.is_empty() {
+        return Err(fault(path, "holds no rows; there is nothing behind its line @data"));
+    }
+    let is_called = |attribute: &Attribute| {
+        ["class", "label", "target"].contains(&attribute.name.to_lowercase().as_str()) && !attribute.is_series
+    };
+    let label = attributes.iter().position(is_called).or_else(|| attributes.iter().rposition(|a| !a.values.is_empty()));
+    let note = "read as ARFF".to_string();
+    if let Some(series) = attributes.iter().position(|attribute| attribute.is_series) {
+        return of_series(rows, series, label, path, note);
+    }
+    let mut notes = vec![note];
+    notes.extend(numbers::rewrite(&mut rows, true, |column| format!("{:?}", attributes[column].name)));
+    let header = attributes.into_iter().map(|attribute| attribute.name).collect();
+    Ok(Table { path: path.into(), header: Some(header), rows, notes, label, series: None })
+}
+
+/// Each row holds a series: a line of text for each dimension.
+fn of_series(rows: Vec<Row>, series: usize, label: Option<usize>, path: &Path, note: String) -> Result<Table> {
+    let case = |row: Row| {
+        let values = |line: &str| line.split(',').map(|value| value.trim().to_string()).collect();
+        let lines = row.cells[series].split("\\n").filter(|line| !line.trim().is_empty());
+        Case {
+            line: row.line,
+            dimensions: lines.map(values).collect(),
+            label: label.map(|label| row.cells[label].clone()),
+        }
+    };
+    cases::table(rows.into_iter().map(case).collect(), path, note)
+}
+
+/// An attribute's name, in quotes where it has blanks, and what follows.
+fn name(text: &str) -> (String, &str) {
+    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"'))
+        && let Some((name, rest)) = text[1..].split_once(quote)
+    {
+        return (name.into(), rest);
+    }
+    let end = text.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(text.len());
+    (text[..end].into(), &text[end..])
+}
+
+/// Values between commas, each in quotes of either kind where it needs them; a backslash before a quote is the quote itself.
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut cell, mut quote) = (Vec::new(), String::new(), None);
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', Some(_)) if chars.peek().is_some_and(|next| matches!(next, '\'' | '"' | '\\')) => {
+                cell.extend(chars.next());
+            }
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) if cell.trim().is_empty() => {
+                cell.clear();
+                quote = Some(c);
+            }
+            (',', None) => cells.push(std::mem::take(&mut cell).trim().to_string()),
+            (c, _) => cell.push(c),
+        }
+    }
+    cells.push(cell.trim().to_string());
+    cells
+}
+
+/// A row that names the values which are not zero: `{0 1.5, 3 red}`.
+fn sparse_row(text: &str, attributes: &[Attribute]) -> std::result::Result<Vec<String>, String> {
+    let zero = |attribute: &Attribute| attribute.values.first().cloned().unwrap_or_else(|| "0".into());
+    let mut row: Vec<String> = attributes.iter().map(zero).collect();
+    for entry in cells(text.trim_end().trim_end_matches('}')).iter().filter(|entry| !entry.is_empty()) {
+        let (index, value) = entry.split_once(char::is_whitespace).unwrap_or((entry, ""));
+        let cell = index.parse::<usize>().ok().and_then(|index| row.get_mut(index));
+        *cell.ok_or_else(|| format!("{index:?} is no attribute's number, from 0 to {}", attributes.len() - 1))? =
+            value.trim().trim_matches(['\'', '"']).to_string();
+    }
+    Ok(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> std::result::Result<Table, String> {
+        table(text, Path::new("t.arff")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn attributes_rows_and_series_are_read() {
+        let head = "% made\n@RELATION x\n@attribute 'sepal length' REAL\n@attribute kind {'Iris setosa', b}\n@data\n";
+        let table = read(&format!("{head}5.1,'Iris setosa'\n?, b\n{{0 2.5, 1 b}}\n")).unwrap();
+        assert_eq!(table.header.as_deref().unwrap(), ["sepal length", "kind"]);
+        assert_eq!(table.rows[0].cells, ["5.1", "Iris setosa"]);
+        assert_eq!(
+            (table.rows[1].cells[0].as_str(), table.rows[2].cells.join(" "), table.label),
+            ("?", "2.5 b".into(), Some(1))
+        );
+        assert!(
+            read(&format!("{head}5.1,c\n"))
+                .unwrap_err()
+                .contains("line 6: \"c\" is no value of the attribute \"kind\"")
+        );
+        assert!(read(&format!("{head}5.1\n")).unwrap_err().contains("line 6: has 1 values, but there are 2"));
+        assert!(read("@relation x\nfoo bar\n").unwrap_err().contains("line 2: \"foo\" is no word of ARFF"));
+        let series = "@relation x\n@attribute r relational\n@attribute a numeric\n@end r\n@attribute class {u,v}\n@data\n\
+                      \"1,2,3\\n4,5,6\",u\n\"7,8\\n9,10\",v\n";
+        let table = read(series).unwrap();
+        assert_eq!((table.rows.len(), table.width(), table.series, table.label), (5, 4, Some(0), Some(1)));
+        assert_eq!(table.rows[1].cells, ["1", "u", "2", "5"]);
+    }
+}

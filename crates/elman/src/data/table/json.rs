@@ -1,0 +1,330 @@
+//! JSON to rows: an object a line, a list of objects, one object of columns.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::parse::check_columns;
+use super::rows::Row;
+use crate::error::Result;
+use crate::file::fault;
+
+/// What an object of a table looks like, for messages.
+const EXAMPLE: &str = "{\"text\": \"..\", \"label\": \"..\"}";
+
+/// A table in JSON: its columns in the order in which they first come, and its rows.
+pub(super) struct Parsed {
+    pub header: Vec<String>,
+    pub rows: Vec<Row>,
+    /// What was read that is no list of objects, one on each line.
+    pub note: Option<String>,
+}
+
+/// Reads JSON; `before` lines came before `text`.
+///
+/// # Errors
+/// What is not JSON, with its line; what is no table; a key that occurs twice in an object.
+pub(super) fn parse(text: &str, path: &Path, before: usize) -> Result<Parsed> {
+    let start = text.trim_start();
+    let first = start.lines().next().unwrap_or_default();
+    let mut table = Builder::new(path);
+    if start.starts_with('[') {
+        objects(text, text.len() - start.len() + 1, before, &mut table)?;
+        return Ok(table.done(Some("a list of objects in JSON")));
+    }
+    // One object may stand on many lines: of columns, or around the list of rows.
+    if serde_json::from_str::<Entries>(first).is_err()
+        && let Ok(Entries(entries)) = serde_json::from_str::<Entries>(start)
+    {
+        return whole(start, &entries, before, table);
+    }
+    let mut lines = text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
+    let (number, first) = lines.next().unwrap_or_default();
+    let Entries(entries) = object(first, before + number + 1, path)?;
+    if lines.peek().is_none() && entries.iter().any(|(_, value)| value.starts_with(['[', '{'])) && before == 0 {
+        return whole(first, &entries, before, table);
+    }
+    table.push(before + number + 1, entries)?;
+    for (number, line) in lines {
+        let Entries(entries) = object(line, before + number + 1, path)?;
+        table.push(before + number + 1, entries)?;
+    }
+    Ok(table.done(None))
+}
+
+fn object(line: &str, number: usize, path: &Path) -> Result<Entries> {
+    serde_json::from_str(line).map_err(|error| {
+        // The parser's line number is relative to this line.
+        let error = error.to_string().replace(" at line 1 column ", " at column ");
+        fault(path, format!("line {number}: {error}; every line must be one JSON object, such as {EXAMPLE}"))
+    })
+}
+
+/// The objects of a list that begins at byte `at`.
+fn objects(text: &str, mut at: usize, before: usize, table: &mut Builder) -> Result<()> {
+    let (mut line, mut counted) = (before + 1, 0);
+    loop {
+        let rest = &text[at..];
+        at += rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',').len();
+        line += text[counted..at].matches('\n').count();
+        counted = at;
+        let rest = &text[at..];
+        if rest.starts_with(']') {
+            return Ok(());
+        }
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Entries>();
+        match values.next() {
+            Some(Ok(Entries(entries))) => table.push(line, entries)?,
+            Some(Err(error)) => {
+                let wrong = line + error.line().saturating_sub(1);
+                let error = error.to_string();
+                let error = error.split(" at line ").next().unwrap_or_default();
+                return Err(fault(
+                    table.path,
+                    format!("line {wrong}: {error}; a list must hold objects, such as {EXAMPLE}"),
+                ));
+            }
+            None => return Err(fault(table.path, format!("line {line}: the list has no end"))),
+        }
+        at += values.byte_offset();
+    }
+}
+
+/// One object: `{"data": [{..}, ..]}` around rows, or columns, each a list or an object by row.
+fn whole(text: &str, entries: &[(String, String)], before: usize, mut table: Builder) -> Result<Parsed> {
+    let lists: Vec<&(String, String)> = entries.iter().filter(|(_, value)| value.starts_with("[{")).collect();
+    if let [(key, value)] = lists[..] {
+        objects(value, 1, before, &mut table)?;
+        return Ok(table.done(Some(&format!("the list {key:?} of one object in JSON"))));
+    }
+    let column = |value: &str| -> Option<Vec<(String, String)>> {
+        if value.starts_with('[') {
+            let Items(items) = serde_json::from_str(value).ok()?;
+            return Some(items.into_iter().enumerate().map(|(i, cell)| (i.to_string(), cell)).collect());
+        }
+        serde_json::from_str::<Entries>(value).ok().map(|Entries(entries)| entries)
+    };
+    let columns: Option<Vec<Vec<(String, String)>>> = entries.iter().map(|(_, value)| column(value)).collect();
+    let same = |columns: &Vec<Vec<(String, String)>>| {
+        let keys = |column: &Vec<(String, String)>| column.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        columns
+            .first()
+            .is_some_and(|first| !first.is_empty() && columns.iter().all(|column| keys(column) == keys(first)))
+    };
+    match columns.filter(same) {
+        Some(columns) => {
+            for row in 0..columns[0].len() {
+                let cells = entries.iter().zip(&columns).map(|((key, _), column)| (key.clone(), column[row].1.clone()));
+                table.push(before + row + 1, cells.collect())?;
+            }
+            Ok(table.done(Some("one object of columns in JSON")))
+        }
+        // A single row, as a stream may hold.
+        None if !text.trim().contains('\n') => {
+            table.push(before + 1, entries.to_vec())?;
+            Ok(table.done(None))
+        }
+        None => {
+            let reason = format!(
+                "is one JSON object that is no table: its values must be columns of one length, or one of them a list of \
+                 objects; else write an object on each line, such as {EXAMPLE}"
+            );
+            Err(fault(table.path, reason))
+        }
+    }
+}
+
+/// A table as its objects come.
+struct Builder<'p> {
+    path: &'p Path,
+    header: Vec<String>,
+    columns: HashMap<String, usize>,
+    rows: Vec<Row>,
+}
+
+impl<'p> Builder<'p> {
+    fn new(path: &'p Path) -> Self {
+        Builder { path, header: Vec::new(), columns: HashMap::new(), rows: Vec::new() }
+    }
+
+    /// Adds an object; keys that are new to it are new columns.
+    fn push(&mut self, line: usize, entries: Vec<(String, String)>) -> Result<()> {
+        let mut cells: Vec<Option<String>> = vec![None; self.header.len()];
+        for (key, value) in entries {
+            let next = self.header.len();
+            let column = *self.columns.entry(key.clone()).or_insert(next);
+            if column == next {
+                self.header.push(key.clone());
+                cells.push(None);
+            }
+            if cells[column].replace(value).is_some() {
+                return Err(fault(self.path, format!("line {line}: the key {key:?} occurs twice")));
+            }
+        }
+        if self.header.is_empty() {
+            return Err(fault(self.path, format!("line {line}: the first object has no keys; they name the columns")));
+        }
+        check_columns(self.header.len(), line, self.path)?;
+        self.rows.push(Row { line, cells: cells.into_iter().map(Option::unwrap_or_default).collect() });
+        Ok(())
+    }
+
+    fn done(mut self, note: Option<&str>) -> Parsed {
+        let width = self.header.len();
+        self.rows.iter_mut().for_each(|row| row.cells.resize(width, String::new()));
+        Parsed { header: self.header, rows: self.rows, note: note.map(String::from) }
+    }
+}
+
+/// A JSON object with its keys in the order of the file.
+struct Entries(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(key) = map.next_key()? {
+                    let mut cell = String::new();
+                    map.next_value_seed(Cell { to: &mut cell, is_nested: false })?;
+                    entries.push((key, cell));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// A JSON list as cells.
+struct Items(Vec<String>);
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Items;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Items, A::Error> {
+                let mut items = Vec::new();
+                loop {
+                    let mut cell = String::new();
+                    match list.next_element_seed(Cell { to: &mut cell, is_nested: false })? {
+                        Some(()) => items.push(cell),
+                        None => return Ok(Items(items)),
+                    }
+                }
+            }
+        }
+        deserializer.deserialize_seq(InOrder)
+    }
+}
+
+/// A JSON value as a cell: `null` is an empty one, a nested value its JSON. It is written as it is read: a list of numbers takes
+/// no more memory than its text.
+struct Cell<'a> {
+    to: &'a mut String,
+    is_nested: bool,
+}
+
+impl Cell<'_> {
+    fn nested(&mut self) -> Cell<'_> {
+        Cell { to: self.to, is_nested: true }
+    }
+
+    fn add(self, value: impl std::fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.to, "{value}");
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Cell<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Cell<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<(), E> {
+        if self.is_nested {
+            self.add("null");
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> std::result::Result<(), E> {
+        self.add(value);
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> std::result::Result<(), E> {
+        self.add(value);
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> std::result::Result<(), E> {
+        self.add(value);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> std::result::Result<(), E> {
+        self.add(serde_json::Value::from(value));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<(), E> {
+        match self.is_nested {
+            true => self.add(serde_json::Value::from(text)),
+            false => self.to.push_str(text),
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> std::result::Result<(), A::Error> {
+        self.to.push('[');
+        let mut len = self.to.len();
+        while list.next_element_seed(self.nested())?.is_some() {
+            len = self.to.len();
+            self.to.push(',');
+        }
+        self.to.truncate(len);
+        self.to.push(']');
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
+        self.to.push('{');
+        let mut len = self.to.len();
+        while let Some(key) = map.next_key::<String>()? {
+            self.nested().add(serde_json::Value::from(key));
+            self.to.push(':');
+            map.next_value_seed(self.nested())?;
+            len = self.to.len();
+            self.to.push(',');
+        }
+        self.to.truncate(len);
+        self.to.push('}');
+        Ok(())
+    }
+}

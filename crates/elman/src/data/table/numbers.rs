@@ -1,0 +1,162 @@
+//! Numbers as people write them: decimal commas, thousands in groups, percent and currency signs.
+
+use super::cells::{is_missing, number};
+use super::rows::Row;
+
+/// Signs that stand before or behind all numbers of a column.
+const SIGNS: [char; 8] = ['%', '$', '€', '£', '¥', '₩', '₹', '‰'];
+/// From this share of numbers on, a column is one of numbers.
+const SURELY: f64 = 0.98;
+
+/// How the numbers of a column are written, where it is not as Rust reads them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// `1.234,5`
+    Comma,
+    /// `1,234.5`
+    Point,
+    /// Both can be read; decided by the other columns.
+    Either,
+}
+
+/// Rewrites the numbers of columns that are written otherwise, such as `1.234,5` as `1234.5`; says which columns those are, by
+/// `name`. `by_commas`: commas separate the cells, so that one within a number rather stands between thousands.
+pub(super) fn rewrite(rows: &mut [Row], by_commas: bool, name: impl Fn(usize) -> String) -> Option<String> {
+    let width = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let styles: Vec<Option<Style>> = (0..width).map(|column| style(rows, column)).collect();
+    let has = |style: Style| styles.contains(&Some(style));
+    let ambiguous = match () {
+        () if has(Style::Comma) => Style::Comma,
+        () if has(Style::Point) || by_commas => Style::Point,
+        () => Style::Comma,
+    };
+    let mut told: [Vec<String>; 2] = Default::default();
+    for (column, style) in styles.into_iter().enumerate() {
+        let Some(style) = style.map(|style| if style == Style::Either { ambiguous } else { style }) else { continue };
+        let mut has_comma = false;
+        for cell in rows.iter_mut().filter_map(|row| row.cells.get_mut(column)) {
+            has_comma |= cell.contains(',');
+            if let Some(plain) = plain(cell, style) {
+                *cell = plain;
+            }
+        }
+        told[usize::from(style == Style::Comma && has_comma)].push(name(column));
+    }
+    let say = |columns: &[String], what: &str| {
+        (!columns.is_empty()).then(|| format!("{what} in {}", crate::file::listed(columns)))
+    };
+    let [others, commas] = &told;
+    let said = [say(commas, "decimal commas"), say(others, "signs or groups of thousands")];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| format!("numbers are written with {}", said.join(" and ")))
+}
+
+/// The style of a column; none where its cells are no numbers, or are numbers as they stand.
+fn style(rows: &[Row], column: usize) -> Option<Style> {
+    let cells =
+        || rows.iter().filter_map(|row| row.cells.get(column)).map(String::as_str).filter(|cell| !is_missing(cell));
+    let (mut all, mut plain_ones, mut commas, mut points, mut has_comma) = (0.0, 0.0, 0.0, 0.0, false);
+    for cell in cells() {
+        all += 1.0;
+        plain_ones += f64::from(number(cell).is_some());
+        commas += f64::from(plain(cell, Style::Comma).is_some());
+        points += f64::from(plain(cell, Style::Point).is_some());
+        has_comma |= cell.contains(',');
+    }
+    let is = |count: f64| all > 0.0 && count >= SURELY * all;
+    // As it stands it reads as well: 1.234 is no thousand.
+    if plain_ones >= commas && plain_ones >= points {
+        return None;
+    }
+    match (is(commas) && has_comma, is(points)) {
+        (true, true) if commas == points => Some(Style::Either),
+        (true, is_point) if commas > points || !is_point => Some(Style::Comma),
+        (_, true) => Some(Style::Point),
+        _ => None,
+    }
+}
+
+/// A number of this style as Rust reads it.
+fn plain(cell: &str, style: Style) -> Option<String> {
+    let cell = cell.trim();
+    let cell = cell.strip_prefix(SIGNS).unwrap_or(cell).trim_start();
+    let cell = cell.strip_suffix(SIGNS).unwrap_or(cell).trim_end();
+    let (sign, digits) = match cell.chars().next()? {
+        // A minus sign proper, as typesetting has it.
+        '-' | '\u{2212}' => ("-", &cell[cell.chars().next()?.len_utf8()..]),
+        '+' => ("", &cell[1..]),
+        _ => ("", cell),
+    };
+    let digits = digits.strip_prefix(SIGNS).unwrap_or(digits);
+    let (decimal, group) = if style == Style::Comma { (',', '.') } else { ('.', ',') };
+    let (mantissa, exponent) = digits.split_at(digits.find(['e', 'E']).unwrap_or(digits.len()));
+    let (whole, fraction) = mantissa.split_once(decimal).unwrap_or((mantissa, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_group = |c: char| c == group || matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'');
+    let groups: Vec<&str> = whole.split(is_group).collect();
+    let grouped = match &groups[..] {
+        [only] => is_digits(only),
+        [first, rest @ ..] => {
+            (1..=3).contains(&first.len())
+                && is_digits(first)
+                && rest.iter().all(|part| part.len() == 3 && is_digits(part))
+        }
+        [] => false,
+    };
+    if !grouped || !is_digits(fraction) || whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    let text = format!("{sign}{}.{fraction}{exponent}", groups.concat());
+    let text = text.strip_suffix('.').map(String::from).unwrap_or(text);
+    number(&text).filter(|value| value.is_finite()).map(|_| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(cells: &[&str], by_commas: bool) -> (Vec<String>, bool) {
+        let row = |(i, cell): (usize, &&str)| Row { line: i + 1, cells: vec![cell.to_string()] };
+        let mut rows: Vec<Row> = cells.iter().enumerate().map(row).collect();
+        let told = rewrite(&mut rows, by_commas, |_| "x".into()).is_some();
+        (rows.into_iter().map(|row| row.cells[0].clone()).collect(), told)
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_written() {
+        for (cells, by_commas, want) in [
+            (&["1,5", "2", "-0,25"][..], false, &["1.5", "2", "-0.25"][..]),
+            (&["1.234,5", "12", ""], false, &["1234.5", "12", ""]),
+            (&["1,234.5", "12.25"], true, &["1234.5", "12.25"]),
+            (&["1,234", "5,678"], true, &["1234", "5678"]),
+            (&["1,234", "5,678"], false, &["1.234", "5.678"]),
+            (&["1,234,567", "5,678"], false, &["1234567", "5678"]),
+            (&["12%", "3.5 %"], true, &["12", "3.5"]),
+            (&["$1,200.50", "-$3"], true, &["1200.50", "-3"]),
+            (&["1 234,5", "\u{2212}7,5"], false, &["1234.5", "-7.5"]),
+        ] {
+            let (got, told) = column(cells, by_commas);
+            assert_eq!(
+                (&got[..], told),
+                (&want.iter().map(|x| x.to_string()).collect::<Vec<_>>()[..], true),
+                "{cells:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_reads_as_it_stands_is_left() {
+        for cells in [
+            &["1.234", "5.678"][..],
+            &["1e5", "-2"],
+            &["a", "1,5"],
+            &["red", "blue"],
+            &["1,2,3", "4,5"],
+            &["10:30", "11:15"],
+            &["NA", ""],
+        ] {
+            let (got, told) = column(cells, false);
+            assert_eq!((&got[..], told), (&cells.iter().map(|x| x.to_string()).collect::<Vec<_>>()[..], false));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The separator of a table, told by its content, and its rows.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::parse::{check_columns, too_long};
+use super::rows::Row;
+use crate::error::Result;
+use crate::file::{MAX_LINE, fault};
+
+/// Lines by which the separator is told.
+const SAMPLE: usize = 200;
+/// From this share of lines with as many cells on, a separator separates.
+const SURELY: f64 = 0.9;
+
+/// What stands between the cells of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Separator {
+    /// Cells are raw: a quote is a quote.
+    Tab,
+    /// Cells may stand in quotes, as in CSV: a comma, a semicolon or a bar.
+    Sign(u8),
+    /// Numbers with blanks between them.
+    Blanks,
+}
+
+impl Separator {
+    /// What messages call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Separator::Tab => "tabs",
+            Separator::Sign(b',') => "commas",
+            Separator::Sign(b';') => "semicolons",
+            Separator::Sign(_) => "bars (|)",
+            Separator::Blanks => "blanks",
+        }
+    }
+
+    fn sign(self) -> char {
+        match self {
+            Separator::Tab => '\t',
+            Separator::Sign(sign) => sign.into(),
+            Separator::Blanks => ' ',
+        }
+    }
+
+    /// Tells the separator of the lines of a table; `usual` is that of files with its name, if they have one.
+    pub(super) fn tell(text: &str, usual: Option<Separator>) -> Separator {
+        const SIGNS: [Separator; 4] =
+            [Separator::Tab, Separator::Sign(b';'), Separator::Sign(b'|'), Separator::Sign(b',')];
+        let lines: Vec<&str> = sample(text);
+        let separates = |separator: &Separator| separator.cells(&lines).is_some();
+        let mut found: Vec<Separator> = SIGNS.into_iter().filter(separates).collect();
+        let [semicolon, comma] = [b';', b','].map(Separator::Sign);
+        if found.contains(&semicolon) && found.contains(&comma) {
+            // Either the commas are within numbers, or the semicolons are within texts.
+            let is_decimal = |cell: &str| {
+                let rest = cell.trim().trim_start_matches(['-', '+']);
+                rest.split_once(',')
+                    .is_none_or(|(a, b)| [a, b].iter().all(|part| part.bytes().all(|c| c.is_ascii_digit())))
+            };
+            let decimals = lines.iter().skip(1).flat_map(|line| line.split(';')).all(is_decimal);
+            found.retain(|separator| *separator != if decimals { comma } else { semicolon });
+        }
+        if let Some(usual) = usual.filter(|usual| found.contains(usual) && !found.contains(&Separator::Tab)) {
+            return usual;
+        }
+        if let Some(first) = found.first() {
+            return *first;
+        }
+        let is_number = |word: &str| word.parse::<f64>().is_ok();
+        let are_numbers = |line: &&&str| line.split_whitespace().count() > 1 && line.split_whitespace().all(is_number);
+        if !lines.is_empty() && lines.iter().all(|line| are_numbers(&line)) {
+            return Separator::Blanks;
+        }
+        // No sign separates all lines: that of most cells, so that the lines which it does not are named.
+        let count = |separator: &&Separator| {
+            let lines = lines.iter().filter(|line| line.contains(separator.sign())).count();
+            // A single line of a stream has what it has.
+            (lines * 2 > SAMPLE.min(lines.max(1))).then_some(lines).unwrap_or(0)
+        };
+        let most = SIGNS.iter().max_by_key(|separator| (count(separator), Some(**separator) == usual));
+        match most.filter(|separator| count(separator) * 2 > lines.len()) {
+            Some(separator) => *separator,
+            None => usual.unwrap_or(Separator::Tab),
+        }
+    }
+
+    /// The number of cells that nearly all lines have, the first among them; none where they differ or there is one cell.
+    fn cells(self, lines: &[&str]) -> Option<usize> {
+        let counts: Vec<usize> = lines.iter().map(|line| self.count(line)).collect();
+        let first = *counts.first()?;
+        let mut times: HashMap<usize, usize> = HashMap::new();
+        counts.iter().for_each(|&count| *times.entry(count).or_default() += 1);
+        let (&usual, &most) = times.iter().max_by_key(|(count, times)| (**times, **count))?;
+        // The header may lack the name of the rows' names, or of what follows a separator at each line's end.
+        let is_near = first == usual || first + 1 == usual;
+        (usual > 1 && is_near && most as f64 >= SURELY * (counts.len() - usize::from(counts.len() > 4)) as f64)
+            .then_some(usual)
+    }
+
+    fn count(self, line: &str) -> usize {
+        let Separator::Sign(sign) = self else { return line.matches(self.sign()).count() + 1 };
+        let (mut cells, mut is_quoted) = (1, false);
+        for byte in line.bytes() {
+            is_quoted ^= byte == b'"';
+            cells += usize::from(byte == sign && !is_quoted);
+        }
+        cells
+    }
+
+    /// The rows; `before` lines came before `text`.
+    ///
+    /// # Errors
+    /// What is not CSV; more columns than a table may have.
+    pub(super) fn rows(self, text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
+        match self {
+            Separator::Sign(sign) => quoted(text, sign, path, before),
+            Separator::Tab => raw(text, path, before, |line| line.split('\t').map(String::from).collect()),
+            Separator::Blanks => raw(text, path, before, |line| line.split_whitespace().map(String::from).collect()),
+        }
+    }
+}
+
+/// The first lines that hold something; quoted line breaks are within lines.
+fn sample(text: &str) -> Vec<&str> {
+    let (mut lines, mut start, mut is_quoted) = (Vec::new(), 0, false);
+    for (i, byte) in text.bytes().enumerate() {
+        is_quoted ^= byte == b'"';
+        if byte == b'\n' && !is_quoted {
+            lines.push(text[start..i].trim_end_matches('\r'));
+            start = i + 1;
+            if lines.len() > SAMPLE {
+                break;
+            }
+        }
+    }
+    // Quotes that are no quotes of cells.
+    if is_quoted && lines.len() < SAMPLE {
+        lines = text.split('\n').take(SAMPLE).map(|line| line.trim_end_matches('\r')).collect();
+    } else if lines.len() < SAMPLE {
+        lines.push(text[start..].trim_end_matches('\r'));
+    }
+    lines.retain(|line| !line.trim().is_empty());
+    lines
+}
+
+/// Lines end with LF alone (a CR before it is dropped): other Unicode line breaks are text.
+fn raw(text: &str, path: &Path, before: usize, split: impl Fn(&str) -> Vec<String>) -> Result<Vec<Row>> {
+    let text = text.trim_end_matches(['\n', '\r']);
+    let mut rows: Vec<Row> = Vec::new();
+    for (i, line) in text.split('\n').enumerate() {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let alone = rows.first().is_some_and(|first| first.cells.len() == 1);
+        // Blank lines are skipped, but in a table of one column they are empty texts.
+        if line.trim_matches('\r').is_empty() && !alone {
+            continue;
+        }
+        let row = Row { line: before + i + 1, cells: split(line) };
+        if rows.is_empty() {
+            check_columns(row.cells.len(), row.line, path)?;
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn quoted(text: &str, delimiter: u8, path: &Path, before: usize) -> Result<Vec<Row>> {
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
+    let mut rows: Vec<Row> = Vec::new();
+    let mut record = csv::StringRecord::new();
+    let (mut line, mut counted) = (before + 1, 0);
+    let mut begin = 0;
+    loop {
+        // A record's position may be before the line break of the last one: skip to its actual start.
+        let position = reader.position().byte() as usize;
+        let more = reader.read_record(&mut record).map_err(|error| fault(path, format!("is not CSV: {error}")))?;
+        if !more {
+            break;
+        }
+        let rest = &text.as_bytes()[position.min(text.len())..];
+        begin = position + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        line += text.as_bytes()[counted..begin].iter().filter(|&&byte| byte == b'\n').count();
+        counted = begin;
+        if record.as_slice().len() > MAX_LINE {
+            return Err(too_long(line, path));
+        }
+        if rows.is_empty() {
+            check_columns(record.len(), line, path)?;
+        }
+        rows.push(Row { line, cells: record.iter().map(String::from).collect() });
+    }
+    // An unclosed quote swallows the rest of the file, which the parser accepts.
+    let last = text[begin..].trim_end();
+    if last.contains('\n') && last.matches('"').count() % 2 == 1 {
+        return Err(fault(path, format!("line {line} has an unclosed quote; quotes within a cell must be doubled")));
+    }
+    Ok(rows)
+}
+
+/// A text without the blanks between a separator and a quote, where the quote would else be part of the cell; none where there
+/// are none.
+pub(super) fn without_blanks_before_quotes(text: &str, delimiter: u8) -> Option<String> {
+    let (mut out, mut is_quoted, mut rest) = (String::with_capacity(text.len()), false, text);
+    let mut found = false;
+    while let Some(at) = rest.find(['"', char::from(delimiter)]) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        out.push_str(&from[..1]);
+        rest = &from[1..];
+        if from.starts_with('"') {
+            is_quoted = !is_quoted;
+        } else if !is_quoted {
+            let trimmed = rest.trim_start_matches(' ');
+            if trimmed.len() < rest.len() && trimmed.starts_with('"') {
+                (rest, found) = (trimmed, true);
+            }
+        }
+    }
+    out.push_str(rest);
+    found.then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_separator_is_told_by_content() {
+        let [comma, semicolon, bar] = [b',', b';', b'|'].map(Separator::Sign);
+        for (text, usual, want) in [
+            ("text\tlabel\ngood, yes\tpos\nbad, no\tneg\n", Some(comma), Separator::Tab),
+            ("a;b\n1,5;2\n2,5;3,25\n", Some(comma), semicolon),
+            ("1,5;2,5\n2,5;3,25\n", None, semicolon),
+            ("a|b|c\n1|2|3\n", None, bar),
+            ("a,b\n\"x;y\",2\n\"z;w\",3\n", None, comma),
+            ("good; but long,1\nbad; and short,0\n", Some(comma), comma),
+            ("1.5 2.5  3\n 2 3 4\n", None, Separator::Blanks),
+            ("a film, really\nno\n\nanother\n", None, Separator::Tab),
+            ("hello world\nhow are you\n", None, Separator::Tab),
+            ("a\tb\n1\t2\n", Some(comma), Separator::Tab),
+        ] {
+            assert_eq!(Separator::tell(text, usual), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn blanks_before_quotes_go_and_others_stay() {
+        let text = "a, \"b, c\",  d\n\"x, \"\"y\"\"\", \"z\"";
+        assert_eq!(without_blanks_before_quotes(text, b',').unwrap(), "a,\"b, c\",  d\n\"x, \"\"y\"\"\",\"z\"");
+        assert_eq!(without_blanks_before_quotes("a, b,\"c\"", b','), None);
+    }
+}

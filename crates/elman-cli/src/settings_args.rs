@@ -92,7 +92,8 @@ impl SettingArgs {
         }
         for key in PATHS {
             let path = PathBuf::from(settings.get(key));
-            if path.is_relative() && !path.as_os_str().is_empty() {
+            let is_stdin = path.as_os_str() == "-";
+            if path.is_relative() && !path.as_os_str().is_empty() && !is_stdin {
                 settings.set(key, &text_of(std::path::absolute(&path).unwrap_or(path))?)?;
             }
         }

@@ -20,6 +20,7 @@ mod report;
 mod resume;
 #[cfg(unix)]
 mod signals;
+mod strangers;
 mod tensorboard;
 #[cfg(target_os = "linux")]
 mod terminal;

@@ -93,15 +93,17 @@ fn review(rng: &mut Rng) -> (String, &'static str) {
     (text, if is_good { "good" } else { "bad" })
 }
 
-/// A table of 600 synthetic series, a row each: its kind (`sine`, `square`, `saw`, `noise`), then 24 to 48 values.
+/// A table of 600 synthetic series, a row each: its kind (`sine`, `square`, `saw`, `noise`), or for a regression the steps of a
+/// period (of the first three kinds), then 24 to 48 values.
 ///
 /// # Errors
 /// Never: the table is well-formed.
-pub fn series(seed: u64) -> Result<Table> {
+pub fn series(seed: u64, is_regression: bool) -> Result<Table> {
     const KINDS: [&str; 4] = ["sine", "square", "saw", "noise"];
     let mut rng = Rng::new(seed, "series");
     let mut row = |line: usize| {
-        let (kind, len) = (line % KINDS.len(), 24 + rng.below(25));
+        let kinds = KINDS.len() - usize::from(is_regression);
+        let (kind, len) = (line % kinds, 24 + rng.below(25));
         let (period, phase) = (rng.range(6.0, 14.0), rng.uniform());
         let mut value = |t: usize| {
             let at = (t as f64 / period + phase).fract();
@@ -115,7 +117,7 @@ pub fn series(seed: u64) -> Result<Table> {
         };
         let mut cells: Vec<String> = (0..len).map(&mut value).collect();
         cells.resize(48, String::new());
-        cells.insert(0, KINDS[kind].into());
+        cells.insert(0, if is_regression { format!("{period:.3}") } else { KINDS[kind].into() });
         Row { line, cells }
     };
     let rows = (1..=600).map(&mut row).collect();
@@ -172,8 +174,8 @@ mod tests {
         assert!(digits(1) == digits(1) && digits(1) != digits(2));
         assert!(reviews(1) == reviews(1) && reviews(1) != reviews(2));
         assert!(clips(1) == clips(1) && clips(1) != clips(2));
-        let table = series(1).unwrap();
-        assert!(table == series(1).unwrap() && table.rows.len() == 600);
+        let table = series(1, false).unwrap();
+        assert!(table == series(1, false).unwrap() && table.rows.len() == 600);
         assert!(digits(3).iter().all(|(pixels, _)| pixels.len() == DIGIT * DIGIT));
         assert!(clips(3).iter().all(|(pixels, labels)| pixels.len() == labels.len() * FRAME * FRAME));
         let reviews = reviews(4);

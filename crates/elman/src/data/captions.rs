@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::table::Table;
+use serde::Deserialize;
+
+use super::table::{Row, Table};
 use super::{HoldOut, train_val_split};
 use crate::error::{Error, Result};
-use crate::file::fault;
+use crate::file::{self, fault};
 
 /// A source and its reference captions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,13 +71,98 @@ impl Columns {
     }
 }
 
+/// A document of captions in JSON: COCO's (images, and annotations that name them by number) or Karpathy's (images with their
+/// sentences and splits).
+#[derive(Deserialize)]
+struct Document {
+    images: Vec<Picture>,
+    #[serde(default)]
+    annotations: Vec<Annotation>,
+}
+
+#[derive(Deserialize)]
+struct Picture {
+    #[serde(default)]
+    id: Option<serde_json::Value>,
+    #[serde(alias = "file_name")]
+    filename: String,
+    #[serde(default)]
+    split: Option<String>,
+    #[serde(default)]
+    sentences: Vec<Sentence>,
+}
+
+#[derive(Deserialize)]
+struct Sentence {
+    raw: String,
+}
+
+#[derive(Deserialize)]
+struct Annotation {
+    image_id: serde_json::Value,
+    caption: String,
+}
+
+/// The captions of a document as a table of image, split and caption; `None` of a file that is none.
+///
+/// # Errors
+/// A damaged document; an annotation of an image that is not there.
+fn document(bytes: &[u8], path: &Path) -> Result<Option<Table>> {
+    let text = file::Encoding::default().decode(bytes, path)?;
+    if !text.trim_start().starts_with('{') || !text.contains("\"images\"") {
+        return Ok(None);
+    }
+    let Document { images, annotations } = serde_json::from_str(&text)
+        .map_err(|error| fault(path, format!("is no document of captions as COCO or Karpathy have them: {error}")))?;
+    let has_splits = images.iter().any(|image| image.split.is_some());
+    let row = |number: usize, image: &Picture, caption: &str| {
+        let mut cells = vec![image.filename.clone(), caption.split_whitespace().collect::<Vec<_>>().join(" ")];
+        if has_splits {
+            cells.insert(1, image.split.clone().unwrap_or_else(|| "train".into()));
+        }
+        Row { line: number, cells }
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    for image in &images {
+        for sentence in &image.sentences {
+            rows.push(row(rows.len() + 1, image, &sentence.raw));
+        }
+    }
+    let by_id: HashMap<String, &Picture> =
+        images.iter().filter_map(|image| Some((image.id.as_ref()?.to_string(), image))).collect();
+    for annotation in &annotations {
+        let id = annotation.image_id.to_string();
+        let image = by_id.get(&id).ok_or_else(|| {
+            fault(path, format!("the caption {:?} is of image {id}, which is not among its images", annotation.caption))
+        })?;
+        rows.push(row(rows.len() + 1, image, &annotation.caption));
+    }
+    if rows.is_empty() {
+        return Err(fault(path, "holds images but no captions"));
+    }
+    // Captions of one image stand together.
+    let order: HashMap<&String, usize> = images.iter().map(|image| &image.filename).zip(0..).collect();
+    rows.sort_by_key(|row| order.get(&row.cells[0]).copied());
+    let header = if has_splits { vec!["image", "split", "caption"] } else { vec!["image", "caption"] };
+    let header = header.into_iter().map(String::from).collect();
+    Ok(Some(Table { path: path.into(), header: Some(header), rows, ..Table::default() }))
+}
+
 impl Captions {
     /// Reads a table of captions of rows or of images.
     ///
     /// # Errors
     /// [`Error::Data`] with the line.
     pub(crate) fn read(path: &Path, subject: Subject) -> Result<Captions> {
-        let table = Table::read(path)?;
+        let bytes = file::read(path)?;
+        let table = match document(&bytes, path)? {
+            Some(_) if matches!(subject, Subject::Row(_)) => {
+                let reason = "names images, not rows of features; give `images`, their folder, and `encoder`";
+                return Err(fault(path, reason));
+            }
+            Some(table) => table,
+            None => Table::parse(&bytes, path, None)?,
+        };
         let columns = Columns::of(&table, subject)?;
         let mut captions = Captions::default();
         let mut number_of: HashMap<&str, usize> = HashMap::new();
@@ -107,7 +194,8 @@ impl Captions {
             }
             let part = match columns.split.map(|column| line.cells[column].trim()) {
                 None => &mut captions.rest,
-                Some("train") => &mut captions.train,
+                // Karpathy's split of COCO: what is left of the validation images is learned from.
+                Some("train" | "restval") => &mut captions.train,
                 Some("dev" | "val" | "valid" | "validation") => &mut captions.dev,
                 Some("test") => &mut captions.test,
                 Some(other) => return Err(wrong(format!("the split is {other:?}; it must be train, dev or test"))),
@@ -153,6 +241,33 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn documents_of_captions_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("captions.json");
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            Captions::read(&path, Subject::Image).map_err(|error| error.to_string())
+        };
+        let coco = r#"{"info": {}, "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "b.jpg"}],
+            "annotations": [{"image_id": 9, "id": 1, "caption": "A cat."}, {"image_id": 7, "id": 2, "caption": "A dog."},
+                            {"image_id": 9, "id": 3, "caption": "It sleeps.\n"}]}"#;
+        let found = read(coco).unwrap();
+        assert_eq!(
+            (found.rest.len(), &found.rest[1].targets[..]),
+            (2, &["A cat.".to_string(), "It sleeps.".into()][..])
+        );
+        let karpathy = r#"{"dataset": "x", "images": [
+            {"filename": "a.jpg", "split": "restval", "sentences": [{"raw": "A dog.", "tokens": ["a", "dog"]}]},
+            {"filename": "b.jpg", "split": "val", "sentences": [{"raw": "A cat."}, {"raw": "It sleeps."}]}]}"#;
+        let found = read(karpathy).unwrap();
+        assert_eq!((found.train.len(), found.dev[0].targets.len()), (1, 2));
+        assert!(read(&coco.replace("\"image_id\": 7", "\"image_id\": 8")).unwrap_err().contains("image 8"));
+        assert!(read("{\"images\": [{\"id\": 1}]}").unwrap_err().contains("COCO"));
+        fs::write(&path, coco).unwrap();
+        assert!(Captions::read(&path, Subject::Row(3)).unwrap_err().to_string().contains("`images`"));
+    }
 
     #[test]
     fn captions_are_read_by_split_and_wrong_lines_named() {

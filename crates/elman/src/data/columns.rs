@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Form;
+use super::table::{Form, Table};
+use crate::error::Result;
 
 /// Columns by name or number, as a model's file holds those it was trained on; empty where there is none or it is found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,24 @@ pub(crate) struct Choice {
     pub only: String,
     /// Whether columns that count or name are left out, and outliers limited; version 0.1 did neither.
     pub looks: bool,
+    /// Of steps that are words: the most that are known, and how often each occurs at least.
+    pub words: [usize; 2],
+}
+
+impl Choice {
+    /// The columns that `ignore` and `use_columns` leave.
+    ///
+    /// # Errors
+    /// A column that is not there.
+    pub(crate) fn named(&self, table: &Table) -> Result<Vec<usize>> {
+        let listed = |names: &str| {
+            let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+            names.map(|name| table.column(name)).collect::<Result<Vec<usize>>>()
+        };
+        let (ignore, only) = (listed(&self.ignore)?, listed(&self.only)?);
+        let is_named = |column: &usize| !ignore.contains(column) && (only.is_empty() || only.contains(column));
+        Ok((0..table.width()).filter(is_named).collect())
+    }
 }
 
 impl Columns {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::table::{Form, Table};
-use super::{At, idx};
+use super::{At, arrays, idx};
 use crate::error::{Error, Result};
-use crate::file::fault;
+use crate::file::{self, fault};
 
 /// An unprocessed input.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +46,10 @@ impl Dataset {
     /// scaled to `size` (height and width), without one to the size that most of them have.
     pub(crate) fn read(path: &Path, label_column: &str, form: Form, size: Option<[usize; 2]>) -> Result<Dataset> {
         if !path.is_dir() {
-            return Self::of_table(path, label_column, form);
+            return match Self::of_arrays(path)? {
+                Some(images) => Ok(images),
+                None => Self::of_table(path, label_column, form),
+            };
         }
         if let Some(idx::Dataset { train, test }) = idx::dataset(path)? {
             return Ok(Self::of_idx(&train, test.as_ref(), path));
@@ -76,6 +79,48 @@ impl Dataset {
             path: path.to_path_buf(),
             notes: Vec::new(),
         }
+    }
+
+    /// Images in numpy's arrays, bytes of `[N, height, width]` or `[N, height, width, channels]`; `None` of anything else.
+    fn of_arrays(path: &Path) -> Result<Option<Dataset>> {
+        let name = path.to_string_lossy().to_lowercase();
+        if !(name.ends_with(".npz") || name.ends_with(".npy")) {
+            return Ok(None);
+        }
+        let (train, test) = arrays::parts(&file::read(path)?, path)?;
+        let (arrays::Values::Bytes(_), [_, height, width, rest @ ..]) = (&train.inputs.values, &train.inputs.dims[..])
+        else {
+            return Ok(None);
+        };
+        let channels = match rest {
+            [] => 1,
+            [channels @ (1 | 3)] => *channels,
+            _ => return Err(fault(path, format!("its images have dimensions {:?}", train.inputs.dims))),
+        };
+        let size = [*height, *width, channels];
+        let file: Arc<Path> = path.into();
+        let raw = |part: arrays::Part| -> Result<Vec<Raw>> {
+            let Some(labels) = &part.labels else {
+                return Err(fault(
+                    path,
+                    "has no labels; images to learn from need y_train beside x_train, or y beside X",
+                ));
+            };
+            let arrays::Values::Bytes(pixels) = &part.inputs.values else {
+                return Err(fault(path, "its training images are bytes, its test images are not"));
+            };
+            if part.inputs.dims[1..] != train.inputs.dims[1..] {
+                return Err(fault(path, "its training and test images have different sizes"));
+            }
+            let one =
+                |(i, image): (usize, &[u8])| Raw::new(image.to_vec(), labels.cell(i), file.clone(), At::Item(i + 1));
+            Ok(pixels.chunks_exact(size.iter().product()).enumerate().map(one).collect())
+        };
+        let test = test.map(raw).transpose()?;
+        let part = arrays::Part { inputs: train.inputs.clone(), labels: train.labels.clone() };
+        let notes = vec![format!("read as images {width} wide and {height} high")];
+        let path = path.to_path_buf();
+        Ok(Some(Dataset { train: raw(part)?, dev: None, test, size: Some(size), table: None, path, notes }))
     }
 
     #[cfg(feature = "media")]
@@ -193,6 +238,11 @@ impl Raw {
             RawInput::Image(pixels) => Some(pixels),
             RawInput::Row(_) => None,
         }
+    }
+
+    /// The label and its place.
+    pub(crate) fn labelled(&self) -> (&str, &Path, At) {
+        (&self.label, &self.file, self.at)
     }
 
     /// The example's name in messages; `number` counts from 0.

@@ -261,17 +261,10 @@ impl Features {
         exclude: &[usize],
         choice: &Choice,
     ) -> Result<(Features, Option<String>)> {
-        let listed =
-            |names: &str| names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
-        let (ignore, only): (Vec<String>, Vec<String>) = (listed(&choice.ignore), listed(&choice.only));
-        let find = |names: &[String]| names.iter().map(|name| table.column(name)).collect::<Result<Vec<_>>>();
-        let (ignore, only) = (find(&ignore)?, find(&only)?);
-        let is_input = |column: &usize| {
-            !exclude.contains(column) && !ignore.contains(column) && (only.is_empty() || only.contains(column))
-        };
-        let mut columns: Vec<usize> = (0..table.width()).filter(is_input).collect();
+        let is_input = |column: &usize| !exclude.contains(column);
+        let mut columns: Vec<usize> = choice.named(table)?.into_iter().filter(is_input).collect();
         let mut note = None;
-        if choice.looks && only.is_empty() {
+        if choice.looks && choice.only.trim().is_empty() {
             let tells = |&column: &usize| Some((column, tell(table, groups, column)?));
             let left_out: Vec<(usize, &str)> = columns.iter().filter_map(tells).collect();
             let others = |column: &usize| left_out.iter().all(|(left, _)| left != column);
@@ -513,6 +506,13 @@ fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Option<&'static 
     None
 }
 
+/// Whether a column holds more words than there can be categories.
+pub(crate) fn is_of_words(table: &Table, column: usize) -> bool {
+    let cells = || table.rows.iter().map(|row| row.cells[column].trim()).filter(|cell| !is_missing(cell));
+    let (numbers, all) = cells().fold((0, 0), |(n, all), cell| (n + usize::from(number(cell).is_some()), all + 1));
+    numbers * 2 < all && cells().collect::<HashSet<_>>().len() > MAX_CATEGORIES
+}
+
 fn categorical(column: &Column, present: &[(usize, &str)], table: &Table) -> Result<Kind> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     present.iter().for_each(|(_, cell)| *counts.entry(cell.trim()).or_default() += 1);
@@ -564,7 +564,7 @@ mod tests {
         ignore: &str,
         only: &str,
     ) -> Result<(Vec<String>, String)> {
-        let choice = Choice { ignore: ignore.into(), only: only.into(), looks: true };
+        let choice = Choice { ignore: ignore.into(), only: only.into(), looks: true, words: [100, 2] };
         let (features, note) = Features::choose(&csv(text), groups, exclude, &choice)?;
         Ok((features.names(), note.unwrap_or_default()))
     }
@@ -608,7 +608,7 @@ mod tests {
     #[test]
     fn an_outlier_sets_no_scale_and_inputs_stay_near_what_training_saw() {
         let text = format!("x,class\n{}1e9,a\n", (0..99).map(|i| format!("{},b\n", i % 10)).collect::<String>());
-        let choice = Choice { ignore: String::new(), only: String::new(), looks: true };
+        let choice = Choice { ignore: String::new(), only: String::new(), looks: true, words: [100, 2] };
         let (features, _) = Features::choose(&csv(&text), &[(0..100).collect()], &[1], &choice).unwrap();
         let of = |cell: &str| inputs(&features, &[cell, ""]).unwrap()[0];
         assert!(of("9") - of("0") > 1.0, "{} {}", of("0"), of("9"));

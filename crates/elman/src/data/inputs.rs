@@ -53,17 +53,6 @@ impl Reader {
     }
 }
 
-/// The number that a label is.
-///
-/// # Errors
-/// [`Error::Data`] with the place of a label that is not a number.
-pub(crate) fn number(row: &Raw) -> Result<f64> {
-    row.label.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
-        let reason = format!("{}{:?} is not a number to predict; for names use the task classify", row.at, row.label);
-        fault(&row.file, reason)
-    })
-}
-
 /// An image file, scaled to the size that the model reads.
 ///
 /// # Errors

@@ -44,7 +44,7 @@ const SHOWN: usize = 8;
 /// assert_eq!(labels.find("pos"), Some(1));
 /// # Ok::<(), elman::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels {
     names: Vec<String>,

@@ -1,5 +1,6 @@
 //! Files to batches. Knows no network: a batch is tokens and positions, numbers and labels.
 
+pub(crate) mod arrays;
 mod buckets;
 pub mod builtin;
 pub(crate) mod captions;
@@ -28,6 +29,7 @@ mod split;
 pub(crate) mod statistics;
 mod subwords;
 pub mod table;
+pub(crate) mod tags;
 mod text;
 pub(crate) mod texts;
 pub(crate) mod tokenizer;

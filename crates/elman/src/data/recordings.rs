@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Choice, Columns};
-use super::features::Features;
+use super::features::{Features, is_of_words};
 use super::inputs::Values;
 use super::sequences::{Sequence, SequenceTable, groups};
 use super::table::Table;
+use super::tags::StepWords;
 use super::{HoldOut, Pixels, Split, builtin, train_val_split};
 use crate::error::Result;
 use crate::file::fault;
@@ -33,6 +34,8 @@ pub(crate) enum Reader {
     },
     /// A row of a table.
     Features(Features),
+    /// A word.
+    Words(StepWords),
 }
 
 impl Reader {
@@ -41,6 +44,8 @@ impl Reader {
         match self {
             Reader::Frames { pixels, context, .. } => pixels.len().saturating_mul(*context),
             Reader::Features(features) => features.width(),
+            // Its token, which is exact as a number.
+            Reader::Words(_) => 1,
         }
     }
 
@@ -93,8 +98,8 @@ impl Recording {
     }
 }
 
-/// The features of a table, with what was decided in reading it.
-pub(crate) type Fitted = (Features, Vec<String>);
+/// How the rows of a table are read, with what was decided.
+pub(crate) type Fitted = (Reader, Vec<String>);
 
 /// How a table becomes numbers.
 #[derive(Clone, Copy)]
@@ -142,16 +147,17 @@ impl Data {
         }
         let mut table = Table::read_with(path, columns.form())?;
         let mut notes = std::mem::take(&mut table.notes);
-        if columns.sequence().is_empty() {
+        if columns.sequence().is_empty() && table.series.is_none() {
             let reason = "give `sequence_column`: the column that says which rows are steps of one sequence";
             return Err(fault(path, reason));
         }
         let label = table.label_column(&columns.label)?;
-        let sequence = table.column(columns.sequence())?;
+        let sequence = table.series_column(columns.sequence())?;
         let needed = [(sequence, "sequence id"), (label, "label")];
         notes.extend(table.leave_out_blank(&needed, columns.form().skip_bad)?);
-        let (features, left_out) = match how {
-            How::As(Reader::Features(features)) => (features.bind(&table)?, None),
+        let reader = match how {
+            How::As(Reader::Features(features)) => Reader::Features(features.bind(&table)?),
+            How::As(Reader::Words(words)) => Reader::Words(words.clone()),
             How::As(Reader::Frames { .. }) => {
                 return Err(fault(path, "it is a table, but the model reads frames of video"));
             }
@@ -164,10 +170,29 @@ impl Data {
                     },
                     None => groups,
                 };
-                Features::choose(&table, &train, &[label, sequence], choice)?
+                match word_column(&table, columns, &[label, sequence], choice)? {
+                    Some(column) => {
+                        let rows = train.iter().flatten().map(|&row| table.rows[row].cells[column].as_str());
+                        let name = match &table.header {
+                            Some(header) => header[column].clone(),
+                            None => (column + 1).to_string(),
+                        };
+                        notes.push(format!("a step is the word of column {}", table.name(column)));
+                        Reader::Words(StepWords::fit(name, rows, choice.words[0], choice.words[1]))
+                    }
+                    None => {
+                        let (features, left_out) = Features::choose(&table, &train, &[label, sequence], choice)?;
+                        notes.extend(left_out);
+                        Reader::Features(features)
+                    }
+                }
             }
         };
-        let read = SequenceTable::read(&table, sequence, Some(label), &features)?;
+        let read = match &reader {
+            Reader::Words(words) => SequenceTable::read_words(&table, sequence, Some(label), words)?,
+            Reader::Features(features) => SequenceTable::read(&table, sequence, Some(label), features)?,
+            Reader::Frames { .. } => return Err(fault(path, "it is a table, but the model reads frames of video")),
+        };
         let one = |s: Sequence| Recording {
             id: s.id,
             values: Values::Numbers(s.inputs),
@@ -176,14 +201,13 @@ impl Data {
             lines: s.lines,
         };
         let sequences = read.sequences.into_iter().map(one).collect();
-        notes.extend(left_out);
-        Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some((features, notes))))
+        Ok((Data { sequences, size: None, classes: read.classes, path: path.into() }, Some((reader, notes))))
     }
 
     #[cfg(feature = "media")]
     fn of_clips(path: &Path, reader: Option<&Reader>) -> Result<Data> {
         use super::frames::{LabelledClips, Options};
-        if let Some(Reader::Features(_)) = reader {
+        if let Some(Reader::Features(_) | Reader::Words(_)) = reader {
             return Err(fault(path, "it is a folder of clips, but the model reads rows of a table"));
         }
         let read = LabelledClips::read(path, &Options::default())?;
@@ -272,15 +296,35 @@ pub(crate) fn clip(path: &Path, _: &Pixels) -> Result<Unlabelled> {
     Err(fault(path, "this program was built without readers of clips (feature media)"))
 }
 
-/// The sequences of a table with a row per step.
+/// The sequences of a table with a row per step, as `reader` reads them.
 ///
 /// # Errors
-/// No such column; a row that `features` cannot read.
-pub(crate) fn rows(table: &Table, column: &str, features: &Features) -> Result<Vec<(String, Values, usize)>> {
-    let read = SequenceTable::read(table, table.column(column)?, None, features)?;
+/// No such column; a row that cannot be read.
+pub(crate) fn rows(table: &Table, column: &str, reader: &Reader) -> Result<Vec<(String, Values, usize)>> {
+    let sequence = table.series_column(column)?;
+    let read = match reader {
+        Reader::Words(words) => SequenceTable::read_words(table, sequence, None, words)?,
+        Reader::Features(features) => SequenceTable::read(table, sequence, None, &features.bind(table)?)?,
+        Reader::Frames { .. } => return Err(fault(&table.path, "it is a table, but the model reads frames of video")),
+    };
     let one = |s: Sequence| {
         let steps = s.inputs.len() / read.width;
         (s.id, Values::Numbers(s.inputs), steps)
     };
     Ok(read.sequences.into_iter().map(one).collect())
+}
+
+/// The column of the words of a table whose steps are words: the one that is named, or that of the format; or the only one
+/// that can be an input, if it holds more words than there can be categories.
+fn word_column(table: &Table, columns: &Columns, exclude: &[usize], choice: &Choice) -> Result<Option<usize>> {
+    if !columns.text().is_empty() {
+        return table.column(columns.text()).map(Some);
+    }
+    if table.text.is_some() || !choice.looks {
+        return Ok(table.text);
+    }
+    let others = choice.named(table)?;
+    let mut inputs = (0..table.width()).filter(|column| !exclude.contains(column) && others.contains(column));
+    let (Some(column), None) = (inputs.next(), inputs.next()) else { return Ok(None) };
+    Ok(is_of_words(table, column).then_some(column))
 }

@@ -11,6 +11,7 @@ use super::features::Features;
 use super::natural;
 use super::table::Table;
 use super::table::cells::{is_missing, number};
+use super::tags::StepWords;
 use crate::error::Result;
 use crate::file::fault;
 
@@ -102,6 +103,35 @@ impl SequenceTable {
             sequences.push(sequence);
         }
         Ok(SequenceTable { width: features.width(), classes, sequences })
+    }
+
+    /// As [`SequenceTable::read`], of steps that are words: each is its token, `I = 1`.
+    ///
+    /// # Errors
+    /// As [`groups`]; no such column; a step without a label.
+    pub(crate) fn read_words(
+        table: &Table,
+        sequence_column: usize,
+        label_column: Option<usize>,
+        words: &StepWords,
+    ) -> Result<SequenceTable> {
+        let column = match table.column(&words.column) {
+            Err(error) => table.text.ok_or(error)?,
+            Ok(column) => column,
+        };
+        let classes = classes(table, label_column)?;
+        let sequence = |Group { id, rows }: Group| {
+            let rows = &table.rows[rows];
+            let labels = |column: usize| rows.iter().map(|row| class_index(&classes, &row.cells[column])).collect();
+            Sequence {
+                id,
+                lines: rows.iter().map(|row| row.line).collect(),
+                inputs: rows.iter().map(|row| words.token(&row.cells[column]) as f32).collect(),
+                labels: label_column.map(labels).unwrap_or_default(),
+            }
+        };
+        let sequences = groups(table, sequence_column)?.into_iter().map(sequence).collect();
+        Ok(SequenceTable { width: 1, classes, sequences })
     }
 
     /// As [`SequenceTable::read`], with one label per sequence, repeated in all its rows.

@@ -1,9 +1,11 @@
 //! Tables: separated values, JSON, ARFF and series in `.ts`, plain or compressed.
 
 mod arff;
+mod arrays;
 mod cases;
 pub mod cells;
 mod columns;
+mod conll;
 mod header;
 mod json;
 mod numbers;
@@ -38,7 +40,7 @@ impl From<Option<bool>> for Form {
 
 impl Table {
     /// Reads a table, plain or compressed: separated by tabs (raw, no quoting), commas, semicolons or bars (quoted where
-    /// needed), JSON (an object a line, or a list of objects), ARFF, or series in `.ts`. The content says which. Numbers that
+    /// needed), JSON (an object a line, or a list of objects), ARFF, CoNLL, series in `.ts`, or numpy's arrays. The content says which. Numbers that
     /// are written otherwise are rewritten: `1.234,5` as `1234.5`. [`Table::notes`] says what was decided.
     ///
     /// The first row is a header if its cells look like names and those of the rows below do not.
@@ -64,6 +66,9 @@ impl Table {
     /// As [`Table::read`].
     pub fn parse(bytes: &[u8], path: &Path, form: impl Into<Form>) -> Result<Table> {
         let form = form.into();
+        if crate::data::arrays::is(bytes, path) {
+            return arrays::table(bytes, path);
+        }
         parse::table(&form.encoding.decode(bytes, path)?, path, &form, 0)
     }
 

@@ -458,7 +458,12 @@ impl Settings {
 
     /// Which columns of a table are inputs.
     pub(crate) fn choice(&self) -> Choice {
-        Choice { ignore: self.ignore.clone(), only: self.use_columns.clone(), looks: self.rules > 1 }
+        Choice {
+            ignore: self.ignore.clone(),
+            only: self.use_columns.clone(),
+            looks: self.rules > 1,
+            words: [self.vocab_size, self.vocab_min],
+        }
     }
 
     /// The optimizer's share.

@@ -130,7 +130,7 @@ impl Fixed {
 
 /// Half the squared error summed over all values, of errors beyond `huber` in their absolute value (Huber 1964); `scale` times
 /// its gradient replaces the outputs.
-fn squared_error<F: Scalar>(outputs: &mut [F], targets: &[F], huber: Option<f64>, scale: F) -> f64 {
+pub(super) fn squared_error<F: Scalar>(outputs: &mut [F], targets: &[F], huber: Option<f64>, scale: F) -> f64 {
     let limit = huber.unwrap_or(f64::INFINITY);
     let mut sum = 0.0;
     for (y, &target) in outputs.iter_mut().zip(targets) {
@@ -145,6 +145,16 @@ fn squared_error<F: Scalar>(outputs: &mut [F], targets: &[F], huber: Option<f64>
         }
     }
     sum
+}
+
+impl<F> Targets<F> {
+    /// `B`, where an example has so many `outputs`.
+    pub(super) fn rows(&self, outputs: usize) -> usize {
+        match self {
+            Targets::Classes(classes) => classes.len(),
+            Targets::Values(values) => values.len() / outputs,
+        }
+    }
 }
 
 impl<F: Scalar> Shape<F> for Fixed {
@@ -168,10 +178,7 @@ impl<F: Scalar> Shape<F> for Fixed {
     }
 
     fn targets(&self, batch: &FixedBatch<F>) -> usize {
-        match &batch.targets {
-            Targets::Classes(classes) => classes.len(),
-            Targets::Values(values) => values.len() / self.config.outputs,
-        }
+        batch.targets.rows(self.config.outputs)
     }
 
     fn loss_and_grad(

@@ -2,14 +2,15 @@
 //! movement in a series of measurements.
 //!
 //! Tokens through an embedding, or vectors → recurrent stack → pooling over the steps → linear → softmax with
-//! cross-entropy.
+//! cross-entropy, or the squared error of numbers.
 
 use std::sync::Arc;
 
 use elman_kernels::{Operands, Scalar, Scratch, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::{InputKind, Inputs, Outputs, Shape};
+use super::fixed::squared_error;
+use super::{InputKind, Inputs, Outputs, Shape, Targets};
 use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
@@ -46,7 +47,7 @@ pub struct SequenceInputConfig {
     pub pooling: Pooling,
     /// `X`, further features of each sequence, concatenated to that vector before the output.
     pub extra: usize,
-    /// `V`.
+    /// `V`: the classes, or the numbers that are predicted.
     pub classes: usize,
     /// Dropout probability between layers and before the output.
     pub dropout: f64,
@@ -55,6 +56,9 @@ pub struct SequenceInputConfig {
     pub weight_drop: f64,
     /// The training loss.
     pub loss: Loss,
+    /// Of numbers: the error, in standard deviations, from which on it counts linearly; absent where it always counts squared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub huber: Option<f64>,
 }
 
 impl SequenceInputConfig {
@@ -94,8 +98,8 @@ pub struct SequenceInputBatch<F> {
     pub inputs: Inputs<F>,
     /// Further features of each sequence `[B, X]`.
     pub extra: Vec<F>,
-    /// The class of each sequence `[B]`.
-    pub targets: Vec<u32>,
+    /// The class of each sequence `[B]`, or the numbers to predict `[B, V]`.
+    pub targets: Targets<F>,
 }
 
 /// The weights, packed for the kernels.
@@ -278,7 +282,7 @@ impl<F: Scalar> Shape<F> for SequenceInput {
     }
 
     fn targets(&self, batch: &SequenceInputBatch<F>) -> usize {
-        batch.targets.len()
+        batch.targets.rows(self.config.classes)
     }
 
     fn loss_and_grad(
@@ -294,7 +298,10 @@ impl<F: Scalar> Shape<F> for SequenceInput {
     ) -> f64 {
         self.forward(params, prepared, batch, tape, dropout);
         // The logits become their gradient.
-        let loss_nats = self.config.loss.backward(&mut tape.logits, &batch.targets, scale);
+        let loss = match &batch.targets {
+            Targets::Classes(classes) => self.config.loss.backward(&mut tape.logits, classes, scale),
+            Targets::Values(values) => squared_error(&mut tape.logits, values, self.config.huber, scale),
+        };
         tape.dseen.resize(tape.y.len(), F::ZERO);
         self.output.backward(&prepared.output, &tape.y, &tape.logits, grads, &mut tape.dseen, &mut tape.scratch);
         tape.dpooled.clear();
@@ -319,7 +326,7 @@ impl<F: Scalar> Shape<F> for SequenceInput {
         if let (Some(embedding), Inputs::Tokens(tokens)) = (&self.embedding, &batch.inputs) {
             embedding.backward(tokens, &tape.embedding, &mut tape.dx, grads);
         }
-        loss_nats
+        loss
     }
 
     fn loss(
@@ -331,7 +338,10 @@ impl<F: Scalar> Shape<F> for SequenceInput {
         tape: &mut SequenceInputTape<F>,
     ) -> f64 {
         self.forward(params, prepared, batch, tape, None);
-        softmax::cross_entropy(&tape.logits, &batch.targets)
+        match &batch.targets {
+            Targets::Classes(classes) => softmax::cross_entropy(&tape.logits, classes),
+            Targets::Values(values) => squared_error(&mut tape.logits, values, self.config.huber, F::ONE),
+        }
     }
 }
 
@@ -387,6 +397,7 @@ mod tests {
             dropout: 0.3,
             weight_drop: 0.4,
             loss: Loss { smoothing: 0.05, class_weights: vec![1.0, 0.5, 2.0] },
+            huber: Some(0.3),
         })
         .unwrap()
     }
@@ -406,8 +417,12 @@ mod tests {
                 let feed = if let Inputs::Tokens(_) = inputs { InputKind::Tokens(6) } else { InputKind::Dense(2) };
                 let network = network(feed, pooling, bidirectional);
                 let extra = (0..8).map(|_| rng.range(-1.0, 1.0)).collect();
-                let batch = SequenceInputBatch { steps: steps.clone(), inputs, extra, targets: vec![0, 2, 1, 2] };
+                let classes = Targets::Classes(vec![0, 2, 1, 2]);
+                let values = Targets::Values((0..12).map(|_| rng.range(-1.0, 1.0)).collect());
                 let params = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));
+                let mut batch = SequenceInputBatch { steps: steps.clone(), inputs, extra, targets: classes };
+                check_gradient(&network, &params, &batch, &());
+                batch.targets = values;
                 check_gradient(&network, &params, &batch, &());
             }
         }
@@ -444,7 +459,7 @@ mod tests {
         let mut logits = |lengths: &[usize], tokens: Vec<u32>| {
             let steps = Steps::ragged(lengths).unwrap();
             let (extra, targets) = (vec![0.5; 2 * lengths.len()], vec![0; lengths.len()]);
-            let batch = SequenceInputBatch { steps, inputs: Inputs::Tokens(tokens), extra, targets };
+            let batch = SequenceInputBatch { steps, inputs: Inputs::Tokens(tokens), extra, targets: Targets::Classes(targets) };
             network.forward(&params, &prepared, &batch, &mut tape, None);
             tape.logits().to_vec()
         };

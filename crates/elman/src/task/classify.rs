@@ -8,13 +8,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::examples::{FixedExamples, Learned};
+use self::examples::FixedExamples;
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
 use super::row::{Task, supervised};
 use super::supervised::{
-    Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
+    Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
 use crate::data::dataset::{Dataset, Raw};
 use crate::data::features::Features;
@@ -94,7 +94,7 @@ fn open(loaded: &Loaded) -> Result<Box<dyn super::Model>> {
 impl Settings {
     /// Settles from where on errors count linearly, where that is left to the data, whose targets lie up to `heaviest` deviations
     /// from their mean; says so where they do.
-    fn settle_huber(&mut self, heaviest: f64) -> Option<String> {
+    pub(super) fn settle_huber(&mut self, heaviest: f64) -> Option<String> {
         /// Deviations that a target of ten thousand is away by chance; and from where on errors then count linearly.
         const HEAVY: f64 = 6.0;
         const LIMIT: f64 = 3.0;
@@ -171,7 +171,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let mut notes = std::mem::take(&mut data.notes);
     notes.extend(settings.settle_length(train.len(), length));
     let goal = match is_regression {
-        true => Learned::value_of(&train)?,
+        true => Learned::value_of(train.iter().map(Raw::labelled))?,
         false => Learned::Classes(Labels::of(train.iter().map(|row| row.label.as_str()), &path)?),
     };
     let (reader, input) = match data.size {

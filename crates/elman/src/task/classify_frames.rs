@@ -38,10 +38,11 @@ pub const TASK: Task = Task {
     about: "a label for every frame of a clip or row of a log; also live",
     command: "predict",
     reads: &[
-        "file", "cell", "forget_bias", "layers", "hidden", "bidirectional", "convs", "dense", "label_smoothing",
-        "class_weights", "init", "val", "label_column", "sequence_column", "header", "encoding", "skip_bad", "context",
-        "lookahead", "differences", "background", "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate",
-        "folds", "fold", "refit", "ignore", "use_columns", "seq_len", "standardize",
+        "file", "text_column", "vocab_size", "vocab_min", "word_dropout", "embedding", "cell", "forget_bias", "layers",
+        "hidden", "bidirectional", "convs", "dense", "label_smoothing", "class_weights", "init", "val", "label_column",
+        "sequence_column", "header", "encoding", "skip_bad", "context", "lookahead", "differences", "background",
+        "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate", "folds", "fold", "refit", "ignore",
+        "use_columns", "seq_len", "standardize",
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -56,7 +57,7 @@ pub const TASK: Task = Task {
 const CONVS: [usize; 3] = [16, 32, 64];
 const DENSE: usize = 192;
 /// Names of the background class.
-const BACKGROUND: [&str; 6] = ["sil", "silence", "background", "none", "null", "_"];
+const BACKGROUND: [&str; 7] = ["sil", "silence", "background", "none", "null", "_", "O"];
 
 fn defaults(_: Data) -> Settings {
     Settings {
@@ -68,6 +69,8 @@ fn defaults(_: Data) -> Settings {
         lookahead: usize::AUTO,
         standardize: Standardize::Auto,
         lr: 0.002,
+        embedding: 128,
+        word_dropout: 0.1,
         label_smoothing: 0.05,
         context: 5,
         shift: 3,
@@ -107,6 +110,17 @@ impl Settings {
         s.lookahead = s.lookahead.or(if is_long && !s.bidirectional { LATE } else { 0 });
     }
 
+    /// Settles what is left to the data where steps are words: a word's label depends on those around it.
+    fn settle_words_network(&mut self, steps: &[usize]) {
+        let s = self;
+        let longest = steps.iter().max().copied().unwrap_or(1).max(1);
+        (s.layers, s.hidden) = (s.layers.or(1), s.hidden.or(128));
+        (s.dropout, s.noise) = (s.dropout.or(0.4), s.noise.or(0.0));
+        (s.seq_len, s.lookahead) = (s.seq_len.or(longest), s.lookahead.or(if s.bidirectional { 0 } else { 1 }));
+        // Words that come twice or are left out are no words of a sentence.
+        s.jitter = 0;
+    }
+
     /// What is added to the rows of a table, settled where it is left to the data; nothing where its rows are read as they are.
     fn motion(&mut self, reader: &Reader, train: &Read) -> Option<Motion> {
         let s = self;
@@ -135,9 +149,9 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         sequence: Some(settings.sequence_column.clone()),
         header: settings.header.clone(),
         form: settings.form(),
-        text: None,
+        text: Some(settings.text_column.clone()).filter(|column| !column.is_empty()),
     };
-    let (data, features) = match settings.file.as_str() {
+    let (data, rows) = match settings.file.as_str() {
         "" => (Read::builtin(settings.seed), None),
         file => {
             let (choice, hold_out) = (settings.choice(), settings.hold_out());
@@ -145,21 +159,21 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
             Read::read(Path::new(file), &columns, How::Fit(&choice, hold_out))?
         }
     };
-    if features.is_some() {
+    if rows.is_some() {
         let of_frames = ["convs", "context", "differences", "shift", "mirror", "distort", "gain"];
         TASK.check_default(&settings, &of_frames, "is only read for clips, and this is a table")?;
     } else {
         TASK.check_default(
             &settings,
-            &["sequence_column", "label_column", "ignore", "use_columns", "standardize"],
+            &["sequence_column", "label_column", "text_column", "ignore", "use_columns", "standardize"],
             "is only read for tables, and these are clips",
         )?;
     }
     let mut notes = Vec::new();
-    let reader = match (data.size, features) {
-        (_, Some((features, said))) => {
+    let reader = match (data.size, rows) {
+        (_, Some((reader, said))) => {
             notes = said;
-            Reader::Features(features)
+            reader
         }
         (size, None) => {
             let [height, width, channels] = size.unwrap_or([1, 1, 1]);
@@ -186,6 +200,12 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let labels = if seen.names().iter().all(|name| own.find(name).is_some()) { own } else { seen };
     let background = background(&settings, &labels)?;
     let steps = train.sequences.iter().map(|s| s.labels.len()).collect::<Vec<_>>();
+    if let Reader::Words(_) = &reader {
+        settings.settle_words_network(&steps);
+    } else {
+        TASK.check_default(&settings, &["embedding", "word_dropout"], "is only read for steps that are words")?;
+        settings.embedding = 0;
+    }
     settings.settle_frames_network(&steps, matches!(reader, Reader::Frames { .. }));
     let motion = settings.motion(&reader, &train);
     let mut train = Sequences::new(train, &reader, motion.as_ref(), &labels, settings.lookahead)?;
@@ -204,8 +224,13 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
             Some([pixels.height, pixels.width, pixels.channels * context])
         }
         Reader::Features(_) => (!s.dense.0.is_empty()).then(|| [1, 1, train.width()]),
+        Reader::Words(_) => {
+            TASK.check_default(s, &["dense"], "is only read for frames and rows, and these are words")?;
+            None
+        }
     };
     let s = &settings;
+    train.word_dropout = s.word_dropout;
     (train.vary, train.jitter) = (augmentation(s, matches!(reader, Reader::Frames { .. })), s.jitter);
     let front = |input| FrontConfig { input, convs: s.convs.0.clone(), dense: s.dense.0.clone(), dropout: s.dropout };
     let class_weights = s.weights_of_classes(&labels, train.labels.iter().flatten().copied());
@@ -214,8 +239,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         layers: s.layers,
         hidden: s.hidden,
         bidirectional: s.bidirectional,
-        feed: InputKind::Dense(train.width()),
-        embedding: 0,
+        feed: feed(&reader, train.width()),
+        embedding: s.embedding,
         tied: false,
         classes: labels.len(),
         dropout: s.dropout,
@@ -249,6 +274,14 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let reading = FramesReading { reader, labels, background, lookahead: s.lookahead, columns, motion };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<Synced, _>::new(parts)?))
+}
+
+/// What the network reads of a step of `width` numbers.
+fn feed(reader: &Reader, width: usize) -> InputKind {
+    match reader {
+        Reader::Words(words) => InputKind::Tokens(words.len()),
+        _ => InputKind::Dense(width),
+    }
 }
 
 /// When a prediction is made, in words.
@@ -305,7 +338,7 @@ impl Reading<Synced> for FramesReading {
             _ if self.motion.as_ref().is_some_and(|motion| !motion.fits(self.reader.width())) => {
                 Err("its differences do not fit its reader")
             }
-            _ if (sizes.feed, sizes.classes) != (InputKind::Dense(self.width()), self.labels.len()) => {
+            _ if (sizes.feed, sizes.classes) != (feed(&self.reader, self.width()), self.labels.len()) => {
                 Err("its reader or its labels do not fit its network")
             }
             Reader::Frames { context, ahead, .. } if context == 0 || ahead >= context => {
@@ -331,6 +364,7 @@ impl Reading<Synced> for FramesReading {
                 vec![("reads", pixels.describe(&format!("{what}, {context} seen at a step")))]
             }
             Reader::Features(features) => features.describe("a row a step"),
+            Reader::Words(words) => vec![("reads", words.describe())],
         };
         lines.extend(self.motion.as_ref().map(|motion| ("steps", motion.describe())));
         lines.push(("timing", timing(sizes.bidirectional, self.lookahead, "step")));
@@ -361,15 +395,15 @@ impl Reading<Synced> for FramesReading {
     fn unlabelled(&self, input: Input, options: &Predict) -> Result<Named<Sequences>> {
         let (sequences, fps) = match (&self.reader, input) {
             (Reader::Frames { pixels, .. }, Input::File(path)) => recordings::clip(path, pixels)?,
-            (Reader::Features(_), Input::File(path)) => {
+            (Reader::Features(_) | Reader::Words(_), Input::File(path)) => {
                 return self.unlabelled(Input::Table(&Table::read(path)?), options);
             }
-            (Reader::Features(features), Input::Table(table)) => {
+            (Reader::Features(_) | Reader::Words(_), Input::Table(table)) => {
                 let column = options.sequence_column.as_deref().unwrap_or(self.columns.sequence());
-                (recordings::rows(table, column, &features.bind(table)?)?, None)
+                (recordings::rows(table, column, &self.reader)?, None)
             }
             (Reader::Frames { .. }, _) => return Err(wrong_input("clips")),
-            (Reader::Features(_), _) => return Err(wrong_input("rows of a table")),
+            (Reader::Features(_) | Reader::Words(_), _) => return Err(wrong_input("rows of a table")),
         };
         let examples =
             Sequences::unlabelled(sequences, &self.reader, self.motion.as_ref(), self.labels.len(), self.lookahead);

@@ -1,5 +1,5 @@
-//! A series of measurements to a label: a movement, a beat, a fault. Readers: tables with a row per step or a row per
-//! series, images read row by row; shape: sequence input; measure: accuracy.
+//! A series of measurements to a label: a movement, a beat, a fault; or to a number. Readers: tables with a row per step or a
+//! row per series, images read row by row; shape: sequence input; measures: accuracy, or the squared error.
 
 mod examples;
 
@@ -8,13 +8,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::examples::Series;
+use self::examples::{Series, placed};
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
 use super::row::{Task, supervised};
 use super::supervised::{
-    Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
+    Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
 use crate::cell::CellKind;
 use crate::data::columns::Columns;
@@ -24,11 +24,12 @@ use crate::data::series::{Data as Read, Labelled, Reader, Source};
 use crate::data::windows::{self, Windows};
 use crate::data::{Labels, Vary, builtin, stratified_split};
 use crate::error::Result;
-use crate::settings::{Auto, Data, Settings, Standardize};
-use crate::shape::{InputKind, SequenceInput, SequenceInputConfig};
+use crate::format::model::Loaded;
+use crate::settings::{Auto, Settings, Standardize};
+use crate::shape::{InputKind, SequenceInput, SequenceInputConfig, Targets};
 
 /// Series to labels.
-pub const TASK: Task = Task {
+pub const CLASSIFY: Task = Task {
     name: "classify-sequence",
     about: "a series of measurements to a label: a movement, a beat, a fault",
     command: "predict",
@@ -42,16 +43,38 @@ pub const TASK: Task = Task {
     eval_data: &["file"],
     evaluate: &["split", "mistakes", "curves"],
     predict: &["label_column", "sequence_column"],
-    defaults,
+    defaults: |_| defaults(CLASSIFY.name),
     plan,
-    open: |loaded| Ok(Box::new(SupervisedModel::<SequenceInput, SeriesReading>::open(loaded, TASK.name)?)),
+    open,
 };
+
+/// Series to numbers.
+pub const REGRESS: Task = Task {
+    name: "regress-sequence",
+    about: "a series of measurements to a number: a remaining life, a dose, a load",
+    reads: &[
+        "file", "cell", "forget_bias", "layers", "hidden", "bidirectional", "pooling", "weight_drop", "init", "val",
+        "label_column", "sequence_column", "header", "encoding", "skip_bad", "size", "rows", "shift", "mirror",
+        "distort", "gain", "noise", "folds", "fold", "refit", "ignore", "use_columns", "window", "stride",
+        "standardize", "huber",
+    ],
+    evaluate: &["split"],
+    defaults: |_| defaults(REGRESS.name),
+    ..CLASSIFY
+};
+
+fn open(loaded: &Loaded) -> Result<Box<dyn super::Model>> {
+    let is_regression = loaded.document.config()["task"] == REGRESS.name;
+    let task = if is_regression { REGRESS.name } else { CLASSIFY.name };
+    Ok(Box::new(SupervisedModel::<SequenceInput, SeriesReading>::open(loaded, task)?))
+}
 
 /// The length of runs.
 const LENGTH_OF_IMAGES: Length = Length { batch: [8, 64], share: 8, updates: (5, [600, 600]), epochs: 12.0 };
 const LENGTH_OF_SERIES: Length = Length { batch: [16, 64], share: 32, updates: (5, [400, 1000]), epochs: 12.0 };
 
-fn defaults(_: Data) -> Settings {
+fn defaults(task: &str) -> Settings {
+    let is_regression = task == REGRESS.name;
     Settings {
         cell: CellKind::Gru,
         layers: usize::AUTO,
@@ -62,11 +85,12 @@ fn defaults(_: Data) -> Settings {
         window: usize::AUTO,
         stride: usize::AUTO,
         standardize: Standardize::Auto,
-        label_smoothing: 0.1,
+        label_smoothing: if is_regression { 0.0 } else { 0.1 },
+        huber: if is_regression { f64::AUTO } else { 0.0 },
         lr: 0.003,
         shift: 2,
         distort: 8.0,
-        ..supervised(TASK.name)
+        ..supervised(task)
     }
 }
 
@@ -93,11 +117,14 @@ impl Settings {
             return None;
         }
         let per_series = match s.standardize {
+            // A number depends on the level of its series, rather.
+            Standardize::Auto if s.task == REGRESS.name => Some(false),
             Standardize::Auto => None,
             Standardize::All => Some(false),
             Standardize::Series => Some(true),
         };
-        let series = train.series.iter().zip(&train.labels).map(|(values, label)| (values.numbers(), label[0]));
+        let classes = train.classes();
+        let series = train.series.iter().zip(&classes).map(|(values, label)| (values.numbers(), label[0]));
         let windows = Windows::fit([s.window, s.stride], channels, per_series, series);
         s.standardize = if windows.per_series() { Standardize::Series } else { Standardize::All };
         (s.window > 1 || windows.per_series()).then_some(windows)
@@ -106,6 +133,7 @@ impl Settings {
 
 /// Reads the series and decides on the network.
 fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
+    let is_regression = settings.task == REGRESS.name;
     let s = &settings;
     let mut columns = Columns {
         label: s.label_column.clone(),
@@ -115,24 +143,31 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         text: None,
     };
     let read = |file: &str, columns: &Columns| Source::read(Path::new(file), columns, s.rows, s.image_size());
-    let source = if s.file.is_empty() { Source::Rows(builtin::series(s.seed)?) } else { read(&s.file, &columns)? };
+    let source = if s.file.is_empty() {
+        Source::Rows(builtin::series(s.seed, is_regression)?)
+    } else {
+        read(&s.file, &columns)?
+    };
     columns.label = source.label_column(&columns)?;
     let is_image = matches!(source, Source::Images(_));
     if is_image {
-        TASK.check_default(s, &["sequence_column"], "is only read for tables, and these are images")?;
+        CLASSIFY.check_default(s, &["sequence_column"], "is only read for tables, and these are images")?;
     } else {
         let of_images = ["rows", "size", "shift", "mirror", "distort", "gain"];
-        TASK.check_default(s, &of_images, "is only read for images, and this is a table")?;
+        CLASSIFY.check_default(s, &of_images, "is only read for images, and this is a table")?;
     }
     if !matches!(source, Source::Steps(_)) {
-        TASK.check_default(s, &["ignore", "use_columns"], "is only read for tables with a row per step")?;
+        CLASSIFY.check_default(s, &["ignore", "use_columns"], "is only read for tables with a row per step")?;
     }
     // What is held out is known before the reader is fitted: it sees the training series alone.
     let all = source.labels(&columns)?;
+    let class: fn(&(String, Vec<usize>)) -> &str = if is_regression { |_| "" } else { |(label, _)| label };
     let train = match s.rules {
         _ if is_image || !s.val.is_empty() => all,
         1 => all,
-        _ => stratified_split(all, |(label, _)| label, &s.hold_out(), source.path())?.0,
+        _ => {
+            stratified_split(all, class, &s.hold_out(), source.path())?.0
+        }
     };
     let train: Vec<Vec<usize>> = train.into_iter().map(|(_, rows)| rows).collect();
     let mut notes = source.notes().to_vec();
@@ -145,33 +180,49 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     } else {
         let Read { series, path } = source.data(&reader, &columns, "")?;
         let read = |_: &Path| Ok(read(&s.val, &columns)?.data(&reader, &columns, "")?.series);
-        let (train, val, _) = divided(&settings, series, &path, |series: &Labelled| &series.1, read)?;
+        let class: fn(&Labelled) -> &str = if is_regression { |_| "" } else { |series| &series.1 };
+        let (train, val, _) = divided(&settings, series, &path, class, read)?;
         (train, val, path)
     };
     let length = if is_image { LENGTH_OF_IMAGES } else { LENGTH_OF_SERIES };
     let length = settings.settle_length(train.len(), length);
     settings.settle_series_network(train.len(), is_image);
-    let labels = Labels::of(train.iter().map(|(_, label, _)| label.as_str()), &path)?;
-    let mut train = Series::new(train, &reader, &labels, augmentation(&settings, is_image))?;
-    let mut val = Series::new(val, &reader, &labels, Vary::default())?;
+    let goal = match is_regression {
+        true => Learned::value_of(train.iter().map(placed))?,
+        false => Learned::Classes(Labels::of(train.iter().map(|(_, label, _)| label.as_str()), &path)?),
+    };
+    let mut train = Series::new(train, &reader, &goal, augmentation(&settings, is_image))?;
+    let mut val = Series::new(val, &reader, &goal, Vary::default())?;
+    notes.extend(train.targets.heaviest().and_then(|heaviest| settings.settle_huber(heaviest)));
     if !is_image {
         let windows = settings.windows(&reader, &train);
         (train.windows, val.windows) = (windows.clone(), windows);
     }
     let s = &settings;
     let windows = train.windows.clone();
-    let sizes = s.sequence_input(InputKind::Dense(train.width()), 0, &labels, &train.labels);
+    let (labels, value) = match goal {
+        Learned::Classes(labels) => (labels, None),
+        Learned::Value { mean, std } => (Labels::default(), Some(Scale { mean, std })),
+    };
+    let sizes = SequenceInputConfig {
+        classes: if is_regression { 1 } else { labels.len() },
+        huber: (s.huber > 0.0).then_some(s.huber),
+        ..s.sequence_input(InputKind::Dense(train.width()), 0, &labels, &train.classes())
+    };
     let longest = (0..train.len()).map(|i| train.steps(i)).max().unwrap_or(0);
     let steps: usize = (0..train.len()).map(|i| train.steps(i)).sum();
     let summary = RunSummary {
         network: sizes.in_words(),
         data: format!(
-            "{} training series, {} validation series, {} steps each on average of {} numbers; {} classes",
+            "{} training series, {} validation series, {} steps each on average of {} numbers; {}",
             grouped(train.len()),
             grouped(val.len()),
             steps / train.len().max(1),
             train.width(),
-            labels.len(),
+            match value {
+                Some(Scale { mean, std }) => format!("a number with mean {mean:.4} and standard deviation {std:.4}"),
+                None => format!("{} classes", labels.len()),
+            },
         ),
         targets: train.len(),
         unit: "series",
@@ -180,7 +231,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ..RunSummary::default()
     };
     let activations = s.batch.min(train.len()) * longest * s.recurrent_values();
-    let reading = SeriesReading { reader, labels, columns, windows };
+    let reading = SeriesReading { reader, labels, value, columns, windows };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<SequenceInput, _>::new(parts)?))
 }
@@ -189,7 +240,12 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
 #[derive(Debug, Serialize, Deserialize)]
 struct SeriesReading {
     reader: Reader,
+    /// The classes; none of a regression.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
     labels: Labels,
+    /// The scale of the number that a regression predicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<Scale>,
     columns: Columns,
     /// How their steps are read, where not one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,6 +253,14 @@ struct SeriesReading {
 }
 
 impl SeriesReading {
+    /// What labels stand for.
+    fn learned(&self) -> Learned {
+        match self.value {
+            Some(Scale { mean, std }) => Learned::Value { mean, std },
+            None => Learned::Classes(self.labels.clone()),
+        }
+    }
+
     /// `I`, the numbers of a step.
     fn width(&self) -> usize {
         self.windows.as_ref().map_or_else(|| self.reader.width(), Windows::width)
@@ -210,12 +274,16 @@ impl Reading<SequenceInput> for SeriesReading {
 
     fn check(&self, sizes: &SequenceInputConfig) -> std::result::Result<(), &'static str> {
         let fits = self.windows.as_ref().is_none_or(|windows| windows.fits(self.reader.width()))
-            && (sizes.feed, sizes.classes) == (InputKind::Dense(self.width()), self.labels.len());
+            && (sizes.feed, sizes.classes) == (InputKind::Dense(self.width()), self.goal().outputs())
+            && self.value.is_some() == self.labels.is_empty();
         if fits { Ok(()) } else { Err("its reader, its windows or its labels do not fit its network") }
     }
 
     fn goal(&self) -> Goal<'_> {
-        Goal::Classes(&self.labels)
+        match self.value {
+            Some(Scale { mean, std }) => Goal::Value { mean, std },
+            None => Goal::Classes(&self.labels),
+        }
     }
 
     fn describe(&self, _: &SequenceInputConfig) -> Vec<(&'static str, String)> {
@@ -246,7 +314,7 @@ impl Reading<SequenceInput> for SeriesReading {
         let split = if split.is_empty() && has_test { "test" } else { split };
         let series = source.data(&self.reader, &columns, split)?.series;
         let names = (1..=series.len()).map(|i| format!("series {i}")).collect();
-        let mut examples = Series::new(series, &self.reader, &self.labels, Vary::default())?;
+        let mut examples = Series::new(series, &self.reader, &self.learned(), Vary::default())?;
         examples.windows.clone_from(&self.windows);
         Ok(Named::new(examples, names))
     }
@@ -276,7 +344,7 @@ impl Reading<SequenceInput> for SeriesReading {
         let names: Vec<String> = read.sequences.iter().map(|s| s.id.clone()).collect();
         let examples = Series {
             reader: self.reader.clone(),
-            labels: vec![[0]; names.len()],
+            targets: Targets::Classes(vec![0; names.len()]),
             series: read.sequences.into_iter().map(|s| Values::Numbers(s.inputs)).collect(),
             vary: Vary::default(),
             windows: self.windows.clone(),

@@ -32,12 +32,13 @@ pub use plan::{Callback, DataStatistics, Plan, RunSummary, TextStatistics, group
 pub use row::{COMMON, Task};
 
 /// The tasks.
-pub const TASKS: [Task; 8] = [
+pub const TASKS: [Task; 9] = [
     language_model::TASK,
     classify::CLASSIFY,
     classify::REGRESS,
     classify_text::TASK,
-    classify_sequence::TASK,
+    classify_sequence::CLASSIFY,
+    classify_sequence::REGRESS,
     classify_frames::TASK,
     translate::TASK,
     caption::TASK,

@@ -9,7 +9,7 @@ mod plan;
 mod reading;
 
 pub(super) use examples::Examples;
-pub(super) use goal::Goal;
+pub(super) use goal::{Goal, Learned, Placed};
 pub(super) use length::Length;
 pub(super) use model::SupervisedModel;
 pub(super) use plan::{Parts, SupervisedPlan, augmentation, divided};

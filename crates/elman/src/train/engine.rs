@@ -192,7 +192,7 @@ mod tests {
     use crate::cell::{CellKind, Steps};
     use crate::layer::{Loss, Pooling};
     use crate::param::Init;
-    use crate::shape::{InputKind, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig};
+    use crate::shape::{InputKind, Inputs, SequenceInput, SequenceInputBatch, SequenceInputConfig, Targets};
 
     #[test]
     fn gradients_are_added_in_a_tree_and_the_others_are_zeroed() {
@@ -240,13 +240,14 @@ mod tests {
             dropout: 0.0,
             weight_drop: 0.5,
             loss: Loss::default(),
+            huber: None,
         })
         .unwrap();
         let mut rng = Rng::new(1, "test");
         let mut block = |lengths: &[usize], targets: &[u32]| {
             let steps = Steps::ragged(lengths).unwrap();
             let inputs = Inputs::Dense((0..2 * steps.rows()).map(|_| rng.range(-1.0, 1.0)).collect());
-            SequenceInputBatch { steps, inputs, extra: Vec::new(), targets: targets.to_vec() }
+            SequenceInputBatch { steps, inputs, extra: Vec::new(), targets: Targets::Classes(targets.to_vec()) }
         };
         let batches = [block(&[5, 3], &[0, 2]), block(&[4, 4, 1], &[1, 2, 0])];
         let mut params: Params<f64> = network.init(Init::Uniform(0.8), &mut Rng::new(2, "weights"));

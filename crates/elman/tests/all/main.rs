@@ -9,6 +9,7 @@ mod made_file;
 mod metrics;
 mod precision;
 mod reference;
+mod spoilings;
 mod step;
 mod tasks;
 

@@ -81,7 +81,7 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
     let mut notes = vec![note];
     notes.extend(numbers::rewrite(&mut rows, true, |column| format!("{:?}", attributes[column].name)));
     let header = attributes.into_iter().map(|attribute| attribute.name).collect();
-    Ok(Table { path: path.into(), header: Some(header), rows, notes, label, series: None })
+    Ok(Table { path: path.into(), header: Some(header), rows, notes, label, ..Table::default() })
 }
 
 /// Each row holds a series: a line of text for each dimension.

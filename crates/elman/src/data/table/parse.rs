@@ -6,7 +6,7 @@ use std::path::Path;
 use super::header::{clean, distinct, first_is_header};
 use super::rows::{Row, Table};
 use super::split::{Separator, without_blanks_before_quotes};
-use super::{Form, arff, json, numbers, ts};
+use super::{Form, arff, conll, json, numbers, ts};
 use crate::error::{Error, Result};
 use crate::file::{MAX_LINE, fault, listed};
 
@@ -22,6 +22,8 @@ enum Format {
     Arff,
     /// The series of aeon and sktime.
     Ts,
+    /// Words with labels.
+    Conll,
     Separated(Option<Separator>),
 }
 
@@ -39,9 +41,11 @@ fn format(text: &str, path: &Path) -> Format {
         "jsonl" | "json" | "ndjson" => Format::Json,
         _ if word("@relation") => Format::Arff,
         _ if word("@problemname") || (end == "ts" && start.starts_with(['@', '#'])) => Format::Ts,
+        "conll" | "conllu" | "conllx" | "bio" | "iob" | "iob2" => Format::Conll,
         "tsv" | "tab" => Format::Separated(Some(Separator::Tab)),
         "csv" => Format::Separated(Some(Separator::Sign(b','))),
         _ if is_json => Format::Json,
+        _ if conll::is(text) => Format::Conll,
         _ => Format::Separated(None),
     }
 }
@@ -68,6 +72,7 @@ pub(super) fn table(text: &str, path: &Path, form: &Form, before: usize) -> Resu
         }
         Format::Arff => arff::table(&text, path),
         Format::Ts => ts::table(&text, path),
+        Format::Conll => conll::table(&text, path),
         Format::Separated(usual) => separated(&text, usual, path, form, before),
     }
 }

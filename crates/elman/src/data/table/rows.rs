@@ -29,6 +29,8 @@ pub struct Table {
     pub label: Option<usize>,
     /// The column that says which rows are the steps of one series, where the format has such.
     pub series: Option<usize>,
+    /// The column of texts, where the format says it.
+    pub text: Option<usize>,
 }
 
 /// One row of a [`Table`].

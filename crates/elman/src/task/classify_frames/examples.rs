@@ -9,6 +9,7 @@ use crate::cell::Steps;
 use crate::data::inputs::Values;
 use crate::data::motion::Motion;
 use crate::data::recordings::{Data, Reader};
+use crate::data::tags::UNKNOWN;
 use crate::data::{At, Labels, Vary};
 use crate::error::Result;
 use crate::metric::Truth;
@@ -44,6 +45,8 @@ pub(super) struct Sequences {
     classes: usize,
     pub vary: Vary,
     pub jitter: usize,
+    /// Of words, the share that is not known in training.
+    pub word_dropout: f64,
 }
 
 impl Sequences {
@@ -59,6 +62,7 @@ impl Sequences {
             classes,
             vary: Vary::default(),
             jitter: 0,
+            word_dropout: 0.0,
         }
     }
 
@@ -190,7 +194,7 @@ impl Sequences {
                     }
                 }
             }
-            (Values::Pixels(_), Reader::Features(_)) => {}
+            (Values::Pixels(_), Reader::Features(_) | Reader::Words(_)) => {}
         }
     }
 }
@@ -250,7 +254,16 @@ impl Examples<Synced> for Sequences {
             let learned = times.iter().enumerate().skip(*warm);
             learned.for_each(|(t, &from)| targets[row(t + self.lookahead)] = labels[from]);
         }
-        SyncedBatch { steps, inputs: Inputs::Dense(inputs), targets }
+        let inputs = match self.reader {
+            Reader::Words(_) => {
+                let p = self.word_dropout;
+                let mut is_dropped = || vary.as_deref_mut().is_some_and(|rng| p > 0.0 && rng.uniform() < p);
+                let token = |&token: &f32| if is_dropped() { UNKNOWN } else { token as u32 };
+                Inputs::Tokens(inputs.iter().map(token).collect())
+            }
+            _ => Inputs::Dense(inputs),
+        };
+        SyncedBatch { steps, inputs, targets }
     }
 
     fn undelayed(&self, mut outputs: Vec<f32>) -> Vec<f32> {

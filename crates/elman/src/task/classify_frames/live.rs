@@ -78,7 +78,7 @@ impl<'m> Live<'m> {
             frames: VecDeque::new(),
             features: match reader {
                 Reader::Features(features) => Some(features.clone()),
-                Reader::Frames { .. } => None,
+                Reader::Frames { .. } | Reader::Words(_) => None,
             },
             header: None,
             lines: 0,
@@ -110,7 +110,7 @@ impl Stream for Live<'_> {
             Reader::Frames { pixels, .. } => {
                 StepKind::Frames { width: pixels.width, height: pixels.height, channels: pixels.channels }
             }
-            Reader::Features(_) => StepKind::Lines,
+            Reader::Features(_) | Reader::Words(_) => StepKind::Lines,
         }
     }
 
@@ -142,6 +142,18 @@ impl Stream for Live<'_> {
     /// The first line says where the columns are: by their names, if it holds these, else by their number. Objects in JSON
     /// name them in every line. Blank lines are passed over.
     fn line(&mut self, line: &[u8], path: &Path) -> Result<Option<Found>> {
+        if let Reader::Words(words) = self.reader {
+            self.lines += 1;
+            let text = crate::file::utf8_after(self.lines - 1, line, path)?.trim();
+            // A blank line ends a sentence: the next begins in the zero state.
+            if text.is_empty() {
+                self.state = self.network.zero_state(1);
+                return Ok(None);
+            }
+            let word = text.split(['\t', ' ']).next().unwrap_or_default();
+            self.batch.inputs = Inputs::Tokens(vec![words.token(word)]);
+            return Ok(self.step());
+        }
         let Some(features) = &mut self.features else { return Err(reads_frames()) };
         self.lines += 1;
         let table = Table::parse_line(line, path, self.lines - 1)?;

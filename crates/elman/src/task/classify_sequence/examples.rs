@@ -3,35 +3,45 @@
 use std::hash::Hasher;
 
 use crate::cell::Steps;
+use crate::data::Vary;
 use crate::data::inputs::Values;
 use crate::data::series::{Labelled, Reader};
 use crate::data::windows::Windows;
-use crate::data::{Labels, Vary};
 use crate::error::Result;
 use crate::metric::Truth;
 use crate::rng::Rng;
-use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch};
-use crate::task::supervised::Examples;
+use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch, Targets};
+use crate::task::supervised::{Examples, Learned, Placed};
 
 /// Series ready for a network.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     pub reader: Reader,
     pub series: Vec<Values>,
-    pub labels: Vec<[u32; 1]>,
+    pub targets: Targets<f32>,
     pub vary: Vary,
     /// How their steps are read, where not one by one.
     pub windows: Option<Windows>,
 }
 
+/// A series's label and its place.
+pub(super) fn placed((_, label, (file, at)): &Labelled) -> Placed<'_> {
+    (label, file, *at)
+}
+
 impl Series {
-    pub(super) fn new(all: Vec<Labelled>, reader: &Reader, labels: &Labels, vary: Vary) -> Result<Series> {
-        let mut series = Series { reader: reader.clone(), series: Vec::new(), labels: Vec::new(), vary, windows: None };
-        for (raw, label, (file, at)) in all {
-            series.labels.push([labels.index(&label, &file, at)?]);
-            series.series.push(raw);
+    pub(super) fn new(all: Vec<Labelled>, reader: &Reader, goal: &Learned, vary: Vary) -> Result<Series> {
+        let targets = goal.targets(all.iter().map(placed))?;
+        let series = all.into_iter().map(|(raw, ..)| raw).collect();
+        Ok(Series { reader: reader.clone(), series, targets, vary, windows: None })
+    }
+
+    /// The class of each series; 0 of each where these are numbers.
+    pub(super) fn classes(&self) -> Vec<[u32; 1]> {
+        match &self.targets {
+            Targets::Classes(classes) => classes.iter().map(|&class| [class]).collect(),
+            Targets::Values(_) => vec![[0]; self.series.len()],
         }
-        Ok(series)
     }
 
     /// `I`, the numbers of a step.
@@ -73,7 +83,7 @@ impl Examples<SequenceInput> for Series {
     fn joined(&self, others: &Self) -> Self {
         let mut all = self.clone();
         all.series.extend_from_slice(&others.series);
-        all.labels.extend_from_slice(&others.labels);
+        all.targets.join(&others.targets);
         all
     }
 
@@ -89,7 +99,7 @@ impl Examples<SequenceInput> for Series {
     }
 
     fn truth(&self, example: usize) -> Truth<'_> {
-        Truth::Classes(&self.labels[example])
+        self.targets.truth(example)
     }
 
     fn batch(&self, examples: &[usize], mut vary: Option<&mut Rng>, _: Option<Batch<f32>>) -> Batch<f32> {
@@ -103,8 +113,7 @@ impl Examples<SequenceInput> for Series {
                 inputs.extend_from_slice(&numbers[t * width..(t + 1) * width]);
             }
         }
-        let targets = examples.iter().map(|&i| self.labels[i][0]).collect();
-        Batch { steps, inputs: Inputs::Dense(inputs), extra: Vec::new(), targets }
+        Batch { steps, inputs: Inputs::Dense(inputs), extra: Vec::new(), targets: self.targets.of(examples) }
     }
 
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {

@@ -11,7 +11,7 @@ use crate::data::{At, Labels};
 use crate::error::Result;
 use crate::metric::Truth;
 use crate::rng::Rng;
-use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch};
+use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch, Targets};
 use crate::task::supervised::Examples;
 
 /// Texts in tokens.
@@ -103,7 +103,7 @@ impl Examples<SequenceInput> for Texts {
         }
         let width = self.evidence.len() / self.len().max(1);
         let extra = examples.iter().flat_map(|&i| &self.evidence[i * width..(i + 1) * width]).copied().collect();
-        let targets = examples.iter().map(|&i| self.labels[i][0]).collect();
+        let targets = Targets::Classes(examples.iter().map(|&i| self.labels[i][0]).collect());
         Batch { steps, inputs: Inputs::Tokens(inputs), extra, targets }
     }
 

@@ -1,7 +1,114 @@
 //! What a supervised model predicts.
 
-use crate::data::Labels;
-use crate::metric::Evaluator;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{At, Labels, above_zero};
+use crate::error::Result;
+use crate::file::fault;
+use crate::metric::{Evaluator, Truth};
+use crate::shape::Targets;
+
+/// A label as it stands in a file: the word, the file, the place.
+pub(crate) type Placed<'a> = (&'a str, &'a Path, At);
+
+/// What labels stand for; it is saved with a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Learned {
+    /// One of these classes.
+    Classes(Labels),
+    /// A number, `output * std + mean`.
+    Value {
+        /// Mean in training.
+        mean: f64,
+        /// Standard deviation in training.
+        #[serde(rename = "deviation", deserialize_with = "above_zero")]
+        std: f64,
+    },
+}
+
+impl Learned {
+    /// The number that a regression on these examples predicts: its scale.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::error::Error::Data) with the place of a label that is not a number.
+    pub(crate) fn value_of<'a>(train: impl Iterator<Item = Placed<'a>>) -> Result<Self> {
+        let values: Vec<f64> = train.map(number).collect::<Result<_>>()?;
+        let count = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+        Ok(Learned::Value { mean, std: if variance > 0.0 { variance.sqrt() } else { 1.0 } })
+    }
+
+    /// What is predicted.
+    pub(crate) fn as_goal(&self) -> Goal<'_> {
+        match self {
+            Learned::Classes(labels) => Goal::Classes(labels),
+            &Learned::Value { mean, std } => Goal::Value { mean, std },
+        }
+    }
+
+    /// The targets that labels are.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::error::Error::Data) with the place of a label that is no class of these, or no number.
+    pub(crate) fn targets<'a>(&self, labels: impl Iterator<Item = Placed<'a>>) -> Result<Targets<f32>> {
+        Ok(match self {
+            Learned::Classes(classes) => {
+                Targets::Classes(labels.map(|(label, file, at)| classes.index(label, file, at)).collect::<Result<_>>()?)
+            }
+            Learned::Value { mean, std } => {
+                let value = |label| number(label).map(|x| ((x - mean) / std) as f32);
+                Targets::Values(labels.map(value).collect::<Result<_>>()?)
+            }
+        })
+    }
+}
+
+/// The number that a label is.
+fn number((label, file, at): Placed) -> Result<f64> {
+    label.trim().parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
+        let reason = format!("{at}{label:?} is not a number to predict; for names use a task that classifies");
+        fault(file, reason)
+    })
+}
+
+impl Targets<f32> {
+    /// The greatest distance of a number to predict from their mean, in standard deviations; none of classes.
+    pub(crate) fn heaviest(&self) -> Option<f64> {
+        match self {
+            Targets::Classes(_) => None,
+            Targets::Values(values) => Some(values.iter().fold(0.0, |most, x| f64::max(most, f64::from(x.abs())))),
+        }
+    }
+
+    /// What it is of an example.
+    pub(crate) fn truth(&self, example: usize) -> Truth<'_> {
+        match self {
+            Targets::Classes(classes) => Truth::Classes(&classes[example..=example]),
+            Targets::Values(values) => Truth::Values(&values[example..=example]),
+        }
+    }
+
+    /// Those of some examples.
+    pub(crate) fn of(&self, examples: &[usize]) -> Targets<f32> {
+        match self {
+            Targets::Classes(classes) => Targets::Classes(examples.iter().map(|&i| classes[i]).collect()),
+            Targets::Values(values) => Targets::Values(examples.iter().map(|&i| values[i]).collect()),
+        }
+    }
+
+    /// These and others of the same kind.
+    pub(crate) fn join(&mut self, others: &Targets<f32>) {
+        match (self, others) {
+            (Targets::Classes(all), Targets::Classes(others)) => all.extend_from_slice(others),
+            (Targets::Values(all), Targets::Values(others)) => all.extend_from_slice(others),
+            _ => {}
+        }
+    }
+}
 
 /// What is predicted.
 #[derive(Clone, Copy, Debug)]

@@ -137,6 +137,7 @@ impl Settings {
             dropout: s.dropout,
             weight_drop: s.weight_drop,
             loss: Loss { smoothing: s.label_smoothing, class_weights },
+            huber: None,
         }
     }
 

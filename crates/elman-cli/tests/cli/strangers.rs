@@ -1,0 +1,305 @@
+//! Files and habits as people have them, taken from public reports: read right, or refused with the cause and the way out.
+
+use crate::place::{Place, Run, with_input};
+
+const SHORT: &str = "--max-steps 4 --seed 1 --threads 1 --quiet";
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (1..=count).map(|i| line(i) + "\n").collect()
+}
+
+fn reviews(count: usize, separator: &str) -> String {
+    lines(count, |i| format!("{} film {i}{separator}{}", ["bad", "good"][i % 2], ["neg", "pos"][i % 2]))
+}
+
+fn train(place: &Place, words: &str) -> Run {
+    place.run(&format!("train {words} {SHORT}"))
+}
+
+/// Trains and returns what was said, quietly or not.
+fn said(place: &Place, words: &str) -> String {
+    let run = place.ok(&format!("check-data {words}"));
+    run.stdout + &run.stderr
+}
+
+/// A model of texts in `texts`.
+fn text_model(place: &Place) {
+    place.write("r.csv", reviews(60, ","));
+    place.ok(&format!("train r.csv --task classify-text --hidden 8 --embedding 8 --out texts {SHORT}"));
+}
+
+#[test]
+fn predict_reads_files_and_never_answers_about_their_names() {
+    let place = Place::new();
+    text_model(&place);
+    place.write("new.csv", "text\ngood film\nbad film\n");
+    place.write("lines.txt", "good film\n\nbad film\n");
+    for words in ["new.csv --text-column text", "new.csv"] {
+        let run = place.ok(&format!("predict texts {words}"));
+        let inputs: Vec<&str> = run.stdout.lines().filter_map(|line| line.split('\t').nth(2)).collect();
+        assert_eq!(inputs, ["good film", "bad film"], "{run:?}");
+    }
+    let run = place.ok("predict texts lines.txt");
+    assert_eq!(run.stdout.lines().count(), 3, "a line for each: {run:?}");
+    for words in ["none.csv --text-column text", "none.csv", "none.txt"] {
+        place.run(&format!("predict texts {words}")).fails(3, &["none", "no such file"]);
+    }
+    let run = place.ok("predict texts xyzzy");
+    assert!(run.stderr.contains("none of its 1 words is known"), "{run:?}");
+}
+
+#[test]
+fn a_header_is_seen_also_beside_nameless_columns() {
+    let place = Place::new();
+    let rows = lines(80, |i| if i % 2 == 0 { format!("spam,win cash {i},,,") } else { format!("ham,see you {i},,,") });
+    place.write("sms.csv", format!("v1,v2,,,\n{rows}"));
+    for (label, text) in [("1", "2"), ("v1", "v2")] {
+        let words = format!("sms.csv --task classify-text --label-column {label} --text-column {text}");
+        let said = said(&place, &words);
+        assert!(said.contains("2 classes") && said.contains("without a name"), "{said}");
+    }
+    place.write(
+        "air.csv",
+        format!(
+            "Date;x;y;ok;;\n{}",
+            lines(40, |i| { format!("{i}/03/2004;{i},5;{};{};;", i * 3, ["no", "yes"][i % 2]) })
+        ),
+    );
+    let said = said(&place, "air.csv --task classify --label-column ok");
+    assert!(said.contains("semicolons") && said.contains("decimal commas"), "{said}");
+}
+
+#[test]
+fn another_encoding_is_named_and_read_by_its_name() {
+    let place = Place::new();
+    // 문장,감정 / 좋아요 1,긍정 / 별로 2,부정 in CP949.
+    let mut bytes = b"\xb9\xae\xc0\xe5,\xb0\xa8\xc1\xa4\n".to_vec();
+    for i in 0..40 {
+        let row: &[u8] = if i % 2 == 0 {
+            b"\xc1\xc1\xbe\xc6\xbf\xe4 1,\xb1\xe0\xc1\xa4\n"
+        } else {
+            b"\xba\xb0\xb7\xce 2,\xba\xce\xc1\xa4\n"
+        };
+        bytes.extend(row);
+    }
+    place.write("cp949.csv", &bytes);
+    let words = "cp949.csv --task classify-text --text-column 1 --label-column 2";
+    train(&place, words).fails(3, &["line 1", "0xB9", "CP949", "문장,감정", "--encoding"]);
+    let said = said(&place, &format!("{words} --encoding cp949"));
+    assert!(said.contains("2 classes"), "{said}");
+    train(&place, &format!("{words} --encoding klingon")).fails(2, &["--encoding klingon", "cp949"]);
+    place.write("quote.txt", b"it\x92s a book, isn\x92t it? ".repeat(40));
+    place.run("train quote.txt").fails(3, &["0x92", "CP1252", "--encoding windows-1252"]);
+}
+
+#[test]
+fn numbers_are_numbers_however_they_are_written() {
+    let place = Place::new();
+    let ok = |i: usize| ["n", "y"][i % 2];
+    place.write("dec.csv", format!("a;b;ok\n{}", lines(80, |i| format!("{},{};{i};{}", i % 9, i * 7 % 10, ok(i)))));
+    place.write(
+        "dot.csv",
+        format!(
+            "age,score,ok\n{}",
+            lines(400, |i| {
+                format!("{},{i},{}", if i % 20 == 0 { ".".into() } else { (20 + i % 40).to_string() }, ok(i / 20))
+            })
+        ),
+    );
+    place.write("bare.csv", lines(60, |i| format!("{},{};{}", i % 5, i % 7, ok(i))));
+    for (file, label, inputs) in
+        [("dec.csv", "ok", "2 inputs"), ("dot.csv", "ok", "3 inputs"), ("bare.csv", "2", "1 inputs")]
+    {
+        place.ok(&format!("train {file} --task classify --label-column {label} --out {file}.run {SHORT}"));
+        let described = place.ok(&format!("inspect {file}.run")).stdout;
+        assert!(described.contains(inputs), "{file}: {described}");
+    }
+}
+
+#[test]
+fn json_lines_may_have_other_keys_and_labels_are_no_lists() {
+    let place = Place::new();
+    place.write(
+        "keys.jsonl",
+        lines(60, |i| {
+            format!("{{\"t\":\"good {i}\",\"l\":\"pos\"}}\n{{\"t\":\"bad {i}\",\"l\":\"neg\",\"vote\":\"2\"}}")
+        }),
+    );
+    let said = said(&place, "keys.jsonl --task classify-text --text-column t --label-column l");
+    assert!(said.contains("2 classes"), "{said}");
+    place.write("lists.jsonl", lines(30, |i| format!("{{\"text\":\"t {i}\",\"label\":[\"a\",\"b\"]}}")));
+    train(&place, "lists.jsonl --task classify-text").fails(3, &["line 1", "the label is a list"]);
+}
+
+#[test]
+fn a_language_model_reads_marks_compressed_files_words_and_standard_input() {
+    let place = Place::new();
+    let text = lines(400, |i| format!("the cat sat on the mat and saw the dog {i}"));
+    let tiny = format!("--hidden 8 --batch 4 --sample-length 20 {SHORT}");
+    place.write("lm.txt", &text);
+    place.ok(&format!("train lm.txt --level word --out words {tiny}"));
+    place.write("marked.txt", format!("\u{feff}{}", text.replace('\n', "\r\n")));
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    place.write("utf16.txt", utf16);
+    let nats = |file: &str| {
+        let run = place.ok(&format!("eval words {file} --json"));
+        serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap()["windowed_nats"].clone()
+    };
+    assert_eq!((nats("marked.txt"), nats("utf16.txt")), (nats("lm.txt"), nats("lm.txt")));
+    let run = with_input(&place, &format!("train - --out piped {tiny}"), text.as_bytes());
+    assert_eq!(run.code, 0, "{run:?}");
+    place.write("parts/a.txt", "");
+}
+
+#[test]
+fn a_stream_of_texts_goes_on_after_a_blank_or_a_bad_line() {
+    let place = Place::new();
+    text_model(&place);
+    let run = with_input(&place, "predict texts -", b"good film\n\nbad \xff film\nbad film\n");
+    let answers: Vec<&str> = run.stdout.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!((run.code, answers.len(), answers[1], answers[2]), (0, 4, "n/a", "n/a"), "{run:?}");
+    assert!(
+        run.stderr.contains("line 2: the text is empty") && run.stderr.contains("line 3: it is not UTF-8"),
+        "{run:?}"
+    );
+    let run = with_input(&place, "predict texts - --json", b"\ngood film\n");
+    assert!(run.stdout.starts_with("{\"error\":\"the text is empty\""), "{run:?}");
+}
+
+#[test]
+fn pairs_are_of_texts_and_their_columns_are_said() {
+    let place = Place::new();
+    place.write("p.jsonl", lines(120, |i| format!("{{\"id\":{i},\"en\":\"one two {i}\",\"fr\":\"un deux {i}\"}}")));
+    let found = said(&place, "p.jsonl --task translate");
+    assert!(found.contains("the source is column \"en\", the target is column \"fr\""), "{found}");
+    let found = said(&place, "p.jsonl --task translate --source-column fr --target-column en");
+    assert!(found.contains("the source is column \"fr\""), "{found}");
+}
+
+#[test]
+fn blank_texts_are_named_all_or_left_out_and_counted() {
+    let place = Place::new();
+    let row = |i: usize| format!("{i}\t{}\t{}", if i % 57 == 0 { String::new() } else { format!("영화 {i}") }, i % 2);
+    place.write("nsmc.txt", format!("id\tdocument\tlabel\n{}", lines(120, row)));
+    train(&place, "nsmc.txt --task classify-text").fails(3, &["line 58", "likewise lines 115", "--skip-bad"]);
+    let found = said(&place, "nsmc.txt --task classify-text --skip-bad");
+    assert!(found.contains("2 rows without a text or a label left out"), "{found}");
+}
+
+#[test]
+fn the_separator_is_told_by_content_whatever_the_name() {
+    let place = Place::new();
+    let rows = |sep: &str| {
+        format!(
+            "text{sep}label\n{}",
+            lines(40, |i| format!("{} {i}{sep}{}", ["no", "yes"][i % 2], ["neg", "pos"][i % 2]))
+        )
+    };
+    for (name, text) in [
+        ("tabs.csv", rows("\t")),
+        ("bars.txt", rows("|")),
+        ("semicolons.txt", rows(";")),
+        ("said.csv", format!("sep=;\n{}", rows(";"))),
+        ("macintosh.csv", rows(",").replace('\n', "\r")),
+        ("blank.csv", rows(",").replace(",", ", ").replace(", pos", ", \"pos\"").replace(", neg", ", \"neg\"")),
+        ("comment.csv", format!("# made by hand\n{}", rows(","))),
+        ("ends.csv", rows(";").replace('\n', ";\n")),
+        ("commas.tsv", rows(",")),
+    ] {
+        place.write(name, text);
+        let found = said(&place, &format!("{name} --task classify-text"));
+        assert!(found.contains("2 classes"), "{name}: {found}");
+    }
+}
+
+#[test]
+fn words_at_each_step_are_read_as_words_and_conll_is_read() {
+    let place = Place::new();
+    let word = |s: usize, j: usize| (s * 7 + j * 61) % 400;
+    let rows = |s: usize| (0..6).map(move |j| (word(s, j), ["V", "N"][word(s, j) % 2]));
+    let table: String = (0..200).flat_map(|s| rows(s).map(move |(w, tag)| format!("{s},w{w},{tag}\n"))).collect();
+    place.write("tags.csv", format!("sent,word,tag\n{table}"));
+    let conll: String =
+        (0..200).map(|s| rows(s).map(|(w, tag)| format!("w{w} {tag}\n")).collect::<String>() + "\n").collect();
+    place.write("tags.conll", conll);
+    let long = "--hidden 24 --max-steps 300 --seed 1 --threads 1 --vocab-min 1 --quiet";
+    for (words, out) in [("tags.csv --sequence-column sent --label-column tag", "a"), ("tags.conll", "b")] {
+        place.ok(&format!("train {words} --task classify-frames --out {out} {long}"));
+        let file = words.split(' ').next().unwrap();
+        let run = place.ok(&format!("eval {out} {file} --json"));
+        let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert!(found["frame_accuracy"].as_f64().or(found["accuracy"].as_f64()).unwrap() > 0.9, "{found}");
+    }
+    let run = with_input(&place, "predict b", b"w2\nw3\n\nw4\n");
+    let labels: Vec<&str> = run.stdout.lines().filter_map(|line| line.split('\t').nth(1)).collect();
+    assert_eq!((run.code, &labels[..]), (0, &["V", "N", "V"][..]), "{run:?}");
+}
+
+#[test]
+fn series_are_read_from_ts_arff_and_rows_of_the_ucr_archive() {
+    let place = Place::new();
+    let series = |i: usize, n: usize| (0..n).map(|t| format!("{}", (i % 2) * t + i % 5)).collect::<Vec<_>>();
+    let label = |i: usize| ["a", "b"][i % 2];
+    let ts = lines(40, |i| format!("{}:{}", series(i, 12).join(","), label(i)));
+    place.write("a.ts", format!("@problemName x\n@univariate true\n@classLabel true a b\n@data\n{ts}"));
+    let arff = lines(40, |i| format!("{},{}", series(i, 3).join(","), label(i)));
+    let attributes = lines(3, |i| format!("@attribute x{i} numeric"));
+    place.write("a.arff", format!("@relation x\n{attributes}@attribute class {{a,b}}\n@data\n{arff}"));
+    place.write("A_TRAIN.tsv", lines(40, |i| format!("{}\t{}", i % 2 + 1, series(i, 12).join(".5\t"))));
+    for (words, what) in [
+        ("a.ts --task classify-sequence", "format .ts"),
+        ("a.arff --task classify", "ARFF"),
+        ("A_TRAIN.tsv --task classify-sequence", "label in the first column"),
+    ] {
+        let found = said(&place, words);
+        assert!(found.contains("2 classes") && found.contains(what), "{words}: {found}");
+    }
+    place.ok(&format!("train a.ts --task classify-sequence --hidden 8 --out ts {SHORT}"));
+    assert_eq!(place.ok("predict ts a.ts").stdout.lines().count(), 40);
+    place.write("bad.ts", "@classLabel true a b\n@data\n1,2:a\n1,2:c\n");
+    train(&place, "bad.ts --task classify-sequence").fails(3, &["line 4", "\"c\""]);
+}
+
+#[test]
+fn memory_is_compared_with_what_there_is() {
+    let place = Place::new();
+    let run = place.run("train book.txt --hidden 20000 --layers 1 --embedding 20000 --out big");
+    assert!(run.code == 2 || run.code == 0, "{run:?}");
+    place.run("train book.txt --hidden 100000 --out big").fails(2, &["--hidden"]);
+    assert!(!place.path("big").exists(), "nothing was begun");
+}
+
+#[test]
+fn rows_unlike_anything_in_training_are_answered_with_a_word() {
+    let place = Place::new();
+    place.write(
+        "p.csv",
+        format!(
+            "soil,light,ok\n{}",
+            lines(60, |i| format!("{},{},{}", ["sand", "clay"][i % 2], i % 12, ["n", "y"][i % 2]))
+        ),
+    );
+    place.ok(&format!("train p.csv --task classify --label-column ok --out p {SHORT}"));
+    place.write("new.csv", "soil,light\nsand,4\nmud,4\nclay,1200000\n");
+    let run = place.ok("predict p new.csv");
+    assert_eq!(run.stdout.lines().count(), 3, "{run:?}");
+    let said: Vec<&str> = run.stderr.lines().collect();
+    assert!(said.len() == 2 && said[0].contains("\"mud\"") && said[1].contains("far outside"), "{said:?}");
+}
+
+#[test]
+fn pictures_of_any_size_are_scaled() {
+    let place = Place::new();
+    for (i, class) in ["cat", "dog"].iter().cycle().take(24).enumerate() {
+        let side = [8, 8, 12][i % 3];
+        std::fs::create_dir_all(place.path(&format!("pictures/{class}"))).unwrap();
+        let mut bytes = format!("P5 {side} {side} 255\n").into_bytes();
+        bytes.extend((0..side * side).map(|at| (at * 37 + i * 11) as u8));
+        place.write(&format!("pictures/{class}/{i}.pgm"), bytes);
+    }
+    let found = said(&place, "pictures --task classify");
+    assert!(found.contains("8 images of other sizes are scaled to 8 wide and 8 high"), "{found}");
+    place.ok(&format!("train pictures --task classify --dense 4 --size 10 --out p {SHORT}"));
+    assert_eq!(place.ok("predict p pictures").stdout.lines().count(), 24, "a folder of folders");
+    place.ok("eval p pictures");
+}

@@ -1,0 +1,107 @@
+//! CoNLL's files: a word and its labels on a line, a blank line between sentences.
+
+use std::path::Path;
+
+use super::rows::{Row, Table};
+use crate::error::Result;
+use crate::file::fault;
+
+/// Columns of CoNLL-U (universaldependencies.org/format.html), of which the form and the universal tag are read.
+const UNIVERSAL: usize = 10;
+const FORM: usize = 1;
+const UPOS: usize = 3;
+
+/// Whether a text is laid out so, by the first of its sentences: words with labels behind them, blank lines between.
+pub(super) fn is(text: &str) -> bool {
+    let lines: Vec<&str> = text.lines().take(200).map(str::trim_end).filter(|line| !is_comment(line)).collect();
+    let widths = || lines.iter().filter(|line| !line.is_empty()).map(|line| cells(line).len());
+    let first = widths().next().unwrap_or(0);
+    let gaps = lines.iter().skip(1).rev().skip_while(|line| line.is_empty()).filter(|line| line.is_empty()).count();
+    let is_word = |line: &&&str| cells(line).last().is_some_and(|tag| tag.parse::<f64>().is_err());
+    gaps > 0
+        && first > 1
+        && widths().all(|width| width == first)
+        && lines.iter().filter(|l| !l.is_empty()).all(|line| is_word(&line))
+}
+
+fn is_comment(line: &str) -> bool {
+    line.starts_with("# ") || line.starts_with("-DOCSTART-")
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    if line.contains('\t') { line.split('\t').map(str::trim).collect() } else { line.split_whitespace().collect() }
+}
+
+/// Reads the sentences: the word is the first column and the label the last, of CoNLL-U form and universal tag.
+///
+/// # Errors
+/// A line with another number of columns than the first.
+pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
+    let mut rows: Vec<Row> = Vec::new();
+    let (mut sentence, mut is_new, mut width) = (0, true, (0, 0));
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim_end();
+        if line.is_empty() {
+            is_new = true;
+            continue;
+        }
+        if is_comment(line) {
+            continue;
+        }
+        let cells = cells(line);
+        if width.0 == 0 {
+            width = (cells.len(), number);
+        }
+        if cells.len() != width.0 || cells.len() < 2 {
+            let reason = format!(
+                "line {number} has {} columns, but line {} has {}: a word and its labels, or a blank line between sentences",
+                cells.len(),
+                width.1,
+                width.0
+            );
+            return Err(fault(path, reason));
+        }
+        let is_universal = cells.len() == UNIVERSAL;
+        // Words that are written as one, and words that are not written.
+        if is_universal && cells[0].contains(['-', '.']) {
+            continue;
+        }
+        sentence += usize::from(std::mem::take(&mut is_new));
+        let kept: Vec<&str> = if is_universal { vec![cells[FORM], cells[UPOS]] } else { cells };
+        let cells = std::iter::once(sentence.to_string()).chain(kept.into_iter().map(String::from)).collect();
+        rows.push(Row { line: number, cells });
+    }
+    let Some(last) = rows.first().map(|row| row.cells.len() - 1) else {
+        return Err(fault(path, "holds no words"));
+    };
+    let middle = (2..last).map(|column| format!("column {column}"));
+    let header = ["sentence".to_string(), "word".into()].into_iter().chain(middle).chain(["label".into()]).collect();
+    let notes = vec!["read as CoNLL: a word on each line, a blank line between sentences".to_string()];
+    let (label, series, text) = (Some(last), Some(0), Some(1));
+    Ok(Table { path: path.into(), header: Some(header), rows, notes, label, series, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_told_and_read() {
+        let text = "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\nPeter NNP B-NP B-PER\n";
+        assert!(is(text));
+        let read = table(text, Path::new("t")).unwrap();
+        assert_eq!(read.header.as_deref().unwrap(), ["sentence", "word", "column 2", "column 3", "label"]);
+        assert_eq!(read.rows[2].cells, ["2", "Peter", "NNP", "B-NP", "B-PER"]);
+        let universal = "# text = a\n1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_\n1\tde\tde\tADP\tE\t_\t3\tcase\t_\t_\n\n1\tva\taller\tVERB\tV\t_\t0\troot\t_\t_\n";
+        let read = table(universal, Path::new("t")).unwrap();
+        assert_eq!(
+            (read.rows.len(), read.rows[0].cells.join(" "), read.rows[1].cells[0].as_str()),
+            (2, "1 de ADP".into(), "2")
+        );
+        let error = table("a X\nb\n\nc Y\n", Path::new("t")).unwrap_err().to_string();
+        assert!(error.contains("line 2 has 1 columns, but line 1 has 2"), "{error}");
+        for other in ["a b\nc d\n", "1 2\n\n3 4\n", "a,b\n1,2\n\n3,4\n", "one\n\ntwo\n"] {
+            assert!(!is(other), "{other:?}");
+        }
+    }
+}

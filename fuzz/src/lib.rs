@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use elman::data::frames::{Clip, FrameReader, LabelledClips, Options};
 use elman::data::idx::Idx;
-use elman::data::table::Table;
+use elman::data::table::{Form, Table};
 use elman::data::words::{Level, Words};
 use elman::data::{Matrix, images, vectors};
+use elman::file::Encoding;
 use elman::format::model::Loaded;
 use elman::format::tensorboard;
 use elman::settings::ConfigFile;
@@ -51,7 +52,10 @@ targets! {
         "layers", "hidden", "classes", "lookahead", "temperature", "deviation", "network", "reader", "labels",
         "language", "decoding", "padding", "1000000000000", "18446744073709551615", "-1", "1e308", "null", "[]", "{}"
     ];
-    table(false): tables, ["\t", ",", "\"", "\"\"", "\n", "\r\n", "{\"", "\":", "[[", "null", "1e999", ";", "\u{feff}"];
+    table(false): tables, [
+        "\t", ",", "\"", "\"\"", "\n", "\r\n", "\r", "{\"", "\":", "[[", "[{", "null", "1e999", ";", "|", "sep=", "#", "\u{feff}", "@data",
+        "@attribute", "relational", "@classLabel true", "NA", "1.234,5", "%", "O\n\n"
+    ];
     matrix(false): matrices, ["'descr': '<f4'", "'fortran_order': False", "'shape': (", "18446744073709551615", "\"F16\""];
     idx(false): indices, [];
     y4m(false): videos, ["YUV4MPEG2 ", "FRAME\n", " W", " H", " F25:1", " C444", " Cmono", " XCOLORRANGE=FULL"];
@@ -121,14 +125,18 @@ pub fn model(data: &[u8]) {
     }
 }
 
-/// Tables and JSON lines.
+/// Tables of every form, in every encoding.
 pub fn table(data: &[u8]) {
-    let Some((kind, text)) = data.split_first() else { return };
-    let name = ["t.csv", "t.tsv", "t.jsonl", "t"][usize::from(kind % 4)];
-    match Table::parse(text, Path::new(name), [None, Some(true), Some(false)][usize::from(kind / 4 % 3)]) {
+    const NAMES: [&str; 8] = ["t.csv", "t.tsv", "t.jsonl", "t", "t.arff", "t.ts", "t.conll", "t.npz"];
+    let [kind, form, text @ ..] = data else { return };
+    let header = [None, Some(true), Some(false)][usize::from(form % 3)];
+    let encoding = ["auto", "cp949", "utf-16le", "cp1252"][usize::from(form / 3 % 4)];
+    let encoding = Encoding::named(encoding).expect("an encoding");
+    let form = Form { header, encoding, skip_bad: form / 12 % 2 == 1 };
+    match Table::parse(text, Path::new(NAMES[usize::from(kind % 8)]), form) {
         Ok(table) => {
             assert!(table.rows.iter().all(|row| row.cells.len() == table.width()));
-            let _ = (table.text_and_label(None, None), table.label_column(""), table.list_columns());
+            let _ = (table.text_and_label(None, None), table.label_column(""), table.list_columns(), table.text_column());
         }
         Err(error) => refused(&error),
     }
@@ -256,13 +264,22 @@ fn models() -> Vec<Vec<u8>> {
 
 fn tables() -> Vec<Vec<u8>> {
     let texts = [
-        "\0text,label\n\"so \"\"good\"\"\",pos\nbad,neg\n",
-        "\x01a\t1\nb\t2\n",
-        "\x02{\"text\": \"q\\tz\", \"label\": 1.50, \"m\": [1, {\"a\": null}]}\n{\"m\": true, \"text\": \"\"}\n",
-        "\x03one\n\nthree\n",
-        "\x05x;y\n1,5;2\n",
+        "\0\0text,label\n\"so \"\"good\"\"\",pos\nbad,neg\n",
+        "\x01\0a\t1\nb\t2\n",
+        "\x02\0{\"text\": \"q\\tz\", \"label\": 1.50, \"m\": [1, {\"a\": null}]}\n{\"m\": true, \"text\": \"\"}\n",
+        "\x02\0[{\"a\": 1},\n {\"a\": 2, \"b\": \"x\"}]",
+        "\x02\0{\"a\": [1, 2], \"b\": {\"0\": 3, \"1\": 4}}",
+        "\x03\0one\n\nthree\n",
+        "\0\x0dx;y;\n1,5;2;\n1.234,5;-;\n",
+        "\0\x0csep=|\n# c\na| \"b\"\n1|$2,000.5\n3\n",
+        "\x04\0@relation x\n@attribute 'a b' real\n@attribute c {u,'v w'}\n@data\n1,u\n{0 2, 1 'v w'}\n",
+        "\x04\0@relation x\n@attribute r relational\n@attribute a real\n@end r\n@attribute c {u,v}\n@data\n\"1,2\\n3,4\",u\n",
+        "\x05\0@problemName x\n@classLabel true a b\n@data\n1,2:3,4:a\n5,?:6,7:b\n",
+        "\x06\0EU NNP B-ORG\nsays VBZ O\n\nIt PRP O\n",
     ];
-    texts.map(|text| text.as_bytes().to_vec()).into()
+    let mut all: Vec<Vec<u8>> = texts.map(|text| text.as_bytes().to_vec()).into();
+    all.push([&[7, 0][..], &matrices()[0]].concat());
+    all
 }
 
 fn matrices() -> Vec<Vec<u8>> {

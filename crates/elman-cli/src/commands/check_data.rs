@@ -38,6 +38,7 @@ pub(crate) fn run(args: &CheckData) -> Outcome {
     let summary = plan.summary();
     println!("{:<16} {}: {}", "data", data_name(plan.settings()), summary.data);
     summary.notes.iter().for_each(|note| println!("{:<16} {}", "", said(note)));
+    summary.reads.iter().for_each(|(name, text)| println!("{name:<16} {text}"));
     text.iter().for_each(print_text);
     examples.iter().for_each(print_examples);
     let updates = text.map_or_else(String::new, |text| format!(", {} updates an epoch", grouped(text.updates)));

@@ -54,8 +54,6 @@ fn texts_are_learnt_measured_explained_and_answered_line_by_line() {
     assert!(csv.starts_with("input,label,probability\nlovely,pos,0."), "{csv}");
     let asked = place.ok("predict run train.tsv --text-column 1 --csv").stdout;
     assert!(asked.lines().count() == 121 && asked.contains("film number 0 was good to me,pos,"), "{asked}");
-    with_input(&place, "predict run/best.safetensors", b"fine\n\n").fails(3, &["line 2", "empty"]);
-    with_input(&place, "predict run/best.safetensors", b"\xff\n").fails(3, &["line 1", "UTF-8"]);
 }
 
 #[test]
@@ -159,7 +157,7 @@ fn pictures_are_classified_from_folders_and_other_sizes_refused() {
     let answers = lines(&place.ok("predict run/best.safetensors --json set/upper/3.pgm set/lower/4.pgm"));
     assert_eq!((&answers[0]["label"], &answers[1]["label"]), (&"upper".into(), &"lower".into()));
     place.write("small.pgm", b"P5 2 2 255\n1234");
-    place.run("predict run/best.safetensors small.pgm").fails(3, &["small.pgm", "8"]);
+    assert_eq!(place.ok("predict run/best.safetensors small.pgm").stdout.lines().count(), 1, "scaled");
     place.write("broken.pgm", b"P5 8 8 255\n12");
     place.run("predict run/best.safetensors broken.pgm").fails(3, &["broken.pgm"]);
     place.write("huge.pgm", b"P5 65535 65535 255\n12");

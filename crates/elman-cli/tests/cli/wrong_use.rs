@@ -11,10 +11,11 @@ fn texts_that_cannot_be_learnt_from_are_refused_with_the_reason() {
     std::fs::create_dir(place.path("folder")).unwrap();
     let train = |file: &str| place.run(&format!("train {file} --out run {TINY}"));
     train("absent.txt").fails(3, &["absent.txt", "no such file"]);
-    train("folder").fails(3, &["folder", "is a folder"]);
+    train("folder").fails(3, &["folder", "is a folder without files"]);
     train("empty.txt").fails(3, &["empty.txt", "empty"]);
     train("short.txt").fails(3, &["short.txt", "--val-frac"]);
-    train("latin.txt").fails(3, &["latin.txt", "byte 0xEF at line 2, column 3", "--bytes"]);
+    train("latin.txt")
+        .fails(3, &["latin.txt", "line 2: byte 0xEF at character 3", "CP1252", "naïve", "--encoding windows-1252"]);
     assert!(!place.path("run").exists(), "a run that could not begin left a folder");
     place.write("latin.txt", b"fine\nna\xefve\n".repeat(40));
     place.ok(&format!("train latin.txt --bytes --out run {TINY} --quiet"));

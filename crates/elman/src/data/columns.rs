@@ -34,8 +34,8 @@ pub(crate) struct Choice {
     pub only: String,
     /// Whether columns that count or name are left out, and outliers limited; version 0.1 did neither.
     pub looks: bool,
-    /// Of steps that are words: the most that are known, and how often each occurs at least.
-    pub words: [usize; 2],
+    /// Of steps that may be words: the most that are known, and how often each occurs at least.
+    pub words: Option<[usize; 2]>,
 }
 
 impl Choice {

@@ -209,7 +209,7 @@ impl Features {
             let how = match &column.kind {
                 Kind::Numeric { mean, std, .. } => {
                     let words = missing_words(column);
-                    format!("a number, (value - {}) / {}{words}", rounded(*mean), rounded(*std))
+                    format!("(value - {}) / {}{words}", rounded(*mean), rounded(*std))
                 }
                 Kind::Categorical { categories, other } => {
                     let shown = categories.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
@@ -564,7 +564,7 @@ mod tests {
         ignore: &str,
         only: &str,
     ) -> Result<(Vec<String>, String)> {
-        let choice = Choice { ignore: ignore.into(), only: only.into(), looks: true, words: [100, 2] };
+        let choice = Choice { ignore: ignore.into(), only: only.into(), looks: true, words: None };
         let (features, note) = Features::choose(&csv(text), groups, exclude, &choice)?;
         Ok((features.names(), note.unwrap_or_default()))
     }
@@ -608,7 +608,7 @@ mod tests {
     #[test]
     fn an_outlier_sets_no_scale_and_inputs_stay_near_what_training_saw() {
         let text = format!("x,class\n{}1e9,a\n", (0..99).map(|i| format!("{},b\n", i % 10)).collect::<String>());
-        let choice = Choice { ignore: String::new(), only: String::new(), looks: true, words: [100, 2] };
+        let choice = Choice { ignore: String::new(), only: String::new(), looks: true, words: None };
         let (features, _) = Features::choose(&csv(&text), &[(0..100).collect()], &[1], &choice).unwrap();
         let of = |cell: &str| inputs(&features, &[cell, ""]).unwrap()[0];
         assert!(of("9") - of("0") > 1.0, "{} {}", of("0"), of("9"));

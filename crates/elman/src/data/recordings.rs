@@ -170,15 +170,15 @@ impl Data {
                     },
                     None => groups,
                 };
-                match word_column(&table, columns, &[label, sequence], choice)? {
-                    Some(column) => {
+                match word_column(&table, columns, &[label, sequence], choice)?.zip(choice.words) {
+                    Some((column, [size, least])) => {
                         let rows = train.iter().flatten().map(|&row| table.rows[row].cells[column].as_str());
                         let name = match &table.header {
                             Some(header) => header[column].clone(),
                             None => (column + 1).to_string(),
                         };
                         notes.push(format!("a step is the word of column {}", table.name(column)));
-                        Reader::Words(StepWords::fit(name, rows, choice.words[0], choice.words[1]))
+                        Reader::Words(StepWords::fit(name, rows, size, least))
                     }
                     None => {
                         let (features, left_out) = Features::choose(&table, &train, &[label, sequence], choice)?;

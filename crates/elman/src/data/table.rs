@@ -16,27 +16,10 @@ mod ts;
 
 use std::path::Path;
 
-pub use rows::{Row, Table};
+pub use rows::{Form, Row, Table};
 
 use crate::error::Result;
-use crate::file::{self, Encoding};
-
-/// What is said of a table's form; by default its content tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Form {
-    /// Whether the first row is a header. JSON and ARFF always name their columns.
-    pub header: Option<bool>,
-    /// The encoding of its characters.
-    pub encoding: Encoding,
-    /// Whether lines with another number of cells are left out.
-    pub skip_bad: bool,
-}
-
-impl From<Option<bool>> for Form {
-    fn from(header: Option<bool>) -> Form {
-        Form { header, ..Form::default() }
-    }
-}
+use crate::file;
 
 impl Table {
     /// Reads a table, plain or compressed: separated by tabs (raw, no quoting), commas, semicolons or bars (quoted where

@@ -120,10 +120,15 @@ fn advice(bytes: &[u8], at: usize) -> String {
     if controls * 100 > bytes.len().min(SAMPLE) {
         return "it seems to be no text at all".into();
     }
+    let before = &bytes[..at];
+    if before.strip_prefix("\u{feff}".as_bytes()).unwrap_or(before).iter().any(|byte| *byte >= 0x80) {
+        return "what stands before it is: mend that line, or write the file again as UTF-8".into();
+    }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     // Lines with other letters than those of ASCII, from the first on: the longer, the surer.
     detector.feed(&bytes[line_start(bytes, at)..], true);
-    let found = detector.guess(None, Utf8Detection::Deny);
+    let guess = detector.guess(None, Utf8Detection::Deny);
+    let found = if is_western(bytes) && guess.is_single_byte() { encoding_rs::WINDOWS_1252 } else { guess };
     let line = &bytes[line_start(bytes, at)..];
     let line = &line[..line.iter().position(|&byte| byte == b'\n').unwrap_or(line.len())];
     let (text, _, is_wrong) = found.decode(line);
@@ -143,6 +148,16 @@ fn advice(bytes: &[u8], at: usize) -> String {
         "by its bytes it is {name}, in which this reads {shown:?}: `encoding = {}` reads it so",
         found.name().to_lowercase()
     )
+}
+
+/// Whether letters beside those of ASCII stand alone within words, as accents do, and are too few to tell languages apart.
+fn is_western(bytes: &[u8]) -> bool {
+    const FEW: usize = 200;
+    let is_other = |byte: &u8| *byte >= 0x80;
+    let sample = &bytes[..bytes.len().min(SAMPLE)];
+    let others = sample.iter().filter(|byte| is_other(byte)).count();
+    let neighbours = sample.windows(2).filter(|pair| pair.iter().all(is_other)).count();
+    others < FEW && neighbours * 4 < others
 }
 
 /// UTF-16 without a mark: of letters of ASCII every second byte is zero.
@@ -221,6 +236,10 @@ mod tests {
             error.starts_with("t.csv: line 2: byte 0xEF at character 3 is not UTF-8") && error.contains("naïve"),
             "{error}"
         );
+        assert!(read(b"na\xefve", "auto").unwrap_err().contains("CP1252"));
+        let mixed = [&b"gr\xc3\xb6\xc3\x9fer\n".repeat(3)[..], b"gr\xf6\xdfer\n"].concat();
+        let error = read(&mixed, "auto").unwrap_err();
+        assert!(error.contains("line 4: byte 0xF6 at character 3 is not UTF-8; what stands before it is"), "{error}");
         assert!(read(b"\xff\x00\x01\x02\x03\x90\x00", "auto").unwrap_err().contains("no text at all"));
         assert!(read(b"PK\x03\x04..", "auto").unwrap_err().contains("zip archive"));
         let error = read(b"ok\nok\n\xff\xff", "cp949").unwrap_err();

@@ -458,12 +458,7 @@ impl Settings {
 
     /// Which columns of a table are inputs.
     pub(crate) fn choice(&self) -> Choice {
-        Choice {
-            ignore: self.ignore.clone(),
-            only: self.use_columns.clone(),
-            looks: self.rules > 1,
-            words: [self.vocab_size, self.vocab_min],
-        }
+        Choice { ignore: self.ignore.clone(), only: self.use_columns.clone(), looks: self.rules > 1, words: None }
     }
 
     /// The optimizer's share.

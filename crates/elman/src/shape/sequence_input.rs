@@ -459,7 +459,8 @@ mod tests {
         let mut logits = |lengths: &[usize], tokens: Vec<u32>| {
             let steps = Steps::ragged(lengths).unwrap();
             let (extra, targets) = (vec![0.5; 2 * lengths.len()], vec![0; lengths.len()]);
-            let batch = SequenceInputBatch { steps, inputs: Inputs::Tokens(tokens), extra, targets: Targets::Classes(targets) };
+            let batch =
+                SequenceInputBatch { steps, inputs: Inputs::Tokens(tokens), extra, targets: Targets::Classes(targets) };
             network.forward(&params, &prepared, &batch, &mut tape, None);
             tape.logits().to_vec()
         };

@@ -34,8 +34,8 @@ pub const CLASSIFY: Task = Task {
     command: "predict",
     reads: &[
         "file", "convs", "dense", "label_smoothing", "class_weights", "val", "label_column", "header", "encoding",
-        "skip_bad", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit", "ignore",
-        "use_columns",
+        "skip_bad", "size", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit",
+        "ignore", "use_columns",
     ],
     data: &["file"],
     eval_data: &["file"],

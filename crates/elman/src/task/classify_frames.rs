@@ -19,7 +19,7 @@ use super::plan::{Plan, RunSummary, grouped};
 use super::row::{Task, supervised};
 use super::supervised::{Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation};
 use crate::cell::CellKind;
-use crate::data::columns::Columns;
+use crate::data::columns::{Choice, Columns};
 use crate::data::inputs::Values;
 use crate::data::motion::Motion;
 use crate::data::recordings::{self, Data as Read, How, Reader};
@@ -154,7 +154,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let (data, rows) = match settings.file.as_str() {
         "" => (Read::builtin(settings.seed), None),
         file => {
-            let (choice, hold_out) = (settings.choice(), settings.hold_out());
+            let words = Some([settings.vocab_size, settings.vocab_min]);
+            let (choice, hold_out) = (Choice { words, ..settings.choice() }, settings.hold_out());
             let hold_out = settings.val.is_empty().then_some(&hold_out);
             Read::read(Path::new(file), &columns, How::Fit(&choice, hold_out))?
         }

@@ -165,9 +165,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let train = match s.rules {
         _ if is_image || !s.val.is_empty() => all,
         1 => all,
-        _ => {
-            stratified_split(all, class, &s.hold_out(), source.path())?.0
-        }
+        _ => stratified_split(all, class, &s.hold_out(), source.path())?.0,
     };
     let train: Vec<Vec<usize>> = train.into_iter().map(|(_, rows)| rows).collect();
     let mut notes = source.notes().to_vec();

@@ -20,6 +20,7 @@ use super::row::Task;
 use crate::cell::{State, Steps};
 use crate::data::{Streams, builtin};
 use crate::error::{Error, Result};
+use crate::file;
 use crate::format::document::DocumentWriter;
 use crate::layer::{Loss, StackState};
 use crate::optim::OptimizerKind;
@@ -262,6 +263,7 @@ impl Plan {
             loss_unit: "nats",
             notes: chosen.into_iter().chain(segment.map(note)).collect(),
             memory: memory_of(s, &corpus, &network, segment.unwrap_or(s.seq_len)),
+            reads: Vec::new(),
             json: json!({"vocabulary": vocab.len(), "symbols": train, "held_out": val}),
         };
         Ok(Plan { corpus, network, settings, segment, summary })
@@ -276,7 +278,13 @@ impl plan::Plan for Plan {
     fn text_statistics(&self) -> Result<Option<TextStatistics>> {
         let text = match self.settings.file.as_str() {
             "" => builtin::project_text().as_bytes().to_vec(),
-            path => self.settings.text(Path::new(path))?,
+            // With its mark and line ends, where it is one file of UTF-8.
+            path => match file::read(Path::new(path)) {
+                Ok(raw) if self.settings.bytes || std::str::from_utf8(&raw).is_ok_and(|text| !text.contains('\0')) => {
+                    raw
+                }
+                _ => self.settings.text(Path::new(path))?,
+            },
         };
         let (s, Corpus { vocab, train, val }) = (&self.settings, &self.corpus);
         let updates = (train.len() / (s.batch * s.seq_len * s.accumulate)).max(1);

@@ -71,6 +71,8 @@ pub struct RunSummary {
     pub loss_unit: &'static str,
     /// What was decided for the user, such as which column was taken for the label.
     pub notes: Vec<String>,
+    /// How inputs are read, a column a line: names and texts.
+    pub reads: Vec<(&'static str, String)>,
     /// Bytes that training will take, roughly.
     pub memory: usize,
     /// More for machines: an object.

@@ -135,10 +135,12 @@ fn code(files: &[PathBuf]) -> String {
 
 /// The settings that code reads: as fields of settings, by taking settings apart, or by a method that reads several.
 fn read_by(code: &str) -> BTreeSet<&'static str> {
-    let methods: [(&str, &[&str]); 7] = [
+    let methods: [(&str, &[&str]); 9] = [
         ("choice()", &["ignore", "use_columns", "rules"]),
         ("hold_out()", &["seed", "val_frac", "folds", "fold"]),
-        ("header()", &["header"]),
+        ("form()", &["header", "encoding", "skip_bad"]),
+        ("encoding()", &["encoding"]),
+        ("image_size()", &["size"]),
         ("memory_limit()", &["memory_limit"]),
         ("sampler()", &["temperature"]),
         ("beam_config()", &["beam", "length_penalty", "coverage_penalty", "no_repeat_ngram"]),
@@ -176,12 +178,15 @@ fn a_task_reads_only_what_it_declares_and_declares_only_what_it_reads() {
     for task in &TASKS {
         let module = match task.name {
             "regress" => "classify".into(),
+            "regress-sequence" => "classify_sequence".into(),
             name => name.replace('-', "_"),
         };
         let own = code(&files_of(&module));
         let used = read_by(&own);
+        let of = |names: &[&str]| TASKS.iter().filter(|task| names.contains(&task.name)).collect();
         let of_module: Vec<&Task> = match module.as_str() {
-            "classify" => TASKS.iter().filter(|task| ["classify", "regress"].contains(&task.name)).collect(),
+            "classify" => of(&["classify", "regress"]),
+            "classify_sequence" => of(&["classify-sequence", "regress-sequence"]),
             _ => vec![task],
         };
         for key in &used {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::header::{clean, distinct, first_is_header};
-use super::rows::{Row, Table};
+use super::rows::{Form, Row, Table};
 use super::split::{Separator, without_blanks_before_quotes};
-use super::{Form, arff, conll, json, numbers, ts};
+use super::{arff, conll, json, numbers, ts};
 use crate::error::{Error, Result};
 use crate::file::{MAX_LINE, fault, listed};
 

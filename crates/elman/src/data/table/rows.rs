@@ -2,6 +2,25 @@
 
 use std::path::PathBuf;
 
+use crate::file::Encoding;
+
+/// What is said of a table's form; by default its content tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Whether the first row is a header. JSON and ARFF always name their columns.
+    pub header: Option<bool>,
+    /// The encoding of its characters.
+    pub encoding: Encoding,
+    /// Whether lines with another number of cells are left out.
+    pub skip_bad: bool,
+}
+
+impl From<Option<bool>> for Form {
+    fn from(header: Option<bool>) -> Form {
+        Form { header, ..Form::default() }
+    }
+}
+
 /// A file of rows and columns, every cell as text.
 ///
 /// ```

@@ -191,12 +191,44 @@ fn quoted(text: &str, delimiter: u8, path: &Path, before: usize) -> Result<Vec<R
         }
         rows.push(Row { line, cells: record.iter().map(String::from).collect() });
     }
+    if let Some(line) = torn_quote(text, delimiter) {
+        let line = before + line;
+        return Err(fault(path, format!("line {line} has an unclosed quote; quotes within a cell must be doubled")));
+    }
     // An unclosed quote swallows the rest of the file, which the parser accepts.
     let last = text[begin..].trim_end();
     if last.contains('\n') && last.matches('"').count() % 2 == 1 {
         return Err(fault(path, format!("line {line} has an unclosed quote; quotes within a cell must be doubled")));
     }
     Ok(rows)
+}
+
+/// The line of a quote that opens a cell and is closed lines later in the middle of one: it was never meant to be open.
+fn torn_quote(text: &str, delimiter: u8) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut line, mut at, mut is_start) = (1, 0, true);
+    while at < bytes.len() {
+        if !(is_start && bytes[at] == b'"') {
+            line += usize::from(bytes[at] == b'\n');
+            is_start = bytes[at] == delimiter || bytes[at] == b'\n';
+            at += 1;
+            continue;
+        }
+        let opened = line;
+        at += 1;
+        while at < bytes.len() && (bytes[at] != b'"' || bytes.get(at + 1) == Some(&b'"')) {
+            line += usize::from(bytes[at] == b'\n');
+            at += if bytes[at] == b'"' { 2 } else { 1 };
+        }
+        at += 1;
+        let next = bytes.get(at).copied();
+        let is_closed = next.is_none_or(|next| next == delimiter || matches!(next, b'\r' | b'\n' | b' '));
+        if !is_closed && line > opened {
+            return Some(opened);
+        }
+        is_start = false;
+    }
+    None
 }
 
 /// A text without the blanks between a separator and a quote, where the quote would else be part of the cell; none where there

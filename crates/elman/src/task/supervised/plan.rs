@@ -62,6 +62,7 @@ impl<S: Outputs, R: Reading<S>> SupervisedPlan<S, R> {
         summary.json["train"] = train.len().into();
         summary.json["held_out"] = val.len().into();
         summary.loss_unit = if reading.goal().labels().is_empty() { "" } else { "nats" };
+        summary.reads = reading.describe(network.sizes());
         summary.parameters = network.layout().len();
         summary.memory += memory(summary.parameters, settings.batch, activations);
         let evaluator = reading.evaluator(1.0);

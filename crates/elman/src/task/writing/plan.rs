@@ -77,6 +77,7 @@ fn summary<W: Writing>(settings: &Settings, corpus: &Corpus<W>, network: &W::Net
         unit,
         loss_unit: "nats",
         notes,
+        reads: Vec::new(),
         memory: memory(weights, settings.batch, W::activations(settings, corpus, longest)),
         json: json!({(format!("{example}s")): [train.len(), val.len()], "tokens": vocab, "too_long": too_long}),
     }

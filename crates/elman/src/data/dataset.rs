@@ -140,7 +140,7 @@ impl Dataset {
         let scaled = all.filter(|(image, ..)| [image.height, image.width] != [height, width]).count();
         let notes = match scaled {
             0 => Vec::new(),
-            n => vec![format!("{n} images of other sizes are scaled to {width} wide and {height} high (`size`)")],
+            n => vec![format!("{n} images of other sizes are scaled to {width} wide and {height} high (`image_size`)")],
         };
         let raw = |part: Vec<(images::Image, PathBuf, String)>| -> Result<Vec<Raw>> {
             let one = |(image, file, label): (images::Image, PathBuf, String)| {

@@ -8,6 +8,7 @@ mod columns;
 mod conll;
 mod header;
 mod json;
+mod limits;
 mod numbers;
 mod parse;
 mod rows;

@@ -212,7 +212,7 @@ settings! {
         /// count rows or name them are left out, and named.
         use_columns (was use): String = String::new();
         /// The size to which images are scaled, N x N; 0: the size that most of them have.
-        size: usize = 0;
+        image_size (was size): usize = 0;
         /// Whether the first row of a table is a header: auto, yes or no.
         header: String = String::from("auto") => ranges::header;
         /// The encoding of texts and tables, such as cp949, shift_jis or cp1252; auto: UTF-8, or UTF-16 where the bytes tell it.
@@ -442,8 +442,8 @@ impl Settings {
     }
 
     /// The height and width to which images are scaled, if that is said.
-    pub(crate) fn image_size(&self) -> Option<[usize; 2]> {
-        (self.size > 0).then_some([self.size; 2])
+    pub(crate) fn scaled_size(&self) -> Option<[usize; 2]> {
+        (self.image_size > 0).then_some([self.image_size; 2])
     }
 
     /// The encoding of texts.

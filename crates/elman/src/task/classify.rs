@@ -34,7 +34,7 @@ pub const CLASSIFY: Task = Task {
     command: "predict",
     reads: &[
         "file", "convs", "dense", "label_smoothing", "class_weights", "val", "label_column", "header", "encoding",
-        "skip_bad", "size", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit",
+        "skip_bad", "image_size", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit",
         "ignore", "use_columns",
     ],
     data: &["file"],
@@ -51,8 +51,8 @@ pub const REGRESS: Task = Task {
     name: "regress",
     about: "an image or a row of a table to a number",
     reads: &[
-        "file", "convs", "dense", "val", "label_column", "header", "encoding", "skip_bad", "size", "shift", "mirror",
-        "distort", "gain", "noise", "folds", "fold", "refit", "ignore", "use_columns", "huber",
+        "file", "convs", "dense", "val", "label_column", "header", "encoding", "skip_bad", "image_size", "shift",
+        "mirror", "distort", "gain", "noise", "folds", "fold", "refit", "ignore", "use_columns", "huber",
     ],
     evaluate: &["split"],
     defaults: |_| defaults("regress"),
@@ -60,7 +60,7 @@ pub const REGRESS: Task = Task {
 };
 
 /// Settings that only images have a use for.
-const OF_IMAGES: [&str; 5] = ["size", "shift", "mirror", "distort", "gain"];
+const OF_IMAGES: [&str; 5] = ["image_size", "shift", "mirror", "distort", "gain"];
 
 /// Layers where the settings name none.
 const CONVS: [usize; 3] = [32, 64, 128];
@@ -139,7 +139,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let is_regression = settings.task == REGRESS.name;
     let mut data = match settings.file.as_str() {
         "" => builtin_data(settings.seed, is_regression),
-        file => Dataset::read(Path::new(file), &settings.label_column, settings.form(), settings.image_size())?,
+        file => Dataset::read(Path::new(file), &settings.label_column, settings.form(), settings.scaled_size())?,
     };
     let is_image = data.size.is_some();
     if !is_image {

@@ -36,7 +36,7 @@ pub const CLASSIFY: Task = Task {
     reads: &[
         "file", "cell", "forget_bias", "layers", "hidden", "bidirectional", "pooling", "weight_drop",
         "label_smoothing", "class_weights", "init", "val", "label_column", "sequence_column", "header", "encoding",
-        "skip_bad", "size", "rows", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold",
+        "skip_bad", "image_size", "rows", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold",
         "refit", "ignore", "use_columns", "window", "stride", "standardize",
     ],
     data: &["file"],
@@ -54,7 +54,7 @@ pub const REGRESS: Task = Task {
     about: "a series of measurements to a number: a remaining life, a dose, a load",
     reads: &[
         "file", "cell", "forget_bias", "layers", "hidden", "bidirectional", "pooling", "weight_drop", "init", "val",
-        "label_column", "sequence_column", "header", "encoding", "skip_bad", "size", "rows", "shift", "mirror",
+        "label_column", "sequence_column", "header", "encoding", "skip_bad", "image_size", "rows", "shift", "mirror",
         "distort", "gain", "noise", "folds", "fold", "refit", "ignore", "use_columns", "window", "stride",
         "standardize", "huber",
     ],
@@ -142,7 +142,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         form: s.form(),
         text: None,
     };
-    let read = |file: &str, columns: &Columns| Source::read(Path::new(file), columns, s.rows, s.image_size());
+    let read = |file: &str, columns: &Columns| Source::read(Path::new(file), columns, s.rows, s.scaled_size());
     let source = if s.file.is_empty() {
         Source::Rows(builtin::series(s.seed, is_regression)?)
     } else {
@@ -153,7 +153,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     if is_image {
         CLASSIFY.check_default(s, &["sequence_column"], "is only read for tables, and these are images")?;
     } else {
-        let of_images = ["rows", "size", "shift", "mirror", "distort", "gain"];
+        let of_images = ["rows", "image_size", "shift", "mirror", "distort", "gain"];
         CLASSIFY.check_default(s, &of_images, "is only read for images, and this is a table")?;
     }
     if !matches!(source, Source::Steps(_)) {

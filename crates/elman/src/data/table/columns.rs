@@ -2,21 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::header::clean;
+use super::header::{LABEL_NAMES, TEXT_NAMES, clean};
 use super::rows::{Row, Table};
 use crate::error::Result;
 use crate::file::{LIST, fault, listed};
 
-/// Names of a column of texts, in lower case.
-pub(super) const TEXT_NAMES: [&str; 14] = [
-    "text", "sentence", "review", "comment", "message", "tweet", "content", "body", "document", "question", "phrase",
-    "utterance", "description", "input",
-];
-/// Names of a column of labels, in lower case.
-pub(super) const LABEL_NAMES: [&str; 12] = [
-    "label", "labels", "class", "target", "category", "sentiment", "intent", "topic", "polarity", "emotion", "tag",
-    "output",
-];
 /// Maximum length of a sample cell in a message.
 const EXAMPLE_CHARS: usize = 40;
 /// Minimum similarity of a suggestion.

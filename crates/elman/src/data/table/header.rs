@@ -5,9 +5,18 @@ use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
 use super::cells::{is_missing, number};
-use super::columns::{LABEL_NAMES, TEXT_NAMES};
 use super::rows::Row;
 
+/// Names of a column of texts, in lower case.
+pub(super) const TEXT_NAMES: [&str; 14] = [
+    "text", "sentence", "review", "comment", "message", "tweet", "content", "body", "document", "question", "phrase",
+    "utterance", "description", "input",
+];
+/// Names of a column of labels, in lower case.
+pub(super) const LABEL_NAMES: [&str; 12] = [
+    "label", "labels", "class", "target", "category", "sentiment", "intent", "topic", "polarity", "emotion", "tag",
+    "output",
+];
 /// Other typical header names, in lower case.
 const OTHER_NAMES: [&str; 14] = [
     "id", "index", "split", "sequence", "sequence_id", "seq_id", "step", "frame", "time", "title", "source",

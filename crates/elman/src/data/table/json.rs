@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::parse::check_columns;
+use super::limits::check_columns;
 use super::rows::Row;
 use crate::error::Result;
 use crate::file::fault;

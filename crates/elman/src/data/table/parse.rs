@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::header::{clean, distinct, first_is_header};
+use super::limits::too_long;
 use super::rows::{Form, Row, Table};
 use super::split::{Separator, without_blanks_before_quotes};
 use super::{arff, conll, json, numbers, ts};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file::{MAX_LINE, fault, listed};
 
-/// The most columns of a table.
-const MAX_COLUMNS: usize = 1 << 20;
 /// Rows that are named where many are wrong.
 const NAMED: usize = 10;
 
@@ -243,21 +242,9 @@ fn drop_nameless(names: &mut Vec<String>, rows: &mut [Row], notes: &mut Vec<Stri
     notes.push(format!("{dropped} {columns} without a name and without a value left out"));
 }
 
-/// # Errors
-/// More columns than a table may have.
-pub(super) fn check_columns(columns: usize, line: usize, path: &Path) -> Result<()> {
-    if columns > MAX_COLUMNS {
-        return Err(fault(path, format!("line {line} has {columns} columns; a table has at most {MAX_COLUMNS}")));
-    }
-    Ok(())
-}
-
-pub(super) fn too_long(line: usize, path: &Path) -> Error {
-    fault(path, format!("line {line} is longer than {} MiB; a table has one row per example", MAX_LINE >> 20))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::limits::MAX_COLUMNS;
     use super::*;
 
     fn read(name: &str, text: &str) -> Result<Table> {

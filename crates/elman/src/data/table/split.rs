@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::parse::{check_columns, too_long};
+use super::limits::{check_columns, too_long};
 use super::rows::Row;
 use crate::error::Result;
 use crate::file::{MAX_LINE, fault};

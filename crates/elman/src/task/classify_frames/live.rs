@@ -38,7 +38,11 @@ pub(super) struct Live<'m> {
     /// The names of the columns as the lines give them; empty where they give none.
     header: Option<Vec<String>>,
     lines: usize,
+    /// Steps of this sequence, and those of the sentences before it.
     steps: u64,
+    before: u64,
+    /// Predictions for the end of a sentence that are still due.
+    due: VecDeque<Found>,
     p: Vec<f64>,
 }
 
@@ -83,8 +87,23 @@ impl<'m> Live<'m> {
             header: None,
             lines: 0,
             steps: 0,
+            before: 0,
+            due: VecDeque::new(),
             p: Vec::new(),
         })
+    }
+
+    /// What is late of a sentence of words is due; the next begins in the zero state.
+    fn end_of_sentence(&mut self) {
+        let words = self.steps;
+        if words > 0 {
+            for _ in 0..self.lookahead {
+                let found = self.step();
+                self.due.extend(found);
+            }
+        }
+        (self.before, self.steps) = (self.before + words, 0);
+        self.state = self.network.zero_state(1);
     }
 
     fn see_frames(&mut self) {
@@ -96,7 +115,7 @@ impl<'m> Live<'m> {
     fn step(&mut self) -> Option<Found> {
         self.network.forward(self.params, &self.prepared, &self.batch, &mut self.state, &mut self.tape, None);
         self.steps += 1;
-        let step = self.steps.checked_sub(1 + self.lookahead as u64)?;
+        let step = self.before + self.steps.checked_sub(1 + self.lookahead as u64)?;
         let logits = self.tape.logits();
         probabilities(logits, self.temperature, &mut self.p);
         let class = argmax(logits);
@@ -145,14 +164,15 @@ impl Stream for Live<'_> {
         if let Reader::Words(words) = self.reader {
             self.lines += 1;
             let text = crate::file::utf8_after(self.lines - 1, line, path)?.trim();
-            // A blank line ends a sentence: the next begins in the zero state.
             if text.is_empty() {
-                self.state = self.network.zero_state(1);
-                return Ok(None);
+                self.end_of_sentence();
+            } else {
+                let word = text.split(['\t', ' ']).next().unwrap_or_default();
+                self.batch.inputs = Inputs::Tokens(vec![words.token(word)]);
+                let found = self.step();
+                self.due.extend(found);
             }
-            let word = text.split(['\t', ' ']).next().unwrap_or_default();
-            self.batch.inputs = Inputs::Tokens(vec![words.token(word)]);
-            return Ok(self.step());
+            return Ok(self.due.pop_front());
         }
         let Some(features) = &mut self.features else { return Err(reads_frames()) };
         self.lines += 1;
@@ -183,11 +203,12 @@ impl Stream for Live<'_> {
     }
 
     fn finish(mut self: Box<Self>) -> Vec<Found> {
+        let mut due: Vec<Found> = self.due.drain(..).collect();
         if self.steps == 0 {
-            return Vec::new();
+            return due;
         }
         let late = self.lookahead;
-        (0..late)
+        let last: Vec<Found> = (0..late)
             .filter_map(|_| {
                 if let Reader::Frames { .. } = self.reader {
                     // What follows looks like the last frame.
@@ -200,7 +221,9 @@ impl Stream for Live<'_> {
                 }
                 self.step()
             })
-            .collect()
+            .collect();
+        due.extend(last);
+        due
     }
 }
 

@@ -95,7 +95,8 @@ pub(crate) struct Train {
     /// Folder of the run: settings, metrics, samples, models. [default: runs/NAME-N]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Go on with the run in this folder; it ends as if it had never stopped.
+    /// Go on with the run in this folder; it ends as if it had never stopped. With --epochs, --max-steps or --max-time, counted
+    /// from its beginning, it becomes longer.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "out", "preset", "set"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events as JSON, one on a line, to standard output.

@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 use elman::Error;
 use elman::error::in_words;
+use elman::metric::Baseline;
 use elman::settings::Settings;
 use elman::task::{RunSummary, Task, grouped};
-use elman::train::{Ending, Event, Record, Session, VAL_LOSS, threads};
+use elman::train::run_folder::review;
+use elman::train::{Ending, Event, Record, Session, VAL_LOSS, in_words as in_words_of, threads};
 use serde_json::json;
 
 pub(crate) use self::output::{Output, Stop};
@@ -117,6 +119,10 @@ pub(crate) struct Watcher {
     command: &'static str,
     /// Updates seen.
     updates: u64,
+    /// How much of the run was done when this process began, and when that was.
+    began: Option<(f64, Instant)>,
+    /// How much of it is done.
+    share: f64,
     /// The display of a terminal, and the thread that draws it.
     display: Option<(Arc<Shared>, JoinHandle<()>)>,
     /// Lines go to a terminal: they are broken between words.
@@ -150,6 +156,8 @@ impl Watcher {
             loss_unit: summary.loss_unit,
             command: Task::find(&settings.task)?.command,
             updates: 0,
+            began: None,
+            share: 0.0,
             display: None,
             is_terminal,
             stdout: Output::stdout(stop).map_err(failed)?,
@@ -240,7 +248,11 @@ impl Watcher {
 
     /// Shows an event.
     pub(crate) fn see(&mut self, event: Event) {
-        self.updates += u64::from(matches!(event, Event::Step { .. }));
+        if let Event::Step { progress, .. } = event {
+            self.updates += 1;
+            self.share = progress;
+            self.began.get_or_insert((progress, Instant::now()));
+        }
         if let Some((shared, _)) = &self.display {
             shared.lock().view.see(&event);
         }
@@ -254,7 +266,10 @@ impl Watcher {
     fn see_as_lines(&self, event: &Event) {
         match event {
             Event::Step { .. } | Event::Saved { .. } => {}
-            Event::Record(record) if self.display.is_none() => self.line(&describe(record, self.unit, self.loss_unit)),
+            Event::Record(record) if self.display.is_none() => {
+                let to_go = self.to_go_s().map_or_else(String::new, |seconds| format!("  {} to go", time(seconds)));
+                self.line(&(describe(record, self.unit, self.loss_unit) + &to_go));
+            }
             // The display has the rest.
             Event::Record(record) if record.val.is_empty() => {}
             Event::Record(record) => self.line(&describe_briefly(record, self.unit, live::size().0.saturating_sub(1))),
@@ -270,6 +285,13 @@ impl Watcher {
                 "loss {loss_nats} at step {at}: training diverged; back to step {to} with {lr_scale} of the learning rate"
             )),
         }
+    }
+
+    /// Seconds to go, as far as can be told.
+    fn to_go_s(&self) -> Option<f64> {
+        let (before, since) = self.began?;
+        let (done, seconds) = (self.share - before, since.elapsed().as_secs_f64());
+        (done > 0.0 && seconds > 1.0 && self.share < 1.0).then(|| seconds * (1.0 - self.share) / done)
     }
 
     fn see_as_json(&self, event: &Event) {
@@ -311,7 +333,7 @@ impl Watcher {
                 json!({
                     "event": "end", "ending": format!("{ending:?}").to_lowercase(), "step": progress.step,
                     "best": progress.best.map(|b| b.0.abs()), "best_step": progress.best.map(|b| b.1), "elapsed_s": elapsed_s,
-                    "saving_s": saving_s,
+                    "saving_s": saving_s, "baselines": review(&self.path).unwrap_or_default().baselines,
                 })
                 .to_string(),
             ),
@@ -336,6 +358,11 @@ impl Watcher {
                         "best: {best} on validation data, at update {step} of {}; {time}",
                         progress.step
                     ));
+                }
+                let rules = review(&self.path).unwrap_or_default().baselines;
+                let rules: Vec<String> = rules.iter().map(rule).collect();
+                if !rules.is_empty() {
+                    self.line(&format!("simple rules on the same data: {}", rules.join("; ")));
                 }
                 self.line(&format!("use it: elman{TIE}{}{TIE}{path}/best.safetensors", self.command));
             }
@@ -362,6 +389,12 @@ impl Drop for Watcher {
         }
         self.stderr.close();
     }
+}
+
+/// What a simple rule reaches.
+pub(crate) fn rule(rule: &Baseline) -> String {
+    let (name, value) = in_words_of(&rule.measure, rule.value);
+    format!("{} {name} {value}", rule.name)
 }
 
 /// What the data of a run are called.
@@ -400,6 +433,11 @@ fn describe(r: &Record, unit: &str, loss_unit: &str) -> String {
 
 /// What was measured on validation data, the measure that chooses first.
 fn validation(r: &Record, unit: &str) -> String {
+    // Of numbers that are predicted their error, in the label's unit.
+    if let (Some(rmse), false) = (r.val("val_rmse"), r.val.iter().any(|(name, _)| name == VAL_LOSS[0])) {
+        let r2 = r.val("val_r2").map_or_else(String::new, |r2| format!(", r2 {r2:.3}"));
+        return format!("off by {} (rmse){r2}", in_words_of("rmse", rmse).1);
+    }
     let first = r.val.first().filter(|(name, _)| !VAL_LOSS.contains(&name.as_str()));
     let first = first.map(|(name, value)| measure(name, *value));
     let loss = r.val.iter().find(|(name, _)| VAL_LOSS.contains(&name.as_str()));
@@ -445,7 +483,7 @@ mod tests {
             Record { step: 10, train_nats: Some(0.25), val, ..Record::default() }
         };
         let numbers = describe(&record(VAL_LOSS[1]), "example", "");
-        assert!(numbers.contains("train 0.2500  validation rmse 2.0000, loss 0.5000"), "{numbers}");
+        assert!(numbers.contains("train 0.2500  validation off by 2.000 (rmse)"), "{numbers}");
         let classes = describe(&record(VAL_LOSS[0]), "example", "nats");
         assert!(classes.contains("train 0.2500 nats  validation rmse 2.0000, 0.5000 nats"), "{classes}");
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use elman::cell::CellKind;
+use elman::format::model;
 use elman::settings::{ConfigFile, Data, KEYS, Key, Settings};
 use elman::task::{TASKS, Task, language_model};
-use elman::train::run_folder;
 use elman::{Error, Result};
 
 /// Begins the names of environment variables.
@@ -17,8 +17,8 @@ const DATA: &str = "ELMAN_DATA";
 /// An option of every command.
 const MAX_INPUT: &str = "ELMAN_MAX_INPUT";
 /// The settings that are paths. They are made whole, so that a run can be resumed from any folder.
-const PATHS: [&str; 11] = [
-    "file", "val", "embeddings", "features", "captions", "images", "encoder", "source", "target", "val_source",
+const PATHS: [&str; 12] = [
+    "from", "file", "val", "embeddings", "features", "captions", "images", "encoder", "source", "target", "val_source",
     "val_target",
 ];
 
@@ -68,7 +68,12 @@ impl SettingArgs {
         }
         let of_config = |key: &str| config.as_ref().and_then(|config| config.get(key)).filter(|text| !text.is_empty());
         let last = |key: &str| given.iter().rfind(|given| given.key.name == key).map(|given| given.text.as_str());
-        let task = Task::find(last("task").or(of_config("task")).unwrap_or(language_model::TASK.name))?;
+        let from = last("from").or(of_config("from")).filter(|path| !path.is_empty());
+        let task = match (last("task").or(of_config("task")), from) {
+            (Some(name), _) => Task::find(name)?,
+            (None, Some(from)) => elman::task::of_model(&model::load(Path::new(from))?)?,
+            (None, None) => &language_model::TASK,
+        };
 
         let is_given = |key: &str| {
             let is_file = key == "file" && file.is_some();
@@ -79,6 +84,9 @@ impl SettingArgs {
             Some(preset) => self::preset(task, preset)?,
             None => (task.defaults)(data),
         };
+        if let Some(from) = from {
+            settings = settings.with_model(from)?;
+        }
         if let Some(config) = &config {
             settings = config.apply(settings)?;
         }
@@ -103,17 +111,23 @@ impl SettingArgs {
     /// The settings of a run to go on with.
     ///
     /// # Errors
-    /// If the folder holds no run, or another setting than `threads` was given.
+    /// If the folder holds no run, or a setting was given that a run keeps to its end.
     pub(crate) fn resumed(&self, folder: &Path) -> Result<Settings> {
-        let config = run_folder::config(folder)?;
-        let mut settings = Settings::of_run(&config, &folder.join(run_folder::CONFIG))?;
-        for given in self.given()? {
-            if given.key.name != "threads" {
-                let name = given.variable.unwrap_or_else(|| given.key.flag());
-                return Err(Error::Usage(format!("{name} cannot be changed by --resume; only --threads can")));
-            }
-            settings.set(given.key.name, &given.text)?;
+        let mut settings = Settings::of_folder(folder)?;
+        let given = self.given()?;
+        if let Some(given) = given.iter().find(|given| !Settings::CHANGEABLE.contains(&given.key.name)) {
+            let name = given.variable.clone().unwrap_or_else(|| given.key.flag());
+            let those: Vec<String> =
+                Settings::CHANGEABLE.iter().filter_map(|key| Some(Key::find(key)?.flag())).collect();
+            return Err(Error::Usage(format!(
+                "{name} cannot be changed by --resume, only {} can; `elman train DATA --from {}` begins a new run from its \
+                 weights",
+                those.join(", "),
+                folder.display()
+            )));
         }
+        let changes: Vec<(&str, &str)> = given.iter().map(|given| (given.key.name, given.text.as_str())).collect();
+        settings.change(&changes)?;
         Ok(settings)
     }
 

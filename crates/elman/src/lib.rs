@@ -102,4 +102,4 @@ pub use elman_step as step;
 pub use error::{Error, Result};
 pub use rnn::{Gru, Lstm, Rnn, Stack};
 pub use settings::Settings;
-pub use task::{Model, open, train};
+pub use task::{Model, open, resume, train};

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::answers::csv_cell;
 use super::eval_data::{columns, data};
-use super::models::open;
+use super::models::{ANEW, is_builtin, open};
 use crate::args::{Decoding, Eval};
 use crate::exit_code::{Failure, Outcome, said};
-use crate::progress::{Encoding, nats, shown};
+use crate::progress::{Encoding, nats, rule, shown};
 
 /// Classes whose confusion fits a terminal.
 const CLASSES: usize = 12;
@@ -31,8 +31,12 @@ pub(crate) fn run(args: &Eval) -> Outcome {
     }
     let options = options(args);
     task.check_evaluate(&options)?;
-    let settings = data(task, given(args))?;
-    if task.eval_data.iter().all(|key| settings.get(key).is_empty()) {
+    let mut settings = data(task, given(args))?;
+    let has_data = task.eval_data.iter().any(|key| !settings.get(key).is_empty());
+    if !has_data && is_builtin(&args.model)? {
+        settings.seed = ANEW;
+        eprintln!("on data of the program that the model has not seen; name a file behind the model for your own");
+    } else if !has_data {
         let flag = |key: &&str| if *key == "file" { "FILE".into() } else { format!("`{key}`") };
         let keys: Vec<String> = task.eval_data.iter().map(flag).collect();
         return Err(Error::Usage(format!("name the data to evaluate on, behind the model: {}", keys.join(", "))).into());
@@ -108,6 +112,10 @@ fn print(found: &Evaluation) {
         println!("{:<20} {}{note}", measure.name, in_words(measure));
     }
     println!("{:<20} {}", found.examples.1, found.examples.0);
+    let rules: Vec<String> = found.baselines.iter().map(rule).collect();
+    if !rules.is_empty() {
+        println!("{:<20} {}", "simple rules", rules.join("; "));
+    }
     let details = found.details.iter().filter(|(_, value)| value.is_number());
     let details: Vec<String> = details.map(|(key, value)| format!("{} {value}", key.replace('_', " "))).collect();
     if !details.is_empty() {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use elman::format::model::Loaded;
+use elman::param::layer_of;
 use elman::step::model::Kind;
 use elman::task::{self, grouped, language_model};
 use elman::{Error, file};
@@ -73,6 +74,10 @@ fn print(loaded: &Loaded, description: &[(&str, String)]) {
         println!("training   step {}, {} targets, learning rate {}", get("step"), get("targets"), get("lr"));
     }
     description.iter().for_each(|(name, text)| println!("{name:<10} {}", shown(text, usize::MAX)));
+    let is_weight = |name: &&str| !name.starts_with("training.") && !loaded.document.is_scale(name);
+    let mut layers: Vec<String> = loaded.document.names().filter(is_weight).map(layer_of).collect();
+    layers.dedup();
+    println!("{:<10} {}", "layers", shown(&layers.join(", "), usize::MAX));
     println!("\n{:<32} {:>16} {:>5} {:>12} {:>10} {:>10}", "tensor", "dimensions", "type", "values", "mean", "std");
     let (mut weights, mut others) = (0, 0);
     for name in loaded.document.names() {

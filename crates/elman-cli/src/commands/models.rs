@@ -13,6 +13,14 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
     model::load(path).map_err(Failure::Model)
 }
 
+/// The seed of data that the program makes to evaluate on: no run is likely to have it.
+pub(super) const ANEW: u64 = 1_405_071;
+
+/// Whether a model was trained on data that the program contains or makes.
+pub(super) fn is_builtin(path: &Path) -> Result<bool, Failure> {
+    Ok(load(path)?.document.config()["builtin"] == true)
+}
+
 /// Opens a model and those that predict together with it.
 pub(super) fn open(path: &Path, ensemble: &[PathBuf]) -> Result<(Box<dyn Model>, &'static Task), Failure> {
     let loaded = load(path)?;

@@ -7,14 +7,17 @@ use elman::Error;
 use elman::data::pairs;
 use elman::data::table::{Form, Table};
 use elman::file::Encoding;
+use elman::metric::Review;
+use elman::settings::Settings;
 use elman::task::{self, Input, Model, Output, Prediction, Reads, Source, Task};
 
 use super::answers::Answers;
 use super::attention::Page;
 use super::live;
-use super::models::open;
+use super::models::{ANEW, is_builtin, open};
 use crate::args::{Columns, Decoding, Predict};
 use crate::exit_code::{Failure, Outcome, said};
+use crate::progress::shown;
 
 /// Lines of a file that are predicted for together.
 const AT_ONCE: usize = 1024;
@@ -24,6 +27,10 @@ const TABLES: [&str; 8] = [".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson",
 pub(crate) fn run(args: &Predict) -> Outcome {
     let (model, task) = open(&args.model, &args.decoding.ensemble)?;
     let options = options(args, task)?;
+    let is_asked = !args.inputs.is_empty() || args.source.is_some();
+    if !is_asked && io::stdin().is_terminal() | (model.reads() == Reads::Files) && is_builtin(&args.model)? {
+        return show(&*model, task);
+    }
     let out = Answers::new(args, model.labels());
     let mut run = Run { args, model: &*model, options, out, page: Page::default() };
     match model.reads() {
@@ -41,6 +48,22 @@ pub(crate) fn run(args: &Predict) -> Outcome {
         run.page.write(path)?;
     }
     Ok(0)
+}
+
+/// Shows what a model that was trained on data of the program predicts for some that it has not seen.
+fn show(model: &dyn Model, task: &Task) -> Outcome {
+    const LINES: usize = 10;
+    let settings = Settings { seed: ANEW, ..Settings::for_builtin_data(task.name)? };
+    let found = model.evaluate(&settings, &task::Evaluate::default(), &mut |_, _| true)?;
+    eprintln!("for data of the program that the model has not seen; name inputs behind the model for your own");
+    let review = Review { shown: found.shown, ..Review::default() };
+    println!("{}", shown_lines(&review.in_words(LINES)));
+    Ok(0)
+}
+
+/// Lines that move no cursor.
+fn shown_lines(text: &str) -> String {
+    text.lines().map(|line| shown(line, usize::MAX)).collect::<Vec<_>>().join("\n")
 }
 
 /// The library's options; what the task does not read is refused.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use elman::Error;
 use elman::error::in_words;
 use elman::settings::Settings;
-use elman::task::{Plan, language_model};
+use elman::task::{Plan, keep_from, language_model, save_changes};
 use elman::train::{Ending, Precision, RunFolder};
 use elman_kernels::Isa;
 use serde_json::json;
@@ -56,6 +56,7 @@ fn train(
         None => {
             let path = out.unwrap_or_else(|| new_folder(plan.settings()));
             let folder = RunFolder::create(&path, &plan.settings().to_toml()?)?;
+            keep_from(&folder, plan.settings())?;
             (path, folder)
         }
     };
@@ -66,13 +67,18 @@ fn train(
             .push("this CPU has no instructions for --precision bf16 (AVX512-BF16): f32 is faster here".into());
     }
     let mut session = plan.session(Some(folder), args.resume.is_some())?;
+    if args.resume.is_some() {
+        save_changes(&path, plan.settings())?;
+        summary.notes = session.notes().to_vec();
+    }
     let mut watcher = Watcher::new(show, plan.settings(), &summary, &path, &*session, stop)?;
     let ending = session.run(&stop.flag, &mut |event| watcher.see(event))?;
     watcher.end(ending, &*session);
     let measures = session.records().iter().rev().map(|record| record.val.clone()).find(|val| !val.is_empty());
     if ending != Ending::Stopped {
         let (records, rollbacks) = (session.records(), session.progress().rollbacks);
-        let advice = report::advice_on(plan.settings(), records, summary.parameters, summary.targets, rollbacks);
+        let sizes = [summary.parameters, summary.targets];
+        let advice = report::advice_on(plan.settings(), records, sizes, rollbacks, &path);
         if !advice.is_empty() {
             watcher.advise(&advice);
         }

@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -20,7 +21,7 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosi
 use ratatui::{DefaultTerminal, Frame};
 use signal_hook::consts::SIGINT;
 
-use super::shared::{REFRESH, Shared};
+use super::shared::Shared;
 use super::view::RunView;
 use super::words::{chunks, short, shown, time, wrapped};
 use super::{curve, live};
@@ -83,22 +84,21 @@ impl Dashboard {
         let mut is_over = false;
         // After a panic elsewhere the terminal is no longer ours.
         while !is_over && !stop.load(Ordering::Relaxed) && OPEN.load(Ordering::SeqCst) {
-            match event::poll(REFRESH) {
-                Ok(true) => {
-                    match event::read() {
-                        Ok(Event::Key(key)) if is_stop(key) => {
-                            // The handlers of the real signal do the rest. It can fail only for a signal there is not.
-                            let _ = signal_hook::low_level::raise(SIGINT);
-                            break;
-                        }
-                        Ok(_) => {}
-                        // A terminal that has gone away is ready to be read for ever.
-                        Err(_) => drop(shared.next()),
+            drop(shared.next());
+            // A terminal that has gone away is ready to be read for ever, and would be: the run goes on without a picture.
+            if !stdout().is_terminal() || has_hung_up() {
+                break;
+            }
+            // What was typed since the last picture; without keys to read the picture goes on.
+            if event::poll(Duration::ZERO).unwrap_or(false) {
+                match event::read() {
+                    Ok(Event::Key(key)) if is_stop(key) => {
+                        // The handlers of the real signal do the rest. It can fail only for a signal there is not.
+                        let _ = signal_hook::low_level::raise(SIGINT);
+                        break;
                     }
+                    _ => {}
                 }
-                Ok(false) => {}
-                // No keys to read: the picture goes on.
-                Err(_) => drop(shared.next()),
             }
             let state = shared.lock();
             is_over = state.is_over;
@@ -129,6 +129,23 @@ impl Drop for Dashboard {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Whether the terminal that keys come from has gone away.
+#[cfg(unix)]
+fn has_hung_up() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    io::stdin().is_terminal() && poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(gone)
+}
+
+/// Whether the terminal that keys come from has gone away.
+#[cfg(not(unix))]
+fn has_hung_up() -> bool {
+    false
 }
 
 fn is_stop(key: KeyEvent) -> bool {

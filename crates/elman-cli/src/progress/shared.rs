@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::view::RunView;
 
 /// Between two pictures: at most ten a second.
-pub(super) const REFRESH: Duration = Duration::from_millis(100);
+const REFRESH: Duration = Duration::from_millis(100);
 
 /// What the training thread and the drawing thread share. Drawing has its own thread, so that a slow terminal does not
 /// hold up training.

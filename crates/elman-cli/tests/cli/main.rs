@@ -9,6 +9,7 @@ mod classify;
 mod disk;
 mod divergence;
 mod examples;
+mod going_on;
 mod hostile;
 mod live;
 mod look_before;

@@ -88,5 +88,16 @@ fn inspect_shows_sizes_tensors_and_neurons() {
     let text = place.ok("inspect run/best.safetensors --neurons book.txt --html neurons.html").stdout;
     assert!(text.contains("position in the line"), "{text}");
     let page = String::from_utf8(place.read("neurons.html")).unwrap();
-    assert!(page.contains("<h2>") && page.contains("background:#"));
+    for part in ["<select", "id=\"neuron\"", "next-letter guesses", "prefers-color-scheme:dark", "position in the line"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    // Light, whatever the text, and it cannot end the script that it stands in.
+    let long = "</script>The quick fox\n".repeat(3000);
+    place.write("long.txt", &long);
+    place.ok("train long.txt --hidden 256 --max-steps 2 --out long --quiet --sample-length 0");
+    place.ok("inspect long --neurons long.txt --html long.html");
+    let page = String::from_utf8(place.read("long.html")).unwrap();
+    assert!(page.len() < 1_000_000, "{}", page.len());
+    assert_eq!(page.matches("</script>").count(), 2);
 }

@@ -232,6 +232,14 @@ fn usual_size(sizes: &[[usize; 2]]) -> [usize; 2] {
 }
 
 impl Raw {
+    /// The cells, if it is a row.
+    pub(crate) fn cells(&self) -> &[String] {
+        match &self.input {
+            RawInput::Row(cells) => cells,
+            RawInput::Image(_) => &[],
+        }
+    }
+
     /// The image's pixels, if it is one.
     pub(crate) fn image(&self) -> Option<&[u8]> {
         match &self.input {

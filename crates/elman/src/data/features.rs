@@ -350,6 +350,28 @@ impl Features {
         Ok(bound)
     }
 
+    /// The cells of its columns with their names, the first of them.
+    pub(crate) fn shown(&self, cells: &[String]) -> String {
+        const COLUMNS: usize = 8;
+        let named =
+            |column: &Column| format!("{} {}", column.title(), cells.get(column.cell).map_or("", String::as_str));
+        let more = if self.columns.len() > COLUMNS { ", .." } else { "" };
+        self.columns.iter().take(COLUMNS).map(named).collect::<Vec<_>>().join(", ") + more
+    }
+
+    /// As [`Features::bind`], with a word on the columns of the table that are no inputs; the columns `known` are said elsewhere.
+    ///
+    /// # Errors
+    /// As [`Features::bind`].
+    pub(crate) fn bind_noting(&self, table: &Table, known: &[usize]) -> Result<(Features, Option<String>)> {
+        let bound = self.bind(table)?;
+        let is_read = |cell: &usize| known.contains(cell) || bound.columns.iter().any(|column| column.cell == *cell);
+        let unused: Vec<String> =
+            (0..table.width()).filter(|cell| !is_read(cell)).map(|cell| table.name(cell)).collect();
+        let note = (!unused.is_empty()).then(|| format!("no inputs of the model, left out: {}", unused.join(", ")));
+        Ok((bound, note))
+    }
+
     /// What training did not see of a row: unknown categories, numbers far outside; in words, the first few.
     pub(crate) fn surprises(&self, cells: &[String]) -> Option<String> {
         const SAID: usize = 3;

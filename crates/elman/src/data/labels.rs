@@ -64,14 +64,23 @@ impl From<Labels> for Vec<String> {
     }
 }
 
+/// Names in numeric order if all are numbers, else alphabetical.
+fn in_order(distinct: BTreeSet<&str>) -> Vec<String> {
+    let names: Vec<String> = distinct.into_iter().map(String::from).collect();
+    let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
+    let Some(numbers) = numbers else { return names };
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
+    order.into_iter().map(|i| names[i].clone()).collect()
+}
+
 impl Labels {
     /// The distinct names, in numeric order if all are numbers, else alphabetical.
     ///
     /// # Errors
     /// [`Error::Data`] if there are fewer than two; the message names `path`.
     pub fn of<'a>(names: impl Iterator<Item = &'a str>, path: &Path) -> Result<Labels> {
-        let distinct: BTreeSet<&str> = names.collect();
-        let mut names: Vec<String> = distinct.into_iter().map(String::from).collect();
+        let names = in_order(names.collect());
         if names.len() < 2 {
             let reason = match names.first() {
                 Some(name) => format!(
@@ -81,13 +90,13 @@ impl Labels {
             };
             return Err(Error::Data { path: path.into(), reason });
         }
-        let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
-        if let Some(numbers) = numbers {
-            let mut order: Vec<usize> = (0..names.len()).collect();
-            order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
-            names = order.into_iter().map(|i| names[i].clone()).collect();
-        }
         Ok(Labels::from(names))
+    }
+
+    /// These, and behind them the other names, in numeric order if all are numbers, else alphabetical.
+    pub fn extended<'a>(&self, names: impl Iterator<Item = &'a str>) -> Labels {
+        let new: BTreeSet<&str> = names.filter(|name| self.find(name).is_none()).collect();
+        Labels::from(self.names.iter().cloned().chain(in_order(new)).collect::<Vec<_>>())
     }
 
     /// `V`.

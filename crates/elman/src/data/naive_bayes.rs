@@ -173,6 +173,18 @@ impl NaiveBayes {
     }
 }
 
+impl NaiveBayes {
+    /// The evidence for each class `[C]`, of words and pairs together.
+    pub(crate) fn logits(&self, tokens: &[u32]) -> Vec<f32> {
+        let evidence = self.evidence(tokens, None);
+        let mut logits = vec![0.0; self.texts.len()];
+        for (i, class) in self.shown().enumerate() {
+            logits[class] = evidence[2 * i] * self.std[2 * i] + evidence[2 * i + 1] * self.std[2 * i + 1];
+        }
+        logits
+    }
+}
+
 /// The known words of a text, each once.
 fn distinct_words(tokens: &[u32]) -> Vec<u32> {
     let mut words: Vec<u32> = tokens.iter().copied().filter(|&token| token != UNKNOWN).collect();

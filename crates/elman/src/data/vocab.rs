@@ -75,6 +75,27 @@ impl Vocab {
         Ok(Vocab::Chars(tokens.into_iter().collect()))
     }
 
+    /// These and behind them what another vocabulary has beside them: all its tokens, or of parts of words its characters; none
+    /// where the two are of different kinds.
+    pub(crate) fn joined(&self, other: &Vocab) -> Option<Vocab> {
+        match (self, other) {
+            (Vocab::Chars(old), Vocab::Chars(new)) => {
+                Some(Vocab::Chars(old.chars().chain(new.chars().filter(|c| !old.contains(*c))).collect()))
+            }
+            (Vocab::Bytes(old), Vocab::Bytes(new)) => {
+                Some(Vocab::Bytes(old.iter().chain(new.iter().filter(|byte| !old.contains(byte))).copied().collect()))
+            }
+            (Vocab::Pieces { level, tokens: old }, Vocab::Pieces { level: other, tokens: new }) if level == other => {
+                let known: HashSet<&String> = old.iter().collect();
+                let is_new =
+                    |token: &&String| !known.contains(token) && (*level == Level::Word || token.chars().count() == 1);
+                let tokens = old.iter().chain(new.iter().filter(is_new)).cloned().collect();
+                Some(Vocab::Pieces { level: *level, tokens })
+            }
+            _ => None,
+        }
+    }
+
     /// The characters of a text and, as `level` says, its most frequent words or parts of words: at most `size` in all, words
     /// that occur at least `least` times.
     ///

@@ -153,6 +153,19 @@ impl Words {
         Words::try_from(Stored { level, max_len, cut, words, subwords: None }).map_err(Error::Usage)
     }
 
+    /// These, and behind them the words of another vocabulary that are not among them, texts cut to its length. Subwords
+    /// stay as they are: they spell every word of their letters.
+    pub(crate) fn extended(&self, other: &Words) -> Self {
+        let mut words = Words { max_len: other.max_len, ..self.clone() };
+        for word in other.words.iter().filter(|_| self.level != Level::Subword) {
+            if !words.index.contains_key(word) {
+                words.words.push(word.clone());
+                words.index.insert(word.clone(), words.words.len() as u32);
+            }
+        }
+        words
+    }
+
     /// `V`, with UNK.
     pub fn len(&self) -> usize {
         self.words.len() + 1

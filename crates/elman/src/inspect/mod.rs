@@ -2,4 +2,4 @@
 
 mod neurons;
 
-pub use neurons::{Feature, Follower, Trace, follow};
+pub use neurons::{Feature, Follower, GUESSES, Trace, follow};

@@ -27,6 +27,9 @@ pub struct Follower {
     pub correlation: f64,
 }
 
+/// Next tokens that are kept of each prediction.
+pub const GUESSES: usize = 5;
+
 /// The activations of every layer after each token.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
@@ -34,6 +37,8 @@ pub struct Trace {
     layers: Vec<Vec<f32>>,
     /// `H` of each layer.
     widths: Vec<usize>,
+    /// The likeliest next tokens after each token, and their probabilities.
+    guesses: Vec<[(u32, f32); GUESSES]>,
 }
 
 impl Trace {
@@ -45,7 +50,8 @@ impl Trace {
         network.reset();
         let mut trace = Trace::default();
         for &token in tokens {
-            network.step_token(token).map_err(|error| Error::Usage(error.to_string()))?;
+            let logits = network.step_token(token).map_err(|error| Error::Usage(error.to_string()))?;
+            trace.guesses.push(likeliest(logits));
             let mut layer = 0;
             while let Some(hidden) = network.hidden(layer) {
                 if trace.layers.len() == layer {
@@ -63,6 +69,16 @@ impl Trace {
     pub fn neuron(&self, layer: usize, neuron: usize) -> Vec<f64> {
         let width = self.widths[layer];
         self.layers[layer].chunks_exact(width).map(|h| f64::from(h[neuron])).collect()
+    }
+
+    /// `H` of each layer.
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// The likeliest next tokens after each token, and their probabilities.
+    pub fn guesses(&self) -> &[[(u32, f32); GUESSES]] {
+        &self.guesses
     }
 
     /// For each feature that varies, the neuron with the strongest correlation, in decreasing order.
@@ -83,6 +99,21 @@ impl Trace {
         followers.sort_by(|a, b| b.correlation.abs().total_cmp(&a.correlation.abs()));
         followers
     }
+}
+
+/// The most probable tokens by their logits; of a smaller vocabulary some with probability 0.
+fn likeliest(logits: &[f32]) -> [(u32, f32); GUESSES] {
+    let most = logits.iter().copied().fold(f32::MIN, f32::max);
+    let sum: f32 = logits.iter().map(|z| (z - most).exp()).sum();
+    let mut found = [(0, 0.0); GUESSES];
+    for (token, z) in (0..).zip(logits) {
+        let p = (z - most).exp() / sum;
+        if let Some(at) = found.iter().position(|(_, other)| p > *other) {
+            found[at..].rotate_right(1);
+            found[at] = (token, p);
+        }
+    }
+    found
 }
 
 /// Pearson's correlation; `None` if one side is constant.
@@ -158,6 +189,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_likeliest_tokens_come_in_order_with_their_probabilities() {
+        let found = likeliest(&[0.0, 3.0f32.ln(), 6.0f32.ln()]);
+        assert_eq!(found.map(|(token, _)| token), [2, 1, 0, 0, 0]);
+        let p = found.map(|(_, p)| (10.0 * p).round());
+        assert_eq!(p, [6.0, 3.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
     fn a_neuron_that_counts_the_position_in_the_line_is_found() {
         let text: Vec<char> = "one two\nthree (four) \"five\"\nsix\n".repeat(4).chars().collect();
         let features = follow(&text);
@@ -168,7 +207,7 @@ mod tests {
         // Neuron 1 falls along the line, the others are uncorrelated.
         let position = of("position in the line").clone();
         let hidden = position.iter().enumerate().flat_map(|(i, p)| [(i % 7) as f32, 1.0 - 0.1 * *p as f32, 0.5]);
-        let trace = Trace { layers: vec![hidden.collect()], widths: vec![3] };
+        let trace = Trace { layers: vec![hidden.collect()], widths: vec![3], guesses: Vec::new() };
         let followers = trace.followers(&features);
         let first = &followers[0];
         assert_eq!((first.feature, first.layer, first.neuron), ("position in the line", 0, 1));

@@ -1,11 +1,12 @@
 //! What was measured of a model, with what a person looks at beside the measures.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::classification::Confusion;
 use super::evaluator::{Evaluator, Measures, Predicted, Truth};
 use super::logits::{argmax, probabilities};
 use super::ranking::{self, CurvePoint};
+use super::review::{Baseline, Example};
 use crate::error::{Error, Result};
 
 /// What was measured.
@@ -29,6 +30,10 @@ pub struct Evaluation {
     pub curve: Option<Vec<CurvePoint>>,
     /// What was written for each example, if the model writes.
     pub texts: Vec<String>,
+    /// What simple rules reach on the same examples.
+    pub baselines: Vec<Baseline>,
+    /// Some examples with prediction and truth, wrong predictions first.
+    pub shown: Vec<Example>,
 }
 
 impl Evaluation {
@@ -45,6 +50,9 @@ impl Evaluation {
         }
         object.insert(self.examples.1.into(), self.examples.0.into());
         object.extend(self.details.clone());
+        if !self.baselines.is_empty() {
+            object.insert("baselines".into(), json!(self.baselines));
+        }
         if let Some(confusion) = &self.confusion {
             object.insert("confusion".into(), confusion.to_json(&self.labels));
         }

@@ -13,6 +13,7 @@ mod evaluator;
 mod logits;
 mod ngrams;
 pub mod ranking;
+mod review;
 pub mod segments;
 
 pub use bleu::{Bleu, BleuCounts, BleuScore, Tokenizer, caption_bleu, caption_order};
@@ -22,4 +23,5 @@ pub use classification::Confusion;
 pub use evaluation::{Evaluation, Measure, Mistake, Unit};
 pub use evaluator::{Evaluator, Measures, Predicted, Truth};
 pub use logits::{argmax, probabilities};
+pub use review::{Baseline, CLASSES, Example, Review, Shown, chosen};
 pub use segments::{Segment, SegmentScores};

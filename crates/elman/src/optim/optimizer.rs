@@ -51,11 +51,12 @@ pub struct Optimizer<F> {
     pieces: Vec<Piece>,
 }
 
-/// A range of the flat buffer, of at most [`CHUNK`] values, with or without weight decay.
+/// A range of the flat buffer, of at most [`CHUNK`] values, with or without weight decay, or left as it is.
 #[derive(Clone, Debug, PartialEq)]
 struct Piece {
     range: Range<usize>,
     decays: bool,
+    frozen: bool,
 }
 
 impl<F: Scalar> Optimizer<F> {
@@ -65,6 +66,23 @@ impl<F: Scalar> Optimizer<F> {
         let matrices = if config.weight_decay == 0.0 { Vec::new() } else { layout.matrices() };
         let (first, second) = (buffer(0), buffer(1));
         Optimizer { config, steps: 0, first, second, pieces: pieces(&matrices, layout.len()) }
+    }
+
+    /// Leaves the weights in these ranges, and their buffers, as they are: without weight decay too.
+    pub fn freeze(&mut self, ranges: &[Range<usize>]) {
+        let split = |piece: &Piece| {
+            let Range { start, end } = piece.range;
+            let mut cuts: Vec<usize> = ranges.iter().flat_map(|r| [r.start, r.end]).chain([start, end]).collect();
+            cuts.retain(|cut| (start..=end).contains(cut));
+            cuts.sort_unstable();
+            cuts.dedup();
+            let of = |range: Range<usize>| {
+                let frozen = piece.frozen || ranges.iter().any(|frozen| frozen.contains(&range.start));
+                Piece { range, frozen, ..piece.clone() }
+            };
+            cuts.windows(2).map(|cut| of(cut[0]..cut[1])).collect::<Vec<_>>()
+        };
+        self.pieces = self.pieces.iter().flat_map(split).collect();
     }
 
     /// One step on all weights with the learning rate `lr`.
@@ -144,7 +162,10 @@ impl Step<'_> {
     fn apply_to_all<F: Scalar>(&self, pieces: &[Piece], part: Part<F>) {
         let Some(first) = pieces.first() else { return };
         if let [piece] = pieces {
-            return self.apply(part, piece.decays);
+            if !piece.frozen {
+                self.apply(part, piece.decays);
+            }
+            return;
         }
         let (left, right) = pieces.split_at(pieces.len() / 2);
         let len = part.weights.len();
@@ -178,7 +199,7 @@ fn pieces(decaying: &[Range<usize>], len: usize) -> Vec<Piece> {
     let mut push = |range: Range<usize>, decays: bool| match stretches.last_mut() {
         Some(last) if last.decays == decays => last.range.end = range.end,
         _ if range.is_empty() => {}
-        _ => stretches.push(Piece { range, decays }),
+        _ => stretches.push(Piece { range, decays, frozen: false }),
     };
     let mut at = 0;
     for range in decaying {
@@ -187,8 +208,8 @@ fn pieces(decaying: &[Range<usize>], len: usize) -> Vec<Piece> {
         at = range.end;
     }
     push(at..len, false);
-    let cut = |Piece { range, decays }: Piece| {
-        range.clone().step_by(CHUNK).map(move |at| Piece { range: at..range.end.min(at + CHUNK), decays })
+    let cut = |Piece { range, decays, frozen }: Piece| {
+        range.clone().step_by(CHUNK).map(move |at| Piece { range: at..range.end.min(at + CHUNK), decays, frozen })
     };
     stretches.into_iter().flat_map(cut).collect()
 }
@@ -261,6 +282,29 @@ mod tests {
                 let same = pairs.clone().all(|(now, old)| now == old);
                 let decays = tensor.dims.len() == 2;
                 assert_eq!((towards_zero, same), (decays, !decays), "{} with {config:?}", tensor.name);
+            }
+        }
+    }
+
+    #[test]
+    fn frozen_weights_and_their_moments_stay_and_the_others_move_as_before() {
+        let layout = layout();
+        let frozen = [CHUNK - 3..CHUNK + 2, 3 * CHUNK + 10..3 * CHUNK + 20];
+        for config in configs() {
+            let before = wave::<f32>(&layout, 1.0);
+            let (mut free, mut held) = (before.clone(), before.clone());
+            let (mut one, mut other) = (Optimizer::new(config.clone(), &layout), Optimizer::new(config, &layout));
+            other.freeze(&frozen);
+            for i in 0..3 {
+                one.update(&mut free, &wave(&layout, f64::from(i)), 0.1, 1.0);
+                other.update(&mut held, &wave(&layout, f64::from(i)), 0.1, 1.0);
+            }
+            for i in 0..layout.len() {
+                let is_frozen = frozen.iter().any(|range| range.contains(&i));
+                let want = if is_frozen { before.values[i] } else { free.values[i] };
+                assert_eq!(held.values[i], want, "{i}");
+                let moments = other.buffers().into_iter().all(|(_, buffer)| buffer[i] == 0.0);
+                assert!(!is_frozen || moments, "{i}");
             }
         }
     }

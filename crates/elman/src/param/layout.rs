@@ -45,6 +45,25 @@ pub struct TensorInfo {
     pub slot: Slot,
 }
 
+impl TensorInfo {
+    /// Its layer, as people name it: `embedding`, `rnn.0`, `output`.
+    pub fn layer(&self) -> String {
+        layer_of(&self.name)
+    }
+}
+
+/// The layer of a tensor by its name: `rnn.0` of `rnn.weight_ih_l0`, else what stands before the last point.
+pub fn layer_of(tensor: &str) -> String {
+    let (layer, name) = tensor.rsplit_once('.').unwrap_or(("", tensor));
+    let number = name.rsplit_once("_l").map(|(_, rest)| rest.trim_end_matches("_reverse"));
+    match number.filter(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some(number) if layer.is_empty() => number.into(),
+        Some(number) => format!("{layer}.{number}"),
+        None if layer.is_empty() => tensor.into(),
+        None => layer.into(),
+    }
+}
+
 /// The tensors of a model, in the order of the flat buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {

@@ -7,7 +7,7 @@ mod init;
 mod layout;
 
 pub use init::Init;
-pub use layout::{Layout, MAX_WEIGHTS, Slot, TensorInfo};
+pub use layout::{Layout, MAX_WEIGHTS, Slot, TensorInfo, layer_of};
 
 use std::sync::Arc;
 

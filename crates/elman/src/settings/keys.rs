@@ -134,6 +134,9 @@ settings! {
         val_source: String = String::new();
         /// Validation target of parallel texts.
         val_target: String = String::new();
+        /// Begin from the weights of this model, or of the best of this run folder: its sizes, its reader and its vocabulary
+        /// stay, new tokens and labels are added.
+        from: String = String::new();
     }
     "Network": {
         /// Cell of every recurrent layer: lstm, lstm-peephole, gru, gru-reset-before, rnn-tanh, rnn-relu.
@@ -307,6 +310,8 @@ settings! {
         eps_in_root: bool = false;
         /// Weight decay of the matrices (adamw: decoupled; others: L2).
         weight_decay: f64 = 0.02;
+        /// Layers that stay as they are, by the names that `elman inspect` lists, separated by commas: embedding,rnn.0.
+        freeze: String = String::new();
         /// Maximum global gradient norm; 0 for no clipping.
         clip_norm: f64 = 1.0 => ranges::from_zero;
         /// Maximum absolute value of each gradient element; 0 for no clipping.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::metadata::part;
 use super::model::wrong_input;
-use super::row::base;
+use super::row::{base, size};
 use super::writing::{self, Asked, Corpus, Example, Given, Model, Tokenizer, Writing, decoder, tokenizer};
 use super::{Callback, Evaluate, Evaluation, Input, Measure, Predict, Reads, Source, Task, Unit, grouped};
 use crate::cell::CellKind;
@@ -36,7 +36,18 @@ pub const TASK: Task = Task {
         "features", "captions", "images", "encoder", "encoder_output", "cell", "forget_bias", "layers", "hidden", "embedding", "tied",
         "attention", "feature_dropout", "upper_layers", "conditional", "locked_dropout", "label_smoothing",
         "scheduled_sampling", "init", "units", "lowercase", "vocab_size", "vocab_min", "max_len", "folds", "fold",
-        "sample_every", "beam", "val_beam", "val_limit", "length_penalty", "coverage_penalty", "no_repeat_ngram",
+        "beam", "val_beam", "val_limit", "length_penalty", "coverage_penalty", "no_repeat_ngram",
+    ],
+    sizes: &[
+        size("cell", "/network/decoder/cell"),
+        size("layers", "/network/decoder/layers"),
+        size("hidden", "/network/decoder/hidden"),
+        size("embedding", "/network/decoder/embedding"),
+        size("conditional", "/network/decoder/conditional"),
+        size("attention", "/network/decoder/attention"),
+        size("tied", "/network/decoder/tied"),
+        size("units", "/language/subwords/tokenizer"),
+        size("lowercase", "/language/lowercase"),
     ],
     data: DATA,
     eval_data: &["features", "captions", "images", "encoder"],
@@ -54,6 +65,8 @@ pub const TASK: Task = Task {
 const DATA: &[&str] = &["features", "captions", "images"];
 /// Scenes that are made where none are given.
 const MADE: usize = 6000;
+/// Scenes that a model of these is evaluated on where nothing else is named.
+const SHOWN: usize = 300;
 /// The names of BLEU-1 to BLEU-4.
 const BLEU: [&str; 4] = ["bleu1", "bleu2", "bleu3", "bleu4"];
 
@@ -305,6 +318,15 @@ impl Writing for Caption {
 
     fn given(model: &Model<Self>, data: &Settings, options: &Evaluate, call: &mut Callback) -> Result<Given<Self>> {
         let network = model.network();
+        if model.is_builtin && DATA.iter().all(|key| data.get(key).is_empty()) {
+            let (sources, captions) = builtin::scenes(data.seed, SHOWN);
+            let example = |(source, text)| Example { name: format!("row {source}"), source, targets: vec![text] };
+            return Ok(Given {
+                sources,
+                examples: captions.into_iter().enumerate().map(example).collect(),
+                notes: Vec::new(),
+            });
+        }
         let split = options.split.as_deref().unwrap_or("test");
         let choose = |all: Captions| all.into_split(split, Path::new(&data.captions));
         let read = captions::read(data, choose, |path| model.task.open_encoder(path, network), call)?;

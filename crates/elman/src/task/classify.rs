@@ -12,16 +12,18 @@ use self::examples::FixedExamples;
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, supervised};
+use super::pretrained::Pretrained;
+use super::row::{Task, size_or, supervised};
 use super::supervised::{
     Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
 use crate::data::dataset::{Dataset, Raw};
 use crate::data::features::Features;
 use crate::data::inputs::{self, Reader, Values, builtin_data};
-use crate::data::table::Row;
+use crate::data::table::{Row, Table};
 use crate::data::{Labels, Pixels, Vary};
 use crate::error::Result;
+use crate::file::fault;
 use crate::format::model::Loaded;
 use crate::layer::{FrontConfig, Loss};
 use crate::settings::{Auto, Settings, Sizes};
@@ -37,6 +39,7 @@ pub const CLASSIFY: Task = Task {
         "skip_bad", "image_size", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold", "refit",
         "ignore", "use_columns",
     ],
+    sizes: &[size_or("convs", "/network/front/convs", ""), size_or("dense", "/network/front/dense", "")],
     data: &["file"],
     eval_data: &["file"],
     evaluate: &["split", "mistakes", "curves"],
@@ -170,16 +173,31 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     };
     let mut notes = std::mem::take(&mut data.notes);
     notes.extend(settings.settle_length(train.len(), length));
-    let goal = match is_regression {
-        true => Learned::value_of(train.iter().map(Raw::labelled))?,
-        false => Learned::Classes(Labels::of(train.iter().map(|row| row.label.as_str()), &path)?),
+    let old = Pretrained::open(&settings)?.map(|from| from.reading::<FixedReading>()).transpose()?;
+    let names = || train.iter().map(|row| row.label.as_str());
+    let goal = match old.as_ref().map(|old| &old.goal) {
+        Some(Learned::Classes(labels)) => Learned::Classes(labels.extended(names())),
+        // Its weights predict numbers of this scale.
+        Some(goal) => goal.clone(),
+        None if is_regression => Learned::value_of(train.iter().map(Raw::labelled))?,
+        None => Learned::Classes(Labels::of(names(), &path)?),
     };
-    let (reader, input) = match data.size {
-        Some([height, width, channels]) => {
+    let (reader, input) = match (old.as_ref().map(|old| &old.reader), data.size) {
+        (Some(reader), _) => {
+            let label = data.table.as_ref().map(|(_, label)| *label);
+            let (reader, unused) = trained_reader(reader, &data.as_table(&train), label, is_image, &settings)?;
+            notes.extend(unused);
+            let input = match &reader {
+                Reader::Pixels(pixels) => [pixels.height, pixels.width, pixels.channels],
+                Reader::Features(features) => [1, 1, features.width()],
+            };
+            (reader, input)
+        }
+        (None, Some([height, width, channels])) => {
             let pixels = Pixels::fit(height, width, channels, false, train.iter().filter_map(Raw::image));
             (Reader::Pixels(pixels), [height, width, channels])
         }
-        None => {
+        (None, None) => {
             let label = data.table.as_ref().map_or(0, |(_, label)| *label);
             let groups = [(0..train.len()).collect()];
             let (features, left_out) = Features::choose(&data.as_table(&train), &groups, &[label], &settings.choice())?;
@@ -196,7 +214,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     }
     settings.settle_layers(train.len(), (!is_image).then_some(input[2]), is_regression);
     let train = FixedExamples::new(&train, &reader, &goal, augmentation(&settings, is_image))?;
-    let val = FixedExamples::new(&val, &reader, &goal, Vary::default())?;
+    let val = FixedExamples::new(&val, &reader, &goal, Vary::default())?.with_cells(&val);
     if is_regression {
         notes.extend(train.heaviest().and_then(|heaviest| settings.settle_huber(heaviest)));
     }
@@ -236,6 +254,27 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let reading = FixedReading { reader, goal, label_column, header: s.header.clone() };
     let activations = s.batch.min(train.len()) * inputs * 24;
     Ok(Box::new(SupervisedPlan::<Fixed, _>::new(Parts { reading, sizes, train, val, summary, activations, settings })?))
+}
+
+/// The reader of the model that a run begins from, on other data of the same kind, and a word on columns that it does not read.
+fn trained_reader(
+    reader: &Reader,
+    table: &Table,
+    label: Option<usize>,
+    is_image: bool,
+    settings: &Settings,
+) -> Result<(Reader, Option<String>)> {
+    let unread = ["ignore", "use_columns"];
+    CLASSIFY.check_default(settings, &unread, "is not read with `from`: the columns are those of the model")?;
+    match reader {
+        Reader::Features(features) if !is_image => {
+            let (features, unused) = features.bind_noting(table, label.as_slice())?;
+            Ok((Reader::Features(features), unused))
+        }
+        Reader::Pixels(_) if is_image => Ok((reader.clone(), None)),
+        Reader::Features(_) => Err(fault(&table.path, "it holds images, and the model reads rows of a table")),
+        Reader::Pixels(_) => Err(fault(&table.path, "it is a table, and the model reads images")),
+    }
 }
 
 /// How images or rows are read, and what is predicted.
@@ -278,7 +317,11 @@ impl Reading<Fixed> for FixedReading {
         let trained = self.label_column.as_deref().unwrap_or_default();
         let label = if data.label_column.is_empty() { trained } else { &data.label_column };
         let size = if let Reader::Pixels(pixels) = &self.reader { Some([pixels.height, pixels.width]) } else { None };
-        let read = Dataset::read(Path::new(&data.file), label, data.form(), size)?;
+        let is_regression = matches!(self.goal, Learned::Value { .. });
+        let read = match data.file.as_str() {
+            "" => builtin_data(data.seed, is_regression),
+            file => Dataset::read(Path::new(file), label, data.form(), size)?,
+        };
         // A data set that brings its own test is evaluated on it.
         let split = if split.is_empty() && read.test.is_some() { "test" } else { split };
         let reader = match &self.reader {
@@ -287,7 +330,7 @@ impl Reading<Fixed> for FixedReading {
         };
         let rows = read.part(split)?;
         let names = rows.iter().enumerate().map(|(i, row)| row.name(i)).collect();
-        Ok(Named::new(FixedExamples::new(&rows, &reader, &self.goal, Vary::default())?, names))
+        Ok(Named::new(FixedExamples::new(&rows, &reader, &self.goal, Vary::default())?.with_cells(&rows), names))
     }
 
     fn unlabelled(&self, input: Input, _: &Predict) -> Result<Named<FixedExamples>> {

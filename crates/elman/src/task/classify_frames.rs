@@ -16,7 +16,8 @@ use self::live::Live;
 use super::model::{Input, Predict, Reads, Stream, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, supervised};
+use super::pretrained::Pretrained;
+use super::row::{Task, size, size_or, supervised};
 use super::supervised::{Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation};
 use crate::cell::CellKind;
 use crate::data::columns::{Choice, Columns};
@@ -43,6 +44,18 @@ pub const TASK: Task = Task {
         "sequence_column", "header", "encoding", "skip_bad", "context", "lookahead", "differences", "background",
         "shift", "mirror", "distort", "gain", "noise", "jitter", "calibrate", "folds", "fold", "refit", "ignore",
         "use_columns", "seq_len", "standardize",
+    ],
+    sizes: &[
+        size("cell", "/network/cell"),
+        size("layers", "/network/layers"),
+        size("hidden", "/network/hidden"),
+        size("bidirectional", "/network/bidirectional"),
+        size_or("convs", "/network/front/convs", ""),
+        size_or("dense", "/network/front/dense", ""),
+        size("lookahead", "/lookahead"),
+        size_or("embedding", "/network/embedding", "0"),
+        size("context", "/reader/frames/context"),
+        size_or("differences", "/reader/frames/differences", "false"),
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -138,6 +151,20 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What the model that a run begins from adds to the rows of a table, which settles how these are standardised.
+    fn motion_of(&mut self, motion: Option<&Motion>) -> Result<Option<Motion>> {
+        let Some(motion) = motion else { return Ok(None) };
+        let own = if motion.is_running() { Standardize::Series } else { Standardize::All };
+        if self.standardize != Standardize::Auto && self.standardize != own {
+            let why = "is not how the model of `from` reads its rows; leave it out";
+            return Err(Error::setting("standardize", self.get("standardize"), why));
+        }
+        self.standardize = own;
+        Ok(Some(motion.clone()))
+    }
+}
+
 /// Reads the sequences and decides on the network.
 fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     if settings.bidirectional && settings.lookahead.or(0) > 0 {
@@ -151,13 +178,15 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         form: settings.form(),
         text: Some(settings.text_column.clone()).filter(|column| !column.is_empty()),
     };
+    let old = Pretrained::open(&settings)?.map(|from| from.reading::<FramesReading>()).transpose()?;
     let (data, rows) = match settings.file.as_str() {
         "" => (Read::builtin(settings.seed), None),
         file => {
             let words = Some([settings.vocab_size, settings.vocab_min]);
             let (choice, hold_out) = (Choice { words, ..settings.choice() }, settings.hold_out());
             let hold_out = settings.val.is_empty().then_some(&hold_out);
-            Read::read(Path::new(file), &columns, How::Fit(&choice, hold_out))?
+            let how = old.as_ref().map_or(How::Fit(&choice, hold_out), |old| How::As(&old.reader));
+            Read::read(Path::new(file), &columns, how)?
         }
     };
     if rows.is_some() {
@@ -183,7 +212,10 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
                 Values::Pixels(frames) => Some(frames.as_slice()),
                 Values::Numbers(_) => None,
             });
-            let pixels = Pixels::fit(height, width, channels, true, frames);
+            let pixels = match old.as_ref().map(|old| &old.reader) {
+                Some(Reader::Frames { pixels, .. }) => pixels.clone(),
+                _ => Pixels::fit(height, width, channels, true, frames),
+            };
             let context = settings.context.max(1);
             let ahead = if settings.bidirectional { context / 2 } else { 0 };
             Reader::Frames { pixels, context, ahead, differences: settings.differences }
@@ -195,10 +227,15 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         val => (data, Read::read(Path::new(val), &columns, How::As(&reader))?.0),
     };
     let names = train.sequences.iter().flat_map(|s| s.labels.iter().map(String::as_str));
-    let seen = Labels::of(names, &train.path)?;
-    // The data's own order, where it has one that holds them all.
-    let own = Labels::from(classes);
-    let labels = if seen.names().iter().all(|name| own.find(name).is_some()) { own } else { seen };
+    let labels = match &old {
+        Some(old) => old.labels.extended(names),
+        None => {
+            let seen = Labels::of(names, &train.path)?;
+            // The data's own order, where it has one that holds them all.
+            let own = Labels::from(classes);
+            if seen.names().iter().all(|name| own.find(name).is_some()) { own } else { seen }
+        }
+    };
     let background = background(&settings, &labels)?;
     let steps = train.sequences.iter().map(|s| s.labels.len()).collect::<Vec<_>>();
     if let Reader::Words(_) = &reader {
@@ -208,7 +245,10 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         settings.embedding = 0;
     }
     settings.settle_frames_network(&steps, matches!(reader, Reader::Frames { .. }));
-    let motion = settings.motion(&reader, &train);
+    let motion = match &old {
+        Some(old) => settings.motion_of(old.motion.as_ref())?,
+        None => settings.motion(&reader, &train),
+    };
     let mut train = Sequences::new(train, &reader, motion.as_ref(), &labels, settings.lookahead)?;
     let val = Sequences::new(val, &reader, motion.as_ref(), &labels, settings.lookahead)?;
     train.cut(settings.seq_len);
@@ -381,7 +421,10 @@ impl Reading<Synced> for FramesReading {
 
     fn labelled(&self, data: &Settings, split: &str) -> Result<Named<Sequences>> {
         let columns = self.columns.complete(data);
-        let mut read = Read::read(Path::new(&data.file), &columns, How::As(&self.reader))?.0;
+        let mut read = match data.file.as_str() {
+            "" => Read::builtin(data.seed),
+            file => Read::read(Path::new(file), &columns, How::As(&self.reader))?.0,
+        };
         let has_test = read.sequences.iter().any(|s| s.split == Some(Split::Test));
         if split != "all" && (has_test || !split.is_empty()) {
             let word = if split.is_empty() { "test" } else { split };

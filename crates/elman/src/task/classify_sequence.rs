@@ -12,7 +12,8 @@ use self::examples::{Series, placed};
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, supervised};
+use super::pretrained::Pretrained;
+use super::row::{Task, size, size_or, supervised};
 use super::supervised::{
     Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
@@ -23,7 +24,7 @@ use crate::data::sequences::{Scale, SequenceTable};
 use crate::data::series::{Data as Read, Labelled, Reader, Source};
 use crate::data::windows::{self, Windows};
 use crate::data::{Labels, Vary, builtin, stratified_split};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::settings::{Auto, Settings, Standardize};
 use crate::shape::{InputKind, SequenceInput, SequenceInputConfig, Targets};
@@ -38,6 +39,16 @@ pub const CLASSIFY: Task = Task {
         "label_smoothing", "class_weights", "init", "val", "label_column", "sequence_column", "header", "encoding",
         "skip_bad", "image_size", "rows", "shift", "mirror", "distort", "gain", "noise", "calibrate", "folds", "fold",
         "refit", "ignore", "use_columns", "window", "stride", "standardize",
+    ],
+    sizes: &[
+        size("cell", "/network/cell"),
+        size("layers", "/network/layers"),
+        size("hidden", "/network/hidden"),
+        size("bidirectional", "/network/bidirectional"),
+        size("pooling", "/network/pooling"),
+        size_or("window", "/windows/length", "1"),
+        size_or("stride", "/windows/stride", "1"),
+        size_or("rows", "/reader/picture-rows", "false"),
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -131,6 +142,20 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The windows of the model that a run begins from, which settle how series are standardised.
+    fn windows_of(&mut self, windows: Option<&Windows>) -> Result<Option<Windows>> {
+        let per_series = windows.is_some_and(Windows::per_series);
+        let own = if per_series { Standardize::Series } else { Standardize::All };
+        if self.standardize != Standardize::Auto && self.standardize != own {
+            let why = "is not how the model of `from` reads its series; leave it out";
+            return Err(Error::setting("standardize", self.get("standardize"), why));
+        }
+        self.standardize = own;
+        Ok(windows.cloned())
+    }
+}
+
 /// Reads the series and decides on the network.
 fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let is_regression = settings.task == REGRESS.name;
@@ -169,7 +194,15 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     };
     let train: Vec<Vec<usize>> = train.into_iter().map(|(_, rows)| rows).collect();
     let mut notes = source.notes().to_vec();
-    let (reader, left_out) = source.reader(&columns, &train, &s.choice())?;
+    let old = Pretrained::open(s)?.map(|from| from.reading::<SeriesReading>()).transpose()?;
+    let (reader, left_out) = match &old {
+        Some(old) => {
+            let unread = ["ignore", "use_columns"];
+            CLASSIFY.check_default(s, &unread, "is not read with `from`: the columns are those of the model")?;
+            (old.reader.clone(), None)
+        }
+        None => source.reader(&columns, &train, &s.choice())?,
+    };
     notes.extend(left_out);
     let (train, val, path) = if s.val.is_empty() && s.folds == 0 && source.has_dev() {
         let again = read(&s.file, &columns)?.data(&reader, &columns, "dev")?;
@@ -185,15 +218,22 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let length = if is_image { LENGTH_OF_IMAGES } else { LENGTH_OF_SERIES };
     let length = settings.settle_length(train.len(), length);
     settings.settle_series_network(train.len(), is_image);
-    let goal = match is_regression {
-        true => Learned::value_of(train.iter().map(placed))?,
-        false => Learned::Classes(Labels::of(train.iter().map(|(_, label, _)| label.as_str()), &path)?),
+    let names = || train.iter().map(|(_, label, _)| label.as_str());
+    let goal = match old.as_ref().map(SeriesReading::learned) {
+        Some(Learned::Classes(labels)) => Learned::Classes(labels.extended(names())),
+        // Its weights predict numbers of this scale.
+        Some(goal) => goal,
+        None if is_regression => Learned::value_of(train.iter().map(placed))?,
+        None => Learned::Classes(Labels::of(names(), &path)?),
     };
     let mut train = Series::new(train, &reader, &goal, augmentation(&settings, is_image))?;
     let mut val = Series::new(val, &reader, &goal, Vary::default())?;
     notes.extend(train.targets.heaviest().and_then(|heaviest| settings.settle_huber(heaviest)));
     if !is_image {
-        let windows = settings.windows(&reader, &train);
+        let windows = match &old {
+            Some(old) => settings.windows_of(old.windows.as_ref())?,
+            None => settings.windows(&reader, &train),
+        };
         (train.windows, val.windows) = (windows.clone(), windows);
     }
     let s = &settings;
@@ -307,7 +347,10 @@ impl Reading<SequenceInput> for SeriesReading {
             Reader::PictureRows(pixels) => Some([pixels.height, pixels.width]),
             _ => None,
         };
-        let source = Source::read(Path::new(&data.file), &columns, is_image, size)?;
+        let source = match data.file.as_str() {
+            "" => Source::Rows(builtin::series(data.seed, self.value.is_some())?),
+            file => Source::read(Path::new(file), &columns, is_image, size)?,
+        };
         let has_test = matches!(&source, Source::Images(data) if data.test.is_some());
         let split = if split.is_empty() && has_test { "test" } else { split };
         let series = source.data(&self.reader, &columns, split)?.series;

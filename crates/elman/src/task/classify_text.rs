@@ -12,7 +12,8 @@ use self::examples::{Texts, encode};
 use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
-use super::row::{Task, supervised};
+use super::pretrained::Pretrained;
+use super::row::{Task, size, supervised};
 use super::supervised::{
     Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, divided, one_piece,
 };
@@ -37,6 +38,15 @@ pub const TASK: Task = Task {
         "embedding_dropout", "locked_dropout", "weight_drop", "label_smoothing", "class_weights", "init", "val",
         "text_column", "label_column", "header", "encoding", "skip_bad", "level", "vocab_size", "vocab_min", "max_len",
         "word_dropout", "nb_log_odds", "naive_bayes", "embeddings", "calibrate", "folds", "fold", "refit",
+    ],
+    sizes: &[
+        size("cell", "/network/cell"),
+        size("layers", "/network/layers"),
+        size("hidden", "/network/hidden"),
+        size("embedding", "/network/embedding"),
+        size("bidirectional", "/network/bidirectional"),
+        size("pooling", "/network/pooling"),
+        size("level", "/words/level"),
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -89,9 +99,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         sequence: None,
     };
     let (rows, taken, path) = if settings.file.is_empty() {
-        let rows = builtin::reviews(settings.seed).into_iter().enumerate();
-        let rows = rows.map(|(i, (text, label))| LabelledText { text, label: label.into(), line: i + 1 });
-        (rows.collect(), vec!["generated reviews of a sentence each".to_string()], "the built-in reviews".into())
+        (made(settings.seed), vec!["generated reviews of a sentence each".to_string()], "the built-in reviews".into())
     } else {
         let path = PathBuf::from(&settings.file);
         let (rows, taken) = texts::read(&path, &columns)?;
@@ -100,15 +108,21 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let read = |path: &Path| texts::read(path, &columns).map(|(rows, _)| rows);
     let (train, val, val_path) = divided(&settings, rows, &path, |row: &LabelledText| &row.label, read)?;
     let length = settings.settle_length(train.len(), LENGTH);
-    let labels = Labels::of(train.iter().map(|row| row.label.as_str()), &path)?;
+    let old = Pretrained::open(&settings)?.map(|from| from.reading::<TextReading>()).transpose()?;
+    let names = train.iter().map(|row| row.label.as_str());
+    let labels = match &old {
+        Some(old) => old.labels.extended(names),
+        None => Labels::of(names, &path)?,
+    };
     let texts = train.iter().map(|row| row.text.as_str());
     let words = Words::fit(texts, settings.level, settings.vocab_size, settings.vocab_min, settings.max_len)?;
+    let words = old.as_ref().map_or(words.clone(), |old| old.words.extended(&words));
     if words.is_empty() {
         let reason = format!("no word occurs {} times; give a lower `vocab_min`", settings.vocab_min);
         return Err(Error::Data { path, reason });
     }
     let train = Texts::new(&train, &words, &labels, settings.word_dropout, &path)?;
-    let val = Texts::new(&val, &words, &labels, 0.0, &val_path)?;
+    let val = Texts::new(&val, &words, &labels, 0.0, &val_path)?.with_texts(&val);
     // Of short texts many are learned from: more is left out.
     let tokens: usize = train.tokens.iter().map(Vec::len).sum();
     let is_short = train.len() >= MANY && tokens < SHORT * train.len();
@@ -141,6 +155,12 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let reading = TextReading { words, labels, naive_bayes: bayes, columns };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<SequenceInput, _>::new(parts)?))
+}
+
+/// The reviews that the program makes.
+fn made(seed: u64) -> Vec<LabelledText> {
+    let one = |(i, (text, label)): (usize, (String, &str))| LabelledText { text, label: label.into(), line: i + 1 };
+    builtin::reviews(seed).into_iter().enumerate().map(one).collect()
 }
 
 /// How texts are read.
@@ -198,6 +218,16 @@ impl Reading<SequenceInput> for TextReading {
         Goal::Classes(&self.labels)
     }
 
+    fn tokens(&self) -> usize {
+        self.words.len()
+    }
+
+    fn added_to(&self, old: &Self) -> Vec<(&'static str, Vec<String>)> {
+        let labels = self.labels.names()[old.labels.len()..].iter().map(|label| format!("{label:?}"));
+        let words = self.words.words()[old.words.len() - 1..].to_vec();
+        vec![("label", labels.collect()), (self.words.level().unit(), words)]
+    }
+
     fn begin(&self, network: &SequenceInput, s: &Settings, train: &Texts, params: &mut Params<f32>) -> Result<()> {
         if let Some(bayes) = &self.naive_bayes {
             let output = network.output();
@@ -216,6 +246,11 @@ impl Reading<SequenceInput> for TextReading {
         Ok(())
     }
 
+    fn rules(&self, texts: &Texts) -> Vec<(&'static str, Vec<Vec<f32>>)> {
+        let logits = |bayes: &NaiveBayes| texts.tokens.iter().map(|tokens| bayes.logits(tokens)).collect();
+        self.naive_bayes.iter().map(|bayes| ("naive Bayes", logits(bayes))).collect()
+    }
+
     fn describe(&self, _: &SequenceInputConfig) -> Vec<(&'static str, String)> {
         const NAMES: usize = 12;
         let (words, unit) = (self.words.words(), self.words.level().unit());
@@ -230,9 +265,14 @@ impl Reading<SequenceInput> for TextReading {
 
     fn labelled(&self, data: &Settings, split: &str) -> Result<Named<Texts>> {
         let path = Path::new(&data.file);
-        one_piece(split, path)?;
-        let (rows, _) = texts::read(path, &self.columns.complete(data))?;
-        let texts = Texts::new(&rows, &self.words, &self.labels, 0.0, path)?;
+        let rows = match data.file.as_str() {
+            "" => made(data.seed),
+            _ => {
+                one_piece(split, path)?;
+                texts::read(path, &self.columns.complete(data))?.0
+            }
+        };
+        let texts = Texts::new(&rows, &self.words, &self.labels, 0.0, path)?.with_texts(&rows);
         let name = |row: &LabelledText| {
             let text: String = row.text.chars().take(SHOWN).collect();
             format!("line {}: {text}", row.line)

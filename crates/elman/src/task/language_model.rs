@@ -16,13 +16,15 @@ use serde_json::{Value, json};
 
 use self::generate::Writer;
 use super::plan::{self, RunSummary, TextStatistics, grouped, session};
-use super::row::Task;
+use super::pretrained::{Grown, Pretrained, frozen};
+use super::row::{Task, size, size_or};
 use crate::cell::{State, Steps};
 use crate::data::{Streams, builtin};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::format::document::DocumentWriter;
 use crate::layer::{Loss, StackState};
+use crate::metric::Review;
 use crate::optim::OptimizerKind;
 use crate::param::Params;
 use crate::rng::Rng;
@@ -44,8 +46,17 @@ pub const TASK: Task = Task {
     command: "sample",
     reads: &[
         "file", "encoding", "level", "vocab_size", "vocab_min", "cell", "forget_bias", "layers", "hidden", "embedding",
-        "tied", "init", "single_bias", "bytes", "val", "seq_len", "state_reset", "memory_limit", "sample_every",
-        "sample_length", "temperature",
+        "tied", "init", "single_bias", "bytes", "val", "seq_len", "state_reset", "memory_limit", "sample_length",
+        "temperature",
+    ],
+    sizes: &[
+        size("cell", "/network/cell"),
+        size("layers", "/network/layers"),
+        size("hidden", "/network/hidden"),
+        size_or("embedding", "/network/embedding", "0"),
+        size_or("tied", "/network/tied", "false"),
+        size_or("bytes", "/vocab/bytes", "false"),
+        size_or("level", "/vocab/pieces/level", "char"),
     ],
     data: &["file"],
     eval_data: &["file"],
@@ -248,6 +259,13 @@ impl Plan {
         }
         let (s, vocab, [train, val]) = (&settings, &corpus.vocab, [corpus.train.len(), corpus.val.len()]);
         let note = |steps| format!("activations of {steps} steps are kept at a time; forward runs twice");
+        let begins = Pretrained::open(s)?.map(|from| {
+            let old = model::vocab(from.loaded())?;
+            from.check(network.layout(), &Grown::behind(old.len(), old.len()))?;
+            let new = (old.len() as u32..vocab.len() as u32).map(|id| format!("{:?}", vocab.decode(&[id])));
+            Ok::<_, Error>(from.note(&[(vocab.unit(), new.collect())]))
+        });
+        let begins = begins.transpose()?;
         let summary = RunSummary {
             network: format!("{} {}x{}", s.cell.name(), s.layers, s.hidden),
             parameters: network.layout().len(),
@@ -261,7 +279,12 @@ impl Plan {
             targets: train,
             unit: vocab.unit(),
             loss_unit: "nats",
-            notes: chosen.into_iter().chain(segment.map(note)).collect(),
+            notes: begins
+                .into_iter()
+                .chain(frozen(s, network.layout())?.1)
+                .chain(chosen)
+                .chain(segment.map(note))
+                .collect(),
             memory: memory_of(s, &corpus, &network, segment.unwrap_or(s.seq_len)),
             reads: Vec::new(),
             json: json!({"vocabulary": vocab.len(), "symbols": train, "held_out": val}),
@@ -293,7 +316,11 @@ impl plan::Plan for Plan {
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
         let s = &self.settings;
-        let params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
+        let mut params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
+        if let Some(from) = Pretrained::open(s)? {
+            let old = model::vocab(from.loaded())?.len();
+            from.copy(&mut params, &Grown::behind(old, old))?;
+        }
         session(&self.network, TextBatches::new(&self.corpus, s)?, s, params, folder, resume)
     }
 }
@@ -409,6 +436,17 @@ impl Batches<Synced> for TextBatches<'_> {
     }
 
     fn model_config(&self, network: &Synced) -> Value {
-        json!({"task": TASK.name, "shape": "synced", "network": network.config(), "vocab": self.corpus.vocab})
+        let is_builtin = self.settings.file.is_empty();
+        let mut config =
+            json!({"task": TASK.name, "shape": "synced", "network": network.config(), "vocab": self.corpus.vocab});
+        if is_builtin {
+            config["builtin"] = true.into();
+        }
+        config
+    }
+
+    fn review(&self, step: u64) -> Option<Review> {
+        let baselines = vec![score::frequencies(&self.corpus.val, METRIC)];
+        Some(Review { step, examples: self.corpus.val.len(), baselines, ..Review::default() })
     }
 }

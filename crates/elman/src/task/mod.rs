@@ -10,6 +10,7 @@ mod memory;
 mod metadata;
 mod model;
 mod plan;
+mod pretrained;
 mod row;
 mod supervised;
 pub mod translate;
@@ -21,6 +22,7 @@ use crate::data::words::Level;
 use crate::error::{Error, Result};
 use crate::format::model::{self as model_file, Loaded};
 use crate::settings::{Auto, ConfigFile, Data, KEYS, Key, Settings};
+use crate::train::{RunFolder, Span, run_folder};
 
 pub use crate::metric::{Evaluation, Measure, Mistake, Unit};
 pub use language_model::PRESETS;
@@ -29,7 +31,7 @@ pub use model::{
     most_likely,
 };
 pub use plan::{Callback, DataStatistics, Plan, RunSummary, TextStatistics, grouped};
-pub use row::{COMMON, Task};
+pub use row::{COMMON, Size, Task};
 
 /// The tasks.
 pub const TASKS: [Task; 9] = [
@@ -187,6 +189,55 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The settings of the run in a folder; the model that it began from is the copy in the folder.
+    ///
+    /// # Errors
+    /// If it holds no run; as [`Settings::of_run`].
+    pub fn of_folder(folder: &Path) -> Result<Settings> {
+        let text = run_folder::config(folder)?;
+        let mut settings = Settings::of_run(&text, &folder.join(run_folder::CONFIG))?;
+        let copy = folder.join(run_folder::FROM);
+        if !settings.from.is_empty() && copy.is_file() {
+            settings.from = copy.display().to_string();
+        }
+        Ok(settings)
+    }
+
+    /// The settings that may be changed when a run goes on.
+    pub const CHANGEABLE: &[&str] = &[
+        "epochs", "max_steps", "max_time", "patience", "threads", "log_every", "val_every", "checkpoint_every",
+        "sample_every",
+    ];
+
+    /// Changes settings of a run that goes on. A new length, of `epochs`, `max_steps` or `max_time`, takes the place of the
+    /// one it had.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a setting that is not one of [`Self::CHANGEABLE`]; as [`Settings::set`].
+    pub fn change(&mut self, changes: &[(&str, &str)]) -> Result<()> {
+        const LENGTH: [&str; 3] = ["epochs", "max_steps", "max_time"];
+        if let Some((key, _)) = changes.iter().find(|(key, _)| !Self::CHANGEABLE.contains(key)) {
+            let those = Self::CHANGEABLE.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            return Err(Error::Usage(format!(
+                "`{key}` cannot be changed in a run that goes on; only {those} can. A new run begins from its weights by \
+                 `from`"
+            )));
+        }
+        if changes.iter().any(|(key, _)| LENGTH.contains(key)) {
+            (self.epochs, self.max_steps, self.max_time) = (0.0, 0, Span::ZERO);
+        }
+        changes.iter().try_for_each(|(key, text)| self.set(key, text))?;
+        let is_endless = self.epochs == 0.0 && self.max_steps == 0 && self.max_time == Span::ZERO;
+        if self.epochs.is_auto() || is_endless {
+            return Err(Error::setting(
+                "epochs",
+                self.get("epochs"),
+                "must be a number: a run that goes on has an end",
+            ));
+        }
+        Ok(())
+    }
+
     /// The settings that their task reads, as a commented `config.toml`.
     ///
     /// # Errors
@@ -243,7 +294,7 @@ pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
 /// # Errors
 /// As [`plan`]; [`Error::Stopped`] if `callback` ended it. What was made is kept for the next time.
 pub fn plan_with(settings: Settings, callback: &mut Callback) -> Result<Box<dyn Plan>> {
-    let settings = settings.resolve()?;
+    let settings = settings.resolve()?.fitted_to_model()?;
     let task = Task::find(&settings.task)?;
     let plan = (task.plan)(settings, callback)?;
     memory::check(&*plan, task)?;
@@ -303,8 +354,60 @@ pub struct Trained {
 /// ```
 pub fn train(settings: Settings, folder: impl AsRef<Path>) -> Result<Trained> {
     let plan = plan(settings)?;
-    let run = crate::train::RunFolder::create(folder.as_ref(), &plan.settings().to_toml()?)?;
+    let run = RunFolder::create(folder.as_ref(), &plan.settings().to_toml()?)?;
+    keep_from(&run, plan.settings())?;
     let mut session = plan.session(Some(run), false)?;
+    session.run(&std::sync::atomic::AtomicBool::new(false), &mut |_| {})?;
+    let records = session.records().to_vec();
+    drop(session);
+    Ok(Trained { model: open(folder)?, records })
+}
+
+/// Keeps the model that a new run begins from in the folder of the run.
+///
+/// # Errors
+/// Errors of the disk.
+pub fn keep_from(run: &RunFolder, settings: &Settings) -> Result<()> {
+    match settings.from.as_str() {
+        "" => Ok(()),
+        from => run.keep_from(&model_file::load(Path::new(from))?.path),
+    }
+}
+
+/// Writes into a run's folder the settings that it goes on with, but for the threads of this machine.
+///
+/// # Errors
+/// Errors of the disk.
+pub fn save_changes(folder: &Path, settings: &Settings) -> Result<()> {
+    let was = Settings::of_run(&run_folder::config(folder)?, &folder.join(run_folder::CONFIG))?;
+    let now = Settings { from: was.from.clone(), threads: was.threads, ..settings.clone() };
+    if now == was { Ok(()) } else { run_folder::save_config(folder, &now.to_toml()?) }
+}
+
+/// Goes on with the run in a folder, to the end that it has with these `changes`: settings of [`Settings::CHANGEABLE`] and
+/// their values as text. A length counts from the beginning of the run.
+///
+/// # Errors
+/// As [`plan`] and [`Settings::change`]; a run whose length is over already; errors of the disk; [`Error::Diverged`].
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let mut settings = elman::Settings::for_builtin_data("classify-sequence")?;
+/// # settings.max_steps = 10;
+/// # let folder = folder.path().join("run");
+/// elman::train(settings, &folder)?;
+/// let run = elman::resume(&folder, &[("max_steps", "20")])?;
+/// assert_eq!(run.records.last().unwrap().step, 40); // 20, and as many on all data
+/// # Ok::<(), elman::Error>(())
+/// ```
+pub fn resume(folder: impl AsRef<Path>, changes: &[(&str, &str)]) -> Result<Trained> {
+    let folder = folder.as_ref();
+    let mut settings = Settings::of_folder(folder)?;
+    settings.change(changes)?;
+    let run = RunFolder::open(folder)?;
+    let plan = plan(settings.clone())?;
+    let mut session = plan.session(Some(run), true)?;
+    save_changes(folder, &settings)?;
     session.run(&std::sync::atomic::AtomicBool::new(false), &mut |_| {})?;
     let records = session.records().to_vec();
     drop(session);

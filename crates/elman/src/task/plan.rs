@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::pretrained::frozen;
 use crate::cell::set_forget_bias;
 pub use crate::data::statistics::{DataStatistics, TextStatistics};
 use crate::error::Result;
@@ -95,7 +96,8 @@ where
     S::State: Carry<f32>,
 {
     let threads = threads(settings.threads);
-    if settings.cell.has_c() {
+    // Trained weights have theirs.
+    if settings.cell.has_c() && settings.from.is_empty() {
         set_forget_bias(&mut params, settings.forget_bias);
     }
     let mut trainer = Trainer::new(shape, batches, settings.train_config(), params, threads, folder)?;
@@ -103,6 +105,7 @@ where
         let second = shape.layout().tensors().iter().filter(|tensor| tensor.name.contains("bias_hh_"));
         trainer.freeze(second.map(|tensor| tensor.slot.range()));
     }
+    trainer.freeze(frozen(settings, shape.layout())?.0);
     if resume {
         trainer.resume()?;
     }

@@ -25,6 +25,8 @@ pub struct Task {
     pub evaluate: &'static [&'static str],
     /// The options it reads of predictions ([`Predict`](super::Predict)), and those a front end may offer for them.
     pub predict: &'static [&'static str],
+    /// The settings that the weights of its models decide.
+    pub sizes: &'static [Size],
     /// Its settings where nothing else is said.
     pub defaults: fn(Data) -> Settings,
     /// Reads the data that the settings name and lays the network out.
@@ -33,13 +35,34 @@ pub struct Task {
     pub open: fn(&Loaded) -> Result<Box<dyn Model>>,
 }
 
+/// A setting that a model's weights decide, and where its file says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// The setting.
+    pub key: &'static str,
+    /// The place in the metadata, as a JSON pointer.
+    pub place: &'static str,
+    /// Its text where there is nothing in that place; none if the model then does not decide it.
+    pub absent: Option<&'static str>,
+}
+
+/// A size that every file says.
+pub(super) const fn size(key: &'static str, place: &'static str) -> Size {
+    Size { key, place, absent: None }
+}
+
+/// A size that a file need not say.
+pub(super) const fn size_or(key: &'static str, place: &'static str, absent: &'static str) -> Size {
+    Size { key, place, absent: Some(absent) }
+}
+
 /// The settings that every task reads.
 pub const COMMON: &[&str] = &[
-    "task", "dropout", "val_frac", "batch", "optimizer", "lr", "momentum", "alpha", "beta1", "beta2", "eps",
-    "eps_in_root", "weight_decay", "clip_norm", "clip_value", "accumulate", "ema_decay", "schedule", "warmup",
+    "task", "from", "freeze", "dropout", "val_frac", "batch", "optimizer", "lr", "momentum", "alpha", "beta1", "beta2",
+    "eps", "eps_in_root", "weight_decay", "clip_norm", "clip_value", "accumulate", "ema_decay", "schedule", "warmup",
     "min_lr_ratio", "decay", "decay_after", "decay_every", "decay_patience", "epochs", "max_steps", "max_time",
     "patience", "keep", "diverged_at", "seed", "rules", "threads", "precision", "log_every", "val_every",
-    "checkpoint_every",
+    "checkpoint_every", "sample_every",
 ];
 
 /// What the defaults of all tasks but the language model start from.
@@ -48,7 +71,6 @@ pub(super) fn base(task: &str) -> Settings {
         task: task.into(),
         state_reset: 0.0,
         log_every: 50,
-        sample_every: 0,
         beta2: 0.99,
         ema_decay: 0.99,
         epochs: 10.0,

@@ -1,5 +1,6 @@
 //! What the tasks share that are told the target of each example: a plan, a model, batches, measures.
 
+mod baseline;
 mod batches;
 mod examples;
 mod goal;
@@ -8,6 +9,7 @@ mod model;
 mod plan;
 mod reading;
 
+pub(super) use baseline::{WIDTH, grid, pooled};
 pub(super) use examples::Examples;
 pub(super) use goal::{Goal, Learned, Placed};
 pub(super) use length::Length;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::model::wrong_input;
-use super::row::base;
+use super::row::{base, size};
 use super::writing::{
     self, Asked, Batch, Corpus, Example, Given, MAX_SOURCE, Model, Network, Pairs, Tokenizer, Writing, decoder,
     tokenizer,
@@ -33,8 +33,22 @@ pub const TASK: Task = Task {
         "file", "source_column", "target_column", "header", "encoding", "skip_bad", "source", "target", "val", "val_source", "val_target", "cell", "forget_bias", "layers", "hidden", "embedding", "tied",
         "bidirectional", "encoder_hidden", "attention", "upper_layers", "conditional", "locked_dropout",
         "label_smoothing", "scheduled_sampling", "init", "units", "lowercase", "vocab_size", "vocab_min", "max_len",
-        "word_dropout", "subword_dropout", "folds", "fold", "sample_every", "beam", "val_beam", "val_limit",
+        "word_dropout", "subword_dropout", "folds", "fold", "beam", "val_beam", "val_limit",
         "length_penalty", "coverage_penalty", "no_repeat_ngram",
+    ],
+    sizes: &[
+        size("cell", "/network/cell"),
+        size("layers", "/network/layers"),
+        size("bidirectional", "/network/bidirectional"),
+        size("encoder_hidden", "/network/hidden"),
+        size("hidden", "/network/decoder/hidden"),
+        size("embedding", "/network/decoder/embedding"),
+        size("upper_layers", "/network/decoder/upper_layers"),
+        size("conditional", "/network/decoder/conditional"),
+        size("attention", "/network/decoder/attention"),
+        size("tied", "/network/decoder/tied"),
+        size("units", "/language/subwords/tokenizer"),
+        size("lowercase", "/language/lowercase"),
     ],
     data: &KEYS,
     eval_data: &KEYS,
@@ -54,6 +68,8 @@ const KEYS: [&str; 3] = ["source", "target", "file"];
 const VAL_KEYS: [&str; 3] = ["val_source", "val_target", "val"];
 /// Pairs that are made where none are given.
 const MADE: usize = 6000;
+/// Pairs that a model of these is evaluated on where nothing else is named.
+const SHOWN: usize = 300;
 
 fn defaults(data: Data) -> Settings {
     let given = Settings {
@@ -272,12 +288,20 @@ impl Writing for Translate {
         Ok(Evaluation { measures, details, ..Evaluation::default() })
     }
 
+    fn rule(examples: &[Example]) -> Option<(&'static str, Vec<String>)> {
+        Some(("the source as it is", examples.iter().map(|example| example.name.clone()).collect()))
+    }
+
     fn open(_: &Loaded) -> Result<Self> {
         Ok(Translate::default())
     }
 
     fn given(model: &Model<Self>, data: &Settings, _: &Evaluate, _: &mut Callback) -> Result<Given<Self>> {
-        let (pairs, notes) = read(data, KEYS)?;
+        let is_given = KEYS.iter().any(|key| !data.get(key).is_empty());
+        let (pairs, notes) = match model.is_builtin && !is_given {
+            true => (builtin::numerals(data.seed, SHOWN), Vec::new()),
+            false => read(data, KEYS)?,
+        };
         let examples = examples(pairs, 0);
         Ok(Given { sources: sources(examples.iter(), &model.tokenizer)?, examples, notes })
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::engine::Engine;
 use crate::data::{Buckets, Streams};
 use crate::error::{Error, Result};
+use crate::metric::Review;
 use crate::param::Params;
 use crate::shape::Shape;
 
@@ -119,6 +120,12 @@ pub trait Batches<S: Shape<f32>> {
     fn sample(&mut self, shape: &S, params: &Params<f32>, step: u64) -> Result<Option<String>> {
         let _ = (shape, params, step);
         Ok(None)
+    }
+
+    /// What the last validation showed, after `step` optimizer steps.
+    fn review(&self, step: u64) -> Option<Review> {
+        let _ = step;
+        None
     }
 
     /// The config of a model file: a JSON object.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::batches::numbers;
-use super::run_folder::{LAST, PREVIOUS};
-use super::{Batches, Carry, Progress, Scores, Span, Trainer};
+use super::run_folder::{FIRST, LAST, PREVIOUS};
+use super::{Batches, Carry, Length, Progress, Scores, Span, Trainer};
 use crate::error::{Error, Result};
 use crate::format::document::{DocumentWriter, Tensor, TensorData};
 use crate::format::model::{self, Loaded};
@@ -33,6 +33,21 @@ struct Training {
     /// Only in runs with `max_time`, whose schedule depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elapsed_s: Option<f64>,
+    /// What would have ended the run; version 0.1 did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    length: Option<Length>,
+}
+
+impl Training {
+    /// That of a checkpoint.
+    fn of(loaded: &Loaded) -> Result<Training> {
+        let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
+        if loaded.document.kind() != Kind::Checkpoint {
+            return Err(wrong("is a model, not a checkpoint: training cannot continue from it".into()));
+        }
+        serde_json::from_value(loaded.document.config()["training"].clone())
+            .map_err(|error| wrong(format!("\"training\" in its metadata is invalid: {error}")))
+    }
 }
 
 /// The weights as tensors.
@@ -59,7 +74,17 @@ impl<S: Shape<f32>, B: Batches<S> + Send> Trainer<'_, S, B>
 where
     S::State: Carry<f32>,
 {
+    /// Saves the newest checkpoint.
     pub(super) fn save_checkpoint(&mut self) -> Result<()> {
+        self.save_state(false)
+    }
+
+    /// Saves the end of the first training, where there is a second: a longer run goes on from there.
+    pub(super) fn save_first(&mut self) -> Result<()> {
+        self.save_state(true)
+    }
+
+    fn save_state(&mut self, is_first: bool) -> Result<()> {
         if let Some(folder) = &self.folder {
             folder.sync_metrics()?;
         }
@@ -71,6 +96,7 @@ where
             average_steps: self.average.as_ref().map_or(0, Average::steps),
             records: self.records().len(),
             elapsed_s: (self.config.max_time > Span::ZERO).then(|| self.elapsed_s()),
+            length: Some(self.config.length()),
         };
         let mut config = self.source.model_config(self.shape);
         config["kind"] = "checkpoint".into();
@@ -88,7 +114,9 @@ where
         }
         let document = DocumentWriter { config, tensors };
         match &self.folder {
+            Some(folder) if is_first => folder.save_first(&document),
             Some(folder) => folder.save_last(&document),
+            None if is_first => Ok(()),
             None => {
                 let refused = |error: ModelError| Error::Usage(format!("cannot make the checkpoint: {error}"));
                 self.kept = document.to_bytes().map_err(refused)?;
@@ -116,11 +144,7 @@ where
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
         let document = &loaded.document;
         let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
-        if document.kind() != Kind::Checkpoint {
-            return Err(wrong("is a model, not a checkpoint: training cannot continue from it".into()));
-        }
-        let training: Training = serde_json::from_value(document.config()["training"].clone())
-            .map_err(|error| wrong(format!("\"training\" in its metadata is invalid: {error}")))?;
+        let training = Training::of(loaded)?;
         let data = self.source.fingerprint();
         if data != training.data {
             let reason =
@@ -157,10 +181,56 @@ where
         Ok(())
     }
 
-    /// Continues from the folder's last checkpoint, or from the start if there is none yet.
+    /// Continues from a checkpoint; where the run has another length than it had, from where that one would have been.
+    fn go_on(&mut self, loaded: &Loaded) -> Result<()> {
+        let (now, training) = (self.config.length(), Training::of(loaded)?);
+        let Some(was) = training.length.filter(|was| *was != now) else { return self.restore(loaded) };
+        // What all data are trained on has as many steps as the first training: that one goes on.
+        match &self.folder {
+            Some(folder) if training.progress.refit.is_some() => {
+                let first = model::load(&folder.path().join(FIRST))?;
+                self.restore(&first)?;
+            }
+            _ => self.restore(loaded)?,
+        }
+        let (step, epochs) = (self.progress.step, self.source.cursor().epochs());
+        if self.share_done() >= 1.0 {
+            return Err(Error::Usage(format!(
+                "the run has {step} updates ({epochs:.1} epochs) already and would end at {now}: a length counts from the \
+                 beginning of the run; give a greater one"
+            )));
+        }
+        if now.patience > 0 && self.progress.validations.1 >= now.patience {
+            let since = self.progress.validations.1;
+            return Err(Error::setting(
+                "patience",
+                now.patience,
+                format!("the run ended because {since} validations brought nothing better; give a higher one, or 0"),
+            ));
+        }
+        let rate = |share: f64| {
+            let factor = self.config.schedule.factor(self.steps(), epochs, share, &self.progress.plateau);
+            self.config.lr * factor * self.progress.lr_scale
+        };
+        let [old, new] = [rate(was.progress(self.steps(), epochs, self.elapsed_s())), rate(self.share_done())];
+        let mut note =
+            format!("goes on from update {step} (epoch {epochs:.1}) and ends at {now}, counted from its beginning");
+        if old != new {
+            let kind = self.config.schedule.kind.name();
+            note += &format!(
+                "; the {kind} schedule is that of the new length: learning rate {new:.2e} here, not {old:.2e}"
+            );
+        }
+        self.notes = vec![note];
+        self.unsaved = true;
+        Ok(())
+    }
+
+    /// Continues from the folder's last checkpoint, or from the start if there is none yet. The run may have another length
+    /// than before: see [`Self::notes`].
     ///
     /// # Errors
-    /// As [`Self::restore`]; where the checkpoint is damaged, the message names the previous one, if that is intact.
+    /// As [`Self::restore`]; a length that is over already; where the checkpoint is damaged, the message names the previous one, if that is intact.
     pub fn resume(&mut self) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let (last, previous) = (folder.path().join(LAST), folder.path().join(PREVIOUS));
@@ -168,7 +238,7 @@ where
             return self.rewind_metrics(0);
         }
         match model::load(&last) {
-            Ok(loaded) => self.restore(&loaded),
+            Ok(loaded) => self.go_on(&loaded),
             Err(Error::Model { path, reason }) if model::load(&previous).is_ok() => {
                 let previous = previous.display();
                 let reason = format!("{reason}; {previous} is intact: to continue from it, copy it over this file");

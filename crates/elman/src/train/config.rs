@@ -188,8 +188,22 @@ pub struct TrainConfig {
     pub sample_every: u64,
 }
 
-impl TrainConfig {
-    /// Fraction of the run done, 0 to 1, by the nearest limit.
+/// What ends a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Length {
+    /// Passes over the data; 0 for no limit.
+    pub epochs: f64,
+    /// Updates; 0 for no limit.
+    pub max_steps: u64,
+    /// Time; zero for no limit.
+    pub max_time: Span,
+    /// Validations without improvement; 0 for no limit.
+    pub patience: u32,
+}
+
+impl Length {
+    /// Fraction of the run done, 0 to 1, by the nearest limit but patience.
     pub fn progress(&self, step: u64, epochs: f64, elapsed_s: f64) -> f64 {
         let mut progress = 0.0f64;
         if self.epochs > 0.0 {
@@ -202,6 +216,36 @@ impl TrainConfig {
             progress = progress.max(elapsed_s / self.max_time.as_secs_f64());
         }
         progress.min(1.0)
+    }
+}
+
+/// In words: `10 epochs`, `600 updates or 10m`.
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut limits = Vec::new();
+        if self.epochs > 0.0 {
+            limits.push(format!("{} epochs", self.epochs));
+        }
+        if self.max_steps > 0 {
+            limits.push(format!("{} updates", self.max_steps));
+        }
+        if self.max_time > Span::ZERO {
+            limits.push(self.max_time.to_string());
+        }
+        f.write_str(&limits.join(" or "))
+    }
+}
+
+impl TrainConfig {
+    /// What ends the run.
+    pub fn length(&self) -> Length {
+        let TrainConfig { epochs, max_steps, max_time, patience, .. } = *self;
+        Length { epochs, max_steps, max_time, patience }
+    }
+
+    /// Fraction of the run done, 0 to 1, by the nearest limit.
+    pub fn progress(&self, step: u64, epochs: f64, elapsed_s: f64) -> f64 {
+        self.length().progress(step, epochs, elapsed_s)
     }
 
     /// Whether the weights are validated after this step: every `every` steps; in a run with a time limit also after a tenth

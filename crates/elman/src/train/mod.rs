@@ -13,11 +13,11 @@ mod session;
 mod trainer;
 mod trial;
 
-pub use advice::{advice, teachable};
+pub use advice::{Finished, advice, deciding, in_words, is_better_high, strongest, teachable};
 pub(crate) use batches::cursor_of;
 pub use batches::{Batches, Carry, Cursor, Scores, VAL_LOSS};
 pub use checkpoint::{read_weights, weights};
-pub use config::{Every, Precision, Span, TrainConfig};
+pub use config::{Every, Length, Precision, Span, TrainConfig};
 pub(crate) use engine::blocks_of;
 pub use engine::{Engine, blocks, ranges};
 pub use pool::{MAX_THREADS, pool, threads};

@@ -1,4 +1,5 @@
 //! A run folder: `config.toml`, `metrics.jsonl` and `.csv`, `best`, `last` and `previous.safetensors`, `samples/`,
+//! `review.json` (what the best model's validation showed), `first.safetensors` of a run that trains once more on all data, `from.safetensors` of one that began from a model,
 //! and the same metrics and samples as a file that TensorBoard reads.
 //!
 //! A lock admits one writing process at a time. Everything but the metrics is replaced atomically; the metrics are
@@ -15,6 +16,7 @@ use crate::error::{Error, Result, failed};
 use crate::file::atomic::{self, Disk};
 use crate::format::document::DocumentWriter;
 use crate::format::model;
+use crate::metric::Review;
 
 /// The settings, resolved.
 pub const CONFIG: &str = "config.toml";
@@ -28,6 +30,12 @@ pub const LAST: &str = "last.safetensors";
 /// The checkpoint before it.
 pub const PREVIOUS: &str = "previous.safetensors";
 pub use super::record::SAMPLES;
+/// The checkpoint at the end of the first training, in a run that trains once more on all data.
+pub const FIRST: &str = "first.safetensors";
+/// A copy of the model that the run began from.
+pub const FROM: &str = "from.safetensors";
+/// What the validation of the best model showed.
+pub const REVIEW: &str = "review.json";
 const LOCK: &str = "lock";
 
 /// A run's folder, locked.
@@ -191,6 +199,33 @@ impl RunFolder {
         model::save_on(disk, &last, document)
     }
 
+    /// Replaces the checkpoint at the end of the first training.
+    ///
+    /// # Errors
+    /// As [`model::save`].
+    pub fn save_first(&self, document: &DocumentWriter) -> Result<()> {
+        model::save(&self.path.join(FIRST), document)
+    }
+
+    /// Keeps a copy of the model that the run begins from: its file may change before the run goes on.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub fn keep_from(&self, model: &Path) -> Result<()> {
+        let bytes = fs::read(model).map_err(failed(model, "read"))?;
+        atomic::write(&self.path.join(FROM), &bytes)
+    }
+
+    /// Replaces what the validation of the best model showed.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save_review(&self, review: &Review) -> Result<()> {
+        let path = self.path.join(REVIEW);
+        let text = serde_json::to_vec(review).map_err(|error| failed(&path, "write")(error.into()))?;
+        atomic::write(&path, &text)
+    }
+
     /// Replaces the best model.
     ///
     /// # Errors
@@ -235,6 +270,11 @@ fn table(records: &[Record]) -> String {
     text
 }
 
+/// What the validation of the best model showed; none where the run has no such file, or not one of this version.
+pub fn review(folder: &Path) -> Option<Review> {
+    serde_json::from_slice(&fs::read(folder.join(REVIEW)).ok()?).ok()
+}
+
 /// The settings of a run, as text.
 ///
 /// # Errors
@@ -249,6 +289,14 @@ pub fn config(folder: &Path) -> Result<String> {
         }
         Err(error) => Err(failed(&path, "read")(error)),
     }
+}
+
+/// Replaces the settings of a run, which goes on with others.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn save_config(folder: &Path, config: &str) -> Result<()> {
+    atomic::write(&folder.join(CONFIG), config.as_bytes())
 }
 
 /// The records of a `metrics.jsonl`; an incomplete last line, left by a killed process, is ignored.

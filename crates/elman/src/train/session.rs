@@ -26,6 +26,9 @@ pub trait Session {
 
     /// Seconds of this process spent saving.
     fn saving_s(&self) -> f64;
+
+    /// What a person should know of the checkpoint that it goes on from.
+    fn notes(&self) -> &[String];
 }
 
 impl<S: Shape<f32>, B: Batches<S> + Send> Session for Trainer<'_, S, B>
@@ -50,5 +53,9 @@ where
 
     fn saving_s(&self) -> f64 {
         Trainer::saving_s(self)
+    }
+
+    fn notes(&self) -> &[String] {
+        Trainer::notes(self)
     }
 }

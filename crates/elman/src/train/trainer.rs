@@ -160,6 +160,8 @@ pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     pub(super) kept: Vec<u8>,
     /// Whether anything has changed since the last checkpoint.
     pub(super) unsaved: bool,
+    /// What a person should know of the checkpoint that it goes on from.
+    pub(super) notes: Vec<String>,
     accumulated: Option<Grads<f32>>,
     /// The weights that a training on all data begins from, where there will be one.
     initial: Option<Params<f32>>,
@@ -215,6 +217,7 @@ where
             saving_s: 0.0,
             kept: Vec::new(),
             unsaved: true,
+            notes: Vec::new(),
             accumulated,
             frozen: Vec::new(),
             batches: Vec::new(),
@@ -228,9 +231,15 @@ where
         })
     }
 
-    /// Keeps the weights in these ranges of the flat buffer as they are.
+    /// Keeps the weights in these ranges of the flat buffer as they are: no update, no moments, no weight decay.
     pub fn freeze(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) {
         self.frozen.extend(ranges);
+        self.optimizer.freeze(&self.frozen);
+    }
+
+    /// What a person should know of the checkpoint that it goes on from.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The weights.
@@ -300,7 +309,8 @@ where
     fn run_in_pool(&mut self, stop: &AtomicBool, on_event: &mut OnEvent) -> Result<Ending> {
         let now = Instant::now();
         (self.started, self.saved, self.validated) = (now, now, now);
-        if self.progress.step == 0 {
+        // What was restored for another length is saved with it.
+        if self.progress.step == 0 || self.unsaved {
             self.checkpoint(on_event)?;
         }
         loop {
@@ -365,7 +375,7 @@ where
     }
 
     /// How much is done of this training: of the first, or of the one on all data.
-    fn share_done(&self) -> f64 {
+    pub(super) fn share_done(&self) -> f64 {
         // A training on all data has as many steps as the first one; only that is limited by time, which includes the
         // validation at the end: it is expected to take as long as the last one.
         let used_s = if self.progress.refit.is_some() { 0.0 } else { self.elapsed_s() + self.validation_s };
@@ -382,7 +392,7 @@ where
     }
 
     /// Steps of this training.
-    fn steps(&self) -> u64 {
+    pub(super) fn steps(&self) -> u64 {
         self.progress.step - self.progress.refit.as_ref().map_or(0, |refit| refit.step)
     }
 
@@ -398,12 +408,17 @@ where
         if limit > 0.0 && 2.0 * self.elapsed_s() > limit {
             return Ok(false);
         }
-        let (Some(initial), Some(scores), None) = (&self.initial, &self.progress.scores, &self.progress.refit) else {
+        let (Some(initial), Some(scores), None) =
+            (self.initial.clone(), self.progress.scores.clone(), &self.progress.refit)
+        else {
             return Ok(false);
         };
-        let refit = Refit { step: self.progress.step, epochs: self.source.cursor().epochs(), scores: scores.clone() };
+        // A longer run goes on from here.
+        self.save_first()?;
+        let refit = Refit { step: self.progress.step, epochs: self.source.cursor().epochs(), scores };
         self.params.values.copy_from_slice(&initial.values);
         self.optimizer = Optimizer::new(self.config.optimizer.clone(), self.shape.layout());
+        self.optimizer.freeze(&self.frozen);
         self.average = (self.config.average > 0.0).then(|| Average::new(self.config.average, &self.params));
         self.source.refit();
         self.engine.states_mut().zip(self.source.initial_states()).for_each(|(state, initial)| *state = initial);
@@ -588,6 +603,11 @@ where
         if is_best && (!self.config.keeps_last || self.progress.validations.0 == 1) {
             let began = Instant::now();
             self.save_best(&scores)?;
+            self.saving_s += began.elapsed().as_secs_f64();
+        }
+        if let (true, Some(folder)) = (is_best, &self.folder) {
+            let began = Instant::now();
+            self.source.review(step).map_or(Ok(()), |review| folder.save_review(&review))?;
             self.saving_s += began.elapsed().as_secs_f64();
         }
         let sample_every = self.config.sample_every;

@@ -39,6 +39,14 @@ impl Subwords {
         Err(Error::Usage(LACKING.into()))
     }
 
+    /// These.
+    ///
+    /// # Errors
+    /// Never.
+    pub(crate) fn extended(&self, _: &Subwords) -> Result<Self> {
+        match self.0 {}
+    }
+
     /// `V`, with BOS and EOS.
     pub fn len(&self) -> usize {
         match self.0 {}

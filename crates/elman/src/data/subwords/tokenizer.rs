@@ -153,6 +153,26 @@ impl Subwords {
         Ok(Subwords { tokenizer, tokens })
     }
 
+    /// These with what another vocabulary has beside them: all its words, or of subwords its characters.
+    ///
+    /// # Errors
+    /// If the library refuses the tokens.
+    pub(crate) fn extended(&self, other: &Subwords) -> Result<Self> {
+        let is_of_words = matches!(self.tokenizer.get_model(), ModelWrapper::WordLevel(_));
+        let names = (0..other.tokens).map(|token| other.name(token));
+        let new: Vec<String> = names
+            .filter(|name| self.tokenizer.token_to_id(name).is_none() && (is_of_words || name.chars().count() == 1))
+            .collect();
+        if new.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut stored = Stored::from(self.clone());
+        if let Some(vocab) = stored.tokenizer.pointer_mut("/model/vocab").and_then(Value::as_object_mut) {
+            vocab.extend((self.tokens..).zip(new).map(|(token, name)| (name, token.into())));
+        }
+        Self::try_from(stored).map_err(Error::Usage)
+    }
+
     /// `V`, with BOS and EOS.
     pub fn len(&self) -> usize {
         self.tokens as usize + 2

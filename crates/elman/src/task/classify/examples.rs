@@ -6,10 +6,10 @@ use crate::data::Vary;
 use crate::data::dataset::Raw;
 use crate::data::inputs::{Reader, Values};
 use crate::error::Result;
-use crate::metric::Truth;
+use crate::metric::{Shown, Truth};
 use crate::rng::Rng;
 use crate::shape::{Fixed, FixedBatch, Targets};
-use crate::task::supervised::{Examples, Learned};
+use crate::task::supervised::{Examples, Learned, WIDTH, grid, pooled};
 
 /// Images or rows ready for a network.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(super) struct FixedExamples {
     values: Vec<Values>,
     targets: Targets<f32>,
     vary: Vary,
+    /// The cells of rows that are shown.
+    cells: Vec<String>,
 }
 
 impl Examples<Fixed> for FixedExamples {
@@ -59,6 +61,22 @@ impl Examples<Fixed> for FixedExamples {
         FixedBatch { inputs, targets: self.targets.of(examples) }
     }
 
+    fn shown(&self, example: usize) -> Shown {
+        match (&self.values[example], &self.reader, self.cells.get(example)) {
+            (Values::Pixels(image), Reader::Pixels(p), _) => Shown::image(image, [p.height, p.width, p.channels]),
+            (_, _, Some(cells)) => Shown::text(cells),
+            _ => Shown::Text(format!("row {}", example + 1)),
+        }
+    }
+
+    fn features(&self, example: usize) -> Vec<f32> {
+        match (&self.values[example], &self.reader) {
+            (Values::Pixels(image), Reader::Pixels(p)) => grid(image, [p.height, p.width, p.channels]),
+            (Values::Numbers(row), _) => pooled(row, WIDTH),
+            _ => Vec::new(),
+        }
+    }
+
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {
         self.values[example].hash(hasher);
     }
@@ -72,12 +90,26 @@ impl FixedExamples {
     pub(super) fn new(rows: &[Raw], reader: &Reader, goal: &Learned, vary: Vary) -> Result<Self> {
         let targets = goal.targets(rows.iter().map(Raw::labelled))?;
         let values = rows.iter().map(|row| reader.values(row)).collect::<Result<_>>()?;
-        Ok(FixedExamples { reader: reader.clone(), values, targets, vary })
+        Ok(FixedExamples { reader: reader.clone(), values, targets, vary, cells: Vec::new() })
+    }
+
+    /// Keeps the cells of its rows, to be shown.
+    pub(super) fn with_cells(mut self, rows: &[Raw]) -> Self {
+        if let Reader::Features(features) = &self.reader {
+            self.cells = rows.iter().map(|row| features.shown(row.cells())).collect();
+        }
+        self
     }
 
     /// Inputs without targets.
     pub(super) fn of(reader: Reader, values: Vec<Values>) -> Self {
-        FixedExamples { reader, targets: Targets::Classes(vec![0; values.len()]), values, vary: Vary::default() }
+        FixedExamples {
+            reader,
+            targets: Targets::Classes(vec![0; values.len()]),
+            values,
+            vary: Vary::default(),
+            cells: Vec::new(),
+        }
     }
 
     /// The greatest distance of a number to predict from their mean, in standard deviations; none of classes.

@@ -12,10 +12,10 @@ use crate::data::recordings::{Data, Reader};
 use crate::data::tags::UNKNOWN;
 use crate::data::{At, Labels, Vary};
 use crate::error::Result;
-use crate::metric::Truth;
+use crate::metric::{Shown, Truth};
 use crate::rng::Rng;
 use crate::shape::{Inputs, Synced, SyncedBatch};
-use crate::task::supervised::Examples;
+use crate::task::supervised::{Examples, WIDTH, grid, pooled};
 
 /// Steps before a piece that are read without a loss, so that it begins in a state such as a whole sequence leads to.
 const WARM: usize = 32;
@@ -269,6 +269,39 @@ impl Examples<Synced> for Sequences {
     fn undelayed(&self, mut outputs: Vec<f32>) -> Vec<f32> {
         outputs.drain(..self.lookahead * self.classes);
         outputs
+    }
+
+    /// The frame in the middle, or the series.
+    fn shown(&self, example: usize) -> Shown {
+        let Piece { of, steps, .. } = &self.pieces[example];
+        match (&self.values[*of], &self.reader) {
+            (Values::Pixels(frames), Reader::Frames { pixels: p, .. }) => {
+                let middle = (steps.start + steps.end) / 2;
+                let frame = frames
+                    .get(middle * p.len()..(middle + 1) * p.len())
+                    .unwrap_or(&frames[..p.len().min(frames.len())]);
+                Shown::image(frame, [p.height, p.width, p.channels])
+            }
+            (Values::Numbers(numbers), _) => {
+                Shown::series(&numbers[steps.start * self.width..steps.end * self.width], self.width)
+            }
+            _ => Shown::Text(self.ids[*of].clone()),
+        }
+    }
+
+    fn features(&self, example: usize) -> Vec<f32> {
+        let Piece { of, steps, .. } = &self.pieces[example];
+        match (&self.values[*of], &self.reader) {
+            (Values::Pixels(frames), Reader::Frames { pixels: p, .. }) => {
+                let frames = frames.chunks_exact(p.len()).skip(steps.start).take(steps.len());
+                frames.flat_map(|frame| grid(frame, [p.height, p.width, p.channels])).collect()
+            }
+            (Values::Numbers(numbers), _) => {
+                let rows = numbers[steps.start * self.width..steps.end * self.width].chunks_exact(self.width);
+                rows.flat_map(|row| pooled(row, WIDTH)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {

@@ -8,10 +8,10 @@ use crate::data::inputs::Values;
 use crate::data::series::{Labelled, Reader};
 use crate::data::windows::Windows;
 use crate::error::Result;
-use crate::metric::Truth;
+use crate::metric::{Shown, Truth};
 use crate::rng::Rng;
 use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch, Targets};
-use crate::task::supervised::{Examples, Learned, Placed};
+use crate::task::supervised::{Examples, Learned, Placed, WIDTH, grid, pooled};
 
 /// Series ready for a network.
 #[derive(Clone, Debug)]
@@ -114,6 +114,40 @@ impl Examples<SequenceInput> for Series {
             }
         }
         Batch { steps, inputs: Inputs::Dense(inputs), extra: Vec::new(), targets: self.targets.of(examples) }
+    }
+
+    fn shown(&self, example: usize) -> Shown {
+        match (&self.series[example], &self.reader) {
+            (Values::Pixels(image), Reader::PictureRows(p)) => Shown::image(image, [p.height, p.width, p.channels]),
+            (Values::Numbers(numbers), reader) => Shown::series(numbers, reader.width()),
+            (Values::Pixels(_), _) => Shown::Text(format!("series {}", example + 1)),
+        }
+    }
+
+    /// Of each channel the mean, the deviation, and means of equal parts, as many as there is room for.
+    fn features(&self, example: usize) -> Vec<f32> {
+        let (numbers, reader) = match (&self.series[example], &self.reader) {
+            (Values::Pixels(image), Reader::PictureRows(p)) => return grid(image, [p.height, p.width, p.channels]),
+            (Values::Numbers(numbers), reader) => (numbers, reader),
+            (Values::Pixels(_), _) => return Vec::new(),
+        };
+        let channels = reader.width();
+        let parts = (WIDTH / channels.max(1)).saturating_sub(2).min(24);
+        if channels * 2 > WIDTH || numbers.is_empty() {
+            return Vec::new();
+        }
+        let mut features = Vec::with_capacity(channels * (parts + 2));
+        for channel in 0..channels {
+            let values: Vec<f32> = numbers.iter().skip(channel).step_by(channels).copied().collect();
+            let mean = values.iter().sum::<f32>() / values.len() as f32;
+            let squares: f32 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+            features.extend([mean, (squares / values.len() as f32).sqrt()]);
+            // A short series has its last value for the parts that it lacks.
+            let mut of_parts = pooled(&values, parts);
+            of_parts.resize(parts, values[values.len() - 1]);
+            features.extend(of_parts);
+        }
+        features
     }
 
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {

@@ -9,7 +9,7 @@ use crate::data::texts::LabelledText;
 use crate::data::words::{UNKNOWN, Words};
 use crate::data::{At, Labels};
 use crate::error::Result;
-use crate::metric::Truth;
+use crate::metric::{Shown, Truth};
 use crate::rng::Rng;
 use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch, Targets};
 use crate::task::supervised::Examples;
@@ -22,6 +22,8 @@ pub(super) struct Texts {
     /// The evidence of naive Bayes for each text `[texts, X]`.
     evidence: Vec<f32>,
     word_dropout: f64,
+    /// The texts themselves, where they are shown.
+    texts: Vec<String>,
 }
 
 impl Texts {
@@ -42,6 +44,12 @@ impl Texts {
             texts.tokens.push(encode(words, &row.text));
         }
         Ok(texts)
+    }
+
+    /// Keeps the texts, to be shown.
+    pub(super) fn with_texts(mut self, rows: &[LabelledText]) -> Texts {
+        self.texts = rows.iter().map(|row| row.text.clone()).collect();
+        self
     }
 
     /// Token sequences without labels.
@@ -105,6 +113,10 @@ impl Examples<SequenceInput> for Texts {
         let extra = examples.iter().flat_map(|&i| &self.evidence[i * width..(i + 1) * width]).copied().collect();
         let targets = Targets::Classes(examples.iter().map(|&i| self.labels[i][0]).collect());
         Batch { steps, inputs: Inputs::Tokens(inputs), extra, targets }
+    }
+
+    fn shown(&self, example: usize) -> Shown {
+        self.texts.get(example).map_or_else(|| Shown::Text(format!("text {}", example + 1)), |text| Shown::text(text))
     }
 
     fn hash(&self, example: usize, hasher: &mut dyn Hasher) {

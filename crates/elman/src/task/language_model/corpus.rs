@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::model;
 use crate::data::table::Table;
 use crate::data::words::Level;
 use crate::data::{Vocab, builtin, idx};
 use crate::error::{Error, Result};
 use crate::file::{self, Encoding};
 use crate::settings::Settings;
+use crate::task::pretrained::Pretrained;
 
 /// A text in tokens, divided into training and validation.
 #[derive(Clone, Debug)]
@@ -110,7 +112,8 @@ impl Corpus {
         Self::of(&text, val.as_deref(), path, settings)
     }
 
-    /// Splits a text: the vocabulary is that of all of it, so that validation meets no unknown token.
+    /// Splits a text: the vocabulary is that of all of it, so that validation meets no unknown token, and of the model that
+    /// training begins from.
     ///
     /// # Errors
     /// If the text is empty, too short, not in UTF-8, or the validation text has other characters.
@@ -120,10 +123,13 @@ impl Corpus {
             let level = settings.level.unit();
             return Err(Error::setting("level", level, "is not read with `bytes`: these are the tokens then"));
         }
-        let vocab = match settings.bytes {
+        let mut vocab = match settings.bytes {
             true => Vocab::of(text, true, path)?,
             false => Vocab::of_level(text, settings.level, [settings.vocab_size, settings.vocab_min], path)?,
         };
+        if let Some(from) = Pretrained::open(settings)? {
+            vocab = model::vocab(from.loaded())?.joined(&vocab).unwrap_or(vocab);
+        }
         let encode = |text: &[u8], path: &Path| {
             let tokens = vocab.encode(text, false);
             tokens.map(|(tokens, _)| tokens).map_err(|unseen| data(path, unseen.to_string()))

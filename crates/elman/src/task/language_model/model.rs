@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::corpus::plain;
 use super::generate::Writer;
 use super::score::{self, Dynamic};
-use crate::data::Vocab;
+use crate::data::{Vocab, builtin};
 use crate::error::{Error, Result};
 use crate::file::{self, Encoding};
 use crate::format::model::Loaded;
@@ -53,6 +53,8 @@ pub struct LanguageModel {
     network: Synced,
     params: Params<f32>,
     vocab: Vocab,
+    /// Whether it was trained on the text that the program contains.
+    is_builtin: bool,
     /// The same network, ready to run step by step from the zero state.
     stepping: Network,
 }
@@ -82,13 +84,15 @@ impl LanguageModel {
         let params = params(loaded, network.layout())?;
         let stepping =
             Network::read(&loaded.document, loaded.document.precision()).map_err(|error| loaded.error(error))?;
-        Ok(LanguageModel { network, params, vocab, stepping })
+        let is_builtin = loaded.document.config()["builtin"] == true;
+        Ok(LanguageModel { network, params, vocab, is_builtin, stepping })
     }
 
-    /// The tokens of a file that is evaluated, and how many were left out.
+    /// The tokens of a file that is evaluated, or of the built-in text, and how many were left out.
     fn tokens(&self, path: &Path, encoding: Encoding, from: f64, skip_unseen: bool) -> Result<(Vec<u32>, usize)> {
         let data = |reason: String| Error::Data { path: path.into(), reason };
         let text = match &self.vocab {
+            _ if path.as_os_str().is_empty() => builtin::project_text().as_bytes().to_vec(),
             Vocab::Bytes(_) => file::read(path)?,
             // A model that has learned CR reads it.
             vocab => plain(path, encoding, vocab.has('\r'))?,
@@ -120,7 +124,9 @@ impl Model for LanguageModel {
     }
 
     fn evaluate(&self, data: &Settings, options: &Evaluate, _: &mut Callback) -> Result<Evaluation> {
-        let from = options.from.unwrap_or(0.0);
+        let own = data.file.is_empty() && self.is_builtin;
+        // Of the program's own text its end was held out.
+        let from = options.from.unwrap_or(if own { 1.0 - data.val_frac } else { 0.0 });
         if !(0.0..1.0).contains(&from) {
             return Err(Error::setting("from", from, "must be a share in [0, 1)"));
         }
@@ -136,7 +142,7 @@ impl Model for LanguageModel {
         if !(0.0..=1.0).contains(&dynamic.decay) {
             return Err(Error::setting("dynamic_decay", dynamic.decay, "must be in [0, 1]"));
         }
-        if data.file.is_empty() {
+        if data.file.is_empty() && !own {
             return Err(Error::Usage("name the text to evaluate on".into()));
         }
         let (path, skip_unseen) = (Path::new(&data.file), options.skip_unseen == Some(true));
@@ -157,7 +163,15 @@ impl Model for LanguageModel {
         }
         let notes = (skipped > 0).then(|| format!("left out {skipped} tokens that the model does not know"));
         let examples = (windowed.tokens, "symbols");
-        Ok(Evaluation { measures, examples, details, notes: notes.into_iter().collect(), ..Evaluation::default() })
+        let baselines = vec![score::frequencies(&tokens, "windowed_nats")];
+        Ok(Evaluation {
+            measures,
+            examples,
+            baselines,
+            details,
+            notes: notes.into_iter().collect(),
+            ..Evaluation::default()
+        })
     }
 
     fn predict(&self, _: Input, _: &Predict) -> Result<Vec<Prediction>> {

@@ -9,7 +9,10 @@
 use elman_step::{self as step, Network};
 use rayon::prelude::*;
 
+use std::collections::BTreeMap;
+
 use crate::cell::Steps;
+use crate::metric::Baseline;
 use crate::optim::clip;
 use crate::param::Params;
 use crate::shape::{Inputs, Shape, Synced, SyncedBatch, SyncedPrepared, SyncedTape};
@@ -71,6 +74,15 @@ fn batch(text: &[u32], starts: &[usize], len: usize) -> SyncedBatch<f32> {
 /// The windowed score of tokens; each but the first is predicted once. Runs on the current thread pool.
 pub fn windowed(network: &Synced, params: &Params<f32>, text: &[u32]) -> Score {
     windowed_part(network, params, text, usize::MAX)
+}
+
+/// What the frequencies of a text's own tokens reach on it: their entropy.
+pub fn frequencies(text: &[u32], measure: &str) -> Baseline {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    text.iter().for_each(|token| *counts.entry(*token).or_default() += 1);
+    let share = |count: &usize| *count as f64 / text.len() as f64;
+    let value = -counts.values().map(|count| share(count) * share(count).ln()).sum::<f64>();
+    Baseline { name: "frequencies of the characters".into(), measure: measure.into(), value }
 }
 
 /// As [`windowed`], of a text of more than `limit` tokens only as many windows as hold so many, evenly spread over it.

@@ -4,10 +4,10 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::examples::{Examples, all_outputs, predicted};
+use super::goal::Goal;
 use crate::data::Buckets;
 use crate::error::Result;
-use crate::metric::Evaluator;
-use crate::metric::calibration;
+use crate::metric::{Baseline, CLASSES, Confusion, Evaluator, Review, calibration};
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
@@ -21,6 +21,10 @@ pub(super) struct SupervisedBatches<'d, S: Outputs, E: Examples<S>> {
     /// Both, for a second training, until it begins.
     all: Option<&'d E>,
     evaluator: &'d Evaluator,
+    /// What is predicted, and what simple rules reach on the validation examples.
+    about: About<'d>,
+    /// The outputs for the validation examples when they were last validated.
+    outputs: Vec<Vec<f32>>,
     settings: Settings,
     buckets: Buckets,
     /// The state each block begins a batch in.
@@ -43,6 +47,7 @@ impl<'d, S: Outputs, E: Examples<S>> SupervisedBatches<'d, S, E> {
         [train, val]: [&'d E; 2],
         all: Option<&'d E>,
         evaluator: &'d Evaluator,
+        about: About<'d>,
         settings: &Settings,
         shape: &S,
         config: Value,
@@ -58,6 +63,8 @@ impl<'d, S: Outputs, E: Examples<S>> SupervisedBatches<'d, S, E> {
             val,
             all,
             evaluator,
+            about,
+            outputs: Vec::new(),
             settings,
             buckets,
             initial,
@@ -67,6 +74,13 @@ impl<'d, S: Outputs, E: Examples<S>> SupervisedBatches<'d, S, E> {
             temperature: 1.0,
         })
     }
+}
+
+/// What is predicted, and what simple rules reach on the validation examples.
+#[derive(Clone, Debug)]
+pub(super) struct About<'d> {
+    pub goal: Goal<'d>,
+    pub baselines: Vec<Baseline>,
 }
 
 /// The steps of each example.
@@ -134,7 +148,34 @@ where
         }
         let named = |(name, value): (&str, f64)| (format!("val_{}", name.strip_prefix("loss_").unwrap_or(name)), value);
         let values = measures.values.into_iter().map(named).collect();
+        self.outputs = outputs;
         Ok(Scores { values, higher_is_better: measures.higher_is_better })
+    }
+
+    fn sample(&mut self, _: &S, _: &Params<f32>, step: u64) -> Result<Option<String>> {
+        /// Lines of a sample.
+        const LINES: usize = 5;
+        Ok(self.review(step).map(|review| review.in_words(LINES)))
+    }
+
+    fn review(&self, step: u64) -> Option<Review> {
+        if self.outputs.len() != self.val.len() {
+            return None;
+        }
+        let predictions = predicted(self.val, &self.outputs);
+        let confusion = self.evaluator.evaluate(predictions.iter().copied()).confusion;
+        let matrix = |confusion: &Confusion| {
+            let classes = 0..confusion.classes();
+            classes.clone().map(|truth| classes.clone().map(|found| confusion.count(truth, found)).collect()).collect()
+        };
+        Some(Review {
+            step,
+            examples: self.val.len(),
+            labels: self.about.goal.labels().to_vec(),
+            confusion: confusion.filter(|c| c.classes() <= CLASSES).as_ref().map_or_else(Vec::new, matrix),
+            baselines: self.about.baselines.clone(),
+            shown: self.about.goal.shown(self.val, &predictions, self.temperature),
+        })
     }
 
     fn can_refit(&self) -> bool {

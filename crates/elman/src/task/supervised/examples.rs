@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use rayon::prelude::*;
 
-use crate::metric::{Predicted, Truth};
+use crate::metric::{Predicted, Shown, Truth};
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::Outputs;
@@ -33,6 +33,17 @@ pub(crate) trait Examples<S: Outputs>: Send + Sync {
     /// The network's outputs for an example as they belong to its targets: where predictions come late, the delay is undone.
     fn undelayed(&self, outputs: Vec<f32>) -> Vec<f32> {
         outputs
+    }
+
+    /// An example as a person is shown it.
+    fn shown(&self, example: usize) -> Shown {
+        Shown::Text(format!("example {}", example + 1))
+    }
+
+    /// The numbers `[T, D]` that a linear model predicts the targets from; empty where there is none of the task.
+    fn features(&self, example: usize) -> Vec<f32> {
+        let _ = example;
+        Vec::new()
     }
 
     /// Gives what the network reads of an example to a hasher.

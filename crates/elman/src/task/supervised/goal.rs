@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::examples::Examples;
 use crate::data::{At, Labels, above_zero};
 use crate::error::Result;
 use crate::file::fault;
-use crate::metric::{Evaluator, Truth};
-use crate::shape::Targets;
+use crate::metric::{Evaluator, Example, Predicted, Truth, argmax, chosen, probabilities};
+use crate::shape::{Outputs, Targets};
 
 /// A label as it stands in a file: the word, the file, the place.
 pub(crate) type Placed<'a> = (&'a str, &'a Path, At);
@@ -143,4 +144,80 @@ impl<'a> Goal<'a> {
             Goal::Value { std, .. } => Evaluator::Values { std: vec![std] },
         }
     }
+
+    /// Some examples with what was predicted for them; logits are divided by `temperature`.
+    pub(crate) fn shown<S: Outputs, E: Examples<S>>(
+        self,
+        examples: &E,
+        predictions: &[Predicted],
+        temperature: f64,
+    ) -> Vec<Example> {
+        let classes = self.outputs();
+        let mut p = Vec::new();
+        let mut wrong = |Predicted { outputs, truth }: &Predicted| match truth {
+            Truth::Values(truth) => f64::from((outputs[0] - truth[0]).abs()),
+            Truth::Classes(truth) => {
+                let steps = outputs.chunks_exact(classes).zip(*truth);
+                let count = steps.filter(|(logits, class)| argmax(logits) != **class as usize).count();
+                if count > 0 && truth.len() == 1 {
+                    probabilities(outputs, temperature, &mut p);
+                    return p[argmax(outputs)];
+                }
+                count as f64 / truth.len().max(1) as f64
+            }
+        };
+        let wrong: Vec<f64> = predictions.iter().map(&mut wrong).collect();
+        chosen(&wrong).into_iter().map(|i| self.example(examples, i, &predictions[i], temperature)).collect()
+    }
+
+    fn example<S: Outputs, E: Examples<S>>(self, examples: &E, i: usize, one: &Predicted, temperature: f64) -> Example {
+        let (input, outputs) = (examples.shown(i), one.outputs);
+        let example = |truth, predicted| Example {
+            input,
+            truth,
+            predicted,
+            probability: None,
+            is_right: None,
+            steps: Vec::new(),
+        };
+        match (self, one.truth) {
+            (Goal::Classes(labels), Truth::Classes(&[class])) => {
+                let (mut p, found) = (Vec::new(), argmax(outputs));
+                probabilities(outputs, temperature, &mut p);
+                let [truth, predicted] = [class as usize, found].map(|class| labels.names()[class].clone());
+                let is_right = Some(class as usize == found);
+                Example { probability: Some(p[found]), is_right, ..example(truth, predicted) }
+            }
+            (Goal::Classes(labels), Truth::Classes(truth)) => {
+                let found: Vec<u32> = outputs.chunks_exact(labels.len()).map(|z| argmax(z) as u32).collect();
+                let right = found.iter().zip(truth).filter(|(a, b)| a == b).count();
+                let words = |steps: &[(usize, usize)]| {
+                    let names = steps.iter().map(|(class, _)| labels.names()[*class].as_str());
+                    names.collect::<Vec<_>>().join(" ")
+                };
+                let [truth, found] = [stretches(truth), stretches(&found)];
+                let share = right as f64 / one.truth.classes().len().max(1) as f64;
+                let (named, predicted) = (words(&truth), words(&found));
+                let is_right = Some(truth == found);
+                Example { probability: Some(share), is_right, steps: vec![truth, found], ..example(named, predicted) }
+            }
+            (Goal::Value { mean, std }, Truth::Values(truth)) => {
+                let number = |x: f32| format!("{:.4}", f64::from(x) * std + mean);
+                example(number(truth[0]), number(outputs[0]))
+            }
+            _ => example(String::new(), String::new()),
+        }
+    }
+}
+
+/// Classes of steps as stretches of the same class: class and steps.
+fn stretches(classes: &[u32]) -> Vec<(usize, usize)> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for &class in classes {
+        match found.last_mut() {
+            Some((last, count)) if *last == class as usize => *count += 1,
+            _ => found.push((class as usize, 1)),
+        }
+    }
+    found
 }

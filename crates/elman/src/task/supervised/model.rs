@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use super::baseline::Simple;
 use super::examples::{all_outputs, predicted};
 use super::goal::Goal;
 use super::reading::{Named, Reading};
@@ -26,6 +27,10 @@ pub(crate) struct SupervisedModel<S: Outputs, R> {
     reading: R,
     temperature: f64,
     task: &'static str,
+    /// Simple rules to compare it with.
+    simple: Simple,
+    /// Whether it was trained on data of the program.
+    is_builtin: bool,
 }
 
 impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
@@ -45,7 +50,13 @@ impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
         if !(temperature > 0.0 && temperature.is_finite()) {
             return Err(contradiction(loaded, format!("its `temperature` is {temperature}")));
         }
-        Ok(SupervisedModel { network, params, reading, temperature, task })
+        let config = loaded.document.config();
+        let simple: Simple = if config["baseline"].is_null() { Simple::default() } else { part(loaded, "baseline")? };
+        if !simple.fits(reading.goal().outputs()) {
+            return Err(contradiction(loaded, "its `baseline` does not fit what it predicts"));
+        }
+        let is_builtin = config["builtin"] == true;
+        Ok(SupervisedModel { network, params, reading, temperature, task, simple, is_builtin })
     }
 
     /// The probabilities of the classes `[V]` that each of these outputs `[T, V]` stands for.
@@ -92,7 +103,7 @@ where
     }
 
     fn evaluate(&self, data: &Settings, options: &Evaluate, _: &mut Callback) -> Result<Evaluation> {
-        if data.file.is_empty() {
+        if data.file.is_empty() && !self.is_builtin {
             return Err(Error::Usage("name the data to evaluate on".into()));
         }
         let Named { examples, names, .. } =
@@ -102,7 +113,10 @@ where
         let predictions = predicted(&examples, &outputs);
         let mistakes = evaluator.mistakes(&predictions, &names, labels, options.mistakes.unwrap_or(MISTAKES));
         let curve = (options.curves == Some(true)).then(|| evaluator.curve(&predictions)).transpose()?;
-        Ok(Evaluation { mistakes, curve, ..evaluator.evaluation(&predictions, labels) })
+        let goal = self.reading.goal();
+        let baselines = self.simple.scores::<S, _>(&examples, &evaluator, goal, self.reading.rules(&examples));
+        let shown = goal.shown::<S, _>(&examples, &predictions, self.temperature);
+        Ok(Evaluation { mistakes, curve, baselines, shown, ..evaluator.evaluation(&predictions, labels) })
     }
 
     fn predict(&self, input: Input, options: &Predict) -> Result<Vec<Prediction>> {

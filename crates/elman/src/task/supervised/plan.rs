@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::batches::SupervisedBatches;
+use super::baseline::Simple;
+use super::batches::{About, SupervisedBatches};
 use super::examples::Examples;
 use super::reading::Reading;
 use crate::data::statistics::Described;
 use crate::data::{Labels, Vary, stratified_split, train_val_split};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::Loss;
 use crate::metric::{Evaluator, Truth};
 use crate::rng::Rng;
 use crate::settings::{ClassWeights, Settings, Whether};
 use crate::shape::{InputKind, Outputs, SequenceInputConfig};
 use crate::task::plan::{DataStatistics, Plan, RunSummary, memory, session};
+use crate::task::pretrained::{Grown, Pretrained, frozen};
 use crate::train::{RunFolder, Session};
 
 /// What a task has read and decided.
@@ -64,6 +66,14 @@ impl<S: Outputs, R: Reading<S>> SupervisedPlan<S, R> {
         summary.loss_unit = if reading.goal().labels().is_empty() { "" } else { "nats" };
         summary.reads = reading.describe(network.sizes());
         summary.parameters = network.layout().len();
+        let (begins, frozen) = (Pretrained::open(&settings)?, frozen(&settings, network.layout())?.1);
+        let begins = begins.map(|from| {
+            let old: R = from.reading()?;
+            from.check(network.layout(), &Grown::behind(old.tokens(), old.goal().outputs()))?;
+            Ok::<_, Error>(from.note(&reading.added_to(&old)))
+        });
+        let begins = begins.transpose()?;
+        summary.notes = begins.into_iter().chain(frozen).chain(summary.notes).collect();
         summary.memory += memory(summary.parameters, settings.batch, activations);
         let evaluator = reading.evaluator(1.0);
         Ok(SupervisedPlan { settings, network, reading, train, val, all, evaluator, summary })
@@ -88,12 +98,22 @@ where
         let mut config = json!(self.reading);
         config["task"] = s.task.as_str().into();
         config["shape"] = json!(R::SHAPE);
+        config["builtin"] = json!(s.file.is_empty());
+        let (goal, simple) = (self.reading.goal(), Simple::fit::<S, _>(&self.train, self.reading.goal()));
+        let baselines = simple.scores::<S, _>(&self.val, &self.evaluator, goal, self.reading.rules(&self.val));
+        config["baseline"] = json!(simple);
+        let about = About { goal, baselines };
         let mut params = self.network.initial(s.init.0, &mut Rng::new(s.seed, "weights"));
         self.reading.begin(&self.network, s, &self.train, &mut params)?;
+        if let Some(from) = Pretrained::open(s)? {
+            let old: R = from.reading()?;
+            from.copy(&mut params, &Grown::behind(old.tokens(), old.goal().outputs()))?;
+        }
         let batches = SupervisedBatches::new(
             [&self.train, &self.val],
             self.all.as_ref(),
             &self.evaluator,
+            about,
             s,
             &self.network,
             config,

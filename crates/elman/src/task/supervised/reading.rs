@@ -57,6 +57,24 @@ pub(crate) trait Reading<S: Outputs>: Debug + Send + Sync + Serialize + Deserial
         self.goal().evaluator(temperature)
     }
 
+    /// `V` of the tokens that it reads; 0 where it reads numbers.
+    fn tokens(&self) -> usize {
+        0
+    }
+
+    /// What it has more than another: labels, and tokens if it reads such.
+    fn added_to(&self, old: &Self) -> Vec<(&'static str, Vec<String>)> {
+        let known = old.goal().labels();
+        let new = self.goal().labels().iter().filter(|label| !known.contains(label));
+        vec![("label", new.map(|label| format!("{label:?}")).collect())]
+    }
+
+    /// Other simple rules of the task: their names, and their outputs for each example.
+    fn rules(&self, examples: &Self::Examples) -> Vec<(&'static str, Vec<Vec<f32>>)> {
+        let _ = examples;
+        Vec::new()
+    }
+
     /// Changes the weights before training.
     ///
     /// # Errors

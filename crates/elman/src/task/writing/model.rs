@@ -4,7 +4,7 @@ use std::any::Any;
 
 use super::member::Member;
 use super::network::Network;
-use super::work::{Asked, Given, Model, Writing};
+use super::work::{Asked, Given, Model, Writing, baselines, shown};
 use super::writer::Writer;
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::{BeamConfig, Hypothesis};
@@ -33,7 +33,8 @@ pub(in crate::task) fn open<W: Writing>(loaded: &Loaded) -> Result<Box<dyn model
     }
     let params = params(loaded, Shape::<f32>::layout(&network))?;
     let members = vec![Member::new(network, &params)];
-    Ok(Box::new(Model { task: W::open(loaded)?, tokenizer, decoding, members }))
+    let is_builtin = loaded.document.config()["builtin"] == true;
+    Ok(Box::new(Model { task: W::open(loaded)?, tokenizer, decoding, is_builtin, members }))
 }
 
 impl<W: Writing> Model<W> {
@@ -87,6 +88,8 @@ impl<W: Writing> model::Model for Model<W> {
         found.details.insert("beam".into(), config.beam.into());
         found.details.insert("length_penalty".into(), config.length_penalty.into());
         found.details.insert("models".into(), self.members.len().into());
+        found.baselines = baselines::<W>(&examples, &self.tokenizer)?;
+        found.shown = shown(&examples, &found.texts);
         Ok(Evaluation { notes, ..found })
     }
 

@@ -5,14 +5,15 @@ use serde_json::json;
 use super::network::{Network, Sources};
 use super::training::Training;
 use super::work::{Corpus, Writing};
-use crate::data::SubwordsConfig;
 use crate::data::tokenizer::Tokenizer;
+use crate::data::{SubwordsConfig, Units};
 use crate::decode::BeamConfig;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::{DecoderConfig, Shape};
 use crate::task::plan::{Plan, memory, session};
+use crate::task::pretrained::{Grown, Pretrained, frozen};
 use crate::task::{Callback, RunSummary, grouped};
 use crate::train::{RunFolder, Session};
 
@@ -32,7 +33,15 @@ pub(in crate::task) fn plan<W: Writing>(settings: Settings, callback: &mut Callb
     check(&settings)?;
     let corpus = W::corpus(&settings, callback)?;
     let network = W::network(&settings, &corpus)?;
-    let summary = summary(&settings, &corpus, &network);
+    let mut summary = summary(&settings, &corpus, &network);
+    let layout = Shape::<f32>::layout(&network);
+    if let Some(from) = Pretrained::open(&settings)? {
+        let (old, new): (Tokenizer, _) = (from.part("language")?, &corpus.tokenizer);
+        from.check(layout, &grown(&old, new))?;
+        let added = (old.subwords.bos()..new.subwords.bos()).map(|token| new.subwords.name(token)).collect();
+        summary.notes.insert(0, from.note(&[(new.subwords.unit(), added)]));
+    }
+    summary.notes.extend(frozen(&settings, layout)?.1);
     Ok(Box::new(Run { settings, corpus, network, summary }))
 }
 
@@ -89,7 +98,10 @@ impl<W: Writing> Plan for Run<W> {
     }
 
     fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
-        let params = self.network.initial(self.settings.init.0, &mut Rng::new(self.settings.seed, "weights"));
+        let mut params = self.network.initial(self.settings.init.0, &mut Rng::new(self.settings.seed, "weights"));
+        if let Some(from) = Pretrained::open(&self.settings)? {
+            from.copy(&mut params, &grown(&from.part("language")?, &self.corpus.tokenizer))?;
+        }
         let training = Training::new(&self.corpus, &self.settings)?;
         session(&self.network, training, &self.settings, params, folder, resume)
     }
@@ -104,7 +116,20 @@ pub(in crate::task) fn tokenizer<'a>(
     settings: &Settings,
 ) -> Result<Tokenizer> {
     let Settings { units, vocab_size: size, vocab_min, lowercase, .. } = *settings;
-    Tokenizer::train(texts, &SubwordsConfig { units, size, least: vocab_min as u64, lowercase })
+    let config = SubwordsConfig { units, size, least: vocab_min as u64, lowercase };
+    let Some(from) = Pretrained::open(settings)? else { return Tokenizer::train(texts, &config) };
+    // Of subwords only letters that are new are added.
+    let units = if units == Units::Word { Units::Word } else { Units::Char };
+    let (old, new): (Tokenizer, _) =
+        (from.part("language")?, Tokenizer::train(texts, &SubwordsConfig { units, ..config })?);
+    Ok(Tokenizer { subwords: old.subwords.extended(&new.subwords)?, ..old })
+}
+
+/// Where the tokens of a model stand among more: BOS and EOS are the last.
+fn grown(old: &Tokenizer, new: &Tokenizer) -> Grown {
+    let last = [new.subwords.bos(), new.subwords.eos()];
+    let ids: Vec<Option<u32>> = (0..old.subwords.bos()).chain(last).map(Some).collect();
+    Grown { tokens: ids.clone(), classes: ids }
 }
 
 /// The decoder the settings ask for, with attention.

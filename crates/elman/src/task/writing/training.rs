@@ -4,15 +4,17 @@ use serde_json::{Value, json};
 
 use super::member::Member;
 use super::network::{Network, Sources};
-use super::work::{Batch, Corpus, Writing};
+use super::work::{Batch, Corpus, Writing, baselines, shown};
 use super::writer::Writer;
 use crate::data::Buckets;
 use crate::data::captions::Example;
 use crate::decode::BeamConfig;
 use crate::error::Result;
+use crate::metric::{Baseline, Review};
 use crate::param::Params;
 use crate::rng::Rng;
-use crate::settings::Settings;
+use crate::settings::{Data, Settings};
+use crate::task::Task;
 use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of, cursor_of};
 
 /// The batches of a run.
@@ -24,6 +26,9 @@ pub(super) struct Training<'c, W: Writing> {
     blocks: usize,
     /// The validation examples that texts are written for during training.
     val: Vec<Example>,
+    /// What was written for them when they were last validated.
+    written: Vec<String>,
+    baselines: Vec<Baseline>,
     fingerprint: Value,
 }
 
@@ -35,8 +40,10 @@ impl<'c, W: Writing> Training<'c, W> {
         let buckets = Buckets::new(lengths.collect(), settings.batch, settings.seed)?;
         let batch = buckets.batch();
         let blocks = if settings.rules == 1 { blocks_of(batch, 16) } else { blocks(batch) };
-        let val = spread(corpus.val.len(), settings.val_limit).map(|i| corpus.val[i].clone()).collect();
-        Ok(Training { corpus, settings, buckets, blocks, val, fingerprint: W::fingerprint(corpus)? })
+        let val: Vec<Example> = spread(corpus.val.len(), settings.val_limit).map(|i| corpus.val[i].clone()).collect();
+        let baselines = baselines::<W>(&val, &corpus.tokenizer)?;
+        let (written, fingerprint) = (Vec::new(), W::fingerprint(corpus)?);
+        Ok(Training { corpus, settings, buckets, blocks, val, written, baselines, fingerprint })
     }
 }
 
@@ -82,7 +89,19 @@ impl<W: Writing> Batches<W::Network> for Training<'_, W> {
         // `loss_nats` is `val_nats` in the metrics of every task.
         let record = |name: &str| format!("val_{}", name.strip_prefix("loss_").unwrap_or(name));
         let measures = W::validated(&self.val).into_iter().filter_map(|name| Some((record(name), found.get(name)?)));
-        Ok(Scores { values: measures.collect(), higher_is_better: true })
+        let values = measures.collect();
+        self.written = found.texts;
+        Ok(Scores { values, higher_is_better: true })
+    }
+
+    fn review(&self, step: u64) -> Option<Review> {
+        (self.written.len() == self.val.len()).then(|| Review {
+            step,
+            examples: self.val.len(),
+            baselines: self.baselines.clone(),
+            shown: shown(&self.val, &self.written),
+            ..Review::default()
+        })
     }
 
     fn sample(&mut self, network: &W::Network, params: &Params<f32>, step: u64) -> Result<Option<String>> {
@@ -105,6 +124,7 @@ impl<W: Writing> Batches<W::Network> for Training<'_, W> {
             "network": network.sizes(),
             "language": self.corpus.tokenizer,
             "decoding": self.settings.beam_config(),
+            "builtin": Task::find(W::NAME).is_ok_and(|task| task.data_of(self.settings) == Data::Builtin),
         });
         self.corpus.task.describe_in(&mut config);
         config

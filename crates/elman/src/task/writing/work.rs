@@ -11,6 +11,7 @@ use crate::data::tokenizer::Tokenizer;
 use crate::decode::BeamConfig;
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
+use crate::metric::{self, Baseline, Measure, Shown};
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::Shape;
@@ -69,6 +70,12 @@ pub(in crate::task) trait Writing: Debug + Send + Sync + Sized + 'static {
 
     /// Compares texts with their references.
     fn measure(texts: &[String], references: &[Vec<&str>], tokenizer: &Tokenizer) -> Result<Evaluation>;
+
+    /// A simple rule: its name, and what it writes for each example.
+    fn rule(examples: &[Example]) -> Option<(&'static str, Vec<String>)> {
+        let _ = examples;
+        None
+    }
 
     /// Adds to the metadata of a model file what [`Self::open`] reads.
     fn describe_in(&self, config: &mut Value) {
@@ -157,5 +164,35 @@ pub(in crate::task) struct Model<W: Writing> {
     pub(in crate::task) task: W,
     pub(in crate::task) tokenizer: Tokenizer,
     pub(super) decoding: BeamConfig,
+    /// Whether it was trained on data of the program.
+    pub(in crate::task) is_builtin: bool,
     pub(super) members: Vec<Member<W::Network>>,
+}
+
+/// What a simple rule reaches on examples.
+///
+/// # Errors
+/// As [`Writing::measure`].
+pub(super) fn baselines<W: Writing>(examples: &[Example], tokenizer: &Tokenizer) -> Result<Vec<Baseline>> {
+    let Some((name, texts)) = W::rule(examples) else { return Ok(Vec::new()) };
+    let references: Vec<Vec<&str>> =
+        examples.iter().map(|example| example.targets.iter().map(String::as_str).collect()).collect();
+    let found = W::measure(&texts, &references, tokenizer)?;
+    let of = |measure: &Measure| Baseline { name: name.into(), measure: measure.name.into(), value: measure.value };
+    Ok(found.measures.first().into_iter().map(of).collect())
+}
+
+/// Some examples with what was written for them.
+pub(super) fn shown(examples: &[Example], texts: &[String]) -> Vec<metric::Example> {
+    let wrong = |(example, text): (&Example, &String)| f64::from(u8::from(!example.targets.contains(text)));
+    let wrong: Vec<f64> = examples.iter().zip(texts).map(wrong).collect();
+    let one = |i: usize| metric::Example {
+        input: Shown::text(&examples[i].name),
+        truth: examples[i].targets[0].clone(),
+        predicted: texts[i].clone(),
+        probability: None,
+        is_right: Some(wrong[i] == 0.0),
+        steps: Vec::new(),
+    };
+    metric::chosen(&wrong).into_iter().map(one).collect()
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::table::cells::is_missing;
 use super::table::{Form, Table};
 use super::{At, arrays, idx};
 use crate::error::{Error, Result};
@@ -187,6 +188,26 @@ impl Dataset {
         let header = table.header.clone();
         let train: Vec<Raw> = table.rows.into_iter().map(raw).collect();
         Ok(Dataset { train, dev: None, test: None, size: None, table: Some((header, label)), path: path.into(), notes })
+    }
+
+    /// Leaves out examples whose label marks a missing number, if `skip_bad`.
+    ///
+    /// # Errors
+    /// Without `skip_bad`, if there are some.
+    pub(crate) fn leave_out_missing_numbers(&mut self, skip_bad: bool) -> Result<()> {
+        let is_bad = |row: &Raw| is_missing(&row.label);
+        let Some(first) = self.train.iter().find(|row| is_bad(row)) else { return Ok(()) };
+        let count = self.train.iter().filter(|row| is_bad(row)).count();
+        if !skip_bad || count == self.train.len() {
+            let (at, label) = (first.at, &first.label);
+            let reason = format!(
+                "{at}there is no number to predict, but {label:?}; so in {count} rows: `skip_bad` leaves them out"
+            );
+            return Err(fault(&first.file, reason));
+        }
+        self.train.retain(|row| !is_bad(row));
+        self.notes.push(format!("{count} rows without a number to predict left out (`skip_bad`)"));
+        Ok(())
     }
 
     /// The split of this name.

@@ -144,6 +144,9 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         "" => builtin_data(settings.seed, is_regression),
         file => Dataset::read(Path::new(file), &settings.label_column, settings.form(), settings.scaled_size())?,
     };
+    if is_regression {
+        data.leave_out_missing_numbers(settings.skip_bad)?;
+    }
     let is_image = data.size.is_some();
     if !is_image {
         CLASSIFY.check_default(&settings, &OF_IMAGES, "is only read for images, and these are rows of a table")?;
@@ -158,7 +161,13 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let rows = std::mem::take(&mut data.train);
     let own = data.dev.take().filter(|_| settings.val.is_empty() && settings.folds == 0);
     let size = data.size.map(|[height, width, _]| [height, width]);
-    let read = |path: &Path| Ok(Dataset::read(path, &settings.label_column, settings.form(), size)?.train);
+    let read = |path: &Path| -> Result<Vec<Raw>> {
+        let mut data = Dataset::read(path, &settings.label_column, settings.form(), size)?;
+        if is_regression {
+            data.leave_out_missing_numbers(settings.skip_bad)?;
+        }
+        Ok(data.train)
+    };
     let (train, val) = match own {
         Some(dev) => (rows, dev),
         None => {
@@ -318,10 +327,13 @@ impl Reading<Fixed> for FixedReading {
         let label = if data.label_column.is_empty() { trained } else { &data.label_column };
         let size = if let Reader::Pixels(pixels) = &self.reader { Some([pixels.height, pixels.width]) } else { None };
         let is_regression = matches!(self.goal, Learned::Value { .. });
-        let read = match data.file.as_str() {
+        let mut read = match data.file.as_str() {
             "" => builtin_data(data.seed, is_regression),
             file => Dataset::read(Path::new(file), label, data.form(), size)?,
         };
+        if is_regression {
+            read.leave_out_missing_numbers(data.skip_bad)?;
+        }
         // A data set that brings its own test is evaluated on it.
         let split = if split.is_empty() && read.test.is_some() { "test" } else { split };
         let reader = match &self.reader {

@@ -34,7 +34,16 @@ pub(super) fn first_is_header(rows: &[Row]) -> bool {
     let is_empty = |column: usize| rest.iter().all(|row| row.cells[column].trim().is_empty());
     let names: Vec<(usize, &str)> = first.cells.iter().map(|cell| cell.trim()).enumerate().collect();
     let given: Vec<&str> = names.iter().map(|(_, name)| *name).filter(|name| !name.is_empty()).collect();
-    if rest.is_empty() || given.is_empty() || given.iter().collect::<HashSet<_>>().len() < given.len() {
+    // Of many names a few may be equal, and one may look like a mark of a missing value, as sodium does.
+    let many = given.len() >= 4;
+    let equal = given.len() - given.iter().collect::<HashSet<_>>().len();
+    let missing = given.iter().filter(|name| is_missing(name)).count();
+    if rest.is_empty()
+        || given.is_empty()
+        || equal * 5 > given.len()
+        || equal > 0 && !many
+        || missing > usize::from(many)
+    {
         return false;
     }
     let is_nameless = |column: usize, name: &str| {
@@ -44,7 +53,7 @@ pub(super) fn first_is_header(rows: &[Row]) -> bool {
         names.iter().all(|&(column, name)| {
             let sign =
                 |c: char| c.is_alphanumeric() || is_mark(c) || matches!(c, '_' | '-' | ' ') || extra.contains(&c);
-            let plain = !is_missing(name) && name.chars().all(sign) && name.chars().count() <= NAME_CHARS;
+            let plain = name.chars().all(sign) && name.chars().count() <= NAME_CHARS;
             is_nameless(column, name) || plain && number(name).is_none()
         })
     };
@@ -53,7 +62,7 @@ pub(super) fn first_is_header(rows: &[Row]) -> bool {
         cells.peek().is_some() && cells.all(|cell| number(cell).is_some())
     };
     let with_units = ['.', '(', ')', '/', '%', ':', '#', '[', ']', '°', '²', '³', 'µ', '$', '€', '&', '\''];
-    if (0..first.cells.len()).any(|column| !given.is_empty() && !names[column].1.is_empty() && numeric(column)) {
+    if (0..first.cells.len()).any(numeric) {
         // Names over numbers are sufficient evidence; they may contain units: `sepal length (cm)`, `log2(x)/y`.
         return named(&with_units);
     }

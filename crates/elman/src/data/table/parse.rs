@@ -363,6 +363,9 @@ mod tests {
             "a,b\n1,x\n2,y",
             "sepal length (cm),species\n5.1,setosa\n?,virginica",
             ",x\n0,5\n1,6",
+            ",Site,Al,Na\n1,Llanedyrn,14.4,0.5\n2,Caldicot,11.8,0.1\n",
+            ",name,start\n1,Eisenhower,1953-01-20\n2,Kennedy,1961-01-20\n",
+            "year,q,a,b,c,a\n2000,1,1,2,3,4\n2000,2,1,2,3,4\n",
         ] {
             assert!(read("t.csv", with).unwrap().header.is_some(), "{with}");
         }

@@ -71,7 +71,7 @@ impl Chart<'_> {
         };
         let unit = if self.unit.is_empty() { String::new() } else { format!(", {}", self.unit) };
         let (name, unit) = (escaped(&self.name), escaped(&unit));
-        let mut text = format!("<h2>{name}{unit}</h2>\n<div class=\"legend\">");
+        let mut text = format!("<div class=\"chart\"><h2>{name}{unit}</h2>\n<div class=\"legend\">");
         for curve in &self.curves {
             let dash = if curve.dashed { ";--dash:dotted" } else { "" };
             // Writing to a String cannot fail.
@@ -148,7 +148,7 @@ impl Chart<'_> {
                 cy + dy
             );
         }
-        text.push_str("</svg>\n");
+        text.push_str("</svg></div>\n");
         text
     }
 }

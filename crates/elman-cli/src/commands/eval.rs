@@ -2,7 +2,7 @@
 
 use elman::Error;
 use elman::metric::ranking::CurvePoint;
-use elman::task::{Evaluate, Evaluation, Measure, Unit};
+use elman::task::{Evaluate, Evaluation, Measure, Unit, language_model};
 use elman::train::pool;
 use serde_json::json;
 
@@ -49,6 +49,10 @@ pub(crate) fn run(args: &Eval) -> Outcome {
     }
     if args.json {
         let mut object = found.to_json();
+        // Programs read four numbers of a language model.
+        if task.name != language_model::TASK.name && !found.baselines.is_empty() {
+            object["baselines"] = json!(found.baselines);
+        }
         if !found.labels.is_empty() {
             let mistakes = found
                 .mistakes

@@ -170,10 +170,7 @@ const d=JSON.parse(document.getElementById("data").textContent),chars=[...d.text
 const layers=d.layers.map(s=>Uint8Array.from(atob(s),c=>c.charCodeAt(0)));
 const $=id=>document.getElementById(id),level=(l,k,t)=>{const i=k*n+t,b=layers[l][i>>1];return i&1?b>>4:b&15};
 const colour=v=>v==8?"":v<8?`rgba(var(--low),${((8-v)/8*.8).toFixed(2)})`:`rgba(var(--high),${((v-8)/7*.8).toFixed(2)})`;
-const shown=c=>c=="
-"?"↵
-":c,mark=c=>c=="
-"?"↵":c==" "?"␣":c;
+const shown=c=>c=="\n"?"↵\n":c,mark=c=>c=="\n"?"↵":c==" "?"␣":c;
 d.followers.forEach((f,i)=>$("list").add(new Option(`${f[0]}: layer ${f[1]}, neuron ${f[2]} (${f[3]})`,i)));
 $("list").add(new Option("any neuron","-"));
 function draw(){const l=Math.min(Math.max(0,+$("layer").value||0),layers.length-1),k=Math.min(Math.max(0,+$("neuron").value||0),d.widths[l]-1);
@@ -183,8 +180,7 @@ if(g){for(let t=0;t<n;t++){const i=document.createElement("i"),v=level(l,k,t);co
 head.textContent=mark(chars[t]);head.style.background=colour(v);i.append(head);
 for(let j=0;j<5;j++){const p=+d.digits[5*t+j],b=document.createElement("b");b.textContent=mark(letters[5*t+j]);
 b.style.background=`rgba(var(--high),${(p/12).toFixed(2)})`;b.title=`${p*10} to ${p*10+10} %`;if(p<1)b.style.opacity=.35;i.append(b)}
-part.append(i);if(chars[t]=="
-")part.append(document.createElement("br"))}}
+part.append(i);if(chars[t]=="\n")part.append(document.createElement("br"))}}
 else for(let t=0;t<n;){const v=level(l,k,t);let s="",u=t;while(u<n&&level(l,k,u)==v)s+=shown(chars[u++]);
 const i=document.createElement("i");i.textContent=s;i.style.background=colour(v);i.title=`level ${v-8} of -8 to 7`;part.append(i);t=u}
 box.append(part);const f=d.followers.find(f=>f[1]==l&&f[2]==k),m=[...Array(n).keys()].sort((a,b)=>level(l,k,b)-level(l,k,a)).slice(0,200),c={};

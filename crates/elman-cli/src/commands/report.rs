@@ -200,10 +200,12 @@ fn page(runs: &[Run]) -> String {
     page.push_str(&head(runs));
     let decides = runs.iter().find_map(|run| deciding(&run.records)).unwrap_or(VAL_LOSS[0]).to_string();
     // The loss has a chart of its own, with the training loss.
+    page.push_str("<div class=\"more\">");
     if !VAL_LOSS.contains(&decides.as_str()) {
         page.push_str(&measure(runs, &decides, steps, true).svg());
     }
     page.push_str(&loss(runs, steps, VAL_LOSS.contains(&decides.as_str())).svg());
+    page.push_str("</div>\n");
     for run in runs {
         let name = if runs.len() == 1 { String::new() } else { format!(" of {}", escaped(&run.name)) };
         confusion(run, &name, &mut page);
@@ -535,13 +537,14 @@ fn targets(runs: &[Run]) -> &'static str {
 fn samples(runs: &[Run], page: &mut String) {
     for run in runs.iter().filter(|run| !run.samples.is_empty()) {
         let _ = writeln!(page, "<h2>Samples of {}</h2>", escaped(&run.name));
-        // Spread over the run, the last one always and open.
+        // Spread over the run, the last one always.
         let n = run.samples.len();
         let shown = n.min(SHOWN);
         for i in 0..shown {
             let at = if shown == 1 { 0 } else { i * (n - 1) / (shown - 1) };
             let (step, text) = &run.samples[at];
-            let open = if at + 1 == n { " open" } else { "" };
+            // Examples say more than the same in lines.
+            let open = if at + 1 == n && run.review.shown.is_empty() { " open" } else { "" };
             let step = grouped(*step as usize);
             let _ =
                 writeln!(page, "<details{open}><summary>step {step}</summary><pre>{}</pre></details>", escaped(text));
@@ -551,7 +554,11 @@ fn samples(runs: &[Run], page: &mut String) {
 
 /// Every setting that a run reads; what differs between runs stands out.
 fn settings(runs: &[Run], page: &mut String) {
-    page.push_str("<h2>Settings</h2>\n<div class=\"wide\"><table class=\"settings\"><tr><th>setting");
+    let open = if runs.len() > 1 { " open" } else { "" };
+    let _ = write!(
+        page,
+        "<details{open}><summary><h2>Settings</h2></summary>\n<div class=\"wide\"><table class=\"settings\"><tr><th>setting"
+    );
     for run in runs {
         let _ = write!(page, "<th>{}", escaped(&run.name));
     }
@@ -567,7 +574,7 @@ fn settings(runs: &[Run], page: &mut String) {
         }
         page.push_str("</tr>\n");
     }
-    page.push_str("</table></div>\n");
+    page.push_str("</table></div></details>\n");
 }
 
 fn time(seconds: f64) -> String {
@@ -601,9 +608,10 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);pad
 .small{font-size:.85rem;opacity:.75;margin:.3rem 0}.legend{display:flex;flex-wrap:wrap;gap:.25rem 1rem;font-size:.85rem}\
 .legend span::before{content:'';display:inline-block;width:1.4rem;border-top:3px var(--dash,solid) var(--c);\
 margin-right:.4rem;vertical-align:middle}.legend em{opacity:.7}\
-.more{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:0 1.5rem}.more h2{font-size:1rem;margin-top:1rem}\
+.more{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:0 1.5rem}.more h2{font-size:1rem;\
+margin-top:1rem}.chart{min-width:0}summary h2{display:inline}\
 .matrix td{text-align:center;padding:.3rem .5rem;border:1px solid var(--line);min-width:2.2rem}\
-.matrix th{padding:.3rem .5rem;max-width:9rem;overflow-wrap:anywhere}\
+.matrix th{padding:.3rem .5rem;max-width:9rem}.matrix th:first-child{min-width:5.5rem}\
 .hit{background:color-mix(in srgb,var(--right) calc(var(--s)*60%),transparent)}\
 .miss{background:color-mix(in srgb,var(--wrong) calc(var(--s)*90%),transparent)}\
 .examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:.7rem}\
@@ -613,10 +621,10 @@ figure.right{border-color:var(--right)}figure.wrong{border-color:var(--wrong)}fi
 figure img{width:100%;image-rendering:pixelated;max-height:10rem;object-fit:contain;background:#0001}\
 figure .series{height:5.5rem;stroke-width:1.2}.series polyline{vector-effect:non-scaling-stroke}\
 blockquote{margin:0 0 .4rem;font-size:.9rem;overflow-wrap:anywhere}\
-.band{display:grid;grid-template-columns:4.5rem 1fr;font-size:.7rem;align-items:center}.band div{display:flex;height:1.1rem}\
-.band i{overflow:hidden;white-space:nowrap;color:#fff;font-style:normal;padding-left:2px;min-width:1px;text-shadow:0 0 2px #000}\
+.band{display:grid;grid-template-columns:4rem minmax(0,1fr);font-size:.7rem;align-items:center}.band div{display:flex;height:1.1rem;overflow:hidden}\
+.band i{overflow:hidden;white-space:nowrap;color:#fff;font-style:normal;padding-left:1px;min-width:0;text-shadow:0 0 2px #000}\
 @media(max-width:640px){.stacks thead{display:none}.stacks tr,.stacks td{display:block}\
 .stacks td,.stacks td:nth-child(3){display:flex;gap:1rem;justify-content:space-between;white-space:normal;padding:.2rem 0}\
 .stacks td::before{content:attr(data-name);opacity:.7}.stacks{width:100%}.stacks tr{margin-bottom:1rem}\
-.big{font-size:1.2rem}.big strong{font-size:1.8rem}.bars span{max-width:7rem}.more{grid-template-columns:1fr}\
+.big{font-size:1.2rem}.big strong{font-size:1.8rem}.bars span{max-width:7rem}\
 .examples{grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}.examples.texts{grid-template-columns:1fr}}";

@@ -81,12 +81,13 @@ impl Dashboard {
 
     /// Draws until the run is over or asked to stop.
     pub(super) fn run(mut self, shared: &Shared, stop: &AtomicBool) {
-        let mut is_over = false;
+        let (mut is_over, mut is_gone) = (false, false);
         // After a panic elsewhere the terminal is no longer ours.
         while !is_over && !stop.load(Ordering::Relaxed) && OPEN.load(Ordering::SeqCst) {
             drop(shared.next());
             // A terminal that has gone away is ready to be read for ever, and would be: the run goes on without a picture.
-            if !stdout().is_terminal() || has_hung_up() {
+            is_gone = !stdout().is_terminal() || has_hung_up();
+            if is_gone {
                 break;
             }
             // What was typed since the last picture; without keys to read the picture goes on.
@@ -106,9 +107,16 @@ impl Dashboard {
             let view = state.view.clone();
             drop(state);
             let colours = self.colours;
-            if self.terminal.draw(|frame| draw(frame, &view, colours)).is_err() {
+            is_gone = self.terminal.draw(|frame| draw(frame, &view, colours)).is_err();
+            if is_gone {
                 break;
             }
+        }
+        if is_gone {
+            OPEN.store(false, Ordering::SeqCst);
+            // It would say, on the terminal, that it cannot show the cursor.
+            std::mem::forget(self);
+            return;
         }
         drop(self);
         // What a run without a dashboard leaves on the terminal.

@@ -186,3 +186,49 @@ fn colours_can_be_switched_off_and_a_dumb_terminal_gets_lines() {
         }
     }
 }
+
+#[test]
+fn a_terminal_that_goes_away_without_a_word_ends_the_dashboard_and_not_the_run() {
+    let place = Place::new();
+    // A session of its own has no terminal that could hang it up.
+    let words = format!("train book.txt --tui --out run {ENDLESS}");
+    let binary = env!("CARGO_BIN_EXE_elman");
+    let line = format!("stty rows 24 cols 80; exec setsid '{binary}' {words}");
+    let mut script = Command::new("script");
+    script.args(["-qefc", &line, "/dev/null"]).current_dir(place.folder());
+    script.env("TERM", "xterm-256color").env("SHELL", "/bin/sh").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut terminal) = script.stderr(Stdio::null()).spawn() else {
+        println!("skipped: there is no `script` to make a terminal with");
+        return;
+    };
+    let mut stdout = terminal.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    // Until it has drawn.
+    while !String::from_utf8_lossy(&seen).contains("q stops") {
+        let n = stdout.read(&mut buffer).unwrap();
+        assert!(n > 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&buffer[..n]);
+    }
+    let pid: u32 = String::from_utf8(place.read("run/lock")).unwrap().trim().parse().unwrap();
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    drop(stdout);
+    let threads = || -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok()).collect()
+    };
+    let limit = Instant::now() + Duration::from_secs(60);
+    while threads().iter().any(|name| name.trim() == "display") {
+        assert!(Instant::now() < limit, "{:?}", threads());
+        sleep(Duration::from_millis(20));
+    }
+    // It trains on, and ends as it is told to.
+    assert!(threads().iter().any(|name| name.starts_with("elman")), "{:?}", threads());
+    Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    while !threads().is_empty() {
+        assert!(Instant::now() < limit, "{:?}", threads());
+        sleep(Duration::from_millis(20));
+    }
+    place.ok("eval run book.txt");
+}

@@ -1,6 +1,6 @@
 //! What was measured of a model, with what a person looks at beside the measures.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::classification::Confusion;
 use super::evaluator::{Evaluator, Measures, Predicted, Truth};
@@ -42,7 +42,7 @@ impl Evaluation {
         self.measures.iter().find(|measure| measure.name == name).map(|measure| measure.value)
     }
 
-    /// All of it but mistakes and curve as one JSON object.
+    /// All of it but mistakes, curve, simple rules and examples as one JSON object.
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         for measure in &self.measures {
@@ -50,9 +50,6 @@ impl Evaluation {
         }
         object.insert(self.examples.1.into(), self.examples.0.into());
         object.extend(self.details.clone());
-        if !self.baselines.is_empty() {
-            object.insert("baselines".into(), json!(self.baselines));
-        }
         if let Some(confusion) = &self.confusion {
             object.insert("confusion".into(), confusion.to_json(&self.labels));
         }

@@ -241,7 +241,9 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     if let Reader::Words(_) = &reader {
         settings.settle_words_network(&steps);
     } else {
-        TASK.check_default(&settings, &["embedding", "word_dropout"], "is only read for steps that are words")?;
+        // A run that goes on, and the model that one begins from, have none.
+        let asked: &[&str] = if settings.embedding == 0 { &["word_dropout"] } else { &["embedding", "word_dropout"] };
+        TASK.check_default(&settings, asked, "is only read for steps that are words")?;
         settings.embedding = 0;
     }
     settings.settle_frames_network(&steps, matches!(reader, Reader::Frames { .. }));

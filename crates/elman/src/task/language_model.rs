@@ -15,8 +15,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::generate::Writer;
+use super::frozen::frozen;
 use super::plan::{self, RunSummary, TextStatistics, grouped, session};
-use super::pretrained::{Grown, Pretrained, frozen};
+use super::pretrained::{Grown, Pretrained};
 use super::row::{Task, size, size_or};
 use crate::cell::{State, Steps};
 use crate::data::{Streams, builtin};

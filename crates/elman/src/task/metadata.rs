@@ -6,6 +6,7 @@ use elman_step::model::ModelError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::row::Task;
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
 use crate::param::{Layout, Params};
@@ -15,6 +16,16 @@ use crate::train::read_weights;
 const MAX_WEIGHTS: usize = 1 << 30;
 /// Sizes up to this are accepted whatever the tensors: of images, for example, which no tensor shows.
 const SMALL: u64 = 1 << 16;
+
+/// The task of a model file.
+///
+/// # Errors
+/// [`Error::Model`] if it names none that there is.
+pub fn of_model(loaded: &Loaded) -> Result<&'static Task> {
+    let name = &loaded.document.config()["task"];
+    Task::find(name.as_str().unwrap_or_default())
+        .map_err(|_| contradiction(loaded, format!("its task is {name}, which this version does not have")))
+}
 
 /// A part of a model file's metadata.
 ///

@@ -5,6 +5,7 @@ pub mod classify;
 pub mod classify_frames;
 pub mod classify_sequence;
 pub mod classify_text;
+mod frozen;
 pub mod language_model;
 mod memory;
 mod metadata;
@@ -26,6 +27,7 @@ use crate::train::{RunFolder, Span, run_folder};
 
 pub use crate::metric::{Evaluation, Measure, Mistake, Unit};
 pub use language_model::PRESETS;
+pub use metadata::of_model;
 pub use model::{
     Evaluate, Found, Input, Model, Output, Predict, Prediction, Reads, Sample, Source, StepKind, Stream, Written,
     most_likely,
@@ -315,16 +317,6 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn Model>> {
 /// [`Error::Model`] if it is not a model of a task.
 pub fn open_loaded(loaded: &Loaded) -> Result<Box<dyn Model>> {
     (of_model(loaded)?.open)(loaded)
-}
-
-/// The task of a model file.
-///
-/// # Errors
-/// [`Error::Model`] if it names none that there is.
-pub fn of_model(loaded: &Loaded) -> Result<&'static Task> {
-    let name = &loaded.document.config()["task"];
-    Task::find(name.as_str().unwrap_or_default())
-        .map_err(|_| metadata::contradiction(loaded, format!("its task is {name}, which this version does not have")))
 }
 
 /// A model that was trained, and how.

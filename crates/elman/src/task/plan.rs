@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::pretrained::frozen;
+use super::frozen::frozen;
 use crate::cell::set_forget_bias;
 pub use crate::data::statistics::{DataStatistics, TextStatistics};
 use crate::error::Result;

@@ -103,15 +103,18 @@ pub fn advice(run: &Finished) -> Vec<String> {
         .iter()
         .copied()
         .fold((0.0, f64::NAN), |best, val| if best.1.is_nan() || sign * val.1 > sign * best.1 { val } else { best });
+    // Where the weights of the end are kept, each validation is marked as that of the best model.
+    let kept = run.records.iter().rfind(|record| record.best && record.val(measure).is_some());
+    let kept = kept.map_or(best, |record| (record.epoch, record.val(measure).unwrap_or(best.1)));
     let words = |value: f64| in_words(measure, value).1;
     let name = in_words(measure, last).0;
     let title = capital(&name);
     let noise = noise(measure, best.1, run.examples);
-    if let Some(rule) = strongest(run.baselines, measure).filter(|rule| sign * best.1 <= sign * rule.value) {
+    if let Some(rule) = strongest(run.baselines, measure).filter(|rule| sign * kept.1 <= sign * rule.value) {
         said.push(format!(
             "{title} {} is no better than a simple rule's ({}: {}): what the network reads has taught it no more; look at the \
              data and their labels, or train longer, {}",
-            words(best.1),
+            words(kept.1),
             rule.name,
             words(rule.value),
             run.longer
@@ -132,12 +135,17 @@ pub fn advice(run: &Finished) -> Vec<String> {
     if is_overfit {
         said.push(format!(
             "{title} was best ({}) at epoch {:.1} of {end:.1} and has {turned} since: the network overfits. Use more \
-             `dropout` or a shorter run; the best model is kept.",
+             `dropout` or a shorter run; {}.",
             words(best.1),
-            best.0
+            best.0,
+            if kept.0 > best.0 {
+                "`keep = best` keeps the best model, and this run kept the last"
+            } else {
+                "the best model is kept"
+            }
         ));
     } else if is_perfect {
-        said.push(format!("{title} {}: there is nothing left to gain on these validation data.", words(best.1)));
+        said.push(format!("{title} {}: there is nothing left to gain on these validation data.", words(kept.1)));
     } else if is_rising {
         said.push(format!(
             "{title} was still {direction} at the end, by {} over the last fifth: train longer, {}",
@@ -152,7 +160,7 @@ pub fn advice(run: &Finished) -> Vec<String> {
             100.0 * gap
         ));
     } else {
-        said.push(format!("{title} {} has levelled off: a longer run would bring little.", words(best.1)));
+        said.push(format!("{title} {} has levelled off: a longer run would bring little.", words(kept.1)));
     }
     if let Some([parameters, tokens]) = run.text {
         let size = parameters as f64 / teachable(tokens.max(1));

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::model;
 use crate::data::table::Table;
 use crate::data::words::Level;
 use crate::data::{Vocab, builtin, idx};
@@ -128,7 +127,7 @@ impl Corpus {
             false => Vocab::of_level(text, settings.level, [settings.vocab_size, settings.vocab_min], path)?,
         };
         if let Some(from) = Pretrained::open(settings)? {
-            vocab = model::vocab(from.loaded())?.joined(&vocab).unwrap_or(vocab);
+            vocab = from.part::<Vocab>("vocab")?.joined(&vocab).unwrap_or(vocab);
         }
         let encode = |text: &[u8], path: &Path| {
             let tokens = vocab.encode(text, false);

@@ -17,8 +17,9 @@ use crate::metric::{Evaluator, Truth};
 use crate::rng::Rng;
 use crate::settings::{ClassWeights, Settings, Whether};
 use crate::shape::{InputKind, Outputs, SequenceInputConfig};
+use crate::task::frozen::frozen;
 use crate::task::plan::{DataStatistics, Plan, RunSummary, memory, session};
-use crate::task::pretrained::{Grown, Pretrained, frozen};
+use crate::task::pretrained::{Grown, Pretrained};
 use crate::train::{RunFolder, Session};
 
 /// What a task has read and decided.

@@ -12,8 +12,9 @@ use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::{DecoderConfig, Shape};
+use crate::task::frozen::frozen;
 use crate::task::plan::{Plan, memory, session};
-use crate::task::pretrained::{Grown, Pretrained, frozen};
+use crate::task::pretrained::{Grown, Pretrained};
 use crate::task::{Callback, RunSummary, grouped};
 use crate::train::{RunFolder, Session};
 

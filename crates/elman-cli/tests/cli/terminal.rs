@@ -120,8 +120,8 @@ fn the_dashboard_stops_as_a_signal_does_by_q_by_control_c_and_by_a_signal() {
         // It goes on from where it was saved.
         let config = String::from_utf8(place.read("run/config.toml")).unwrap();
         place.write("run/config.toml", config.replace("max_steps = 100000000", "max_steps = 1"));
-        let run = place.ok("train --resume run");
-        assert!(run.stderr.contains("complete already"), "{run:?}");
+        let run = place.run("train --resume run");
+        assert!(run.code == 2 && run.stderr.contains("already"), "{run:?}");
     }
 }
 

@@ -43,6 +43,18 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Show what a model file contains; of a language model also what its neurons follow in a text.
     Inspect(Inspect),
+    /// Read a network made elsewhere: PyTorch, Keras, ONNX, safetensors, NAM, RTNeural, RNNoise and more, by content.
+    ///
+    /// Prints what was made of every tensor. With --out the network is written as a model file that every command here
+    /// reads.
+    Import(Import),
+    /// Run any network on arrays (.npy): one imported, one trained here, or a foreign file directly.
+    ///
+    /// Axes are those of the format: ours and Keras [T, I] or [B, T, I] ([T] is [T, 1]; integers are tokens), PyTorch
+    /// [T, B, I], ONNX as the graph says.
+    Run(RunGraph),
+    /// Write a network for another program.
+    Export(Export),
     /// Write a model in fewer bits, and measure what that costs.
     ///
     /// bf16 halves the matrices, int8 quarters them; both also run faster where the full model does not fit the caches. A
@@ -331,6 +343,110 @@ pub(crate) struct Inspect {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What a foreign file leaves open.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Foreign {
+    /// A description of the layers, for files that hold only tensors.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) map: Option<String>,
+    /// The layers in their order, where names do not say it: lstm,lstm2,dense.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) layers: Option<String>,
+    /// The form of GRUs, where the file allows two: reset-after or cudnn.
+    #[arg(long, value_name = "FORM")]
+    pub(crate) gru: Option<String>,
+    /// Which hard sigmoid is meant: keras-2 or keras-3.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) hard_sigmoid: Option<String>,
+    /// The nonlinearity of plain recurrent layers, which PyTorch's files do not say: tanh or relu.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) nonlinearity: Option<String>,
+    /// Whether inputs have the batch before time, which PyTorch's files do not say: true or false.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(crate) batch_first: Option<String>,
+    /// The model within the file, of several: state_dict/generator.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// The file with the configuration that belongs to bare weights (Keras).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<String>,
+    /// Read tensors that an ONNX file keeps in other files of its folder.
+    #[arg(long)]
+    pub(crate) external_data: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The model file to write.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) out: Option<PathBuf>,
+    /// Run the network on the first array and compare with the second.
+    #[arg(long, value_names = ["IN.npy", "WANT.npy"], num_args = 2)]
+    pub(crate) test: Option<Vec<PathBuf>>,
+    /// Of --test: the largest difference allowed, for values up to 1; in proportion above.
+    #[arg(long, value_name = "D", default_value_t = 1e-5, requires = "test")]
+    pub(crate) within: f64,
+    #[command(flatten)]
+    pub(crate) foreign: Foreign,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunGraph {
+    /// The network.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// An input, by name or by position; may be repeated.
+    #[arg(long, value_name = "[NAME=]FILE.npy", required = true)]
+    pub(crate) input: Vec<String>,
+    /// Where to write an output, by name or by position; may be repeated.
+    #[arg(long, value_name = "[NAME=]FILE.npy", required = true)]
+    pub(crate) out: Vec<String>,
+    /// Run step by step, as a plug-in or a microcontroller would.
+    #[arg(long)]
+    pub(crate) steps: bool,
+    #[command(flatten)]
+    pub(crate) foreign: Foreign,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// The network.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// The form.
+    #[arg(long, value_name = "FORM")]
+    pub(crate) to: Target,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Of ONNX: the network of one step, with its states as inputs and outputs.
+    #[arg(long)]
+    pub(crate) stateful: bool,
+    #[command(flatten)]
+    pub(crate) foreign: Foreign,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// ONNX, operators of version 18.
+    Onnx,
+    /// A state dict of PyTorch, and beside it (.py) the module that loads it.
+    Pt,
+    /// The same tensors in a safetensors file, and the module.
+    Safetensors,
+    /// A model of Keras 3.
+    Keras,
+    /// A C99 header: no library, no allocation.
+    C,
+    /// Neural Amp Modeler.
+    Nam,
+    /// JSON of RTNeural.
+    Rtneural,
 }
 
 #[derive(Debug, clap::Args)]

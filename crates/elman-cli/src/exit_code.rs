@@ -37,6 +37,8 @@ pub(crate) enum Failure {
     Elman(Error),
     /// A model file that cannot be opened.
     Model(Error),
+    /// A network made elsewhere that cannot be read, run or written.
+    Graph(elman_graph::Error),
     /// Standard output or input.
     Stream(&'static str, io::Error),
     /// Anything else, in words.
@@ -50,7 +52,8 @@ impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Failure::Model(_) | Failure::Elman(Error::Model { .. }) => 4,
+            Failure::Graph(error) if writes(error) => DISK,
+            Failure::Model(_) | Failure::Graph(_) | Failure::Elman(Error::Model { .. }) => 4,
             Failure::Elman(error) => match error {
                 Error::Setting { .. } | Error::Unread { .. } | Error::UnknownSetting { .. } | Error::Usage(_) => USAGE,
                 Error::Data { .. } | Error::Io { action: "read", .. } => 3,
@@ -85,9 +88,20 @@ impl fmt::Display for Failure {
             Failure::Elman(error @ Error::Data { path, .. }) if is_config(path) => error.fmt(f),
             Failure::Elman(error) => f.write_str(&said(&error.to_string())),
             Failure::Model(error) => error.fmt(f),
+            // Names of foreign files may hold line breaks.
+            Failure::Graph(error) => f.write_str(&error.to_string().replace(['\n', '\r'], " ")),
             Failure::Stream(what, error) => write!(f, "cannot {what} the terminal, file or pipe: {}", in_words(error)),
             Failure::Other(words) => f.write_str(words),
         }
+    }
+}
+
+/// Whether a file could not be written.
+fn writes(error: &elman_graph::Error) -> bool {
+    match error {
+        elman_graph::Error::File { source, .. } => writes(source),
+        elman_graph::Error::Io { action, .. } => *action == "write",
+        _ => false,
     }
 }
 
@@ -120,6 +134,12 @@ pub(crate) fn said(text: &str) -> String {
         rest = after;
     }
     said + rest
+}
+
+impl From<elman_graph::Error> for Failure {
+    fn from(error: elman_graph::Error) -> Self {
+        Failure::Graph(error)
+    }
 }
 
 impl From<Error> for Failure {

@@ -2,7 +2,7 @@
 //!
 //! [`Rnn`], [`Gru`] and [`Lstm`] each hold their weights and their state; [`Stack`] stacks them;
 //! [`Network`] is a whole model read from a file, with an embedding and a linear output; [`Streams`] runs
-//! several independent states with one set of weights.
+//! several independent states with one set of weights; [`machine::Machine`] runs a network of any form.
 //!
 //! After construction a step allocates nothing, takes no lock and makes no system call. The crate is
 //! `no_std` and needs `alloc`; without the feature `std` the instruction set is the one the program is compiled for.
@@ -12,6 +12,7 @@ extern crate alloc;
 mod cell;
 mod config;
 mod error;
+pub mod machine;
 pub mod model;
 mod network;
 mod single;

@@ -2,7 +2,7 @@
 //!
 //! safetensors does not detect corrupted tensors, so the file carries its own checksums. The metadata has three
 //! keys, all strings:
-//! - `elman`: a JSON object with `format_version`, `kind` (`"model"` or `"checkpoint"`) and what the kind needs;
+//! - `elman`: a JSON object with `format_version`, `kind` (`"model"`, `"checkpoint"` or `"graph"`) and what the kind needs;
 //! - `elman.tensors`: a JSON object, the CRC-32 of each tensor's bytes by its name, to name the damaged one;
 //! - `elman.crc32`: the CRC-32 of the whole file, computed with these eight digits set to `00000000`.
 //!
@@ -25,7 +25,8 @@ use serde_json::Value;
 
 pub use error::ModelError;
 pub use format::{
-    CHECKSUM_KEY, CONFIG_KEY, Dtype, FORMAT_VERSION, MAX_HEADER, MAX_RANK, MAX_TENSORS, MAX_VALUES, TENSORS_KEY,
+    CHECKSUM_KEY, CONFIG_KEY, Dtype, FORMAT_VERSION, GRAPH_VERSION, MAX_HEADER, MAX_RANK, MAX_TENSORS, MAX_VALUES,
+    TENSORS_KEY,
 };
 use header::Header;
 pub use weights::{SCALE, scale_name};
@@ -53,6 +54,8 @@ pub enum Kind {
     Model,
     /// A model and the exact state of its training.
     Checkpoint,
+    /// A network of any form, trained elsewhere: the crate elman-graph runs it.
+    Graph,
 }
 
 /// A verified model file. Parsing allocates the names and the config; tensor views allocate nothing.
@@ -356,12 +359,14 @@ fn blame(tensors: &BTreeMap<String, TensorInfo>, data: &[u8], sums: &str) -> Mod
 
 /// Checks the format version; returns the kind.
 fn check_config(config: &Value) -> Result<Kind, ModelError> {
+    let kind = config.get("kind").and_then(Value::as_str);
     match config.get("format_version").and_then(Value::as_u64) {
+        Some(GRAPH_VERSION) if kind == Some("graph") => return Ok(Kind::Graph),
         Some(FORMAT_VERSION) => {}
         Some(found) => return Err(ModelError::Version { found }),
         None => return Err(damaged("the config", "`format_version` is missing")),
     }
-    match config.get("kind").and_then(Value::as_str) {
+    match kind {
         Some("model") => Ok(Kind::Model),
         Some("checkpoint") => Ok(Kind::Checkpoint),
         _ => Err(damaged("the config", "`kind` is neither \"model\" nor \"checkpoint\"")),

@@ -3,7 +3,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use elman_step::machine::{Activation, Binary, Builder, Recurrence, RecurrentKind, Reduction};
 use elman_step::{Gru, Layers, Lstm, Nonlinearity, Precision, Reset, Rnn, Source, Stack, Weights};
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -45,8 +47,12 @@ fn layer(cell: usize, source: Source) -> Layers {
     .unwrap()
 }
 
+/// The counter counts the whole process, so the tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn no_step_of_any_cell_allocates() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for cell in 0..6 {
         let mut dense = Stack::new([layer(cell, Source::Dense(20)), layer(cell, Source::Dense(20))]).unwrap();
         let mut tokens = Stack::new([layer(cell, Source::Tokens(7)), layer(cell, Source::Dense(20))]).unwrap();
@@ -60,5 +66,56 @@ fn no_step_of_any_cell_allocates() {
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert!(sum.is_finite());
         assert_eq!(after - before, 0, "cell {cell} allocated");
+    }
+}
+
+#[test]
+fn no_step_of_a_machine_allocates() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        let mut step = Builder::new(precision);
+        let (x, token) = (step.input(20).unwrap(), step.input(1).unwrap());
+        let embedded = step.embedding(&[0.1; 35], 5, token).unwrap();
+        let mut y = step.concat(&[x, embedded]).unwrap();
+        let clips = [None, Some(1.0)];
+        for (kind, clip) in [
+            RecurrentKind::Rnn,
+            RecurrentKind::Gru(Reset::Before),
+            RecurrentKind::Gru(Reset::After),
+            RecurrentKind::Lstm,
+        ]
+        .into_iter()
+        .flat_map(|kind| clips.map(|clip| (kind, clip)))
+        {
+            let rows = kind.gates() * 20;
+            let (w_ih, w_hh, b) = (vec![0.01; rows * y.len()], vec![0.02; rows * 20], vec![0.1; rows]);
+            let weights = Weights { w_ih: &w_ih, w_hh: &w_hh, b_ih: &b, b_hh: &b };
+            let layer = Recurrence { clip, ..Recurrence::plain(kind, 20, weights) };
+            let state = step.state(&vec![0.5; layer.state_width()]);
+            let next = step.recurrent(&layer, y, state).unwrap();
+            step.carry(state, next).unwrap();
+            y = next.slice(0..20).unwrap();
+        }
+        y = step.delay(&[7, 3, 0], None, y).unwrap();
+        y = step.dense(&vec![0.1; 60 * 12], &[0.0; 12], Activation::Softplus, y).unwrap();
+        y = step.normalize(4, 1e-5, y).unwrap();
+        y = step.binary(Binary::Max, y, x.slice(0..12).unwrap()).unwrap();
+        y = step.select(&[3, 2, 1, 0, u32::MAX], y).unwrap();
+        y = step.softmax(5, y).unwrap();
+        step.output(y);
+        let largest = step.reduce(Reduction::Max, 5, 1, y).unwrap();
+        step.output(largest);
+        let mut machine = step.finish().unwrap();
+        let mut y = [0.0; 6];
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for token in 0..100 {
+            let mut x = [0.5; 21];
+            x[20] = (token % 7) as f32;
+            machine.step(&x, &mut y).unwrap();
+        }
+        machine.reset();
+        let after = ALLOCATIONS.load(Ordering::Relaxed);
+        assert!(y.iter().all(|y| y.is_finite()));
+        assert_eq!(after - before, 0, "{precision:?} allocated");
     }
 }

@@ -81,6 +81,8 @@
 //!
 //! Where there is no `std`, the crate [`elman_step`] runs models one step at a time.
 pub mod cell;
+#[cfg(feature = "convert")]
+pub mod convert;
 pub mod data;
 pub mod decode;
 pub mod error;
@@ -98,6 +100,8 @@ pub mod shape;
 pub mod task;
 pub mod train;
 
+#[cfg(feature = "convert")]
+pub use convert::import;
 pub use elman_step as step;
 pub use error::{Error, Result};
 pub use rnn::{Gru, Lstm, Rnn, Stack};

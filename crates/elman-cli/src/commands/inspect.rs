@@ -9,14 +9,18 @@ use elman::task::{self, grouped, language_model};
 use elman::{Error, file};
 use serde_json::{Map, Value, json};
 
+use super::graphs;
 use super::models::load;
 use super::neurons::Neurons;
-use crate::args::Inspect;
+use crate::args::{Foreign, Inspect};
 use crate::exit_code::{Failure, Outcome};
 use crate::progress::shown;
 
 pub(crate) fn run(args: &Inspect) -> Outcome {
-    let loaded = load(&args.model)?;
+    let loaded = match load(&args.model) {
+        Ok(loaded) if loaded.document.kind() != Kind::Graph => loaded,
+        other => return of_graph(args, other.err()),
+    };
     let Some(text) = &args.neurons else {
         match args.json {
             true => println!("{}", as_json(&loaded)),
@@ -39,6 +43,36 @@ pub(crate) fn run(args: &Inspect) -> Outcome {
     }
     if let Some(path) = &args.html {
         std::fs::write(path, neurons.page()).map_err(|error| Failure::write(path, error))?;
+    }
+    Ok(0)
+}
+
+/// Of a network that was not trained here; `error` is why it is no model of ours.
+fn of_graph(args: &Inspect, error: Option<Failure>) -> Outcome {
+    let graph = match (graphs::open(&args.model, &Foreign::default()), error) {
+        (Ok(graph), _) => graph,
+        // Of no kind that is known: then what is wrong with it as one of ours says more.
+        (Err(Failure::Graph(elman_graph::Error::File { source, .. })), Some(error))
+            if matches!(*source, elman_graph::Error::Unrecognized { .. } | elman_graph::Error::Io { .. }) =>
+        {
+            return Err(error);
+        }
+        (Err(error), _) => return Err(error),
+    };
+    if args.neurons.is_some() {
+        return Err(Error::Usage("--neurons: follows a language model that was trained here".into()).into());
+    }
+    if args.json {
+        let tensors: Map<String, Value> = graph.constants.iter().map(|(n, t)| (n.clone(), json!(t.dims()))).collect();
+        println!("{}", json!({"graph": graph, "tensors": tensors}));
+        return Ok(0);
+    }
+    graphs::describe(&graph).iter().for_each(|line| println!("{}", shown(line, usize::MAX)));
+    for node in &graph.nodes {
+        println!(
+            "{}",
+            shown(&format!("node       {} -> {}", node.inputs.join(", "), node.outputs.join(", ")), usize::MAX)
+        );
     }
     Ok(0)
 }

@@ -8,6 +8,9 @@ mod describe;
 mod doctor;
 mod eval;
 mod eval_data;
+mod export;
+mod graphs;
+mod import;
 mod inspect;
 mod live;
 mod models;
@@ -15,6 +18,7 @@ mod neurons;
 mod predict;
 mod quantize;
 mod report;
+mod run_graph;
 mod sample;
 mod train;
 
@@ -38,6 +42,9 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Sample(args) => sample::run(args),
         Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Run(args) => run_graph::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Quantize(args) => quantize::run(args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -10,6 +10,7 @@ mod disk;
 mod divergence;
 mod examples;
 mod going_on;
+mod graphs;
 mod hostile;
 mod live;
 mod look_before;

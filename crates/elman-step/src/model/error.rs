@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::format::{CONFIG_KEY, Dtype, FORMAT_VERSION};
+use super::format::{CONFIG_KEY, Dtype, FORMAT_VERSION, GRAPH_VERSION};
 
 /// Why a file cannot be used as a model; one variant per cause that a caller treats differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,10 @@ impl fmt::Display for ModelError {
             }
             Self::Damaged { part, reason } => write!(f, "damaged in {part}: {reason}"),
             Self::Version { found } => {
-                write!(f, "format version {found}, but this release reads version {FORMAT_VERSION}; use a newer Elman")
+                write!(
+                    f,
+                    "format version {found}, but this release reads versions {FORMAT_VERSION} and {GRAPH_VERSION}; use a newer Elman"
+                )
             }
             Self::Missing { tensor } => write!(f, "{tensor}: not in the file, but the config needs it"),
             Self::Dimensions { tensor, got, want } => {

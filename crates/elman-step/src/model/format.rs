@@ -3,8 +3,10 @@
 /// The element types of tensors, as safetensors names them.
 pub use safetensors::Dtype;
 
-/// The format version of this release.
+/// The format version of models and checkpoints.
 pub const FORMAT_VERSION: u64 = 1;
+/// The format version of graphs.
+pub const GRAPH_VERSION: u64 = 2;
 /// Metadata key of the JSON document.
 pub const CONFIG_KEY: &str = "elman";
 /// Metadata key of the whole file's checksum.

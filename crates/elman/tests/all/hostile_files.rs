@@ -165,7 +165,7 @@ fn a_made_config_that_means_nothing_is_refused() {
         ("[1]", "format_version"),
         (r#"{"kind":"model"}"#, "format_version"),
         (r#"{"format_version":"1","kind":"model"}"#, "format_version"),
-        (r#"{"format_version":2,"kind":"model"}"#, "format version 2, but this release reads version 1"),
+        (r#"{"format_version":3,"kind":"model"}"#, "format version 3, but this release reads versions 1 and 2"),
         (r#"{"format_version":1}"#, "kind"),
         (r#"{"format_version":1,"kind":"poem"}"#, "kind"),
         (r#"{"format_version":1,"kind":"model","kind":"model"}"#, "`kind` is repeated"),

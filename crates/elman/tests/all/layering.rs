@@ -17,7 +17,7 @@ const ROWS: [&[&str]; 9] = [
     &["step"],
 ];
 /// The crates, from the top.
-const CRATES: [&str; 4] = ["elman-cli", "elman", "elman-step", "elman-kernels"];
+const CRATES: [&str; 5] = ["elman-cli", "elman", "elman-graph", "elman-step", "elman-kernels"];
 
 fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -1,0 +1,275 @@
+//! From a causal graph to a machine that computes it step by step.
+//!
+//! A graph over sequences is read once with a length no dimension of a network has, so that dimensions which are multiples
+//! of it are time wherever a reshape puts them. What depends on later steps is refused by the node's name: a machine
+//! computes the numbers of the whole sequence or nothing.
+
+mod flow;
+mod node;
+mod pointwise;
+mod product;
+pub(crate) mod record;
+mod recurrent;
+mod shape;
+mod stepper;
+mod window;
+
+use std::collections::{BTreeMap, HashMap};
+
+use elman_step::Precision;
+use elman_step::machine::Value;
+
+use crate::error::{Error, Result};
+use crate::graph::{Body, Dim, Graph, Node, Op, Port, State};
+use crate::tensor::Tensor;
+use flow::{Data, Flow, Lowered, When};
+use record::{Recorder, Recording};
+pub use stepper::{StepPort, Stepper};
+
+/// Extent of the time axis while a graph is read: a prime beyond the widths of networks.
+const PROBE: usize = 65_521;
+
+/// How a graph is lowered.
+#[derive(Debug, Clone, Default)]
+pub struct StepOptions {
+    /// Storage of the weights.
+    pub precision: Precision,
+    /// Inputs that are the same in every step, such as a sample rate, by name.
+    pub fixed: BTreeMap<String, Tensor>,
+}
+
+impl Graph {
+    /// The machine that computes the graph step by step, for any number of sequences one after another.
+    ///
+    /// If [`Graph::sequence`] names a time axis, a step of the machine is one step of it; otherwise a run of the graph is
+    /// one step.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the node's name if a step needs later ones, or something that does not run in steps.
+    pub fn lower(&self, options: &StepOptions) -> Result<Stepper> {
+        Ok(self.lower_and_record(options, false)?.0)
+    }
+
+    /// The machine and, if wanted, the instructions it was built of.
+    pub(crate) fn lower_and_record(&self, options: &StepOptions, keep: bool) -> Result<(Stepper, Option<Recording>)> {
+        let mut lowerer = Lowerer {
+            graph: self,
+            builder: Recorder::new(options.precision, keep),
+            values: HashMap::new(),
+            uses: uses(self),
+            timed: false,
+            time_name: None,
+        };
+        let (inputs, states) = lowerer.inputs(options)?;
+        lowerer.nodes(&self.nodes)?;
+        lowerer.finish(inputs, states)
+    }
+}
+
+/// How often each value is read.
+fn uses(graph: &Graph) -> HashMap<String, usize> {
+    fn count(nodes: &[Node], uses: &mut HashMap<String, usize>) {
+        let body = |body: &Body, uses: &mut HashMap<String, usize>| {
+            count(&body.nodes, uses);
+            body.outputs.iter().for_each(|name| *uses.entry(name.clone()).or_default() += 1);
+        };
+        for node in nodes {
+            node.inputs.iter().for_each(|name| *uses.entry(name.clone()).or_default() += 1);
+            match &node.op {
+                Op::If { then_branch, else_branch } => {
+                    body(then_branch, uses);
+                    body(else_branch, uses);
+                }
+                Op::Loop { body: inner } | Op::Scan { body: inner, .. } => body(inner, uses),
+                _ => {}
+            }
+        }
+    }
+    let mut uses = HashMap::new();
+    count(&graph.nodes, &mut uses);
+    graph.outputs.iter().for_each(|port| *uses.entry(port.name.clone()).or_default() += 1);
+    uses
+}
+
+struct Lowerer<'g> {
+    graph: &'g Graph,
+    builder: Recorder,
+    values: HashMap<String, Lowered>,
+    uses: HashMap<String, usize>,
+    /// Whether a step is one of a time axis, not a run of the graph.
+    timed: bool,
+    /// The name of the time dimension, if it has one.
+    time_name: Option<String>,
+}
+
+/// A state of the graph in the machine.
+struct Carried<'g> {
+    of: &'g State,
+    dims: Vec<usize>,
+    value: Value,
+}
+
+fn refused(part: &str, reason: impl Into<String>) -> Error {
+    Error::Refused { part: part.into(), reason: reason.into() }
+}
+
+impl<'g> Lowerer<'g> {
+    /// Declares inputs, states and constants.
+    fn inputs(&mut self, options: &StepOptions) -> Result<(Vec<StepPort>, Vec<Carried<'g>>)> {
+        let graph = self.graph;
+        let Some(sequence) = &graph.sequence else {
+            return Err(refused("the network", "it does not say which axis of its input is time, so it has no steps"));
+        };
+        let main = port(&graph.inputs, &sequence.input)?;
+        self.timed = sequence.time.is_some();
+        self.time_name = match (&main.dims, sequence.time) {
+            (Some(dims), Some(axis)) => match dims.get(axis) {
+                Some(Dim::Named(name)) if !name.is_empty() => Some(name.clone()),
+                Some(_) => None,
+                None => return Err(refused(&main.name, format!("it has no time axis {axis}"))),
+            },
+            _ => None,
+        };
+        let (mut ports, mut states) = (Vec::new(), Vec::new());
+        for input in &graph.inputs {
+            if let Some(tensor) = options.fixed.get(&input.name) {
+                self.values.insert(input.name.clone(), Lowered::Known { tensor: tensor.clone(), of_time: false });
+            } else if !graph.states.iter().any(|state| state.input == input.name) {
+                let time = if input.name == main.name { sequence.time } else { self.time_axis(input) };
+                if self.timed && time.is_none() {
+                    return Err(refused(&input.name, "this input has no time axis; give its value for all steps"));
+                }
+                let batch = (input.name == main.name).then_some(sequence.batch).flatten();
+                let dims = self.dims(input, time, batch)?;
+                let step = flow::step_dims(&dims, time);
+                let value = self.builder.input(flow::count(&step)).map_err(|e| refused(&input.name, e.to_string()))?;
+                let when = match time {
+                    Some(axis) => When::Timed(axis),
+                    None => When::Run,
+                };
+                let flow = Flow { dtype: input.dtype, dims, when, lead: 0, data: Data::Value(value) };
+                self.values.insert(input.name.clone(), Lowered::Flow(flow));
+                ports.push(StepPort { name: input.name.clone(), dtype: input.dtype, dims: step, time, batch });
+            }
+        }
+        for state in &graph.states {
+            let input = port(&graph.inputs, &state.input)?;
+            let initial = match &state.initial {
+                Some(name) => Some(graph.constants.get(name).ok_or_else(|| missing(name, &input.name))?),
+                None => None,
+            };
+            let dims = match initial {
+                Some(tensor) => tensor.dims().to_vec(),
+                None => self.dims(input, None, state.batch)?,
+            };
+            let initial = initial.map_or_else(|| vec![0.0; flow::count(&dims)], Tensor::to_f32);
+            let value = self.builder.state(&initial);
+            let when = if self.timed { When::Before } else { When::Run };
+            let flow = Flow { dtype: input.dtype, dims: dims.clone(), when, lead: 0, data: Data::Value(value) };
+            self.values.insert(input.name.clone(), Lowered::Flow(flow));
+            states.push(Carried { of: state, dims, value });
+        }
+        for (name, tensor) in &graph.constants {
+            let known = Lowered::Known { tensor: tensor.clone(), of_time: false };
+            self.values.entry(name.clone()).or_insert(known);
+        }
+        Ok((ports, states))
+    }
+
+    /// The axis of another input that has the name of the main input's time axis.
+    fn time_axis(&self, input: &Port) -> Option<usize> {
+        let name = self.time_name.as_ref()?;
+        input.dims.as_ref()?.iter().position(|dim| matches!(dim, Dim::Named(other) if other == name))
+    }
+
+    /// Dimensions of an input, with one sequence and the probe as length.
+    fn dims(&self, input: &Port, time: Option<usize>, batch: Option<usize>) -> Result<Vec<usize>> {
+        let Some(dims) = &input.dims else {
+            return Err(refused(&input.name, "the dimensions of this input are not known"));
+        };
+        dims.iter()
+            .enumerate()
+            .map(|(axis, dim)| match dim {
+                _ if Some(axis) == time => Ok(PROBE),
+                _ if Some(axis) == batch => Ok(1),
+                Dim::Fixed(n) => Ok(*n),
+                // A batch that the file gives a name of its own.
+                Dim::Named(_) if batch.is_none() && axis < 2 => Ok(1),
+                Dim::Named(name) => Err(refused(&input.name, format!("its dimension {name:?} is not known"))),
+            })
+            .collect()
+    }
+
+    fn nodes(&mut self, nodes: &[Node]) -> Result<()> {
+        nodes.iter().try_for_each(|node| self.node(node))
+    }
+
+    fn finish(mut self, inputs: Vec<StepPort>, states: Vec<Carried>) -> Result<(Stepper, Option<Recording>)> {
+        let graph = self.graph;
+        let mut outputs = Vec::new();
+        for output in &graph.outputs {
+            let state = states.iter().find(|state| state.of.output == output.name);
+            let flow = match self.get(&output.name, &output.name)? {
+                Lowered::Flow(flow) => flow,
+                Lowered::Known { of_time: true, .. } => {
+                    return Err(refused(&output.name, "this output depends on the length of the sequence alone"));
+                }
+                Lowered::Known { tensor, .. } => self.constant(&tensor)?,
+            };
+            let value = self.value(&flow)?;
+            if let Some(state) = state {
+                if matches!(flow.when, When::Timed(_)) {
+                    return Err(refused(&output.name, "this state has a value for every step of the sequence"));
+                }
+                let carry = self.builder.carry(state.value, value);
+                carry.map_err(|e| refused(&output.name, e.to_string()))?;
+                continue;
+            }
+            if flow.lead != 0 {
+                return Err(refused(&output.name, "this output has more steps than the input"));
+            }
+            self.builder.output(value);
+            let (time, dims) = (flow.when.axis(), flow.step_dims());
+            outputs.push(StepPort { name: output.name.clone(), dtype: flow.dtype, dims, time, batch: None });
+        }
+        // Batch axes of outputs are those of equal name; by habit that is the axis of the input.
+        let batch = graph.sequence.as_ref().and_then(|s| s.batch);
+        for output in &mut outputs {
+            output.batch = batch.filter(|axis| output.dims.get(*axis) == Some(&1));
+        }
+        let (machine, recording) = self.builder.finish().map_err(|e| refused("the network", e.to_string()))?;
+        let states = states.into_iter().map(|s| (s.of.clone(), s.dims)).collect();
+        Ok((Stepper::new(machine, inputs, outputs, states), recording))
+    }
+
+    fn get(&self, name: &str, part: &str) -> Result<Lowered> {
+        self.values.get(name).cloned().ok_or_else(|| missing(name, part))
+    }
+
+    fn put(&mut self, name: &str, lowered: Lowered) -> Result<()> {
+        let lowered = match lowered {
+            // Computed once, however often it is read.
+            Lowered::Flow(flow) if !matches!(flow.data, Data::Value(_)) && self.uses.get(name) != Some(&1) => {
+                let value = self.value(&flow)?;
+                Lowered::Flow(Flow { data: Data::Value(value), ..flow })
+            }
+            lowered => lowered,
+        };
+        self.values.insert(name.into(), lowered);
+        Ok(())
+    }
+}
+
+fn port<'p>(ports: &'p [Port], name: &str) -> Result<&'p Port> {
+    ports.iter().find(|port| port.name == name).ok_or_else(|| missing(name, "the network"))
+}
+
+fn missing(name: &str, needed_by: &str) -> Error {
+    Error::Missing { part: name.into(), needed_by: needed_by.into() }
+}
+
+/// Axes given by a tensor, counted from the end where negative.
+fn axes_of(part: &str, axes: &Tensor, rank: usize) -> Result<Vec<usize>> {
+    let axes = axes.as_i64().unwrap_or_default();
+    axes.iter().map(|axis| crate::builder::axis_of(part, *axis, rank)).collect()
+}

@@ -1,0 +1,345 @@
+//! ONNX files: the shared cases, what the format leaves open, and files that are broken or malicious.
+
+#[allow(dead_code)]
+mod files;
+
+use std::path::Path;
+use std::time::Instant;
+
+use elman_graph::read::{self, Options};
+use elman_graph::{Dtype, Error, Graph, Interpreter, Tensor, onnx};
+use files::{array, close, data};
+
+/// Protocol Buffers by hand.
+#[derive(Clone, Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    fn varint(mut self, mut n: u64) -> Self {
+        while n >= 128 {
+            self.0.push(n as u8 | 128);
+            n >>= 7;
+        }
+        self.0.push(n as u8);
+        self
+    }
+
+    fn number(self, field: u64, n: i64) -> Self {
+        self.varint(field << 3).varint(n as u64)
+    }
+
+    fn float(self, field: u64, x: f32) -> Self {
+        let mut message = self.varint(field << 3 | 5);
+        message.0.extend(x.to_le_bytes());
+        message
+    }
+
+    fn bytes(self, field: u64, bytes: &[u8]) -> Self {
+        let mut message = self.varint(field << 3 | 2).varint(bytes.len() as u64);
+        message.0.extend(bytes);
+        message
+    }
+
+    fn text(self, field: u64, text: &str) -> Self {
+        self.bytes(field, text.as_bytes())
+    }
+
+    fn message(self, field: u64, message: &Message) -> Self {
+        self.bytes(field, &message.0)
+    }
+}
+
+fn message() -> Message {
+    Message::default()
+}
+
+fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) -> Message {
+    let node = inputs.iter().fold(message(), |m, i| m.text(1, i));
+    let node = outputs.iter().fold(node, |m, o| m.text(2, o)).text(3, &format!("the {op}")).text(4, op);
+    attributes.iter().fold(node, |m, a| m.message(5, a))
+}
+
+fn int(name: &str, n: i64) -> Message {
+    message().text(1, name).number(3, n).number(20, 2)
+}
+
+fn text(name: &str, value: &str) -> Message {
+    message().text(1, name).text(4, value).number(20, 3)
+}
+
+fn subgraph(name: &str, graph: &Message) -> Message {
+    message().text(1, name).message(6, graph).number(20, 5)
+}
+
+fn port(name: &str, dtype: i64, dims: &[i64]) -> Message {
+    let shape = dims.iter().fold(message(), |m, d| m.message(1, &message().number(1, *d)));
+    let tensor = message().number(1, dtype).message(2, &shape);
+    message().text(1, name).message(2, &message().message(1, &tensor))
+}
+
+fn tensor(name: &str, dims: &[i64], values: &[f32]) -> Message {
+    let raw: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    dims.iter().fold(message(), |m, d| m.number(1, *d)).number(2, 1).text(8, name).bytes(9, &raw)
+}
+
+fn graph(nodes: &[Message], tensors: &[Message], inputs: &[Message], outputs: &[Message]) -> Message {
+    let graph = nodes.iter().fold(message(), |m, n| m.message(1, n)).text(2, "g");
+    let graph = tensors.iter().fold(graph, |m, t| m.message(5, t));
+    let graph = inputs.iter().fold(graph, |m, i| m.message(11, i));
+    outputs.iter().fold(graph, |m, o| m.message(12, o))
+}
+
+fn model(graph: &Message, opset: i64) -> Vec<u8> {
+    let model = message().number(1, 8).text(2, "pytorch").text(3, "2.10.0").message(7, graph);
+    model.message(8, &message().text(1, "").number(2, opset)).0
+}
+
+/// A model of one node from `x [2, 3]` to `y`.
+fn one(op: &str, attributes: &[Message]) -> Vec<u8> {
+    of(&[node(op, &["x"], &["y"], attributes)], &[])
+}
+
+fn of(nodes: &[Message], tensors: &[Message]) -> Vec<u8> {
+    model(&graph(nodes, tensors, &[port("x", 1, &[2, 3])], &[port("y", 1, &[])]), 17)
+}
+
+fn open(folder: &Path, bytes: &[u8]) -> Result<Graph, Error> {
+    let path = folder.join("model.onnx");
+    std::fs::write(&path, bytes).unwrap();
+    read::open(&path, &Options::default())
+}
+
+/// Reads and, if that works, runs on zeros.
+fn run(folder: &Path, bytes: &[u8]) -> Result<Vec<Tensor>, Error> {
+    let graph = open(folder, bytes)?;
+    let inputs: Vec<Tensor> = graph
+        .inputs
+        .iter()
+        .map(|p| {
+            let dims: Vec<usize> = p.dims.iter().flatten().map(|d| d.fixed().unwrap_or(1)).collect();
+            Tensor::zeros(dims).unwrap().cast(p.dtype).unwrap()
+        })
+        .collect();
+    Interpreter::new(graph)?.run(&inputs)
+}
+
+#[test]
+fn shared_cases_are_within_their_bound() {
+    for family in ["onnx-node", "onnx-random", "onnx-torch"] {
+        let Some(folder) = data(&format!("interop/{family}")) else { continue };
+        for case in std::fs::read_dir(folder).unwrap().flatten().filter(|c| c.path().is_dir()) {
+            let (path, name) = (case.path(), case.file_name().to_string_lossy().into_owned());
+            let graph = read::open(&path.join("model.onnx"), &Options::default()).unwrap();
+            // Written and read again it has the same bits.
+            let again = onnx::write(&graph).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let again = open(folder.path(), &again).unwrap();
+            let file = |kind: &str, i: usize, name: &str| {
+                let named = path.join(format!("{kind}_{name}.npy"));
+                if named.exists() { named } else { path.join(format!("{kind}_{i}.npy")) }
+            };
+            let inputs: Vec<Tensor> =
+                graph.inputs.iter().enumerate().map(|(i, p)| array(&file("input", i, &p.name))).collect();
+            let ports = graph.outputs.clone();
+            let outputs = Interpreter::new(graph).unwrap().run(&inputs).unwrap();
+            for (i, (port, output)) in ports.iter().zip(&outputs).enumerate() {
+                close(&format!("{family}/{name}"), output, &file("output", i, &port.name), 1e-5);
+            }
+            assert_eq!(Interpreter::new(again).unwrap().run(&inputs).unwrap(), outputs, "{name}");
+        }
+    }
+}
+
+#[test]
+fn nodes_out_of_order_are_sorted_and_shadowed_names_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let sorted = of(&[node("Relu", &["a"], &["y"], &[]), node("Neg", &["x"], &["a"], &[])], &[]);
+    assert_eq!(run(folder.path(), &sorted).unwrap()[0].dims(), [2, 3]);
+    // Both branches call their value `v`.
+    let branch = |op: &str| graph(&[node(op, &["x"], &["v"], &[])], &[], &[], &[message().text(1, "v")]);
+    let condition = message().number(2, 9).text(8, "c").bytes(9, &[1]);
+    let both = [subgraph("then_branch", &branch("Exp")), subgraph("else_branch", &branch("Neg"))];
+    let chosen = of(&[node("If", &["c"], &["y"], &both)], &[condition]);
+    assert_eq!(run(folder.path(), &chosen).unwrap()[0].as_f32(), Some(&[1.0; 6][..]));
+}
+
+#[test]
+fn a_gru_of_new_pytorch_without_linear_before_reset_is_doubted() {
+    let weights = [tensor("W", &[1, 3, 1], &[0.0; 3]), tensor("R", &[1, 3, 1], &[0.0; 3])];
+    let gru = |lbr: i64| {
+        let node = node("GRU", &["x", "W", "R"], &["y"], &[int("hidden_size", 1), int("linear_before_reset", lbr)]);
+        model(&graph(&[node], &weights, &[port("x", 1, &[2, 1, 1])], &[port("y", 1, &[])]), 17)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let notes = |bytes: &[u8]| open(folder.path(), bytes).unwrap().about.notes.join(" ");
+    assert!(notes(&gru(0)).contains("linear_before_reset"));
+    assert!(!notes(&gru(1)).contains("warning"));
+}
+
+#[test]
+fn attributes_that_change_the_numbers_are_computed_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |bytes: &[u8]| open(folder.path(), bytes).unwrap_err().to_string();
+    assert!(
+        refused(&one("Relu", &[int("mystery", 1)])).contains("the Relu (Relu): attribute mystery is not supported")
+    );
+    assert!(refused(&one("Resize", &[])).contains("the operator Resize"));
+    let weights = [tensor("W", &[1, 1, 3], &[0.1; 3]), tensor("R", &[1, 1, 1], &[0.1])];
+    let rnn = |attributes: &[Message]| {
+        let node = node("RNN", &["x", "W", "R"], &["y"], attributes);
+        model(&graph(&[node], &weights, &[port("x", 1, &[2, 1, 3])], &[port("y", 1, &[])]), 17)
+    };
+    let activation = |name: &str| message().text(1, "activations").text(9, name).number(20, 8);
+    assert!(refused(&rnn(&[int("hidden_size", 1), activation("Gelu")])).contains("activation Gelu"));
+    assert!(refused(&rnn(&[int("hidden_size", 1), activation("ThresholdedRelu")])).contains("activation_alpha"));
+    assert!(refused(&rnn(&[int("hidden_size", 2)])).contains("W: [1, 1, 3]"));
+    let clip = message().text(1, "clip").float(2, 0.01).number(20, 1);
+    assert!(run(folder.path(), &rnn(&[int("hidden_size", 1), clip])).is_ok());
+}
+
+#[test]
+fn broken_and_malicious_files_are_refused_in_one_sentence() {
+    let two = |a: &str, b: &str| of(&[node("Relu", &[a], &["y"], &[]), node("Neg", &[b], &["a"], &[])], &[]);
+    let external = |location: &str| {
+        let entry = message().text(1, "location").text(2, location);
+        let tensor = message().number(1, 3).number(2, 1).text(8, "w").message(13, &entry).number(14, 1);
+        of(&[node("Add", &["x", "w"], &["y"], &[])], &[tensor])
+    };
+    let deep =
+        (0..60).fold(graph(&[node("Neg", &["x"], &["v"], &[])], &[], &[], &[message().text(1, "v")]), |inner, _| {
+            let branches = [subgraph("then_branch", &inner), subgraph("else_branch", &inner)];
+            if inner.0.len() > 40_000 {
+                return inner;
+            }
+            let only = [
+                branches[0].clone(),
+                subgraph(
+                    "else_branch",
+                    &graph(&[node("Neg", &["x"], &["v"], &[])], &[], &[], &[message().text(1, "v")]),
+                ),
+            ];
+            graph(&[node("If", &["c"], &["v"], &only)], &[], &[], &[message().text(1, "v")])
+        });
+    let condition = message().number(2, 9).text(8, "c").bytes(9, &[1]);
+    let deep = {
+        let branches = [subgraph("then_branch", &deep), subgraph("else_branch", &deep)];
+        of(&[node("If", &["c"], &["y"], &branches)], std::slice::from_ref(&condition))
+    };
+    let shape = |dims: &[i64]| {
+        let raw: Vec<u8> = dims.iter().flat_map(|d| d.to_le_bytes()).collect();
+        message().number(1, dims.len() as i64).number(2, 7).text(8, "s").bytes(9, &raw)
+    };
+    let huge = shape(&[1 << 20, 1 << 20]);
+    let forever = {
+        let body = graph(
+            &[node("Identity", &["cond"], &["go"], &[]), node("Neg", &["v"], &["w"], &[])],
+            &[],
+            &[message().text(1, "i"), message().text(1, "cond"), message().text(1, "v")],
+            &[message().text(1, "go"), message().text(1, "w")],
+        );
+        of(&[node("Loop", &["", "c", "x"], &["y"], &[subgraph("body", &body)])], std::slice::from_ref(&condition))
+    };
+    let recurrent = |hidden: i64, direction: &str| {
+        let weights = [tensor("W", &[1, 4, 3], &[0.0; 12]), tensor("R", &[1, 4, 2], &[0.0; 8])];
+        of(
+            &[node("LSTM", &["x", "W", "R"], &["y"], &[int("hidden_size", hidden), text("direction", direction)])],
+            &weights,
+        )
+    };
+    let add = |t: Message| of(&[node("Add", &["x", "w"], &["y"], &[])], &[t]);
+    let sparse = {
+        let mut g = graph(&[node("Neg", &["x"], &["y"], &[])], &[], &[port("x", 1, &[2, 3])], &[port("y", 1, &[])]);
+        g = g.message(15, &message());
+        model(&g, 17)
+    };
+    let many = (0..400_000).fold(message(), |m, _| m.bytes(1, &[])).message(12, &port("y", 1, &[]));
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("no graph", message().number(1, 8).message(8, &message().number(2, 17)).0),
+        ("no operators' version", message().number(1, 8).message(7, &message()).0),
+        ("an old version", model(&message(), 3)),
+        ("a version to come", model(&message(), 99)),
+        ("no outputs", model(&graph(&[node("Neg", &["x"], &["y"], &[])], &[], &[port("x", 1, &[1])], &[]), 17)),
+        ("a cycle", two("a", "y")),
+        ("a value of itself", of(&[node("Add", &["x", "y"], &["y"], &[])], &[])),
+        ("nothing makes it", two("a", "nothing")),
+        ("made twice", of(&[node("Neg", &["x"], &["y"], &[]), node("Exp", &["x"], &["y"], &[])], &[])),
+        ("subgraphs too deep", deep),
+        ("external data above", external("../../../../etc/passwd")),
+        ("external data of the root", external("/etc/passwd")),
+        ("external data unasked", external("weights.bin")),
+        ("external data nowhere", external("")),
+        ("dimensions beyond memory", add(tensor("w", &[1 << 62, 1 << 62], &[0.0]))),
+        ("a negative dimension", add(tensor("w", &[-3], &[0.0]))),
+        ("fewer values than dimensions", add(tensor("w", &[1 << 40], &[0.0; 3]))),
+        ("more values than dimensions", add(tensor("w", &[1], &[0.0; 3]))),
+        ("forty dimensions", add(tensor("w", &[1; 40], &[0.0]))),
+        ("text as elements", add(message().number(1, 1).number(2, 8).text(8, "w").text(6, "a"))),
+        ("an unknown element type", add(message().number(1, 1).number(2, 77).text(8, "w").bytes(9, &[0]))),
+        ("values of another type", add(message().number(1, 1).number(2, 1).text(8, "w").number(7, 1))),
+        ("a sparse tensor", sparse),
+        ("a foreign domain", of(&[node("Neg", &["x"], &["y"], &[]).text(7, "com.example")], &[])),
+        ("an attribute twice", one("LeakyRelu", &[int("alpha", 1), int("alpha", 2)])),
+        ("an attribute of the wrong kind", one("LeakyRelu", &[int("alpha", 1)])),
+        ("no units", recurrent(0, "forward")),
+        ("a billion units", recurrent(1 << 40, "forward")),
+        ("R of other units", recurrent(1, "forward")),
+        ("a direction that is none", recurrent(2, "sideways")),
+        ("a million empty nodes", model(&many, 17)),
+        ("a number without end", [8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255].to_vec()),
+        ("a group of old", [8, 8, 0x3b].to_vec()),
+        ("an output that is too large", of(&[node("Expand", &["x", "s"], &["y"], &[])], &[huge.clone()])),
+        ("a constant that is too large", of(&[node("ConstantOfShape", &["s"], &["y"], &[])], &[huge.clone()])),
+        ("a pad without end", of(&[node("Pad", &["x", "s"], &["y"], &[])], &[shape(&[0, 0, 0, 1 << 60])])),
+        ("a shape of other size", of(&[node("Reshape", &["x", "s"], &["y"], &[])], &[shape(&[5])])),
+        ("a loop without end", forever),
+        ("a kernel without input", of(&[node("Conv", &["x", "x"], &["y"], &[])], &[])),
+        ("axes that are not there", of(&[node("Squeeze", &["x", "s"], &["y"], &[])], &[shape(&[1 << 40])])),
+        ("einsum of nonsense", one("Einsum", &[text("equation", "i->jj->k,")])),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (what, bytes) in &cases {
+        let begun = Instant::now();
+        let error = match run(folder.path(), bytes) {
+            Err(error) => error.to_string(),
+            Ok(outputs) => panic!("{what}: read and run, {:?}", outputs.iter().map(Tensor::dims).collect::<Vec<_>>()),
+        };
+        println!("{what}: {error}");
+        assert!(!error.contains('\n') && error.len() < 400, "{what}: {error}");
+        assert!(begun.elapsed().as_secs() < 2, "{what}: {:?}", begun.elapsed());
+    }
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|f| f.file_name()).collect();
+    assert_eq!(files, ["model.onnx"], "something else was written");
+}
+
+#[test]
+fn every_cut_of_a_file_is_refused_or_is_no_network() {
+    let whole = of(&[node("Add", &["x", "w"], &["y"], &[])], &[tensor("w", &[3], &[1.0, 2.0, 3.0])]);
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), &whole).is_ok());
+    for cut in 0..whole.len() {
+        assert!(run(folder.path(), &whole[..cut]).is_err(), "cut at {cut}");
+    }
+    for at in 0..whole.len() {
+        // Whatever a changed byte makes of it: an error or numbers, no panic.
+        for bit in [1, 16, 128] {
+            let mut changed = whole.clone();
+            changed[at] ^= bit;
+            let _ = run(folder.path(), &changed);
+        }
+    }
+}
+
+#[test]
+fn element_types_round_and_truncate_as_they_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let divided = {
+        let raw: Vec<u8> = [-7i64, 7].iter().flat_map(|d| d.to_le_bytes()).collect();
+        let seven = message().number(1, 2).number(2, 7).text(8, "a").bytes(9, &raw);
+        let two = message().number(2, 7).text(8, "b").bytes(9, &2i64.to_le_bytes());
+        let outputs = [port("y", 7, &[])];
+        model(&graph(&[node("Div", &["a", "b"], &["y"], &[])], &[seven, two], &[], &outputs), 17)
+    };
+    assert_eq!(run(folder.path(), &divided).unwrap()[0].as_i64(), Some(&[-3, 3][..]));
+    let half = of(&[node("Cast", &["x"], &["y"], &[int("to", 10)])], &[]);
+    assert_eq!(run(folder.path(), &half).unwrap()[0].dtype(), Dtype::F16);
+}

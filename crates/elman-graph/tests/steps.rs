@@ -1,0 +1,94 @@
+//! A machine computes step by step what the interpreter computes over whole sequences.
+
+mod random;
+
+use elman_graph::{
+    Binary, Builder, Cell, Conv, Direction, Dtype, Interpreter, MaskedOutput, Op, Recurrent, RecurrentWeights, Reduce,
+    StepOptions, Tensor, Value,
+};
+use proptest::prelude::*;
+use random::{Numbers, graph, input};
+
+fn assert_near(got: &Tensor, want: &Tensor, what: &str) {
+    assert_eq!(got.dims(), want.dims(), "{what}");
+    for (i, (got, want)) in got.to_f32().iter().zip(want.to_f32()).enumerate() {
+        let near = (got - want).abs() <= 1e-5 * want.abs().max(1.0) || (got.is_nan() && want.is_nan());
+        assert!(near, "{what} value {i}: {got}, not {want}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn steps_equal_the_whole(seed in any::<u64>(), rows in 1_usize..3, steps in 1_usize..9) {
+        let graph = graph(seed);
+        let x = input(&graph, seed, rows, steps);
+        let mut stepper = graph.lower(&StepOptions::default()).unwrap();
+        let got = stepper.run(&[("x".into(), x.clone())]).unwrap();
+        let want = Interpreter::new(graph).unwrap().run(&[x]).unwrap();
+        prop_assert_eq!(got.len(), 1);
+        assert_near(&got[0].1, &want[0], "y");
+    }
+}
+
+/// Why a graph of one layer is refused.
+fn refusal(build: impl FnOnce(&mut Builder, &Value) -> Value) -> String {
+    let mut b = Builder::new("test");
+    let x = b.input("x", Dtype::F32, ["B".into(), "T".into(), 3.into()]);
+    let y = build(&mut b, &x);
+    b.output("y", &y);
+    b.sequence(&x, Some(1), Some(0), Some("y"));
+    b.finish().unwrap().lower(&StepOptions::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn what_reads_later_steps_is_refused_by_name() {
+    let mut of = Numbers(1);
+    let message = refusal(|b, x| {
+        let layer = Recurrent::new(Cell::Lstm { input_forget: false }, 4, Direction::Bidirectional);
+        let two = RecurrentWeights::new(of.tensor(&[2, 16, 3], 0.5), of.tensor(&[2, 16, 4], 0.5));
+        b.recurrent("reader", x, Recurrent { batch_first: true, ..layer }, two, None).unwrap().0
+    });
+    assert!(message.starts_with("reader: it also reads the sequence from its end"), "{message}");
+    let message = refusal(|b, x| b.node("attention", Op::Softmax { axis: 1 }, &[x], Dtype::F32, x.dims()));
+    assert!(message.starts_with("attention: softmax over all steps"), "{message}");
+    let message = refusal(|b, x| {
+        let x = b.transpose("turn", x, &[0, 2, 1]).unwrap();
+        let w = Tensor::zeros([2, 3, 3]).unwrap();
+        b.conv("blur", &x, w, None, Conv { pads: vec![1, 1], groups: 1, ..Conv::default() }).unwrap()
+    });
+    assert!(message.starts_with("blur: it reads later steps"), "{message}");
+    let message = refusal(|b, x| b.take("first", x, 1, 0).unwrap());
+    assert!(message.starts_with("first: it mixes steps"), "{message}");
+    let message = refusal(|b, x| {
+        let mean = b.reduce("mean", x, Reduce::Mean, 1).unwrap();
+        b.binary("centre", x, &mean, Binary::Sub).unwrap()
+    });
+    assert!(message.starts_with("centre: "), "{message}");
+}
+
+#[test]
+fn masked_steps_keep_the_state() {
+    for masked in [MaskedOutput::Zero, MaskedOutput::Repeat] {
+        let mut of = Numbers(5);
+        let mut b = Builder::new("test");
+        let x = b.input("x", Dtype::I64, ["B".into(), "T".into()]);
+        let zero = b.constant("zero", Tensor::from_i64([], vec![0]).unwrap());
+        let mask = b.binary("mask", &x, &zero, Binary::Greater).unwrap();
+        let e = b.embedding("embedding", &x, of.tensor(&[7, 3], 1.0)).unwrap();
+        let layer = Recurrent::new(Cell::Gru { linear_before_reset: true }, 4, Direction::Forward);
+        let layer = Recurrent { batch_first: true, masked, ..layer };
+        let mut weights = RecurrentWeights::new(of.tensor(&[1, 12, 3], 0.5), of.tensor(&[1, 12, 4], 0.5));
+        weights.initial_h = Some(of.tensor(&[1, 1, 4], 0.5));
+        let (y, h, _) = b.recurrent("gru", &e, layer, weights, Some(&mask)).unwrap();
+        b.output("y", &y);
+        b.output("h", &h);
+        b.sequence(&x, Some(1), Some(0), Some("y"));
+        let graph = b.finish().unwrap();
+        let x = Tensor::from_i64([2, 6], vec![0, 3, 0, 0, 2, 6, 1, 2, 3, 0, 0, 0]).unwrap();
+        let got = graph.lower(&StepOptions::default()).unwrap().run(&[("x".into(), x.clone())]).unwrap();
+        let want = Interpreter::new(graph).unwrap().run(&[x]).unwrap();
+        assert_near(&got[0].1, &want[0], "y");
+    }
+}

@@ -92,3 +92,29 @@ fn masked_steps_keep_the_state() {
         assert_near(&got[0].1, &want[0], "y");
     }
 }
+
+/// A graph whose runs are steps: one LSTM cell with its states among inputs and outputs, packed in one tensor.
+#[test]
+fn a_run_with_states_is_a_step() {
+    let graph = graph(3);
+    let step = elman_graph::write::stateful(&graph, &StepOptions::default()).unwrap();
+    let mut run = step.clone();
+    run.sequence = None;
+    for port in run.inputs.iter_mut().chain(&mut run.outputs) {
+        for dim in port.dims.iter_mut().flatten() {
+            if dim.fixed().is_none() {
+                *dim = 1.into();
+            }
+        }
+    }
+    let x = input(&graph, 3, 1, 6);
+    let want = Interpreter::new(graph).unwrap().run(std::slice::from_ref(&x)).unwrap();
+    // Steps in front, one sequence of one step each.
+    let mut dims = x.dims().to_vec();
+    dims.insert(0, 6);
+    dims[2] = 1;
+    let mut stepper = run.lower(&StepOptions::default()).unwrap();
+    let got = stepper.run(&[("x".into(), x.reshaped(dims).unwrap())]).unwrap();
+    let got = got[0].1.reshaped(want[0].dims()).unwrap();
+    assert_near(&got, &want[0], "y");
+}

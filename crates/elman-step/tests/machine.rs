@@ -50,7 +50,8 @@ fn plain_layers_are_bit_identical_to_the_cells() {
         let parts = Parts::new(kind, 5, 20, 20);
         let (weights, source) = (parts.weights(), Source::Dense(5));
         let mut machine = machine(&Recurrence::plain(kind, 20, weights), 5);
-        let mut cell: Box<dyn FnMut(&[f32]) -> Vec<f32>> = match kind {
+        type Step = Box<dyn FnMut(&[f32]) -> Vec<f32>>;
+        let mut cell: Step = match kind {
             RecurrentKind::Rnn => {
                 let mut cell = Rnn::new(source, 20, Nonlinearity::Tanh, weights, Precision::F32).unwrap();
                 Box::new(move |x| cell.step(x).to_vec())

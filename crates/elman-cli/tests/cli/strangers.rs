@@ -233,7 +233,8 @@ fn words_at_each_step_are_read_as_words_and_conll_is_read() {
         let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         assert!(found["frame_accuracy"].as_f64().or(found["accuracy"].as_f64()).unwrap() > 0.9, "{found}");
     }
-    let sentences: String = (0..2).map(|s| rows(s).map(|(w, _)| format!("w{w}\n")).collect::<String>() + "\n").collect();
+    let sentences: String =
+        (0..2).map(|s| rows(s).map(|(w, _)| format!("w{w}\n")).collect::<String>() + "\n").collect();
     let run = with_input(&place, "predict b", sentences.as_bytes());
     let labels: Vec<&str> = run.stdout.lines().filter_map(|line| line.split('\t').nth(1)).collect();
     let want: Vec<&str> = (0..2).flat_map(|s| rows(s).map(|(_, tag)| tag)).collect();

@@ -36,13 +36,15 @@ pub struct StepOptions {
     pub precision: Precision,
     /// Inputs that are the same in every step, such as a sample rate, by name.
     pub fixed: BTreeMap<String, Tensor>,
+    /// Dimensions of inputs where the graph leaves them open, by name; ignored on the axes of time and batch.
+    pub dims: BTreeMap<String, Vec<usize>>,
 }
 
 impl Graph {
     /// The machine that computes the graph step by step, for any number of sequences one after another.
     ///
-    /// If [`Graph::sequence`] names a time axis, a step of the machine is one step of it; otherwise a run of the graph is
-    /// one step.
+    /// If [`Graph::sequence`] names a time axis, a step of the machine is one step of it. A graph without one whose runs
+    /// hand on states is a step itself.
     ///
     /// # Errors
     /// [`Error::Refused`] with the node's name if a step needs later ones, or something that does not run in steps.
@@ -117,30 +119,35 @@ impl<'g> Lowerer<'g> {
     /// Declares inputs, states and constants.
     fn inputs(&mut self, options: &StepOptions) -> Result<(Vec<StepPort>, Vec<Carried<'g>>)> {
         let graph = self.graph;
-        let Some(sequence) = &graph.sequence else {
+        let sequence = graph.sequence.as_ref();
+        if sequence.is_none() && graph.states.is_empty() {
             return Err(refused("the network", "it does not say which axis of its input is time, so it has no steps"));
-        };
-        let main = port(&graph.inputs, &sequence.input)?;
-        self.timed = sequence.time.is_some();
-        self.time_name = match (&main.dims, sequence.time) {
-            (Some(dims), Some(axis)) => match dims.get(axis) {
-                Some(Dim::Named(name)) if !name.is_empty() => Some(name.clone()),
-                Some(_) => None,
-                None => return Err(refused(&main.name, format!("it has no time axis {axis}"))),
-            },
-            _ => None,
-        };
+        }
+        let time_of = |port: &Port| sequence.filter(|s| s.input == port.name).and_then(|s| s.time);
+        let batch_of = |port: &Port| sequence.filter(|s| s.input == port.name).and_then(|s| s.batch);
+        if let Some(sequence) = sequence {
+            let main = port(&graph.inputs, &sequence.input)?;
+            self.timed = sequence.time.is_some();
+            self.time_name = match (&main.dims, sequence.time) {
+                (Some(dims), Some(axis)) => match dims.get(axis) {
+                    Some(Dim::Named(name)) if !name.is_empty() => Some(name.clone()),
+                    Some(_) => None,
+                    None => return Err(refused(&main.name, format!("it has no time axis {axis}"))),
+                },
+                _ => None,
+            };
+        }
         let (mut ports, mut states) = (Vec::new(), Vec::new());
         for input in &graph.inputs {
             if let Some(tensor) = options.fixed.get(&input.name) {
                 self.values.insert(input.name.clone(), Lowered::Known { tensor: tensor.clone(), of_time: false });
             } else if !graph.states.iter().any(|state| state.input == input.name) {
-                let time = if input.name == main.name { sequence.time } else { self.time_axis(input) };
+                let time = time_of(input).or_else(|| self.time_axis(input));
                 if self.timed && time.is_none() {
                     return Err(refused(&input.name, "this input has no time axis; give its value for all steps"));
                 }
-                let batch = (input.name == main.name).then_some(sequence.batch).flatten();
-                let dims = self.dims(input, time, batch)?;
+                let batch = batch_of(input);
+                let dims = self.dims(input, time, batch, options.dims.get(&input.name))?;
                 let step = flow::step_dims(&dims, time);
                 let value = self.builder.input(flow::count(&step)).map_err(|e| refused(&input.name, e.to_string()))?;
                 let when = match time {
@@ -160,7 +167,7 @@ impl<'g> Lowerer<'g> {
             };
             let dims = match initial {
                 Some(tensor) => tensor.dims().to_vec(),
-                None => self.dims(input, None, state.batch)?,
+                None => self.dims(input, None, state.batch, options.dims.get(&input.name))?,
             };
             let initial = initial.map_or_else(|| vec![0.0; flow::count(&dims)], Tensor::to_f32);
             let value = self.builder.state(&initial);
@@ -183,19 +190,29 @@ impl<'g> Lowerer<'g> {
     }
 
     /// Dimensions of an input, with one sequence and the probe as length.
-    fn dims(&self, input: &Port, time: Option<usize>, batch: Option<usize>) -> Result<Vec<usize>> {
-        let Some(dims) = &input.dims else {
-            return Err(refused(&input.name, "the dimensions of this input are not known"));
+    fn dims(
+        &self,
+        input: &Port,
+        time: Option<usize>,
+        batch: Option<usize>,
+        given: Option<&Vec<usize>>,
+    ) -> Result<Vec<usize>> {
+        let dims = match (&input.dims, given) {
+            (Some(dims), Some(given)) if dims.len() != given.len() => {
+                return Err(refused(&input.name, format!("it has {} axes, not {}", dims.len(), given.len())));
+            }
+            (Some(dims), _) => dims.clone(),
+            (None, Some(given)) => given.iter().map(|n| Dim::Fixed(*n)).collect(),
+            (None, None) => return Err(refused(&input.name, "the dimensions of this input are not known")),
         };
         dims.iter()
             .enumerate()
-            .map(|(axis, dim)| match dim {
+            .map(|(axis, dim)| match (dim, given) {
                 _ if Some(axis) == time => Ok(PROBE),
                 _ if Some(axis) == batch => Ok(1),
-                Dim::Fixed(n) => Ok(*n),
-                // A batch that the file gives a name of its own.
-                Dim::Named(_) if batch.is_none() && axis < 2 => Ok(1),
-                Dim::Named(name) => Err(refused(&input.name, format!("its dimension {name:?} is not known"))),
+                (Dim::Fixed(n), _) => Ok(*n),
+                (Dim::Named(_), Some(given)) => Ok(given[axis]),
+                (Dim::Named(name), None) => Err(refused(&input.name, format!("its dimension {name:?} is not known"))),
             })
             .collect()
     }
@@ -239,7 +256,7 @@ impl<'g> Lowerer<'g> {
         }
         let (machine, recording) = self.builder.finish().map_err(|e| refused("the network", e.to_string()))?;
         let states = states.into_iter().map(|s| (s.of.clone(), s.dims)).collect();
-        Ok((Stepper::new(machine, inputs, outputs, states), recording))
+        Ok((Stepper::new(machine, inputs, outputs, states, !self.timed), recording))
     }
 
     fn get(&self, name: &str, part: &str) -> Result<Lowered> {

@@ -116,7 +116,7 @@ impl Lowerer<'_> {
         let fail = |e: elman_step::Error| refused(&part, e.to_string());
         // Repeated for the axes after those of the parameters; those before repeat by themselves.
         let mut inner = count(&dims[axis..]);
-        if factor.is_empty() || inner % factor.len() != 0 {
+        if factor.is_empty() || !inner.is_multiple_of(factor.len()) {
             return call.refuse("its parameters do not fit its input");
         }
         inner /= factor.len();

@@ -57,6 +57,8 @@ pub struct Stepper {
     outputs: Vec<StepPort>,
     /// States of the graph, which are the first of the machine's, and their dimensions.
     states: Vec<(State, Vec<usize>)>,
+    /// Whether a step is a run of the graph.
+    runs: bool,
 }
 
 impl Stepper {
@@ -65,8 +67,9 @@ impl Stepper {
         inputs: Vec<StepPort>,
         outputs: Vec<StepPort>,
         states: Vec<(State, Vec<usize>)>,
+        runs: bool,
     ) -> Self {
-        Stepper { machine, inputs, outputs, states }
+        Stepper { machine, inputs, outputs, states, runs }
     }
 
     /// The machine, in its current state.
@@ -92,7 +95,7 @@ impl Stepper {
     /// Runs whole sequences step by step, each from the initial state or from the states given among the inputs. Returns
     /// the outputs of [`Self::outputs`], then the graph's states after the last step.
     ///
-    /// Without a time axis every input has one more axis in front, that of the steps; outputs too.
+    /// Without a time axis every input may have one more axis in front, that of the steps; outputs then have it too.
     ///
     /// # Errors
     /// [`Error::Input`] if an input is missing or has other dimensions than the graph's.
@@ -100,7 +103,20 @@ impl Stepper {
         let given = |name: &str| inputs.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
         let (mut steps, mut rows) = (None, None);
         let mut whole = Vec::new();
-        for port in &self.inputs {
+        // Where a run is a step, steps are the axis in front of the others; without that axis there is one step.
+        let ranks = |port: &StepPort| given(&port.name).is_some_and(|t| t.dims().len() == port.dims.len() + 1);
+        let stepped = self.runs && self.inputs.iter().all(ranks);
+        let in_front = |port: &StepPort| {
+            let mut port = port.clone();
+            if stepped {
+                port.dims.insert(0, 1);
+                (port.time, port.batch) = (Some(0), port.batch.map(|axis| axis + 1));
+            }
+            port
+        };
+        let input_ports: Vec<StepPort> = self.inputs.iter().map(in_front).collect();
+        let output_ports: Vec<StepPort> = self.outputs.iter().map(in_front).collect();
+        for port in &input_ports {
             let tensor = given(&port.name).ok_or_else(|| wrong(&port.name, "it is not given"))?;
             let mut want = port.dims.clone();
             if tensor.dims().len() != want.len() {
@@ -121,8 +137,7 @@ impl Stepper {
             whole.push((tensor.to_f32(), want));
         }
         let (steps, rows) = (steps.unwrap_or(1), rows.unwrap_or(1));
-        let mut outputs: Vec<(Vec<f32>, Vec<usize>)> = self
-            .outputs
+        let mut outputs: Vec<(Vec<f32>, Vec<usize>)> = output_ports
             .iter()
             .map(|port| {
                 let mut dims = port.dims.clone();
@@ -139,15 +154,15 @@ impl Stepper {
             self.start(&given, b, rows)?;
             for t in 0..steps {
                 let mut at = 0;
-                for (port, (values, dims)) in self.inputs.iter().zip(&whole) {
+                for (port, (values, dims)) in input_ports.iter().zip(&whole) {
                     for place in port.places(dims, t, b) {
                         x[at] = values[place];
                         at += 1;
                     }
                 }
-                self.machine.step(&x, &mut y).map_err(|e| wrong(&self.inputs[0].name, e.to_string()))?;
+                self.machine.step(&x, &mut y).map_err(|e| wrong(&input_ports[0].name, e.to_string()))?;
                 let mut at = 0;
-                for (port, (values, dims)) in self.outputs.iter().zip(&mut outputs) {
+                for (port, (values, dims)) in output_ports.iter().zip(&mut outputs) {
                     for place in port.places(dims, t, b) {
                         values[place] = y[at];
                         at += 1;
@@ -162,7 +177,7 @@ impl Stepper {
             }
         }
         let mut results = Vec::new();
-        for (port, (values, dims)) in self.outputs.iter().zip(outputs) {
+        for (port, (values, dims)) in output_ports.iter().zip(outputs) {
             let tensor = Tensor::new(Dtype::F32, dims, Values::F32(Arc::new(values)))?.cast(port.dtype)?;
             results.push((port.name.clone(), tensor));
         }

@@ -43,9 +43,8 @@ pub(super) enum Kind {
 pub(super) struct Chain {
     pub(super) layers: Vec<Layer>,
     pub(super) input: Port,
-    /// Axes of time and batch.
+    /// The axis of time, 0 or 1; the batch is the other.
     pub(super) time: usize,
-    pub(super) batch: usize,
 }
 
 impl Chain {
@@ -65,11 +64,6 @@ impl Chain {
             Some(Layer { kind: Kind::Embedding(table), .. }) => table.dims()[0],
             _ => self.input.dims.as_ref().and_then(|dims| dims.last()?.fixed()).unwrap_or(0),
         }
-    }
-
-    /// Whether there is one output for the whole sequence.
-    pub(super) fn pools(&self) -> bool {
-        self.layers.iter().any(|l| matches!(l.kind, Kind::Last | Kind::LastState | Kind::Mean | Kind::Max))
     }
 
     /// The graph of the layers.
@@ -151,7 +145,6 @@ struct Walk<'g> {
     layers: Vec<Layer>,
     input: Port,
     time: usize,
-    batch: usize,
 }
 
 impl<'g> Walk<'g> {
@@ -170,7 +163,7 @@ impl<'g> Walk<'g> {
             return Err(refused(&input.name, "time and batch are not its first axes"));
         }
         let at = input.name.clone();
-        Ok(Walk { graph, at, layers: Vec::new(), input: input.clone(), time, batch })
+        Ok(Walk { graph, at, layers: Vec::new(), input: input.clone(), time })
     }
 
     fn chain(mut self) -> Result<Chain> {
@@ -180,8 +173,7 @@ impl<'g> Walk<'g> {
         }
         while self.at != end {
             let at = self.at.clone();
-            let readers: Vec<&Node> =
-                self.graph.nodes.iter().filter(|node| node.inputs.iter().any(|name| *name == at)).collect();
+            let readers: Vec<&Node> = self.graph.nodes.iter().filter(|node| node.inputs.contains(&at)).collect();
             let skips =
                 |node: &&&Node| node.op == Op::Binary(Binary::Add) && at == self.input.name && self.layers.is_empty();
             // The input may also be read by a sum at the end.
@@ -194,8 +186,8 @@ impl<'g> Walk<'g> {
             };
             self.node(node)?;
         }
-        let Walk { layers, input, time, batch, .. } = self;
-        Ok(Chain { layers, input, time, batch })
+        let Walk { layers, input, time, .. } = self;
+        Ok(Chain { layers, input, time })
     }
 
     fn constant(&self, node: &Node, i: usize) -> Result<Option<&'g Tensor>> {
@@ -379,7 +371,8 @@ pub(super) fn plain(layer: &Layer, of: &Recurrent, weights: &RecurrentWeights, s
         return says("peepholes");
     }
     let zero = |tensor: &Option<Tensor>| tensor.as_ref().is_none_or(|t| t.to_f32().iter().all(|x| *x == 0.0));
-    if !states && !(zero(&weights.initial_h) && zero(&weights.initial_c)) {
+    let begins_at_zero = zero(&weights.initial_h) && zero(&weights.initial_c);
+    if !states && !begins_at_zero {
         return says("initial states");
     }
     Ok(())

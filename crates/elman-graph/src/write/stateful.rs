@@ -18,11 +18,10 @@ use crate::tensor::{Dtype, Tensor};
 pub fn stateful(graph: &Graph, options: &StepOptions) -> Result<Graph> {
     let (stepper, recording) = graph.lower_and_record(options, true)?;
     let carriers = recording.map(|recording| recording.carriers).unwrap_or_default();
-    let Some(sequence) = graph.sequence.clone() else { return Err(refused("the network", "it has no time axis")) };
     // A graph whose runs are steps is one already.
-    if sequence.time.is_none() {
+    let Some(sequence) = graph.sequence.clone().filter(|sequence| sequence.time.is_some()) else {
         return Ok(graph.clone());
-    }
+    };
     let main = graph.inputs.iter().find(|port| port.name == sequence.input);
     let batch = sequence.batch.and_then(|axis| main?.dims.as_ref()?.get(axis).cloned());
     let mut change = Change {

@@ -24,10 +24,9 @@ pub fn torch(graph: &Graph) -> Result<Torch> {
     let chain = Chain::of(graph)?;
     let mut writer = Writer { batch_first: chain.time == 1, ..Writer::default() };
     let mut layers = chain.layers.as_slice();
-    while let Some(layer) = layers.first() {
+    while !layers.is_empty() {
         let taken = writer.layer(layers)?;
         layers = layers.get(taken.max(1)..).unwrap_or_default();
-        let _ = layer;
     }
     let name = if graph.name.is_empty() { "a network" } else { &graph.name };
     let name: String = name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').filter(|c| *c != '"').collect();

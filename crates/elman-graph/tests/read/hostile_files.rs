@@ -376,7 +376,7 @@ pub(crate) fn all(folder: &Path) -> Vec<Hostile> {
     files.push(("cycle.keras", keras(&cyclic), "never made"));
     let deep = format!("{{\"class_name\": {}", "[".repeat(100_000));
     files.push(("deep.keras", zip(&[("config.json", deep.as_bytes()), ("model.weights.h5", b"x")]), "config.json"));
-    files.push(("cut.h5", include_bytes!("dense.h5")[..900].to_vec(), "HDF5"));
+    files.push(("cut.h5", include_bytes!("dense.h5")[..900].to_vec(), "unexpected end"));
     for (name, bytes) in [
         ("group-cycle.h5", include_bytes!("cycle.h5").as_slice()),
         ("external-link.h5", include_bytes!("external-link.h5")),

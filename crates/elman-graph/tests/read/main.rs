@@ -1,5 +1,6 @@
 //! Reading foreign formats: the numbers of their own runtimes, or a refusal that names what is wrong.
 
+#[path = "../files/mod.rs"]
 mod files;
 mod generated;
 #[cfg(all(feature = "pytorch", feature = "keras", target_os = "linux"))]
@@ -8,3 +9,4 @@ mod hostile;
 mod hostile_files;
 mod layouts;
 mod made_elsewhere;
+mod mutations;

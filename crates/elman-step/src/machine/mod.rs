@@ -174,7 +174,7 @@ impl core::fmt::Debug for Machine {
 fn check_tokens(tokens: &[f32], vocab: usize) -> Result<(), Error> {
     for &x in tokens {
         // From 2^24 on `f32` skips whole numbers.
-        let whole = x >= 0.0 && x < 16_777_216.0 && x as u32 as f32 == x;
+        let whole = (0.0..16_777_216.0).contains(&x) && x as u32 as f32 == x;
         if !whole {
             return Err(Error::WrongInput { reads: "tokens: whole numbers from 0 on".into() });
         }

@@ -1,6 +1,7 @@
 //! Weights in HDF5, as Keras lays them out: by layer with names (`.h5`), or numbered (`.weights.h5`).
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::rc::Rc;
 
 use hdf5_reader::group::Group;
@@ -27,24 +28,41 @@ fn damaged(error: hdf5_reader::error::Error) -> Error {
     Error::malformed("the HDF5 file", error.to_string())
 }
 
+/// Bytes that all datasets together may have.
+fn room(len: usize) -> usize {
+    len.saturating_mul(2).saturating_add(SLACK)
+}
+
+fn options(room: usize) -> OpenOptions {
+    OpenOptions::default()
+        .with_max_read_bytes(room)
+        .with_max_chunk_bytes(room.min(32 << 20))
+        .with_max_object_header_bytes(8 << 20)
+        .with_chunk_cache_bytes(0)
+}
+
 /// Whether a file is HDF5.
 pub(crate) fn is_hdf5(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x89HDF\r\n\x1a\n")
 }
 
 impl Store {
-    /// Opens a file from its bytes. Links to other files lead nowhere.
+    /// Opens a file that lies in memory. Links to other files lead nowhere.
     ///
     /// # Errors
     /// A damaged file.
-    pub(crate) fn open(bytes: Vec<u8>) -> Result<Self> {
-        let room = bytes.len().saturating_mul(2).saturating_add(SLACK);
-        let options = OpenOptions::default()
-            .with_max_read_bytes(room)
-            .with_max_chunk_bytes(room.min(32 << 20))
-            .with_max_object_header_bytes(8 << 20)
-            .with_chunk_cache_bytes(0);
-        Ok(Store { file: Hdf5File::from_vec_with_options(bytes, options).map_err(damaged)?, room })
+    pub(crate) fn of(bytes: Vec<u8>) -> Result<Self> {
+        let room = room(bytes.len());
+        Ok(Store { file: Hdf5File::from_vec_with_options(bytes, options(room)).map_err(damaged)?, room })
+    }
+
+    /// Opens a file of `len` bytes on disk, which is read as it is needed. Links to other files lead nowhere.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub(crate) fn open(path: &Path, len: usize) -> Result<Self> {
+        let room = room(len);
+        Ok(Store { file: Hdf5File::open_with_options(path, options(room)).map_err(damaged)?, room })
     }
 
     fn root(&self) -> Result<Group> {

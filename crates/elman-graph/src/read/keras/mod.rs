@@ -8,6 +8,7 @@ mod layer;
 mod model;
 mod ops;
 mod recurrent;
+mod shape;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ pub(crate) fn read_archive(source: &Source, options: &Options) -> Result<Graph> 
     let mut archive = Archive::open(source.bytes)?;
     let (config, version) = described(&mut archive)?;
     let weights = archive.read("model.weights.h5", u64::MAX)?;
-    network(&config, &Store::open(weights.into_owned())?, version, options, None)
+    network(&config, &Store::of(weights.into_owned())?, version, options, None)
 }
 
 /// Configuration and version of a `.keras` archive.
@@ -66,7 +67,7 @@ pub(crate) fn recognizes_hdf5(source: &Source) -> bool {
 /// # Errors
 /// As [`read_archive`]; weights alone without a configuration.
 pub(crate) fn read_hdf5(source: &Source, options: &Options) -> Result<Graph> {
-    let store = Store::open(source.bytes.to_vec())?;
+    let store = Store::open(source.path, source.bytes.len())?;
     let own = store.text("", "keras_version").or_else(|| store.text("model_weights", "keras_version"));
     if let Some(config) = store.config()? {
         return network(&config, &store, own, options, None);
@@ -89,8 +90,8 @@ pub(crate) fn read_hdf5(source: &Source, options: &Options) -> Result<Graph> {
 ///
 /// # Errors
 /// A damaged file.
-pub(crate) fn datasets(bytes: &[u8]) -> Result<Tensors> {
-    Ok(Store::open(bytes.to_vec())?.datasets("")?.0)
+pub(crate) fn datasets(source: &Source) -> Result<Tensors> {
+    Ok(Store::open(source.path, source.bytes.len())?.datasets("")?.0)
 }
 
 /// The description of a file of weights in its own folder: of the same name, or `config.json`.
@@ -110,7 +111,7 @@ fn configuration(path: &Path) -> Result<(Json, Option<String>)> {
             return described(&mut Archive::open(&bytes)?);
         }
         if hdf5::is_hdf5(&bytes) {
-            let store = Store::open(bytes)?;
+            let store = Store::of(bytes)?;
             let config = store.config()?.ok_or_else(|| Error::malformed("the HDF5 file", "it has no model_config"))?;
             return Ok((config, store.text("", "keras_version")));
         }

@@ -56,10 +56,10 @@ impl Model<'_> {
         let activations = if cudnn {
             default.iter().filter_map(|name| weights::activation(name).flatten()).collect()
         } else {
-            let own = self.cell_activation(config, &["activation"], "tanh")?;
+            let own = self.cell_activation(config, &["activation"])?;
             let gates = match cell {
                 Cell::Rnn => own,
-                _ => self.cell_activation(config, &["recurrent_activation", "inner_activation"], "sigmoid")?,
+                _ => self.cell_activation(config, &["recurrent_activation", "inner_activation"])?,
             };
             match cell {
                 Cell::Rnn => vec![own],
@@ -86,8 +86,12 @@ impl Model<'_> {
         })
     }
 
-    fn cell_activation(&self, config: Config<'_>, keys: &[&str], otherwise: &str) -> Result<Activation> {
-        let name = self.activation_name(config, keys, otherwise)?;
+    fn cell_activation(&self, config: Config<'_>, keys: &[&str]) -> Result<Activation> {
+        // Versions differ in what they take where nothing is said, and all of them say it.
+        if keys.iter().all(|key| config.json.get(key).is_none()) {
+            return Err(Error::malformed(format!("layer {}", config.layer), format!("it has no {}", keys[0])));
+        }
+        let name = self.activation_name(config, keys, "linear")?;
         if name == "hard_sigmoid" {
             return self.hard_sigmoid(config.layer);
         }
@@ -324,7 +328,8 @@ impl Model<'_> {
                 let sum = self.builder.add(name, left, right)?;
                 vec![self.builder.gain(name, &sum, 0.5)?]
             }
-            None => vec![left.clone(), right.clone()],
+            None if config.json.get("merge_mode").is_some() => vec![left.clone(), right.clone()],
+            None => return Err(Error::malformed(format!("layer {name}"), "it has no merge_mode")),
             Some(mode) => return Err(config.unsupported(format!("the merge_mode {mode:?}"))),
         };
         let wrap = |value| {

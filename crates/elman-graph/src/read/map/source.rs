@@ -28,7 +28,7 @@ pub(super) fn tensors(
     let bytes = source.bytes;
     #[cfg(feature = "keras")]
     if crate::read::keras::recognizes_hdf5(source) {
-        return Ok((crate::read::keras::datasets(bytes)?, None));
+        return Ok((crate::read::keras::datasets(source)?, None));
     }
     #[cfg(feature = "pytorch")]
     {

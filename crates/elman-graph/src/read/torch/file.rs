@@ -186,9 +186,9 @@ fn tensor(name: &str, view: &View, load: &mut Load<'_, '_>) -> Result<Tensor> {
     let wrong = |reason: String| Error::malformed(format!("tensor {name}"), reason);
     let element = view.storage.dtype.bytes();
     let count = view.dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    // A view may repeat its numbers with strides of 0, but no weights of a layer do.
     let bytes = load(&view.storage.key)?;
-    // What the pickle claims of its storages is not believed.
+    // What the pickle claims of its storages is not believed. A view may repeat its numbers with strides of 0, but no weights
+    // of a layer do.
     let stored = bytes.len() / element;
     let count = count.filter(|count| *count <= stored);
     let count = count.ok_or_else(|| {
@@ -197,18 +197,40 @@ fn tensor(name: &str, view: &View, load: &mut Load<'_, '_>) -> Result<Tensor> {
             view.dims, view.storage.key
         ))
     })?;
+    let first = view.storage.offset.checked_add(view.offset);
+    let beyond = || wrong(format!("it reaches beyond storage {}", view.storage.key));
+    let numbers = if is_row_major(view) {
+        let begin = first.and_then(|first| first.checked_mul(element)).ok_or_else(beyond)?;
+        let end = begin.checked_add(count * element).ok_or_else(beyond)?;
+        Cow::Borrowed(bytes.get(begin..end).ok_or_else(beyond)?)
+    } else {
+        Cow::Owned(gathered(view, &bytes, count, first).ok_or_else(beyond)?)
+    };
+    let tensor = Tensor::from_le_bytes(view.storage.dtype, view.dims.clone(), &numbers)?;
+    // One width in memory for all: what a network computes with.
+    if tensor.dtype() == Dtype::F64 { tensor.cast(Dtype::F32) } else { Ok(tensor) }
+}
+
+/// Whether a view lies in its storage as it is read, row by row.
+fn is_row_major(view: &View) -> bool {
+    let mut step = 1usize;
+    view.dims.iter().zip(&view.strides).rev().all(|(dim, stride)| {
+        let fits = *dim == 1 || *stride == step;
+        step = step.saturating_mul(*dim);
+        fits
+    })
+}
+
+/// The bytes of a view's elements, row by row; `None` if one lies beyond `bytes`.
+fn gathered(view: &View, bytes: &[u8], count: usize, first: Option<usize>) -> Option<Vec<u8>> {
+    let element = view.storage.dtype.bytes();
     let mut gathered = Vec::with_capacity(count.saturating_mul(element).min(bytes.len()));
     let mut index = vec![0usize; view.dims.len()];
-    let first = view.storage.offset.checked_add(view.offset);
     for _ in 0..count {
-        let at = index
-            .iter()
-            .zip(&view.strides)
-            .try_fold(first, |at, (i, stride)| Some(at.and_then(|at| at.checked_add(i.checked_mul(*stride)?))));
-        let at = at.flatten().and_then(|at| at.checked_mul(element));
-        let number = at.and_then(|at| bytes.get(at..at.checked_add(element)?));
-        let number = number.ok_or_else(|| wrong(format!("it reaches beyond storage {}", view.storage.key)))?;
-        gathered.extend_from_slice(number);
+        let place =
+            index.iter().zip(&view.strides).try_fold(first?, |at, (i, stride)| at.checked_add(i.checked_mul(*stride)?));
+        let at = place?.checked_mul(element)?;
+        gathered.extend_from_slice(bytes.get(at..at.checked_add(element)?)?);
         for axis in (0..index.len()).rev() {
             index[axis] += 1;
             if index[axis] < view.dims[axis] {
@@ -217,7 +239,5 @@ fn tensor(name: &str, view: &View, load: &mut Load<'_, '_>) -> Result<Tensor> {
             index[axis] = 0;
         }
     }
-    let tensor = Tensor::from_le_bytes(view.storage.dtype, view.dims.clone(), &gathered)?;
-    // One width in memory for all: what a network computes with.
-    if tensor.dtype() == Dtype::F64 { tensor.cast(Dtype::F32) } else { Ok(tensor) }
+    Some(gathered)
 }

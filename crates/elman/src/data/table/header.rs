@@ -35,7 +35,7 @@ pub(super) fn first_is_header(rows: &[Row]) -> bool {
     let names: Vec<(usize, &str)> = first.cells.iter().map(|cell| cell.trim()).enumerate().collect();
     let given: Vec<&str> = names.iter().map(|(_, name)| *name).filter(|name| !name.is_empty()).collect();
     // Of many names a few may be equal, and one may look like a mark of a missing value, as sodium does.
-    let many = given.len() >= 4;
+    let many = given.len() >= 3;
     let equal = given.len() - given.iter().collect::<HashSet<_>>().len();
     let missing = given.iter().filter(|name| is_missing(name)).count();
     if rest.is_empty()

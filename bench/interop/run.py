@@ -1,7 +1,7 @@
 """Imported networks beside the runtimes they came from, one thread, interleaved bursts.
 
     cargo build --release --manifest-path bench/interop/Cargo.toml
-    ELMAN_DATA=../shared/data [SILERO_ONNX=silero_vad_16k_op15.onnx] python bench/interop/run.py [ROUNDS]
+    ELMAN_DATA=../shared/data [SILERO_ONNX=FILE] python bench/interop/run.py [ROUNDS]
 
 Needs numpy, onnx and onnxruntime. Every ratio is the median over rounds of peer / ours within a round.
 """

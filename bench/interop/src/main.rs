@@ -75,6 +75,8 @@ fn machine(graph: &Graph) -> Machine {
     let mut options = StepOptions::default();
     if graph.inputs.iter().any(|port| port.name == "sr") {
         options.fixed.insert("sr".into(), Tensor::from_i64([], vec![16_000]).unwrap());
+        options.dims.insert("input".into(), vec![1, 576]);
+        options.dims.insert("state".into(), vec![2, 1, 128]);
     }
     graph.lower(&options).unwrap_or_else(|e| panic!("{e}")).into_machine()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use elman_graph::read::{self, Options};
-use elman_graph::{Added, Graph, Interpreter, Tensor, npy};
+use elman_graph::{Added, Graph, Interpreter, Sequence, Tensor, npy};
 
 use crate::args::Foreign;
 use crate::exit_code::Failure;
@@ -124,9 +124,12 @@ impl Inputs {
         let mut inputs = Vec::new();
         for (port, value) in graph.inputs.iter().zip(&self.values) {
             let Some(value) = value else { continue };
-            // One whole number is a setting, such as a sample rate, the same in every step.
-            let sequence = graph.sequence.as_ref().is_some_and(|s| s.input == port.name);
-            if !sequence && value.dims().is_empty() {
+            // What is not the sequence is the same in every step: a sample rate, weights that are given.
+            let is_sequence = |s: &Sequence| s.input == port.name;
+            let beside = graph.sequence.as_ref().is_some_and(|s| s.time.is_some() && !is_sequence(s));
+            let is_state = graph.states.iter().any(|s| s.input == port.name);
+            let one = !graph.sequence.as_ref().is_some_and(is_sequence) && value.dims().is_empty();
+            if one || (beside && !is_state) {
                 options.fixed.insert(port.name.clone(), value.clone());
             } else {
                 inputs.push((port.name.clone(), value.clone()));

@@ -78,6 +78,7 @@ impl Json {
     }
 
     /// True or false.
+    #[cfg(feature = "keras")]
     pub(crate) fn flag(&self) -> Option<bool> {
         match self {
             Json::Bool(value) => Some(*value),

@@ -9,7 +9,7 @@ mod keras;
 mod layers;
 mod map;
 mod nam;
-#[cfg(any(feature = "pytorch", feature = "keras"))]
+#[cfg(feature = "pytorch")]
 mod npy;
 mod rnnoise;
 mod rtneural;

@@ -25,6 +25,7 @@ struct Entry {
 enum Numbers {
     Ready(Tensor),
     /// Still in the file.
+    #[cfg(feature = "keras")]
     Unread(Box<dyn FnOnce() -> Result<Tensor>>),
     Gone,
 }
@@ -102,6 +103,7 @@ impl Tensors {
         entry.fate = Some(Fate::Used(if layer.is_empty() { what.into() } else { format!("{layer}: {what}") }));
         let tensor = match std::mem::replace(&mut entry.numbers, Numbers::Gone) {
             Numbers::Ready(tensor) => tensor,
+            #[cfg(feature = "keras")]
             Numbers::Unread(read) => {
                 let tensor = read()?;
                 finite(name, &tensor)?;

@@ -1,6 +1,5 @@
 //! Reading foreign formats: the numbers of their own runtimes, or a refusal that names what is wrong.
 
-#[path = "../files/mod.rs"]
 mod files;
 mod generated;
 #[cfg(all(feature = "pytorch", feature = "keras", target_os = "linux"))]

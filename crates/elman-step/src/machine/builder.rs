@@ -94,6 +94,7 @@ impl Builder {
 
     /// Values of a step's output, after those declared before.
     pub fn output(&mut self, value: Value) {
+        self.program.output += value.len;
         self.program.outputs.push(value);
     }
 

@@ -57,6 +57,8 @@ struct Program {
     instructions: Vec<Instruction>,
     /// Values of the input, at the beginning of the arena.
     input: usize,
+    /// Values of all outputs.
+    output: usize,
     /// Values of the arena.
     arena: usize,
     constants: Vec<f32>,
@@ -100,7 +102,7 @@ impl Machine {
 
     /// Values of the output of a step, all outputs together.
     pub fn output_width(&self) -> usize {
-        self.program.outputs.iter().map(Value::len).sum()
+        self.program.output
     }
 
     /// One step from `x`, the inputs one after another, to `y`, the outputs one after another. Tokens are given as
@@ -112,7 +114,7 @@ impl Machine {
     pub fn step(&mut self, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
         let program = &*self.program;
         check_length("the input", Some(program.input), x.len())?;
-        check_length("the output", Some(self.output_width()), y.len())?;
+        check_length("the output", Some(program.output), y.len())?;
         for (range, vocab) in &program.tokens {
             check_tokens(&x[range.clone()], *vocab)?;
         }

@@ -1,6 +1,7 @@
 //! ONNX files: the shared cases, what the format leaves open, and files that are broken or malicious.
 
 #[allow(dead_code)]
+#[path = "read/files.rs"]
 mod files;
 
 use std::path::Path;

@@ -193,7 +193,7 @@ fn a_terminal_that_goes_away_without_a_word_ends_the_dashboard_and_not_the_run()
     // A session of its own has no terminal that could hang it up.
     let words = format!("train book.txt --tui --out run {ENDLESS}");
     let binary = env!("CARGO_BIN_EXE_elman");
-    let line = format!("stty rows 24 cols 80; exec setsid '{binary}' {words}");
+    let line = format!("stty rows 24 cols 80; exec setsid -w '{binary}' {words}");
     let mut script = Command::new("script");
     script.args(["-qefc", &line, "/dev/null"]).current_dir(place.folder());
     script.env("TERM", "xterm-256color").env("SHELL", "/bin/sh").stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -1,6 +1,6 @@
 """Do other runtimes load what elman-graph writes, and compute the same?
 
-    ELMAN_EXPORTS=F cargo test -p elman-graph --test writers -- --ignored
+    ELMAN_EXPORTS=F cargo test -p elman-graph --test all writers -- --ignored
     python tests/reference/exports.py F [onnx] [torch] [keras]
 
 onnx needs onnx and onnxruntime, torch PyTorch, keras Keras 3 with any backend.

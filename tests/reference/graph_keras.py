@@ -4,7 +4,7 @@
 
 Keras 3.15.1, jax 0.8, h5py, numpy; seed 19. Each case is a folder: model.keras, model.h5, model.weights.h5, input.npy,
 output_0.npy (and further outputs), and want.json: which files, which answers to questions, right or refused.
-`cargo test -p elman-graph --test read generated` reads them where ELMAN_GENERATED names FOLDER.
+`cargo test -p elman-graph --test all generated` reads them where ELMAN_GENERATED names FOLDER.
 """
 
 import json

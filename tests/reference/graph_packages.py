@@ -4,7 +4,7 @@
 
 RESEMBLYZER and TEXTGENRNN are the unpacked packages Resemblyzer 0.1.4 and textgenrnn 2.0.0; needs PyTorch, numpy and, for
 textgenrnn, h5py (either may be missing: its models are left out). textgenrnn is computed in numpy after Keras 2.2's
-conversion of CuDNN weights. Read by `cargo test -p elman-graph --test read generated`.
+conversion of CuDNN weights. Read by `cargo test -p elman-graph --test all generated`.
 """
 
 import json

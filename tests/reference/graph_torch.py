@@ -4,7 +4,7 @@
 
 PyTorch 1.13 (Debian's) or later, numpy; seed 19. Each case is a folder: model.pt (or model.safetensors), input.npy,
 output_i.npy and want.json: which files, which answers to questions, right or refused.
-`cargo test -p elman-graph --test read generated` reads them where ELMAN_GENERATED names FOLDER.
+`cargo test -p elman-graph --test all generated` reads them where ELMAN_GENERATED names FOLDER.
 """
 
 import json

@@ -1,13 +1,11 @@
 //! A machine computes step by step what the interpreter computes over whole sequences.
 
-mod random;
-
+use crate::random::{Numbers, graph, input};
 use elman_graph::{
     Binary, Builder, Cell, Conv, Direction, Dtype, Interpreter, MaskedOutput, Op, Recurrent, RecurrentWeights, Reduce,
     StepOptions, Tensor, Value,
 };
 use proptest::prelude::*;
-use random::{Numbers, graph, input};
 
 fn assert_near(got: &Tensor, want: &Tensor, what: &str) {
     assert_eq!(got.dims(), want.dims(), "{what}");

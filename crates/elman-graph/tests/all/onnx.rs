@@ -1,15 +1,11 @@
 //! ONNX files: the shared cases, what the format leaves open, and files that are broken or malicious.
 
-#[allow(dead_code)]
-#[path = "read/files.rs"]
-mod files;
-
 use std::path::Path;
 use std::time::Instant;
 
+use crate::files::{array, close, data};
 use elman_graph::read::{self, Options};
 use elman_graph::{Dtype, Error, Graph, Interpreter, Tensor, onnx};
-use files::{array, close, data};
 
 /// Protocol Buffers by hand.
 #[derive(Clone, Default)]

@@ -1,12 +1,10 @@
 //! C headers compile without a library and without warnings, and agree with the machine.
 
-mod random;
-
 use std::fmt::Write as _;
 use std::process::Command;
 
+use crate::random::{Numbers, graph, input};
 use elman_graph::{Builder, Dtype, StepOptions, write};
-use random::{Numbers, graph, input};
 
 #[test]
 fn headers_compile_freestanding_and_agree_with_the_machine() {

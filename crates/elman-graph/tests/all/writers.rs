@@ -1,16 +1,14 @@
 //! What is written is read back as the same network.
 
-mod random;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::random::{Numbers, Style, graph, input, layers};
 use elman_graph::read::{self, Options};
 use elman_graph::{
     Activation, Builder, Cell, Direction, Dtype, Graph, Interpreter, Recurrent, RecurrentWeights, StepOptions, Tensor,
     Value, onnx, write,
 };
-use random::{Numbers, Style, graph, input, layers};
 
 fn opened(folder: &Path, name: &str, bytes: &[u8], answers: &[(&str, &str)]) -> Graph {
     let path = folder.join(name);
@@ -197,7 +195,7 @@ fn what_a_format_has_no_words_for_is_refused_by_name() {
 }
 
 /// For `tests/reference/exports.py`: models in every format, inputs, and what the interpreter makes of them. Run with
-/// `ELMAN_EXPORTS=FOLDER cargo test -p elman-graph --test writers -- --ignored`.
+/// `ELMAN_EXPORTS=FOLDER cargo test -p elman-graph --test all writers -- --ignored`.
 #[test]
 #[ignore = "writes files for a script"]
 fn files_for_other_runtimes() {

@@ -1,5 +1,6 @@
-//! Reading foreign formats: the numbers of their own runtimes, or a refusal that names what is wrong.
+//! The crate from the outside, in one binary: linking each costs more than running it.
 
+mod c_header;
 mod files;
 mod generated;
 #[cfg(all(feature = "pytorch", feature = "keras", target_os = "linux"))]
@@ -9,3 +10,7 @@ mod hostile_files;
 mod layouts;
 mod made_elsewhere;
 mod mutations;
+mod onnx;
+mod random;
+mod steps;
+mod writers;

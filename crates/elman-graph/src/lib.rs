@@ -13,6 +13,7 @@ mod lower;
 pub mod npy;
 pub mod onnx;
 pub mod read;
+mod source;
 mod tensor;
 pub mod write;
 

@@ -204,8 +204,8 @@ fn a_terminal_that_goes_away_without_a_word_ends_the_dashboard_and_not_the_run()
     let mut stdout = terminal.stdout.take().unwrap();
     let mut seen = Vec::new();
     let mut buffer = [0; 4096];
-    // Until it has drawn.
-    while !String::from_utf8_lossy(&seen).contains("q stops") {
+    // Until it draws.
+    while !String::from_utf8_lossy(&seen).contains("\x1b[?1049h") {
         let n = stdout.read(&mut buffer).unwrap();
         assert!(n > 0, "{}", String::from_utf8_lossy(&seen));
         seen.extend_from_slice(&buffer[..n]);

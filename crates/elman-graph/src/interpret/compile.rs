@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Interpreter;
-use super::control;
+use super::control::{self, Subgraph};
 use super::evaluate::{Kept, evaluate};
 use crate::error::{Error, Result};
 use crate::graph::{Body, Graph, Node, Op};
@@ -18,13 +17,13 @@ const FOLDED_IN_ALL: usize = 12 << 20;
 
 /// Steps in their order.
 pub(super) struct Block {
-    pub(super) steps: Vec<Step>,
+    steps: Vec<Step>,
     /// Values made by the steps that are not constants.
     made: Vec<usize>,
 }
 
 /// One operator at work.
-pub(super) struct Step {
+struct Step {
     /// For messages.
     name: String,
     op: Op,
@@ -38,14 +37,14 @@ pub(super) struct Step {
     constant: Vec<bool>,
     kept: Kept,
     /// Subgraphs with the numbers of their inputs and outputs.
-    pub(super) bodies: Vec<Nested>,
+    bodies: Vec<Nested>,
 }
 
 /// A subgraph.
-pub(super) struct Nested {
-    pub(super) block: Block,
-    pub(super) inputs: Vec<usize>,
-    pub(super) outputs: Vec<usize>,
+struct Nested {
+    block: Block,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
 }
 
 /// Names and numbers while compiling.
@@ -57,7 +56,17 @@ struct Compiler {
     budget: usize,
 }
 
-pub(super) fn compile(graph: Graph) -> Result<Interpreter> {
+/// A graph compiled.
+pub(super) struct Compiled {
+    pub(super) block: Block,
+    /// Values by number: the constants.
+    pub(super) slots: Vec<Option<Tensor>>,
+    /// Numbers of the inputs and outputs.
+    pub(super) inputs: Vec<usize>,
+    pub(super) outputs: Vec<usize>,
+}
+
+pub(super) fn compile(graph: &Graph) -> Result<Compiled> {
     let mut compiler = Compiler { slots: Vec::new(), names: BTreeMap::new(), budget: FOLDED_IN_ALL };
     for (name, tensor) in &graph.constants {
         let slot = compiler.define(name)?;
@@ -69,7 +78,7 @@ pub(super) fn compile(graph: Graph) -> Result<Interpreter> {
         graph.outputs.iter().map(|port| compiler.read(&port.name, "an output")).collect::<Result<Vec<_>>>()?;
     let constant: Vec<bool> = compiler.slots.iter().map(Option::is_some).collect();
     block.find_last(&outputs.iter().copied().collect(), &constant);
-    Ok(Interpreter { graph, block, slots: compiler.slots, inputs, outputs })
+    Ok(Compiled { block, slots: compiler.slots, inputs, outputs })
 }
 
 /// Adds where in a graph an error arose.
@@ -347,8 +356,20 @@ impl Block {
     }
 }
 
-impl Nested {
-    pub(super) fn clear(&self, slots: &mut [Option<Tensor>]) {
+impl Subgraph for Nested {
+    fn inputs(&self) -> &[usize] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    fn run(&mut self, slots: &mut [Option<Tensor>]) -> Result<()> {
+        self.block.run(slots)
+    }
+
+    fn clear(&self, slots: &mut [Option<Tensor>]) {
         for slot in &self.inputs {
             slots[*slot] = None;
         }

@@ -1,6 +1,5 @@
 //! Operators with subgraphs.
 
-use super::compile::Nested;
 use super::layout::{concat, gather, integers, unsqueeze};
 use crate::builder::axis_of;
 use crate::error::{Error, Result};
@@ -18,10 +17,22 @@ pub(super) fn truth(t: &Tensor) -> Result<bool> {
     }
 }
 
+/// A subgraph ready to run on the values of its graph, which it finds by their numbers.
+pub(super) trait Subgraph {
+    /// Numbers of its inputs.
+    fn inputs(&self) -> &[usize];
+    /// Numbers of its results.
+    fn outputs(&self) -> &[usize];
+    /// Computes its results.
+    fn run(&mut self, slots: &mut [Option<Tensor>]) -> Result<()>;
+    /// Drops all values it was given or made.
+    fn clear(&self, slots: &mut [Option<Tensor>]);
+}
+
 pub(super) fn run(
     op: &Op,
     inputs: Vec<Option<Tensor>>,
-    bodies: &mut [Nested],
+    bodies: &mut [impl Subgraph],
     slots: &mut [Option<Tensor>],
 ) -> Result<Vec<Tensor>> {
     match (op, bodies) {
@@ -40,22 +51,22 @@ pub(super) fn run(
 }
 
 /// Runs a subgraph.
-fn once(body: &mut Nested, inputs: Vec<Tensor>, slots: &mut [Option<Tensor>]) -> Result<Vec<Tensor>> {
-    if inputs.len() != body.inputs.len() {
-        return Err(Error::malformed("a subgraph", format!("{} inputs for {}", inputs.len(), body.inputs.len())));
+fn once(body: &mut impl Subgraph, inputs: Vec<Tensor>, slots: &mut [Option<Tensor>]) -> Result<Vec<Tensor>> {
+    if inputs.len() != body.inputs().len() {
+        return Err(Error::malformed("a subgraph", format!("{} inputs for {}", inputs.len(), body.inputs().len())));
     }
-    for (slot, value) in body.inputs.iter().zip(inputs) {
+    for (slot, value) in body.inputs().iter().zip(inputs) {
         slots[*slot] = Some(value);
     }
-    let done = body.block.run(slots);
+    let done = body.run(slots);
     let value =
         |slot: &usize| slots[*slot].clone().ok_or_else(|| Error::malformed("a subgraph", "a result is missing"));
-    let results = done.and_then(|()| body.outputs.iter().map(value).collect());
+    let results = done.and_then(|()| body.outputs().iter().map(value).collect());
     body.clear(slots);
     results
 }
 
-fn repeat(inputs: Vec<Option<Tensor>>, body: &mut Nested, slots: &mut [Option<Tensor>]) -> Result<Vec<Tensor>> {
+fn repeat(inputs: Vec<Option<Tensor>>, body: &mut impl Subgraph, slots: &mut [Option<Tensor>]) -> Result<Vec<Tensor>> {
     let mut inputs = inputs.into_iter();
     let (rounds, condition) = (inputs.next().flatten(), inputs.next().flatten());
     let rounds = match &rounds {
@@ -68,7 +79,7 @@ fn repeat(inputs: Vec<Option<Tensor>>, body: &mut Nested, slots: &mut [Option<Te
     let mut go = condition.as_ref().map_or(Ok(true), truth)?;
     let mut carried: Vec<Tensor> = inputs.flatten().collect();
     let n = carried.len();
-    let mut stacked: Vec<Vec<Tensor>> = vec![vec![]; body.outputs.len().saturating_sub(n + 1)];
+    let mut stacked: Vec<Vec<Tensor>> = vec![vec![]; body.outputs().len().saturating_sub(n + 1)];
     let mut round = 0;
     while go && round < rounds {
         if round == ROUNDS {
@@ -104,7 +115,7 @@ fn stack(list: &[Tensor], axis: i64, reversed: bool) -> Result<Tensor> {
 
 fn scan(
     inputs: Vec<Option<Tensor>>,
-    body: &mut Nested,
+    body: &mut impl Subgraph,
     slots: &mut [Option<Tensor>],
     sequences: usize,
     (input_axes, input_reversed): (&[i64], &[bool]),
@@ -121,7 +132,7 @@ fn scan(
         }
     }
     let steps = steps.ok_or_else(|| Error::malformed("Scan", "it has no sequence"))?;
-    let mut stacked: Vec<Vec<Tensor>> = vec![vec![]; body.outputs.len().saturating_sub(n)];
+    let mut stacked: Vec<Vec<Tensor>> = vec![vec![]; body.outputs().len().saturating_sub(n)];
     for t in 0..steps {
         for (i, x) in sequences.iter().enumerate() {
             let reversed = input_reversed.get(i).copied().unwrap_or(false);

@@ -14,7 +14,7 @@ mod reduce;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Port};
 use crate::tensor::{Dtype, Tensor};
-use compile::Block;
+use compile::{Block, Compiled};
 
 /// A graph ready to run: constants folded, weights packed once, values dropped after their last use.
 ///
@@ -45,7 +45,8 @@ impl Interpreter {
     /// # Errors
     /// If a node reads a value that is not there, or a constant part cannot be computed.
     pub fn new(graph: Graph) -> Result<Self> {
-        compile::compile(graph)
+        let Compiled { block, slots, inputs, outputs } = compile::compile(&graph)?;
+        Ok(Interpreter { graph, block, slots, inputs, outputs })
     }
 
     /// The graph.

@@ -4,8 +4,6 @@ use std::rc::Rc;
 
 use elman_step::machine::{Activation, Value};
 
-use super::{Lowerer, refused};
-use crate::error::Result;
 use crate::tensor::{Dtype, Tensor};
 
 /// A value of the graph.
@@ -99,40 +97,4 @@ pub(super) fn step_dims(dims: &[usize], time: Option<usize>) -> Vec<usize> {
 
 pub(super) fn count(dims: &[usize]) -> usize {
     dims.iter().fold(1, |n, d| n.saturating_mul(*d))
-}
-
-impl Lowerer<'_> {
-    /// The values themselves: adds the instruction that computes them, if it is not there yet.
-    pub(super) fn value(&mut self, flow: &Flow) -> Result<Value> {
-        match &flow.data {
-            Data::Value(value) => Ok(*value),
-            Data::Dense(dense) => {
-                let value = self.builder.dense(&dense.weight, &dense.bias, dense.activation, dense.input);
-                value.map_err(|e| refused(&dense.name, e.to_string()))
-            }
-            Data::Embedded(embedded) => {
-                let value = self.builder.embedding(&embedded.table, embedded.width, embedded.tokens);
-                value.map_err(|e| refused(&embedded.name, e.to_string()))
-            }
-        }
-    }
-
-    /// A known value as one of the machine's.
-    pub(super) fn constant(&mut self, tensor: &Tensor) -> Result<Flow> {
-        let value = self.builder.constant(&tensor.to_f32());
-        let when = if self.timed { When::Final } else { When::Run };
-        Ok(Flow { dtype: tensor.dtype(), dims: tensor.dims().to_vec(), when, lead: 0, data: Data::Value(value) })
-    }
-
-    /// The moment two values belong to.
-    pub(super) fn moment(&self, part: &str, a: When, b: When) -> Result<When> {
-        match (a, b) {
-            (a, b) if a == b => Ok(a),
-            (When::Timed(_), When::Timed(_)) => Err(refused(part, "its inputs have their time on different axes")),
-            (When::Final, When::Timed(_)) | (When::Timed(_), When::Final) => {
-                Err(refused(part, "every step reads what is known only after the last one"))
-            }
-            _ => Err(refused(part, "it mixes the state before the first step with values of later ones")),
-        }
-    }
 }

@@ -5,6 +5,7 @@
 //! computes the numbers of the whole sequence or nothing.
 
 mod flow;
+mod lowerer;
 mod node;
 mod pointwise;
 mod product;
@@ -19,15 +20,13 @@ use std::collections::{BTreeMap, HashMap};
 use elman_step::Precision;
 use elman_step::machine::Value;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Body, Dim, Graph, Node, Op, Port, State};
 use crate::tensor::Tensor;
 use flow::{Data, Flow, Lowered, When};
+use lowerer::{Lowerer, PROBE, missing, refused};
 use record::{Recorder, Recording};
 pub use stepper::{StepPort, Stepper};
-
-/// Extent of the time axis while a graph is read: a prime beyond the widths of networks.
-const PROBE: usize = 65_521;
 
 /// How a graph is lowered.
 #[derive(Debug, Clone, Default)]
@@ -93,26 +92,11 @@ fn uses(graph: &Graph) -> HashMap<String, usize> {
     uses
 }
 
-struct Lowerer<'g> {
-    graph: &'g Graph,
-    builder: Recorder,
-    values: HashMap<String, Lowered>,
-    uses: HashMap<String, usize>,
-    /// Whether a step is one of a time axis, not a run of the graph.
-    timed: bool,
-    /// The name of the time dimension, if it has one.
-    time_name: Option<String>,
-}
-
 /// A state of the graph in the machine.
 struct Carried<'g> {
     of: &'g State,
     dims: Vec<usize>,
     value: Value,
-}
-
-fn refused(part: &str, reason: impl Into<String>) -> Error {
-    Error::Refused { part: part.into(), reason: reason.into() }
 }
 
 impl<'g> Lowerer<'g> {
@@ -258,35 +242,8 @@ impl<'g> Lowerer<'g> {
         let states = states.into_iter().map(|s| (s.of.clone(), s.dims)).collect();
         Ok((Stepper::new(machine, inputs, outputs, states, !self.timed), recording))
     }
-
-    fn get(&self, name: &str, part: &str) -> Result<Lowered> {
-        self.values.get(name).cloned().ok_or_else(|| missing(name, part))
-    }
-
-    fn put(&mut self, name: &str, lowered: Lowered) -> Result<()> {
-        let lowered = match lowered {
-            // Computed once, however often it is read.
-            Lowered::Flow(flow) if !matches!(flow.data, Data::Value(_)) && self.uses.get(name) != Some(&1) => {
-                let value = self.value(&flow)?;
-                Lowered::Flow(Flow { data: Data::Value(value), ..flow })
-            }
-            lowered => lowered,
-        };
-        self.values.insert(name.into(), lowered);
-        Ok(())
-    }
 }
 
 fn port<'p>(ports: &'p [Port], name: &str) -> Result<&'p Port> {
     ports.iter().find(|port| port.name == name).ok_or_else(|| missing(name, "the network"))
-}
-
-fn missing(name: &str, needed_by: &str) -> Error {
-    Error::Missing { part: name.into(), needed_by: needed_by.into() }
-}
-
-/// Axes given by a tensor, counted from the end where negative.
-fn axes_of(part: &str, axes: &Tensor, rank: usize) -> Result<Vec<usize>> {
-    let axes = axes.as_i64().unwrap_or_default();
-    axes.iter().map(|axis| crate::builder::axis_of(part, *axis, rank)).collect()
 }

@@ -3,7 +3,7 @@
 use elman_step::machine as step;
 
 use super::flow::{Data, Flow, Lowered, When, count};
-use super::{Lowerer, PROBE, missing, refused};
+use super::lowerer::{Lowerer, PROBE, missing, refused};
 use crate::error::Result;
 use crate::graph::{Body, Node, Op};
 use crate::interpret;

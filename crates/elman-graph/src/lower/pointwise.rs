@@ -3,9 +3,9 @@
 use elman_step::machine::{self as step, Reduction, Value};
 
 use super::flow::{Data, Flow, Lowered, When, count};
+use super::lowerer::{Lowerer, refused};
 use super::node::Call;
 use super::record::Carrier;
-use super::{Lowerer, refused};
 use crate::error::Result;
 use crate::graph::{Activation, Binary, Op, PoolKind, Reduce, Unary};
 use crate::interpret;
@@ -222,7 +222,7 @@ impl Lowerer<'_> {
             _ => (self.repeat(x, count(&dims), &part)?, y),
         };
         if let Some(axis) = when.axis() {
-            dims[axis] = super::PROBE;
+            dims[axis] = super::lowerer::PROBE;
         }
         Ok((x, y, dims, when))
     }
@@ -335,7 +335,7 @@ impl Lowerer<'_> {
         let (flow, axes) = (self.operand(call, 0)?, call.known(1)?);
         let rank = flow.dims.len();
         let axes = match axes.filter(|axes| !axes.is_empty()) {
-            Some(axes) => super::axes_of(&call.part(), axes, rank)?,
+            Some(axes) => super::lowerer::axes_of(&call.part(), axes, rank)?,
             None if noop => return Ok(flow),
             None => (0..rank).collect(),
         };

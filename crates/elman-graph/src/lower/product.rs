@@ -3,8 +3,8 @@
 use elman_step::machine as step;
 
 use super::flow::{Data, Dense, Flow, Lowered, count};
+use super::lowerer::{Lowerer, refused};
 use super::node::Call;
-use super::{Lowerer, refused};
 use crate::error::Result;
 use crate::tensor::Tensor;
 

@@ -4,10 +4,10 @@ use elman_step::machine::{self as step, RecurrentKind, Value};
 use elman_step::{Reset, Source, Weights};
 
 use super::flow::{Data, Flow, Lowered, When};
+use super::lowerer::{Lowerer, refused};
 use super::node::Call;
 use super::pointwise::activation;
 use super::record::{Carrier, Packed};
-use super::{Lowerer, refused};
 use crate::error::Result;
 use crate::graph::{Cell, Direction, MaskedOutput, Recurrent};
 use crate::tensor::Tensor;
@@ -80,7 +80,7 @@ fn parts(call: &Call, of: &Recurrent, direction: usize, inputs: usize) -> Result
         Some(projection) => projection.dims().get(1).copied().unwrap_or(0),
         None => hidden,
     };
-    let need = |values: Option<Vec<f32>>, what: &str| values.ok_or_else(|| super::missing(what, &call.part()));
+    let need = |values: Option<Vec<f32>>, what: &str| values.ok_or_else(|| super::lowerer::missing(what, &call.part()));
     let w = need(part(1, &[d, rows, inputs])?, "W")?;
     let r = need(part(2, &[d, rows, width])?, "R")?;
     let b = part(3, &[d, 2 * rows])?.unwrap_or_else(|| vec![0.0; 2 * rows]);
@@ -194,7 +194,7 @@ impl Lowerer<'_> {
         };
         let (h_n, c_n) = (slice(0..rows * width)?, slice(rows * width..state_width)?);
         let time = |flow: Flow| Lowered::Flow(Flow { dtype: x.dtype, ..flow });
-        let probe = super::PROBE;
+        let probe = super::lowerer::PROBE;
         let (y, y_when, state_dims): (_, _, fn(usize, usize) -> Vec<usize>) = if of.batch_first {
             (vec![rows, probe, 1, width], When::Timed(1), |rows, n| vec![rows, 1, n])
         } else {
@@ -212,7 +212,7 @@ impl Lowerer<'_> {
         match call.input(4) {
             None => Ok(()),
             Some(Lowered::Known { tensor, of_time: true })
-                if tensor.as_i64().is_some_and(|lens| lens.iter().all(|len| *len == super::PROBE as i64)) =>
+                if tensor.as_i64().is_some_and(|lens| lens.iter().all(|len| *len == super::lowerer::PROBE as i64)) =>
             {
                 Ok(())
             }
@@ -360,7 +360,7 @@ impl Lowerer<'_> {
             let when = match x.when {
                 When::Timed(_) => {
                     let axis = perm.iter().position(|axis| *axis == if i == 0 { 2 } else { 1 }).unwrap_or(0);
-                    dims[axis] = super::PROBE;
+                    dims[axis] = super::lowerer::PROBE;
                     When::Timed(axis)
                 }
                 when => when,

@@ -6,11 +6,10 @@
 
 use elman_step::machine::Value;
 
-use super::Lowerer;
 use super::flow::{Data, Flow, Lowered, When, count};
+use super::lowerer::{Lowerer, PROBE, refused};
 use super::node::Call;
 use super::record::Carrier;
-use super::{PROBE, refused};
 use crate::error::Result;
 use crate::graph::{Op, PadMode};
 use crate::interpret;
@@ -125,7 +124,7 @@ impl Lowerer<'_> {
             return call.refuse("it pads with a value other than 0");
         }
         let axes = match call.known(3)? {
-            Some(axes) => super::axes_of(&call.part(), axes, rank)?,
+            Some(axes) => super::lowerer::axes_of(&call.part(), axes, rank)?,
             None => (0..rank).collect(),
         };
         if pads.len() != 2 * axes.len() {

@@ -3,9 +3,9 @@
 use elman_step::machine::{Activation, Reduction, Value};
 
 use super::flow::{Flow, Lowered, When, count};
+use super::lowerer::{Lowerer, refused};
 use super::node::Call;
 use super::record::Carrier;
-use super::{Lowerer, refused};
 use crate::error::Result;
 use crate::graph::{AutoPad, Conv, Pool, PoolKind};
 
@@ -121,7 +121,7 @@ impl Lowerer<'_> {
         let mut dims = vec![1, units];
         dims.extend(&unrolled.outputs);
         if let Some(axis) = x.when.axis() {
-            dims[axis] = super::PROBE;
+            dims[axis] = super::lowerer::PROBE;
         }
         Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, x.when) })
     }
@@ -245,7 +245,7 @@ impl Lowerer<'_> {
         let mut dims = vec![1, channels];
         dims.extend(&unrolled.outputs);
         if let When::Timed(axis) = x.when {
-            dims[axis] = super::PROBE;
+            dims[axis] = super::lowerer::PROBE;
         }
         Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, x.when) })
     }

@@ -1,10 +1,12 @@
 //! ONNX: reading into graphs, and writing.
 
 mod attributes;
+mod converter;
 mod external;
 mod graph;
 mod operators;
 mod proto;
+mod reader;
 mod recurrent;
 mod sequence;
 mod wire;
@@ -14,7 +16,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::graph::{Cell, Graph, Node, Op};
-use crate::read::{Options, Source};
+use crate::source::{Options, Source};
 pub use write::write;
 
 use proto::{Budget, GraphProto, Model};

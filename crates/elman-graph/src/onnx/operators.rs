@@ -1,8 +1,9 @@
 //! Every operator that is read, brought from its version to the newest.
 
 use super::attributes::Attributes;
-use super::graph::Reader;
+use super::converter::{Converter, node_name};
 use super::proto::{NodeProto, dtype};
+use super::reader::Reader;
 use super::recurrent;
 use crate::error::{Error, Result};
 use crate::graph::{Activation, ArgExtreme, AutoPad, Binary, Conv, Node, Op, PadMode, Pool, PoolKind, Reduce, Unary};
@@ -28,68 +29,7 @@ pub(super) fn node<'a>(
     Ok(())
 }
 
-fn node_name(proto: &NodeProto) -> String {
-    if proto.name.is_empty() { super::graph::part(proto) } else { proto.name.into() }
-}
-
-pub(super) struct Converter<'r, 'a, 'n> {
-    pub(super) reader: &'r mut Reader<'a>,
-    proto: &'n NodeProto<'a>,
-    pub(super) a: Attributes<'n, 'a>,
-    pub(super) inputs: Vec<String>,
-    nodes: &'n mut Vec<Node>,
-}
-
 impl<'a> Converter<'_, 'a, '_> {
-    fn refuse(&self, what: impl Into<String>) -> Error {
-        Error::unsupported(&self.a.part, what)
-    }
-
-    /// Whether output `i` is wanted.
-    fn wants(&self, i: usize) -> bool {
-        self.proto.outputs.get(i).is_some_and(|o| !o.is_empty())
-    }
-
-    /// Refuses further outputs, which no node of ours makes.
-    fn only_output(&self, count: usize) -> Result<()> {
-        match (count..self.proto.outputs.len()).find(|i| self.wants(*i)) {
-            Some(i) => Err(self.refuse(format!("output {}", i + 1))),
-            None => Ok(()),
-        }
-    }
-
-    /// Sets input `i` to a new constant.
-    fn set(&mut self, i: usize, what: &str, tensor: Tensor) {
-        while self.inputs.len() <= i {
-            self.inputs.push(String::new());
-        }
-        let hint = format!("{}.{what}", node_name(self.proto));
-        self.inputs[i] = self.reader.constant(&hint, tensor);
-    }
-
-    fn set_ints(&mut self, i: usize, what: &str, list: &[i64]) -> Result<()> {
-        self.set(i, what, Tensor::from_i64([list.len()], list.to_vec())?);
-        Ok(())
-    }
-
-    /// An attribute of old versions that is an input of the newest, from version `since` on.
-    fn ints_input(&mut self, name: &'static str, i: usize, since: i64) -> Result<()> {
-        if self.reader.opset >= since {
-            return Ok(());
-        }
-        match self.a.ints(name) {
-            Some(list) => self.set_ints(i, name, list),
-            None => Ok(()),
-        }
-    }
-
-    /// A node before this one; the name of its value.
-    fn before(&mut self, op: Op, inputs: Vec<String>) -> String {
-        let output = self.reader.unique(&format!("{}.part", node_name(self.proto)));
-        self.nodes.push(Node { name: node_name(self.proto), op, inputs, outputs: vec![output.clone()] });
-        output
-    }
-
     fn activation(&mut self, f: Activation) -> Result<Op> {
         self.only_output(1)?;
         Ok(Op::Activation(f))

@@ -1,6 +1,6 @@
 //! Attributes of LSTM, GRU and RNN.
 
-use super::operators::Converter;
+use super::converter::Converter;
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Cell, Direction, MaskedOutput, Op, Recurrent};
 

@@ -8,8 +8,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-
-use super::{Options, Source};
+use crate::source::{Options, Source};
 
 /// What all compressed entries together may take beyond the size of the file: weights barely compress.
 const SLACK: u64 = 16 << 20;

@@ -5,8 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Error, Result};
-
-use super::Source;
+use crate::source::Source;
 
 /// Whether a file is a JSON object.
 pub(crate) fn recognizes(source: &Source) -> bool {

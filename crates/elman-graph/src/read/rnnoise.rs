@@ -7,11 +7,11 @@
 use crate::builder::{Builder, RecurrentWeights, Value};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Cell, Direction, Fate, Graph, Recurrent};
+use crate::source::{Options, Source};
 use crate::tensor::{Dtype, Tensor};
 
 use super::tensors::transposed;
 use super::weights::{self, GRU_ZRH, Rows};
-use super::{Options, Source};
 
 const HEADER: &[u8] = b"rnnoise-nu model file version ";
 

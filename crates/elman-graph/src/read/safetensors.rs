@@ -2,9 +2,9 @@
 //! their order.
 
 use crate::error::{Error, Result};
+use crate::source::Source;
 use crate::tensor::{Dtype, Tensor};
 
-use super::Source;
 use super::json::Json;
 
 /// Largest header that is read; the format's own limit is 100 MB.

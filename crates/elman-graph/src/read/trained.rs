@@ -4,10 +4,10 @@ use elman_step::CellKind;
 use elman_step::model::{CHECKSUM_KEY, Document, Kind};
 use serde_json::Value as Json;
 
-use super::{Options, Source};
 use crate::builder::{Builder, RecurrentWeights, Value};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Binary, Cell, Dim, Direction, Fate, Graph, Op, Recurrent, Reduce};
+use crate::source::{Options, Source};
 use crate::tensor::{Dtype, Tensor};
 
 /// Whether a file is one of ours.

@@ -5,7 +5,7 @@ use elman_kernels::gates::rnn::Nonlinearity;
 use elman_kernels::gates::{gru, lstm, rnn};
 use elman_kernels::step::{Panels, Precision, Scratch, Start};
 
-use super::{Job, States, order};
+use super::job::{Job, States, order};
 use crate::graph::{Activation, Cell, Recurrent};
 use crate::interpret::product::Weights;
 
@@ -89,8 +89,9 @@ impl Layer {
     }
 }
 
-pub(super) fn run(mut job: Job<f32>) {
-    let Some(kept) = job.kept.take() else {
+/// Runs it; `kept` as in [`super::run`].
+pub(super) fn run(job: Job<f32>, kept: Option<&mut Option<Vec<Layer>>>) {
+    let Some(kept) = kept else {
         let mut layer = Layer::new(&job);
         return steps(&mut layer, job);
     };

@@ -2,7 +2,7 @@
 
 use elman_kernels::{Mat, Scratch};
 
-use super::{Job, States, order};
+use super::job::{Job, States, order};
 use crate::graph::{Activation, Cell};
 use crate::interpret::elementwise::{Real, activation_of};
 use crate::interpret::product::once;

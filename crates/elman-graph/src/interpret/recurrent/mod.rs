@@ -2,104 +2,20 @@
 
 mod fused;
 mod general;
+mod job;
 
 use std::sync::Arc;
 
+use self::job::{Direct, Job, Mask, Output, Sizes, States};
 use super::broadcast::size;
 use super::elementwise::Real;
 use super::layout::{integers, transpose};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Cell, Direction, MaskedOutput, Recurrent};
+use crate::graph::{Cell, Direction, Recurrent};
 use crate::tensor::{Dtype, Tensor, Values};
 
 /// Weights of a layer as the kernels want them, kept between runs; one per direction.
 pub(super) type Kept = Vec<fused::Layer>;
-
-/// Sizes of a run.
-#[derive(Clone, Copy)]
-struct Sizes {
-    steps: usize,
-    batch: usize,
-    inputs: usize,
-    hidden: usize,
-    /// Width of `h`: the projection's, or `hidden`.
-    outputs: usize,
-}
-
-/// One direction of a layer: its weights, in the order of the graph.
-struct Direct<'a, F> {
-    w: &'a [F],
-    r: &'a [F],
-    /// `[2*G*H]` or nothing.
-    b: &'a [F],
-    /// `[3*H]` or nothing.
-    peepholes: &'a [F],
-    /// `[O, H]` or nothing.
-    projection: &'a [F],
-    activations: &'a [Activation],
-}
-
-/// State of all sequences: `h [B, O]`, `c [B, H]`.
-struct States<F> {
-    h: Vec<F>,
-    c: Vec<F>,
-}
-
-/// Steps of a sequence that count.
-struct Mask<'a> {
-    lens: Option<&'a [i64]>,
-    /// `[B, T]`.
-    mask: Option<&'a [bool]>,
-    steps: usize,
-    masked: MaskedOutput,
-}
-
-impl Mask<'_> {
-    fn is_full(&self) -> bool {
-        self.lens.is_none() && self.mask.is_none()
-    }
-
-    fn counts(&self, t: usize, b: usize) -> bool {
-        self.lens.is_none_or(|lens| (t as i64) < lens[b]) && self.mask.is_none_or(|mask| mask[b * self.steps + t])
-    }
-}
-
-/// Where a direction's outputs go: `y [T, D, B, O]`.
-struct Output<'a, F> {
-    y: &'a mut [F],
-    directions: usize,
-    direction: usize,
-    /// The last output of every sequence, for those that repeat it.
-    last: Vec<F>,
-}
-
-impl<F: Real> Output<'_, F> {
-    /// Takes the state after step `t`; sequences whose step does not count keep the state of before.
-    fn take(&mut self, t: usize, sizes: Sizes, mask: &Mask, before: &States<F>, after: &mut States<F>) {
-        let (b, o) = (sizes.batch, sizes.outputs);
-        let y = &mut self.y[(t * self.directions + self.direction) * b * o..][..b * o];
-        y.copy_from_slice(&after.h);
-        if mask.is_full() {
-            return;
-        }
-        for row in 0..b {
-            let h = row * o..(row + 1) * o;
-            if mask.counts(t, row) {
-                self.last[h.clone()].copy_from_slice(&after.h[h]);
-                continue;
-            }
-            match mask.masked {
-                MaskedOutput::Zero => y[h.clone()].fill(F::ZERO),
-                MaskedOutput::Repeat => y[h.clone()].copy_from_slice(&self.last[h.clone()]),
-            }
-            after.h[h.clone()].copy_from_slice(&before.h[h]);
-            if !after.c.is_empty() {
-                let c = row * sizes.hidden..(row + 1) * sizes.hidden;
-                after.c[c.clone()].copy_from_slice(&before.c[c]);
-            }
-        }
-    }
-}
 
 /// The inputs of a layer, checked.
 struct Inputs<'a> {
@@ -222,10 +138,10 @@ pub(super) fn run(
 ) -> Result<[Tensor; 3]> {
     let inputs = Inputs::new(layer, inputs)?;
     match inputs.x.dtype() {
-        Dtype::F64 => directions(layer, &inputs, kept, Tensor::as_f64, Values::F64, general::run),
-        dtype if dtype.is_float() => directions(layer, &inputs, kept, Tensor::as_f32, Values::F32, |job| {
+        Dtype::F64 => directions(layer, &inputs, kept, Tensor::as_f64, Values::F64, |job, _| general::run(job)),
+        dtype if dtype.is_float() => directions(layer, &inputs, kept, Tensor::as_f32, Values::F32, |job, kept| {
             if fused::fits(job.layer) && job.direct.projection.is_empty() {
-                fused::run(job);
+                fused::run(job, kept);
             } else {
                 general::run(job);
             }
@@ -234,30 +150,13 @@ pub(super) fn run(
     }
 }
 
-/// One direction to run.
-struct Job<'a, 'b, F> {
-    layer: &'a Recurrent,
-    sizes: Sizes,
-    /// `[T, B, I]`.
-    x: &'a [F],
-    direct: Direct<'a, F>,
-    /// Before the first step; after the last when done.
-    states: &'a mut States<F>,
-    mask: &'a Mask<'a>,
-    reverse: bool,
-    output: Output<'b, F>,
-    /// Which of `kept`.
-    direction: usize,
-    kept: Option<&'a mut Option<Kept>>,
-}
-
 fn directions<F: Real>(
     layer: &Recurrent,
     inputs: &Inputs,
     mut kept: Option<&mut Option<Kept>>,
     of: fn(&Tensor) -> Option<&[F]>,
     to: fn(Arc<Vec<F>>) -> Values,
-    run: impl Fn(Job<F>),
+    run: impl Fn(Job<F>, Option<&mut Option<Kept>>),
 ) -> Result<[Tensor; 3]> {
     let (sizes, d) = (inputs.sizes, layer.direction.count());
     let Sizes { steps, batch, hidden, outputs, .. } = sizes;
@@ -301,7 +200,7 @@ fn directions<F: Real>(
         let last = if mask.is_full() { vec![] } else { vec![F::ZERO; batch * outputs] };
         let output = Output { y: &mut y, directions: d, direction: i, last };
         let kept = kept.as_deref_mut();
-        run(Job { layer, sizes, x, direct, states: &mut states, mask: &mask, reverse, output, direction: i, kept });
+        run(Job { layer, sizes, x, direct, states: &mut states, mask: &mask, reverse, output, direction: i }, kept);
         h_n.extend(states.h);
         c_n.extend(states.c);
     }
@@ -315,9 +214,4 @@ fn directions<F: Real>(
     }
     let state = Some(&[1, 0, 2][..]);
     Ok([transpose(&y, Some(&[2, 0, 1, 3]))?, transpose(&h, state)?, transpose(&c, state)?])
-}
-
-/// Time indices in the order of reading.
-fn order(steps: usize, reverse: bool) -> impl Iterator<Item = usize> {
-    (0..steps).map(move |t| if reverse { steps - 1 - t } else { t })
 }

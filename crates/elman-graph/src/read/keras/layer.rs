@@ -3,12 +3,11 @@
 use crate::builder::{Builder, Value};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Binary, Op, Reduce};
-use crate::read::Options;
 use crate::read::layers;
+use crate::source::Options;
 use crate::tensor::{Dtype, Tensor};
 
 use super::flow::{Flow, Mask, merged};
-use super::recurrent::is_recurrent;
 use super::weights::{Config, Weights};
 
 /// A model while its layers are read.
@@ -33,6 +32,11 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization",
     "Identity", "SpatialDropout2D", "SpatialDropout3D", "RandomNoise", "InputLayer", "Layer",
 ];
+
+/// Whether a class is a recurrent layer.
+pub(crate) fn is_recurrent(class: &str) -> bool {
+    matches!(class, "LSTM" | "GRU" | "SimpleRNN" | "CuDNNLSTM" | "CuDNNGRU")
+}
 
 impl Model<'_> {
     pub(crate) fn note(&mut self, note: impl Into<String>) {

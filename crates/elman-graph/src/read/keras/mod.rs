@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::builder::Builder;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::source::{Options, Source};
 
 use self::hdf5::Store;
 use self::layer::Model;
@@ -23,7 +24,6 @@ use self::weights::Weights;
 use super::archive::{self, Archive};
 use super::json::Json;
 use super::tensors::Tensors;
-use super::{Options, Source};
 
 /// Largest configuration that is read.
 const MOST_CONFIG: u64 = 8 << 20;

@@ -8,9 +8,8 @@ use crate::read::json::Json;
 use crate::tensor::Dtype;
 
 use super::flow::Flow;
-use super::layer::{Call, Model};
+use super::layer::{Call, Model, is_recurrent};
 use super::ops::{self, Operand};
-use super::recurrent::is_recurrent;
 use super::weights::{Config, snake_case};
 
 /// Far above what anybody stacks.

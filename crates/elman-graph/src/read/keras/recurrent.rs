@@ -11,13 +11,8 @@ use crate::read::weights::{self, GRU_ZRH, LSTM_IFGO, ONE, Rows};
 use crate::tensor::Tensor;
 
 use super::flow::{Flow, Mask};
-use super::layer::Model;
+use super::layer::{Model, is_recurrent};
 use super::weights::Config;
-
-/// Whether a class is a recurrent layer.
-pub(crate) fn is_recurrent(class: &str) -> bool {
-    matches!(class, "LSTM" | "GRU" | "SimpleRNN" | "CuDNNLSTM" | "CuDNNGRU")
-}
 
 /// What a configuration says of a recurrent layer.
 struct Layer<'a> {

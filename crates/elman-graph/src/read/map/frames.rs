@@ -9,8 +9,8 @@ use crate::graph::{Binary, Conv, Dim, Op, PadMode, Unary};
 use crate::read::layers::{ConvTime, TimePads};
 use crate::tensor::Tensor;
 
-use super::Network;
 use super::fields::Fields;
+use super::network::Network;
 
 impl Network<'_> {
     pub(super) fn frames(&mut self, name: &str, kind: &str, fields: &Fields<'_>) -> Result<Value> {

@@ -7,8 +7,8 @@ use crate::read::layers::{self, ConvTime, TimePads};
 use crate::read::tensors::{permuted, transposed};
 use crate::tensor::{Dtype, Tensor};
 
-use super::Network;
 use super::fields::Fields;
+use super::network::Network;
 
 /// All kinds, for messages.
 const KINDS: &str = "embedding, dense, lstm, gru, rnn, conv1d, batchnorm, layernorm, prelu, activation, concat, add, multiply, \

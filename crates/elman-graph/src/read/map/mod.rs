@@ -7,6 +7,7 @@
 mod fields;
 mod frames;
 mod layers;
+mod network;
 mod recurrent;
 mod source;
 
@@ -16,13 +17,13 @@ use toml::Table;
 
 use crate::builder::{Builder, Value};
 use crate::error::{Error, Result};
-use crate::graph::{Dim, Graph, Node, Op, Port, State};
+use crate::graph::{Dim, Graph, Node, Op};
+use crate::source::{Options, Source};
 use crate::tensor::Dtype;
 
 use self::fields::Fields;
+use self::network::Network;
 use super::json::Json;
-use super::tensors::Tensors;
-use super::{Options, Source};
 
 /// Largest map that is read.
 const MOST_BYTES: u64 = 1 << 20;
@@ -43,21 +44,6 @@ pub(super) fn read(source: &Source<'_>, path: &Path, _: &Options) -> Result<Grap
         Error::malformed("the map", error.to_string().trim().replace('\n', " ")).at(path)
     })?;
     network(source, &table)
-}
-
-/// Values of a map while its layers are built.
-struct Network<'a> {
-    builder: Builder,
-    tensors: Tensors,
-    /// `torch`, `keras` or `tensorflow`.
-    layout: &'a str,
-    /// Layers by name.
-    values: Vec<(&'a str, Value)>,
-    last: Value,
-    time: usize,
-    batch: usize,
-    /// States that become outputs, after the others.
-    carried: Vec<(Port, Value, State)>,
 }
 
 fn network(source: &Source<'_>, table: &Table) -> Result<Graph> {
@@ -163,41 +149,4 @@ fn vocabulary(source: &Source<'_>, file: &str, json: Option<&Json>) -> Result<Ve
         return Err(Error::TooLarge { part: file.into(), size: "more than 16 MiB".into(), most: "16 MiB".into() });
     }
     source::vocabulary(&Json::parse(name, &std::fs::read(&path).map_err(io)?)?)
-}
-
-impl<'a> Network<'a> {
-    /// The value of a layer by its name.
-    fn value(&self, name: &str, fields: &Fields<'_>) -> Result<Value> {
-        let found = self.values.iter().find(|(of, _)| *of == name);
-        found
-            .map(|(_, value)| value.clone())
-            .ok_or_else(|| fields.wrong(format!("no layer before it is called {name:?}")))
-    }
-
-    /// What a layer reads: the layers of `input`, put side by side, or the one before it.
-    fn read_by(&mut self, name: &str, fields: &Fields<'_>) -> Result<Value> {
-        let names = fields.texts("input")?.unwrap_or_default();
-        let values = names.iter().map(|name| self.value(name, fields)).collect::<Result<Vec<_>>>()?;
-        match values.as_slice() {
-            [] => Ok(self.last.clone()),
-            [value] => Ok(value.clone()),
-            values => self.builder.concat(&format!("{name}.input"), &values.iter().collect::<Vec<_>>(), -1),
-        }
-    }
-
-    /// Passes over the tensors whose names are `pattern`, or begin as it does before a `*`.
-    fn ignore(&mut self, pattern: &str, top: &Fields<'_>) -> Result<()> {
-        let fits = |name: &str| match pattern.strip_suffix('*') {
-            Some(begin) => name.starts_with(begin),
-            None => name == pattern,
-        };
-        let names: Vec<String> = self.tensors.names().filter(|name| fits(name)).map(String::from).collect();
-        if names.is_empty() {
-            return Err(top.wrong(format!("ignore: no tensor is called {pattern:?}")));
-        }
-        for name in names {
-            self.tensors.pass_over(&name, "ignored by the map");
-        }
-        Ok(())
-    }
 }

@@ -7,8 +7,8 @@ use crate::read::tensors::transposed;
 use crate::read::weights::{self, Rows};
 use crate::tensor::{Dtype, Tensor};
 
-use super::Network;
 use super::fields::Fields;
+use super::network::Network;
 
 /// Layers of a module that are looked for.
 const MOST_LAYERS: usize = 200;

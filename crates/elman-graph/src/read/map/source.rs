@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::read::json::Json;
+use crate::read::safetensors;
 use crate::read::tensors::Tensors;
-use crate::read::{Source, safetensors};
+use crate::source::Source;
 use crate::tensor::{Dtype, Tensor};
 
 /// Tensors nested this deep in JSON are not looked for.
@@ -32,7 +33,8 @@ pub(super) fn tensors(
     }
     #[cfg(feature = "pytorch")]
     {
-        use crate::read::{npy, torch};
+        use crate::read::npy;
+        use crate::read::torch;
         if torch::recognizes_zip(source) || torch::recognizes_pickle(source) {
             return Ok((torch::tensors(source, key)?, None));
         }

@@ -14,6 +14,7 @@ pub(crate) mod pickle;
 use crate::builder::{Builder, Value};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Cell, Dim, Direction, Fate, Graph, Recurrent, Reduce};
+use crate::source::{Options, Source};
 use crate::tensor::{Dtype, Tensor};
 
 use self::modules::{Kind, Module, Stack};
@@ -23,7 +24,7 @@ use super::archive::{self, Archive};
 use super::json::Json;
 use super::tensors::{Tensors, transposed};
 use super::weights::{self, GRU_RZN, LSTM_IFGO, ONE, Rows};
-use super::{Options, Source, layers, safetensors};
+use super::{layers, safetensors};
 
 /// Default of `nn.BatchNorm1d` and `nn.LayerNorm`; the file does not have it.
 const EPSILON: f64 = 1e-5;

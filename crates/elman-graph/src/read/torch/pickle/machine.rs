@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::tensor::Dtype;
 
-use super::{Node, Storage, Value, View};
+use super::value::{Node, Storage, Value, View};
 
 /// Most values a pickle may hold: some 25,000 tensors, 30 MB here.
 const MOST_VALUES: usize = 400_000;

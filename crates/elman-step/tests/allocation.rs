@@ -2,20 +2,27 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::cell::Cell;
 
 use elman_step::machine::{Activation, Binary, Builder, Recurrence, RecurrentKind, Reduction};
 use elman_step::{Gru, Layers, Lstm, Nonlinearity, Precision, Reset, Rnn, Source, Stack, Weights};
 
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Those of this thread: the harness prints on its own.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn allocations() -> usize {
+    ALLOCATIONS.get()
+}
 
 struct Counting;
 
 // SAFETY: every call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // A thread that ends has no counter any more.
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
@@ -47,23 +54,19 @@ fn layer(cell: usize, source: Source) -> Layers {
     .unwrap()
 }
 
-/// The counter counts the whole process, so the tests take turns.
-static TURN: Mutex<()> = Mutex::new(());
-
 #[test]
 fn no_step_of_any_cell_allocates() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for cell in 0..6 {
         let mut dense = Stack::new([layer(cell, Source::Dense(20)), layer(cell, Source::Dense(20))]).unwrap();
         let mut tokens = Stack::new([layer(cell, Source::Tokens(7)), layer(cell, Source::Dense(20))]).unwrap();
         let x = [0.5; 20];
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         let mut sum = 0.0;
         for token in 0..100 {
             sum += dense.step(&x)[3] + tokens.step_token(token % 7)[3];
         }
         dense.reset();
-        let after = ALLOCATIONS.load(Ordering::Relaxed);
+        let after = allocations();
         assert!(sum.is_finite());
         assert_eq!(after - before, 0, "cell {cell} allocated");
     }
@@ -71,7 +74,6 @@ fn no_step_of_any_cell_allocates() {
 
 #[test]
 fn no_step_of_a_machine_allocates() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
         let mut step = Builder::new(precision);
         let (x, token) = (step.input(20).unwrap(), step.input(1).unwrap());
@@ -107,14 +109,14 @@ fn no_step_of_a_machine_allocates() {
         step.output(largest);
         let mut machine = step.finish().unwrap();
         let mut y = [0.0; 6];
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         for token in 0..100 {
             let mut x = [0.5; 21];
             x[20] = (token % 7) as f32;
             machine.step(&x, &mut y).unwrap();
         }
         machine.reset();
-        let after = ALLOCATIONS.load(Ordering::Relaxed);
+        let after = allocations();
         assert!(y.iter().all(|y| y.is_finite()));
         assert_eq!(after - before, 0, "{precision:?} allocated");
     }

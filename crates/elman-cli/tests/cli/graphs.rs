@@ -39,7 +39,7 @@ fn a_trained_model_runs_whole_and_in_steps_and_comes_back_from_onnx_with_its_bit
         place.ok("run X.safetensors --input in.npy --out x.npy");
         assert_eq!(values(&place, "x.npy"), whole, "{cell}");
         place.ok("export X.safetensors --to onnx --out m.onnx");
-        place.ok("run m.onnx --input tokens=in.npy --out logits=onnx.npy").code;
+        place.ok("run m.onnx --input tokens=in.npy --out logits=onnx.npy");
         assert_eq!(values(&place, "onnx.npy"), whole, "{cell}");
         place.ok("export X.safetensors --to onnx --stateful --out step.onnx");
         place.ok("inspect step.onnx");

@@ -182,7 +182,9 @@ fn pairs_are_of_texts_and_their_columns_are_said() {
 #[test]
 fn blank_texts_are_named_all_or_left_out_and_counted() {
     let place = Place::new();
-    let row = |i: usize| format!("{i}\t{}\t{}", if i % 57 == 0 { String::new() } else { format!("영화 {i}") }, i % 2);
+    let row = |i: usize| {
+        format!("{i}\t{}\t{}", if i.is_multiple_of(57) { String::new() } else { format!("영화 {i}") }, i % 2)
+    };
     place.write("nsmc.txt", format!("id\tdocument\tlabel\n{}", lines(120, row)));
     train(&place, "nsmc.txt --task classify-text").fails(3, &["line 58", "likewise lines 115", "--skip-bad"]);
     let found = said(&place, "nsmc.txt --task classify-text --skip-bad");

@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(of(""), Ok(vec![]));
         assert_eq!(of("rnn.0, embedding"), Ok(vec![0..2, 2..4, 4..6]));
         assert_eq!(of("rnn"), Ok(vec![2..4, 4..6, 6..8]));
-        assert_eq!(of("rnn.bias_hh_l1,rnn.1"), Ok(vec![6..8]));
+        assert_eq!(of("rnn.bias_hh_l1,rnn.1"), Ok(std::iter::once(6..8).collect()));
         let unknown = of("rnn.0,rnn.7").unwrap_err();
         assert!(unknown.contains("\"rnn.7\"") && unknown.ends_with("embedding, rnn.0, rnn.1, output"), "{unknown}");
         assert!(of("embedding,rnn,output").unwrap_err().contains("nothing would be trained"));

@@ -258,6 +258,6 @@ mod tests {
         assert_eq!(advice(&Finished { records: &records[..2], ..run }), [""; 0]);
         assert_eq!(advice(&Finished::default()), [""; 0]);
         assert!(advice(&Finished { rollbacks: 2, ..Finished::default() })[0].contains("2 times"));
-        assert_eq!([0.012_346, 3.14159, 1234.6, 0.0, 2.5e7].map(digits), ["0.01235", "3.142", "1235", "0", "2.500e7"]);
+        assert_eq!([0.012_346, 3.24159, 1234.6, 0.0, 2.5e7].map(digits), ["0.01235", "3.242", "1235", "0", "2.500e7"]);
     }
 }

@@ -84,7 +84,9 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
     let is_usual = usual.is_none_or(|usual| usual == separator);
     let mut rows = separator.rows(body, path, before)?;
     if let Separator::Sign(sign) = separator
-        && rows.iter().any(|row| row.cells.len() != rows[0].cells.len() || row.cells.iter().any(is_quote_after_blank))
+        && rows.iter().any(|row| {
+            row.cells.len() != rows[0].cells.len() || row.cells.iter().any(|cell| is_quote_after_blank(cell))
+        })
         && let Some(text) = without_blanks_before_quotes(body, sign)
     {
         rows = separator.rows(&text, path, before)?;
@@ -126,7 +128,7 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
     Ok(Table { path: path.into(), header, rows, notes, ..Table::default() })
 }
 
-fn is_quote_after_blank(cell: &String) -> bool {
+fn is_quote_after_blank(cell: &str) -> bool {
     cell.starts_with(' ') && cell.trim_start().starts_with('"')
 }
 

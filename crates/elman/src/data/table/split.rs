@@ -74,11 +74,7 @@ impl Separator {
             return Separator::Blanks;
         }
         // No sign separates all lines: that of most cells, so that the lines which it does not are named.
-        let count = |separator: &&Separator| {
-            let lines = lines.iter().filter(|line| line.contains(separator.sign())).count();
-            // A single line of a stream has what it has.
-            (lines * 2 > SAMPLE.min(lines.max(1))).then_some(lines).unwrap_or(0)
-        };
+        let count = |separator: &&Separator| lines.iter().filter(|line| line.contains(separator.sign())).count();
         let most = SIGNS.iter().max_by_key(|separator| (count(separator), Some(**separator) == usual));
         match most.filter(|separator| count(separator) * 2 > lines.len()) {
             Some(separator) => *separator,

@@ -3,6 +3,7 @@
 //! A [`Graph`] is a list of nodes in the vocabulary of ONNX operators and with their semantics; every foreign format is
 //! read into it with a [`Builder`].
 
+mod attributes;
 mod builder;
 mod error;
 mod file;

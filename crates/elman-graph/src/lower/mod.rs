@@ -46,7 +46,8 @@ impl Graph {
     /// hand on states is a step itself.
     ///
     /// # Errors
-    /// [`Error::Refused`](crate::Error::Refused) with the node's name if a step needs later ones, or something that does not run in steps.
+    /// [`Error::Refused`](crate::Error::Refused) with the node's name if a step needs later ones, or something that does
+    /// not run in steps.
     pub fn lower(&self, options: &StepOptions) -> Result<Stepper> {
         Ok(self.lower_and_record(options, false)?.0)
     }

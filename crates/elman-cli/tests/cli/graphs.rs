@@ -47,6 +47,43 @@ fn a_trained_model_runs_whole_and_in_steps_and_comes_back_from_onnx_with_its_bit
 }
 
 #[test]
+fn a_classifier_of_rows_runs_as_a_graph_with_the_probabilities_that_it_predicts() {
+    let place = Place::new();
+    // Means of 0 and deviations of 1: what a graph reads is standardized already.
+    let row = |i: usize| [[-1.0f32, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]][i % 4];
+    let cells = |i: usize| format!("{},{}", row(i)[0], row(i)[1]);
+    let line = |i: usize| format!("{},{}\n", cells(i), ["a", "a", "b", "b"][i % 4]);
+    place.write("rows.csv", format!("x,y,class\n{}", (0..64).map(line).collect::<String>()));
+    let more = "--val rows.csv --max-steps 30 --quiet --seed 1 --threads 1";
+    place.ok(&format!("train rows.csv --task classify --label-column class --dense 8,4 --out rows {more}"));
+    let numbers: Vec<f32> = (0..8).flat_map(row).collect();
+    npy::write(&place.path("in.npy"), &Tensor::from_f32([8, 2], numbers).unwrap()).unwrap();
+    place.ok("run rows --input in.npy --out y.npy");
+    place.write("in.csv", format!("x,y\n{}", (0..8).map(|i| cells(i) + "\n").collect::<String>()));
+    let said = place.ok("predict rows in.csv --json").stdout;
+    let want: Vec<f32> = said
+        .lines()
+        .flat_map(|line| {
+            let answer: serde_json::Value = serde_json::from_str(line).unwrap();
+            ["a", "b"].map(|label| answer["probabilities"][label].as_f64().unwrap() as f32)
+        })
+        .collect();
+    let logits = values(&place, "y.npy");
+    let softmax = |two: &[f32]| {
+        let sum: f32 = two.iter().map(|x| x.exp()).sum();
+        two.iter().map(move |x| x.exp() / sum).collect::<Vec<_>>()
+    };
+    let got: Vec<f32> = logits.chunks_exact(2).flat_map(softmax).collect();
+    assert!(near(&got, &want), "{got:?} {want:?}");
+    for to in ["onnx", "c", "keras", "pt"] {
+        let run = place.run(&format!("export rows --to {to} --out rows.{to}"));
+        assert!(run.code == 0 || (run.code == 4 && run.stderr.contains("rows")), "{run:?}");
+    }
+    place.ok("run rows.onnx --input in.npy --out onnx.npy");
+    assert_eq!(values(&place, "onnx.npy"), logits);
+}
+
+#[test]
 fn what_import_prints_names_every_tensor_and_a_wrong_test_fails() {
     let place = Place::new();
     place.train("run", "--quiet");

@@ -165,8 +165,8 @@ impl Reader<'_> {
         Ok(x)
     }
 
-    /// Dense layers, each with layer normalization and relu.
-    fn front(&mut self, mut x: Value) -> Result<Value> {
+    /// Dense layers, each with layer normalization and relu; their tensors' names begin with `prefix`.
+    fn front(&mut self, prefix: &str, mut x: Value) -> Result<Value> {
         let front = self.network("front").clone();
         if front.get("convs").and_then(Json::as_array).is_some_and(|c| !c.is_empty()) {
             return Err(Error::unsupported("network.front", "a network with convolutions over images, as a graph,"));
@@ -175,21 +175,21 @@ impl Reader<'_> {
         for (i, width) in widths.iter().enumerate() {
             let width = width.as_u64().and_then(|w| usize::try_from(w).ok());
             let width = width.ok_or_else(|| Error::malformed("network.front.dense", "no size"))?;
-            x = self.linear(&format!("front.dense{i}"), &x, width)?;
-            let gain = self.tensor(&format!("front.norm{i}.weight"), &[width])?;
-            let bias = self.tensor(&format!("front.norm{i}.bias"), &[width])?;
-            let gain = self.b.constant(&format!("front.norm{i}.weight"), gain);
-            let bias = self.b.constant(&format!("front.norm{i}.bias"), bias);
+            x = self.linear(&format!("{prefix}dense{i}"), &x, width)?;
+            let gain = self.tensor(&format!("{prefix}norm{i}.weight"), &[width])?;
+            let bias = self.tensor(&format!("{prefix}norm{i}.bias"), &[width])?;
+            let gain = self.b.constant(&format!("{prefix}norm{i}.weight"), gain);
+            let bias = self.b.constant(&format!("{prefix}norm{i}.bias"), bias);
             let op = Op::LayerNormalization { axis: -1, epsilon: 1e-5 };
-            x = self.b.node(&format!("front.norm{i}"), op, &[&x, &gain, &bias], x.dtype(), x.dims());
-            x = self.b.activation(&format!("front.relu{i}"), &x, Activation::Relu);
+            x = self.b.node(&format!("{prefix}norm{i}"), op, &[&x, &gain, &bias], x.dtype(), x.dims());
+            x = self.b.activation(&format!("{prefix}relu{i}"), &x, Activation::Relu);
         }
         Ok(x)
     }
 
     fn synced(&mut self) -> Result<()> {
         let (input, x) = self.feed()?;
-        let x = if self.network("front").is_null() { x } else { self.front(x)? };
+        let x = if self.network("front").is_null() { x } else { self.front("front.", x)? };
         let y = self.stack(x)?;
         let classes = self.size("classes")?;
         let logits = if self.network("tied").as_bool().unwrap_or(false) {
@@ -270,7 +270,7 @@ impl Reader<'_> {
         });
         let input = input.ok_or_else(|| Error::malformed("network.front.input", "three sizes are needed"))?;
         let x = self.b.input("x", Dtype::F32, [Dim::from("B"), input.into()]);
-        let y = self.front(x)?;
+        let y = self.front("", x)?;
         let outputs = self.size("outputs")?;
         let y = self.linear("output", &y, outputs)?;
         self.b.output("outputs", &y);

@@ -269,6 +269,14 @@ fn series_are_read_from_ts_arff_and_rows_of_the_ucr_archive() {
 }
 
 #[test]
+fn labels_that_are_measurements_are_refused_with_the_task_for_numbers() {
+    let place = Place::new();
+    place.write("m.csv", format!("x,y\n{}", lines(40, |i| format!("{},{}.25", i % 7, i * 3))));
+    train(&place, "m.csv --task classify --label-column y")
+        .fails(3, &["40 different numbers in 40 rows", "--task regress"]);
+}
+
+#[test]
 fn memory_is_compared_with_what_there_is() {
     let place = Place::new();
     let run = place.run("train book.txt --hidden 20000 --layers 1 --embedding 20000 --out big");

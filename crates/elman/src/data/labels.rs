@@ -99,6 +99,27 @@ impl Labels {
         Labels::from(self.names.iter().cloned().chain(in_order(new)).collect::<Vec<_>>())
     }
 
+    /// Refuses labels that are measurements, to be said before they are called too few of each class: numbers with fractions of
+    /// which most are distinct. `path` is named in the message.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the task for numbers.
+    pub(crate) fn check_are_classes<'a>(names: impl Iterator<Item = &'a str>, path: &Path, task: &str) -> Result<()> {
+        const ROWS: usize = 20;
+        let names: Vec<&str> = names.collect();
+        let numbers: Option<Vec<f64>> = names.iter().map(|name| name.trim().parse().ok()).collect();
+        let distinct = names.iter().collect::<BTreeSet<_>>().len();
+        let are_measured = numbers.is_some_and(|numbers| numbers.iter().any(|x| x.fract() != 0.0));
+        if names.len() < ROWS || !are_measured || distinct * 2 <= names.len() {
+            return Ok(());
+        }
+        let reason = format!(
+            "the labels are {distinct} different numbers in {} rows, as measurements are; `task = {task}` predicts numbers",
+            names.len()
+        );
+        Err(Error::Data { path: path.into(), reason })
+    }
+
     /// `V`.
     pub fn len(&self) -> usize {
         self.names.len()

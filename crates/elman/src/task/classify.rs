@@ -147,6 +147,10 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     if is_regression {
         data.leave_out_missing_numbers(settings.skip_bad)?;
     }
+    if !is_regression {
+        let names = data.train.iter().map(|row| row.label.as_str());
+        Labels::check_are_classes(names, &data.path, REGRESS.name)?;
+    }
     let is_image = data.size.is_some();
     if !is_image {
         CLASSIFY.check_default(&settings, &OF_IMAGES, "is only read for images, and these are rows of a table")?;

@@ -186,6 +186,9 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     }
     // What is held out is known before the reader is fitted: it sees the training series alone.
     let all = source.labels(&columns)?;
+    if !is_regression {
+        Labels::check_are_classes(all.iter().map(|(label, _)| label.as_str()), source.path(), REGRESS.name)?;
+    }
     let class: fn(&(String, Vec<usize>)) -> &str = if is_regression { |_| "" } else { |(label, _)| label };
     let train = match s.rules {
         _ if is_image || !s.val.is_empty() => all,

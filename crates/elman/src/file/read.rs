@@ -29,12 +29,28 @@ pub(crate) const MAX_LINE: usize = 1 << 26;
 /// Names that a message lists.
 pub(crate) const LIST: usize = 20;
 
-/// The one limit of the process, set by the front end before it reads.
-static MAX_INPUT: AtomicU64 = AtomicU64::new(DEFAULT_MAX_INPUT);
+/// How much longer than the file its decompressed content may be where nothing else is set, once it is longer than
+/// [`SMALL_CONTENT`]. Tables and texts become 3 to 30 times as long, what is made to take the memory 1,000 times and more.
+const MAX_GROWTH: u64 = 300;
+const SMALL_CONTENT: u64 = 128 << 20;
+
+/// The one limit of the process, set by the front end before it reads; 0 where it is not set.
+static MAX_INPUT: AtomicU64 = AtomicU64::new(0);
 
 /// The most bytes that are read of one input, decompressed.
 pub fn max_input() -> u64 {
-    MAX_INPUT.load(Ordering::Relaxed)
+    match MAX_INPUT.load(Ordering::Relaxed) {
+        0 => DEFAULT_MAX_INPUT,
+        limit => limit,
+    }
+}
+
+/// The most bytes that are read of what a file of `len` bytes was compressed from.
+pub(crate) fn max_decompressed(len: u64) -> u64 {
+    match MAX_INPUT.load(Ordering::Relaxed) {
+        0 => DEFAULT_MAX_INPUT.min(SMALL_CONTENT.max(len.saturating_mul(MAX_GROWTH))),
+        limit => limit,
+    }
 }
 
 /// Sets the most bytes that are read of one input, decompressed: for the whole process, before anything is read.
@@ -141,22 +157,25 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// A file, or standard input, as a stream, decompressed. Map the stream's errors with [`read_failed`].
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
     if path == Path::new(STDIN) {
-        return decompressed(std::io::stdin().lock(), path);
+        return decompressed(std::io::stdin().lock(), path, u64::MAX);
     }
     let file = File::open(path).map_err(|error| unreadable(path, error))?;
-    if file.metadata().is_ok_and(|data| data.is_dir()) {
+    let data = file.metadata().map_err(|error| unreadable(path, error))?;
+    if data.is_dir() {
         return Err(fault(path, "is a folder; a file is needed here"));
     }
-    decompressed(file, path)
+    // A pipe has no length.
+    decompressed(file, path, if data.is_file() { data.len() } else { u64::MAX })
 }
 
-fn decompressed(mut raw: impl Read + 'static, path: &Path) -> Result<Box<dyn Read>> {
+/// The content of a stream of `len` bytes.
+fn decompressed(mut raw: impl Read + 'static, path: &Path, len: u64) -> Result<Box<dyn Read>> {
     let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
     let wanted = ZSTD_MAGIC.len() as u64;
     raw.by_ref().take(wanted).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
     let (is_gzip, is_zstd) = (head.starts_with(&GZIP_MAGIC), head == ZSTD_MAGIC);
     let whole = std::io::Cursor::new(head).chain(raw);
-    let limit = max_input();
+    let limit = if is_gzip || is_zstd { max_decompressed(len) } else { max_input() };
     Ok(match (is_gzip, is_zstd) {
         (true, _) => Box::new(Limited { stream: MultiGzDecoder::new(BufReader::new(whole)), left: limit, limit }),
         (_, true) => Box::new(Limited {
@@ -288,6 +307,17 @@ mod tests {
         for text in ["", "0", "-1", "4 bananas", "99999999999TiB"] {
             assert!(bytes_of(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_grows_a_thousandfold_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let zeros = gzip(&vec![0; 1 << 24]);
+        let path = write(folder.path(), "a.gz", zeros.repeat(16));
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("holds more than 134217728 bytes, decompressed"), "{error}");
+        assert_eq!(read(&write(folder.path(), "b.gz", zeros)).unwrap().len(), 1 << 24);
+        assert_eq!([max_decompressed(1 << 20), max_decompressed(1 << 30)], [300 << 20, DEFAULT_MAX_INPUT]);
     }
 
     #[test]

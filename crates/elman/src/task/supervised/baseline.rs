@@ -1,10 +1,16 @@
-//! What simple rules predict: the commonest class or the mean, and a linear model. They are kept in the model's file, so that an
-//! evaluation on other data has them beside the score.
+//! What simple rules predict: the commonest class or the mean, a linear model, the nearest of some training examples. They are
+//! kept in the model's file, so that an evaluation on other data has them beside the score.
+
+mod linear;
+mod nearest;
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::linear::Linear;
+use self::nearest::Nearest;
 use super::examples::Examples;
 use super::goal::Goal;
 use crate::metric::{Baseline, Evaluator, Predicted, Truth};
@@ -16,8 +22,8 @@ pub(crate) const WIDTH: usize = 128;
 const WORK: usize = 200_000_000;
 /// Steps of gradient descent.
 const STEPS: usize = 200;
-/// Weight decay.
-const DECAY: f64 = 1e-3;
+/// Products that the nearest examples of an evaluation may take.
+const NEAREST_WORK: usize = 4_000_000_000;
 
 /// Rules that were fitted to the training examples.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,17 +34,49 @@ pub(crate) struct Simple {
     majority: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     linear: Option<Linear>,
+    /// Of the inputs as the linear model standardises them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nearest: Option<Nearest>,
 }
 
-/// A linear model: softmax regression, or least squares.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Linear {
-    /// Mean and inverse standard deviation of each input `[D]`.
-    mean: Vec<f32>,
-    scale: Vec<f32>,
-    /// `[V, D + 1]`, the bias last.
-    weights: Vec<f32>,
+/// Training examples, or steps of them, that rules are fitted to.
+struct Sample {
+    /// `D`.
+    width: usize,
+    /// `[N, D]`.
+    inputs: Vec<f32>,
+    /// `[N]`: classes, or numbers.
+    truths: Vec<f32>,
+}
+
+impl Sample {
+    /// Every so many-th target, so that a linear model of them is soon fitted; none where the task has no numbers.
+    fn take<S: Outputs, E: Examples<S>>(train: &E, outputs: usize) -> Option<Sample> {
+        let targets_of = |i: usize| targets(train.truth(i));
+        let width =
+            (0..train.len()).find_map(|i| train.features(i).len().checked_div(targets_of(i))).filter(|w| *w > 0)?;
+        let all: usize = (0..train.len()).map(targets_of).sum();
+        let rows = (WORK / (STEPS * outputs * (width + 1) * 2)).max(50);
+        let every = all.div_ceil(rows).max(1);
+        let (mut inputs, mut truths, mut at): (Vec<f32>, Vec<f32>, usize) = (Vec::new(), Vec::new(), 0);
+        for i in 0..train.len() {
+            let count = targets_of(i);
+            let taken: Vec<usize> = (0..count).filter(|t| (at + t).is_multiple_of(every)).collect();
+            at += count;
+            if taken.is_empty() {
+                continue;
+            }
+            let features = train.features(i);
+            for t in taken {
+                inputs.extend_from_slice(features.get(t * width..(t + 1) * width)?);
+                truths.push(match train.truth(i) {
+                    Truth::Classes(classes) => classes[t] as f32,
+                    Truth::Values(values) => values[t],
+                });
+            }
+        }
+        Some(Sample { width, inputs, truths })
+    }
 }
 
 impl Simple {
@@ -50,13 +88,18 @@ impl Simple {
         }
         let most = counts.iter().map(|(class, count)| (*count, std::cmp::Reverse(*class))).max();
         let majority = most.map(|(_, class)| class.0 as usize);
-        Simple { majority, linear: Linear::fit(train, goal.outputs(), !goal.labels().is_empty()) }
+        let mut sample = Sample::take(train, goal.outputs());
+        let linear = sample.as_mut().and_then(|all| Linear::fit(all, goal.outputs(), !goal.labels().is_empty()));
+        let nearest = sample.filter(|_| linear.is_some()).and_then(|all| Nearest::fit(&all));
+        Simple { majority, linear, nearest }
     }
 
-    /// Whether it fits outputs of this number.
-    pub(crate) fn fits(&self, outputs: usize) -> bool {
+    /// Whether it fits what is predicted.
+    pub(crate) fn fits(&self, goal: Goal) -> bool {
+        let (outputs, width) = (goal.outputs(), self.linear.as_ref().map(Linear::width));
         self.majority.is_none_or(|class| class < outputs)
             && self.linear.as_ref().is_none_or(|linear| linear.fits(outputs))
+            && self.nearest.as_ref().is_none_or(|nearest| width.is_some_and(|d| nearest.fits(d, goal.labels().len())))
     }
 
     /// What the rules reach by the first measure but the loss; `more` are rules of the task: their name, and their outputs for
@@ -82,8 +125,32 @@ impl Simple {
             _ => {}
         }
         if let Some(linear) = &self.linear {
-            let found: Option<Vec<Vec<f32>>> = all.map(|i| linear.outputs(&examples.features(i), outputs)).collect();
-            rules.extend(found.map(|found| ("linear".into(), found)));
+            // What each rule says of one step, from standardised inputs.
+            let mut of_step: Vec<(String, Box<dyn Fn(&[f32]) -> Vec<f32> + Sync>)> =
+                vec![("linear".into(), Box::new(|x| linear.outputs(x)))];
+            let steps: usize = all.clone().map(|i| targets(examples.truth(i))).sum();
+            let is_soon = |kept: usize| steps.saturating_mul(kept * linear.width()) <= NEAREST_WORK;
+            if let Some(nearest) = self.nearest.as_ref().filter(|nearest| is_soon(nearest.len())) {
+                let is_of_classes = !goal.labels().is_empty();
+                let one = move |x: &[f32]| {
+                    let (truth, mut step) = (nearest.truth(x), vec![0.0; outputs]);
+                    match is_of_classes {
+                        true => step[truth as usize] = 1.0,
+                        false => step[0] = truth,
+                    }
+                    step
+                };
+                of_step.push((format!("nearest of {}", nearest.len()), Box::new(one)));
+            }
+            for (name, one) in of_step {
+                let of_example = |i: usize| -> Option<Vec<f32>> {
+                    let (inputs, width) = (examples.features(i), linear.width());
+                    let fits = !inputs.is_empty() && inputs.len().is_multiple_of(width);
+                    fits.then(|| inputs.chunks_exact(width).flat_map(|x| one(&linear.standardised(x))).collect())
+                };
+                let found: Option<Vec<Vec<f32>>> = all.clone().into_par_iter().map(of_example).collect();
+                rules.extend(found.map(|found| (name, found)));
+            }
         }
         rules.extend(more.into_iter().map(|(name, outputs)| (name.to_string(), outputs)));
         let score = |(name, outputs): (String, Vec<Vec<f32>>)| {
@@ -102,101 +169,6 @@ fn targets(truth: Truth) -> usize {
     match truth {
         Truth::Classes(classes) => classes.len(),
         Truth::Values(_) => 1,
-    }
-}
-
-impl Linear {
-    fn fits(&self, outputs: usize) -> bool {
-        let all = [&self.mean, &self.scale, &self.weights];
-        let width = self.mean.len();
-        (1..=WIDTH).contains(&width)
-            && self.scale.len() == width
-            && self.weights.len() == outputs * (width + 1)
-            && all.into_iter().flatten().all(|x| x.is_finite())
-    }
-
-    /// The outputs `[T, V]` for inputs `[T, D]`; none where these are of another width.
-    fn outputs(&self, inputs: &[f32], outputs: usize) -> Option<Vec<f32>> {
-        let width = self.mean.len();
-        let row = |x: &[f32]| {
-            let standard: Vec<f32> = x.iter().zip(&self.mean).zip(&self.scale).map(|((x, m), s)| (x - m) * s).collect();
-            let one = move |w: &[f32]| w[width] + w[..width].iter().zip(&standard).map(|(w, x)| w * x).sum::<f32>();
-            self.weights.chunks_exact(width + 1).map(one).collect::<Vec<_>>()
-        };
-        let fits =
-            !inputs.is_empty() && inputs.len().is_multiple_of(width) && self.weights.len() == outputs * (width + 1);
-        fits.then(|| inputs.chunks_exact(width).flat_map(row).collect())
-    }
-
-    /// Fits the training examples by accelerated gradient descent from zero.
-    fn fit<S: Outputs, E: Examples<S>>(train: &E, outputs: usize, is_of_classes: bool) -> Option<Linear> {
-        let targets_of = |i: usize| targets(train.truth(i));
-        let width =
-            (0..train.len()).find_map(|i| train.features(i).len().checked_div(targets_of(i))).filter(|w| *w > 0)?;
-        let all: usize = (0..train.len()).map(targets_of).sum();
-        let rows = (WORK / (STEPS * outputs * (width + 1) * 2)).max(50);
-        let every = all.div_ceil(rows).max(1);
-        // Every so many-th target: its inputs and the truth.
-        let (mut inputs, mut truths, mut at): (Vec<f32>, Vec<f32>, usize) = (Vec::new(), Vec::new(), 0);
-        for i in 0..train.len() {
-            let count = targets_of(i);
-            let taken: Vec<usize> = (0..count).filter(|t| (at + t).is_multiple_of(every)).collect();
-            at += count;
-            if taken.is_empty() {
-                continue;
-            }
-            let features = train.features(i);
-            for t in taken {
-                inputs.extend_from_slice(features.get(t * width..(t + 1) * width)?);
-                truths.push(match train.truth(i) {
-                    Truth::Classes(classes) => classes[t] as f32,
-                    Truth::Values(values) => values[t],
-                });
-            }
-        }
-        let n = truths.len();
-        let mean: Vec<f32> = (0..width).map(|d| inputs.iter().skip(d).step_by(width).sum::<f32>() / n as f32).collect();
-        let scale = |d: usize| {
-            let squares: f32 = inputs.iter().skip(d).step_by(width).map(|x| (x - mean[d]) * (x - mean[d])).sum();
-            let std = (squares / n as f32).sqrt();
-            // What never changes says nothing.
-            if std > 1e-6 { 1.0 / std } else { 0.0 }
-        };
-        let scale: Vec<f32> = (0..width).map(scale).collect();
-        for row in inputs.chunks_exact_mut(width) {
-            row.iter_mut().zip(&mean).zip(&scale).for_each(|((x, m), s)| *x = (*x - m) * s);
-        }
-        let (mut weights, mut before) = (vec![0.0f64; outputs * (width + 1)], vec![0.0f64; outputs * (width + 1)]);
-        // The largest curvature is at most the sum of the variances, halved by the softmax.
-        let rate = if is_of_classes { 2.0 } else { 1.0 } / (width + 1) as f64;
-        let mut z = vec![0.0f64; outputs];
-        for step in 0..STEPS {
-            let momentum = step as f64 / (step as f64 + 3.0);
-            let ahead: Vec<f64> = weights.iter().zip(&before).map(|(w, b)| w + momentum * (w - b)).collect();
-            let mut gradient: Vec<f64> = ahead.iter().map(|w| DECAY * w).collect();
-            for (x, truth) in inputs.chunks_exact(width).zip(&truths) {
-                for (z, w) in z.iter_mut().zip(ahead.chunks_exact(width + 1)) {
-                    *z = w[width] + w.iter().zip(x).map(|(w, x)| w * f64::from(*x)).sum::<f64>();
-                }
-                if is_of_classes {
-                    let most = z.iter().copied().fold(f64::MIN, f64::max);
-                    z.iter_mut().for_each(|z| *z = (*z - most).exp());
-                    let sum: f64 = z.iter().sum();
-                    z.iter_mut().for_each(|z| *z /= sum);
-                    z[*truth as usize] -= 1.0;
-                } else {
-                    z[0] -= f64::from(*truth);
-                }
-                for (dz, g) in z.iter().zip(gradient.chunks_exact_mut(width + 1)) {
-                    let dz = dz / n as f64;
-                    g[width] += dz;
-                    g.iter_mut().zip(x).for_each(|(g, x)| *g += dz * f64::from(*x));
-                }
-            }
-            before = std::mem::replace(&mut weights, ahead.iter().zip(&gradient).map(|(w, g)| w - rate * g).collect());
-        }
-        let linear = Linear { mean, scale, weights: weights.iter().map(|w| *w as f32).collect() };
-        linear.fits(outputs).then_some(linear)
     }
 }
 

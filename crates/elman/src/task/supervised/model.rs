@@ -52,7 +52,7 @@ impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
         }
         let config = loaded.document.config();
         let simple: Simple = if config["baseline"].is_null() { Simple::default() } else { part(loaded, "baseline")? };
-        if !simple.fits(reading.goal().outputs()) {
+        if !simple.fits(reading.goal()) {
             return Err(contradiction(loaded, "its `baseline` does not fit what it predicts"));
         }
         let is_builtin = config["builtin"] == true;

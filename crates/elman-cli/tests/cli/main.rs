@@ -12,6 +12,8 @@ mod examples;
 mod going_on;
 mod graphs;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_files;
 mod live;
 mod look_before;
 mod models;

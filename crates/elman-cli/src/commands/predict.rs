@@ -220,8 +220,8 @@ impl Run<'_> {
             Some(name) => table.column(name)?,
             None => table.text_column()?,
         };
-        let texts: Vec<&str> = table.rows.iter().map(|row| row.cells[column].as_str()).collect();
-        self.chunks(&texts, |i| format!("{}: line {}", table.path.display(), table.rows[i].line))
+        let texts: Vec<&str> = table.rows.iter().map(|row| row.cell(column)).collect();
+        self.chunks(&texts, |i| format!("{}: line {}", table.path.display(), table.rows.row(i).line()))
     }
 
     /// Predicts for many texts, an answer for each: that there is none for a blank one.

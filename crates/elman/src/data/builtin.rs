@@ -6,7 +6,7 @@ mod scenes;
 
 use std::path::PathBuf;
 
-use super::table::{Row, Table};
+use super::table::Table;
 use crate::error::Result;
 use crate::rng::Rng;
 
@@ -118,7 +118,7 @@ pub fn series(seed: u64, is_regression: bool) -> Result<Table> {
         let mut cells: Vec<String> = (0..len).map(&mut value).collect();
         cells.resize(48, String::new());
         cells.insert(0, if is_regression { format!("{period:.3}") } else { KINDS[kind].into() });
-        Row { line, cells }
+        (line, cells)
     };
     let rows = (1..=600).map(&mut row).collect();
     let names = std::iter::once("label".to_string()).chain((0..48).map(|t| format!("t{t}")));

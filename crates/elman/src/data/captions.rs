@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::table::{Row, Table};
+use super::table::Table;
 use super::{HoldOut, train_val_split};
 use crate::error::{Error, Result};
 use crate::file::{self, fault};
@@ -120,9 +120,9 @@ fn document(bytes: &[u8], path: &Path) -> Result<Option<Table>> {
         if has_splits {
             cells.insert(1, image.split.clone().unwrap_or_else(|| "train".into()));
         }
-        Row { line: number, cells }
+        (number, cells)
     };
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
     for image in &images {
         for sentence in &image.sentences {
             rows.push(row(rows.len() + 1, image, &sentence.raw));
@@ -142,9 +142,10 @@ fn document(bytes: &[u8], path: &Path) -> Result<Option<Table>> {
     }
     // Captions of one image stand together.
     let order: HashMap<&String, usize> = images.iter().map(|image| &image.filename).zip(0..).collect();
-    rows.sort_by_key(|row| order.get(&row.cells[0]).copied());
+    rows.sort_by_key(|(_, cells)| order.get(&cells[0]).copied());
     let header = if has_splits { vec!["image", "split", "caption"] } else { vec!["image", "caption"] };
     let header = header.into_iter().map(String::from).collect();
+    let rows = rows.into_iter().collect();
     Ok(Some(Table { path: path.into(), header: Some(header), rows, ..Table::default() }))
 }
 
@@ -166,9 +167,9 @@ impl Captions {
         let columns = Columns::of(&table, subject)?;
         let mut captions = Captions::default();
         let mut number_of: HashMap<&str, usize> = HashMap::new();
-        for line in &table.rows {
-            let wrong = |what: String| fault(path, format!("line {}: {what}", line.line));
-            let cell = line.cells[columns.subject].trim();
+        for line in table.rows.iter() {
+            let wrong = |what: String| fault(path, format!("line {}: {what}", line.line()));
+            let cell = line.cell(columns.subject).trim();
             let (name, source) = match subject {
                 Subject::Image if cell.is_empty() => return Err(wrong("the image is not named".into())),
                 Subject::Image => {
@@ -188,11 +189,11 @@ impl Captions {
                     (format!("row {row}"), row)
                 }
             };
-            let caption = line.cells[columns.caption].trim();
+            let caption = line.cell(columns.caption).trim();
             if caption.is_empty() {
                 return Err(wrong("the caption is empty; remove such rows".into()));
             }
-            let part = match columns.split.map(|column| line.cells[column].trim()) {
+            let part = match columns.split.map(|column| line.cell(column).trim()) {
                 None => &mut captions.rest,
                 // Karpathy's split of COCO: what is left of the validation images is learned from.
                 Some("train" | "restval") => &mut captions.train,

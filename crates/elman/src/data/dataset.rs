@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::table::cells::is_missing;
-use super::table::{Form, Table};
+use super::table::{Form, Row, Rows, Table};
 use super::{At, arrays, idx};
 use crate::error::{Error, Result};
 use crate::file::{self, fault};
 
 /// An unprocessed input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum RawInput {
     /// `[height, width, channels]`.
     Image(Vec<u8>),
-    /// Cells of a row.
-    Row(Vec<String>),
+    /// A row of a table, by its number.
+    Row(Arc<Rows>, usize),
 }
 
 /// An unprocessed example.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Raw {
     pub input: RawInput,
     pub label: String,
@@ -179,14 +179,14 @@ impl Dataset {
         }
         notes.extend(table.leave_out_blank(&[(label, "label")], form.skip_bad)?);
         let file: Arc<Path> = path.into();
-        let raw = |row: super::table::Row| Raw {
-            label: row.cells[label].trim().to_string(),
+        let (header, rows) = (table.header, Arc::new(table.rows));
+        let raw = |(i, row): (usize, Row<'_>)| Raw {
+            label: row.cell(label).trim().to_string(),
             file: file.clone(),
-            at: At::Line(row.line),
-            input: RawInput::Row(row.cells),
+            at: At::Line(row.line()),
+            input: RawInput::Row(rows.clone(), i),
         };
-        let header = table.header.clone();
-        let train: Vec<Raw> = table.rows.into_iter().map(raw).collect();
+        let train: Vec<Raw> = rows.iter().enumerate().map(raw).collect();
         Ok(Dataset { train, dev: None, test: None, size: None, table: Some((header, label)), path: path.into(), notes })
     }
 
@@ -225,10 +225,7 @@ impl Dataset {
     /// The rows as a table.
     pub(crate) fn as_table(&self, rows: &[Raw]) -> Table {
         let header = self.table.as_ref().and_then(|(header, _)| header.clone());
-        let rows = rows.iter().filter_map(|raw| match &raw.input {
-            RawInput::Row(cells) => Some(super::table::Row { line: raw.line(), cells: cells.clone() }),
-            RawInput::Image(_) => None,
-        });
+        let rows = rows.iter().filter_map(Raw::row).map(|row| (row.line(), row.cells()));
         Table { path: self.path.clone(), header, rows: rows.collect(), ..Table::default() }
     }
 }
@@ -253,11 +250,11 @@ fn usual_size(sizes: &[[usize; 2]]) -> [usize; 2] {
 }
 
 impl Raw {
-    /// The cells, if it is a row.
-    pub(crate) fn cells(&self) -> &[String] {
+    /// The row, if it is one of a table.
+    pub(crate) fn row(&self) -> Option<Row<'_>> {
         match &self.input {
-            RawInput::Row(cells) => cells,
-            RawInput::Image(_) => &[],
+            RawInput::Row(rows, row) => rows.get(*row),
+            RawInput::Image(_) => None,
         }
     }
 
@@ -265,7 +262,7 @@ impl Raw {
     pub(crate) fn image(&self) -> Option<&[u8]> {
         match &self.input {
             RawInput::Image(pixels) => Some(pixels),
-            RawInput::Row(_) => None,
+            RawInput::Row(..) => None,
         }
     }
 
@@ -281,11 +278,6 @@ impl Raw {
             At::Item(_) => format!("example {}", number + 1),
             At::File => self.file.display().to_string(),
         }
-    }
-
-    /// The line of a row.
-    pub(crate) fn line(&self) -> usize {
-        if let At::Line(line) = self.at { line } else { 0 }
     }
 
     pub(crate) fn new(image: Vec<u8>, label: String, file: Arc<Path>, at: At) -> Raw {

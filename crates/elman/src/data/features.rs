@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::Choice;
 use super::deviation::above_zero;
-use super::table::Table;
 use super::table::cells::{is_missing, is_no_number, number};
+use super::table::{Row, Table};
 use crate::error::{Error, Result};
 use crate::file::fault;
 
@@ -316,8 +316,8 @@ impl Features {
     }
 
     /// Whether these cells are a header: the names of all columns are among them.
-    pub fn are_named(&self, cells: &[String]) -> bool {
-        let is_there = |name: &String| !name.is_empty() && cells.contains(name);
+    pub fn are_named(&self, row: Row<'_>) -> bool {
+        let is_there = |name: &String| !name.is_empty() && row.cells().any(|cell| cell == name);
         self.columns.iter().all(|column| column.name.as_ref().is_some_and(is_there))
     }
 
@@ -351,10 +351,9 @@ impl Features {
     }
 
     /// The cells of its columns with their names, the first of them.
-    pub(crate) fn shown(&self, cells: &[String]) -> String {
+    pub(crate) fn shown(&self, row: Row<'_>) -> String {
         const COLUMNS: usize = 8;
-        let named =
-            |column: &Column| format!("{} {}", column.title(), cells.get(column.cell).map_or("", String::as_str));
+        let named = |column: &Column| format!("{} {}", column.title(), row.get(column.cell).unwrap_or_default());
         let more = if self.columns.len() > COLUMNS { ", .." } else { "" };
         self.columns.iter().take(COLUMNS).map(named).collect::<Vec<_>>().join(", ") + more
     }
@@ -373,25 +372,26 @@ impl Features {
     }
 
     /// What training did not see of a row: unknown categories, numbers far outside; in words, the first few.
-    pub(crate) fn surprises(&self, cells: &[String]) -> Option<String> {
+    pub(crate) fn surprises(&self, row: Row<'_>) -> Option<String> {
         const SAID: usize = 3;
-        let of = |column: &Column| column.surprise(cells.get(column.cell)?);
+        let of = |column: &Column| column.surprise(row.get(column.cell)?);
         let all: Vec<String> = self.columns.iter().filter_map(of).collect();
         let more = if all.len() > SAID { format!("; and {} more", all.len() - SAID) } else { String::new() };
         (!all.is_empty()).then(|| all[..all.len().min(SAID)].join("; ") + &more)
     }
 
-    /// Appends a row's inputs `[I]` to `out`; `line` and `path` are named in messages.
+    /// Appends a row's inputs `[I]` to `out`; its line and `path` are named in messages.
     ///
     /// # Errors
     /// A row of another length; a text in a numeric column, or a number that is not finite.
-    pub fn row(&self, cells: &[String], line: usize, path: &Path, out: &mut Vec<f32>) -> Result<()> {
-        if cells.len() != self.cells {
-            let reason = format!("line {line} has {} cells, but {} are needed", cells.len(), self.cells);
+    pub fn row(&self, row: Row<'_>, path: &Path, out: &mut Vec<f32>) -> Result<()> {
+        let line = row.line();
+        if row.width() != self.cells {
+            let reason = format!("line {line} has {} cells, but {} are needed", row.width(), self.cells);
             return Err(fault(path, reason));
         }
         for column in &self.columns {
-            let cell = cells.get(column.cell).ok_or_else(|| fault(path, format!("line {line} is too short")))?;
+            let cell = row.get(column.cell).ok_or_else(|| fault(path, format!("line {line} is too short")))?;
             column.push(cell, line, path, out)?;
         }
         Ok(())
@@ -401,7 +401,7 @@ impl Features {
 fn fit_column(table: &Table, rows: &[usize], cell: usize, is_robust: bool) -> Result<Column> {
     let name = table.header.as_ref().map(|header| header[cell].clone());
     let mut column = Column { cell, name, missing: false, words: Vec::new(), kind: Kind::Empty };
-    let all = rows.iter().map(|&row| (table.rows[row].line, table.rows[row].cells[cell].as_str()));
+    let all = rows.iter().map(|&row| table.rows.row(row)).map(|row| (row.line(), row.cell(cell)));
     let mut present: Vec<(usize, &str)> = all.filter(|(_, cell)| !is_missing(cell)).collect();
     if is_robust {
         column.words = words_among_numbers(&present);
@@ -491,7 +491,7 @@ fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Option<&'static 
     /// Rows and groups from which on chance is no reason.
     const ROWS: usize = 20;
     const GROUPS: usize = 3;
-    let cell = |row: usize| table.rows[row].cells[column].trim();
+    let cell = |row: usize| table.rows.row(row).cell(column).trim();
     let rows: Vec<usize> = groups.concat();
     let present: Vec<&str> = rows.iter().map(|&row| cell(row)).filter(|cell| !is_missing(cell)).collect();
     let distinct: HashSet<&str> = present.iter().copied().collect();
@@ -530,7 +530,7 @@ fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Option<&'static 
 
 /// Whether a column holds more words than there can be categories.
 pub(crate) fn is_of_words(table: &Table, column: usize) -> bool {
-    let cells = || table.rows.iter().map(|row| row.cells[column].trim()).filter(|cell| !is_missing(cell));
+    let cells = || table.rows.iter().map(|row| row.cell(column).trim()).filter(|cell| !is_missing(cell));
     let (numbers, all) = cells().fold((0, 0), |(n, all), cell| (n + usize::from(number(cell).is_some()), all + 1));
     numbers * 2 < all && cells().collect::<HashSet<_>>().len() > MAX_CATEGORIES
 }
@@ -557,15 +557,16 @@ fn categorical(column: &Column, present: &[(usize, &str)], table: &Table) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::table::Rows;
 
     fn csv(text: &str) -> Table {
         Table::parse(text.as_bytes(), Path::new("t.csv"), None).unwrap()
     }
 
     fn inputs(features: &Features, cells: &[&str]) -> Result<Vec<f32>> {
-        let cells: Vec<String> = cells.iter().map(|cell| cell.to_string()).collect();
+        let rows: Rows = [(7, cells)].into_iter().collect();
         let mut out = Vec::new();
-        features.row(&cells, 7, Path::new("new.csv"), &mut out).map(|()| out)
+        features.row(rows.row(0), Path::new("new.csv"), &mut out).map(|()| out)
     }
 
     #[test]

@@ -41,9 +41,9 @@ impl Reader {
             (RawInput::Image(image), Reader::Pixels(pixels)) if image.len() == pixels.len() => {
                 return Ok(Values::Pixels(image.clone()));
             }
-            (RawInput::Row(cells), Reader::Features(features)) => {
+            (RawInput::Row(rows, number), Reader::Features(features)) => {
                 let mut numbers = Vec::with_capacity(features.width());
-                features.row(cells, row.line(), &row.file, &mut numbers)?;
+                features.row(rows.row(*number), &row.file, &mut numbers)?;
                 return Ok(Values::Numbers(numbers));
             }
             (_, Reader::Pixels(p)) => format!("the model reads images {} wide and {} high", p.width, p.height),

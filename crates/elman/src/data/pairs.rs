@@ -83,7 +83,7 @@ pub fn read_table(path: &Path, [source, target]: [&str; 2], form: Form) -> Resul
     let target = asked(target, &["target", "tgt", "trg", "target_text"])?;
     // Numbers of rows and of sentences are no texts.
     let is_number = |column: usize| {
-        let cells = table.rows.iter().map(|row| row.cells[column].trim()).filter(|cell| !cell.is_empty());
+        let cells = table.rows.iter().map(|row| row.cell(column).trim()).filter(|cell| !cell.is_empty());
         let (all, numbers) =
             cells.fold((0, 0), |(all, n), cell| (all + 1, n + usize::from(cell.parse::<f64>().is_ok())));
         numbers * 2 > all
@@ -108,10 +108,10 @@ pub fn read_table(path: &Path, [source, target]: [&str; 2], form: Form) -> Resul
     notes.append(&mut table.notes);
     notes.extend(table.leave_out_blank(&[(source, "source"), (target, "target")], form.skip_bad)?);
     let mut pairs = Vec::with_capacity(table.rows.len());
-    for row in &table.rows {
-        check(&row.cells[source], "the source", row.line, path)?;
-        check(&row.cells[target], "the target", row.line, path)?;
-        let text = |column: usize| row.cells[column].trim().to_string();
+    for row in table.rows.iter() {
+        check(row.cell(source), "the source", row.line(), path)?;
+        check(row.cell(target), "the target", row.line(), path)?;
+        let text = |column: usize| row.cell(column).trim().to_string();
         pairs.push(Pair { source: text(source), target: text(target) });
     }
     Ok((pairs, notes))

@@ -172,7 +172,7 @@ impl Data {
                 };
                 match word_column(&table, columns, &[label, sequence], choice)?.zip(choice.words) {
                     Some((column, [size, least])) => {
-                        let rows = train.iter().flatten().map(|&row| table.rows[row].cells[column].as_str());
+                        let rows = train.iter().flatten().map(|&row| table.rows.row(row).cell(column));
                         let name = match &table.header {
                             Some(header) => header[column].clone(),
                             None => (column + 1).to_string(),

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::deviation::above_zero;
 use super::features::Features;
 use super::natural;
-use super::table::Table;
 use super::table::cells::{is_missing, number};
+use super::table::{Row, Table};
 use super::tags::StepWords;
 use crate::error::Result;
 use crate::file::fault;
@@ -32,8 +32,8 @@ pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut begun: HashMap<&str, usize> = HashMap::new();
     for (i, row) in table.rows.iter().enumerate() {
-        let id = row.cells[sequence_column].trim();
-        let at = |reason: String| fault(&table.path, format!("line {}: {reason}", row.line));
+        let id = row.cell(sequence_column).trim();
+        let at = |reason: String| fault(&table.path, format!("line {}: {reason}", row.line()));
         if id.is_empty() {
             let name = table.name(sequence_column);
             return Err(at(format!("the sequence id (column {name}) is empty")));
@@ -41,7 +41,7 @@ pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
         match groups.last_mut().filter(|group| group.id == id) {
             Some(group) => group.rows.end = i + 1,
             None => {
-                if let Some(line) = begun.insert(id, row.line) {
+                if let Some(line) = begun.insert(id, row.line()) {
                     let reason = format!(
                         "the sequence {id:?} began in line {line} and continues here, after another; put its rows \
                          together, in the order of its steps"
@@ -95,10 +95,10 @@ impl SequenceTable {
         for Group { id, rows } in groups(table, sequence_column)? {
             let mut sequence =
                 Sequence { id, lines: Vec::with_capacity(rows.len()), inputs: Vec::new(), labels: Vec::new() };
-            for row in &table.rows[rows] {
-                features.row(&row.cells, row.line, &table.path, &mut sequence.inputs)?;
-                sequence.lines.push(row.line);
-                sequence.labels.extend(label_column.map(|column| class_index(&classes, &row.cells[column])));
+            for row in table.rows.range(rows) {
+                features.row(row, &table.path, &mut sequence.inputs)?;
+                sequence.lines.push(row.line());
+                sequence.labels.extend(label_column.map(|column| class_index(&classes, row.cell(column))));
             }
             sequences.push(sequence);
         }
@@ -121,12 +121,12 @@ impl SequenceTable {
         };
         let classes = classes(table, label_column)?;
         let sequence = |Group { id, rows }: Group| {
-            let rows = &table.rows[rows];
-            let labels = |column: usize| rows.iter().map(|row| class_index(&classes, &row.cells[column])).collect();
+            let rows = table.rows.range(rows);
+            let labels = |column: usize| rows.clone().map(|row| class_index(&classes, row.cell(column))).collect();
             Sequence {
                 id,
-                lines: rows.iter().map(|row| row.line).collect(),
-                inputs: rows.iter().map(|row| words.token(&row.cells[column]) as f32).collect(),
+                lines: rows.clone().map(Row::line).collect(),
+                inputs: rows.clone().map(|row| words.token(row.cell(column)) as f32).collect(),
                 labels: label_column.map(labels).unwrap_or_default(),
             }
         };
@@ -145,15 +145,15 @@ impl SequenceTable {
         features: &Features,
     ) -> Result<SequenceTable> {
         for Group { id, rows } in groups(table, sequence_column)? {
-            let first = &table.rows[rows.start];
-            let want = first.cells[label_column].trim();
-            if let Some(row) = table.rows[rows.clone()].iter().find(|row| row.cells[label_column].trim() != want) {
+            let first = table.rows.row(rows.start);
+            let want = first.cell(label_column).trim();
+            if let Some(row) = table.rows.range(rows).find(|row| row.cell(label_column).trim() != want) {
                 let reason = format!(
                     "line {}: the sequence {id:?} has the label {:?} here, but {want:?} in line {}; a whole \
                      sequence needs one label, labels per step are another task",
-                    row.line,
-                    row.cells[label_column].trim(),
-                    first.line
+                    row.line(),
+                    row.cell(label_column).trim(),
+                    first.line()
                 );
                 return Err(fault(&table.path, reason));
             }
@@ -180,8 +180,8 @@ impl SequenceTable {
         for (i, row) in table.rows.iter().enumerate() {
             let mut inputs = Vec::with_capacity(columns.len());
             values(table, i, &columns, |value| inputs.push(scale.apply(value)))?;
-            let labels = label_column.map(|column| class_index(&classes, &row.cells[column])).into_iter().collect();
-            sequences.push(Sequence { id: (i + 1).to_string(), lines: vec![row.line], inputs, labels });
+            let labels = label_column.map(|column| class_index(&classes, row.cell(column))).into_iter().collect();
+            sequences.push(Sequence { id: (i + 1).to_string(), lines: vec![row.line()], inputs, labels });
         }
         Ok(SequenceTable { width: 1, classes, sequences })
     }
@@ -232,10 +232,10 @@ impl Scale {
 fn classes(table: &Table, label_column: Option<usize>) -> Result<Vec<String>> {
     let Some(column) = label_column else { return Ok(Vec::new()) };
     let mut seen: HashMap<&str, ()> = HashMap::new();
-    for row in &table.rows {
-        let label = row.cells[column].trim();
+    for row in table.rows.iter() {
+        let label = row.cell(column).trim();
         if label.is_empty() {
-            let reason = format!("line {}: the label (column {}) is empty", row.line, table.name(column));
+            let reason = format!("line {}: the label (column {}) is empty", row.line(), table.name(column));
             return Err(fault(&table.path, reason));
         }
         seen.insert(label, ());
@@ -257,16 +257,16 @@ fn value_columns(table: &Table, label_column: Option<usize>, exclude: &[usize]) 
 
 /// The values of a sequence in one row.
 fn values(table: &Table, row: usize, columns: &[usize], mut take: impl FnMut(f64)) -> Result<()> {
-    let (path, row): (&Path, _) = (&table.path, &table.rows[row]);
+    let (path, row): (&Path, _) = (&table.path, table.rows.row(row));
     let at = |column: usize, reason: String| {
-        fault(path, format!("line {}, column {}: {reason}", row.line, table.name(column)))
+        fault(path, format!("line {}, column {}: {reason}", row.line(), table.name(column)))
     };
-    let len = columns.iter().rposition(|&column| !is_missing(&row.cells[column])).map_or(0, |last| last + 1);
+    let len = columns.iter().rposition(|&column| !is_missing(row.cell(column))).map_or(0, |last| last + 1);
     if len == 0 {
-        return Err(fault(path, format!("line {}: the sequence has no values", row.line)));
+        return Err(fault(path, format!("line {}: the sequence has no values", row.line())));
     }
     for &column in &columns[..len] {
-        let cell = &row.cells[column];
+        let cell = row.cell(column);
         match number(cell) {
             Some(value) if (value as f32).is_finite() => take(value),
             _ if is_missing(cell) => {

@@ -11,7 +11,7 @@ use super::features::Features;
 use super::inputs::Values;
 use super::sequences::{Group, Scale, Sequence, SequenceTable, groups};
 use super::table::cells::is_missing;
-use super::table::{Row, Table};
+use super::table::{Row, Rows, Table};
 use super::{At, Pixels};
 use crate::error::Result;
 use crate::file::fault;
@@ -126,12 +126,13 @@ impl Source {
             Source::Steps(table) => {
                 let label = table.label_column(&columns.label)?;
                 let groups = groups(table, table.series_column(columns.sequence())?)?;
-                let of = |group: Group| (table.rows[group.rows.start].cells[label].clone(), group.rows.collect());
+                let of =
+                    |group: Group| (table.rows.row(group.rows.start).cell(label).to_string(), group.rows.collect());
                 groups.into_iter().map(of).collect()
             }
             Source::Rows(table) => {
                 let label = table.label_column(&columns.label)?;
-                table.rows.iter().enumerate().map(|(i, row)| (row.cells[label].clone(), vec![i])).collect()
+                table.rows.iter().enumerate().map(|(i, row)| (row.cell(label).to_string(), vec![i])).collect()
             }
         })
     }
@@ -211,18 +212,16 @@ impl Source {
 }
 
 /// The label of series in rows, as the UCR archive has them: numbers alone, the first of each row whole and one of few.
-fn label_of(rows: &[Row]) -> Option<usize> {
+fn label_of(rows: &Rows) -> Option<usize> {
     const WIDTH: usize = 8;
     const SHARE: usize = 4;
-    let is_number = |cell: &String| cell.trim().parse::<f64>().is_ok();
-    let width = rows.first()?.cells.len();
-    if width < WIDTH
-        || !rows.iter().take(100).all(|row| row.cells.iter().all(|cell| is_missing(cell) || is_number(cell)))
-    {
+    let is_number = |cell: &str| cell.trim().parse::<f64>().is_ok();
+    let width = rows.first()?.width();
+    if width < WIDTH || !rows.iter().take(100).all(|row| row.cells().all(|cell| is_missing(cell) || is_number(cell))) {
         return None;
     }
     let values = |column: usize| -> Option<std::collections::BTreeSet<String>> {
-        let whole = |row: &Row| row.cells[column].trim().parse::<f64>().ok().filter(|x| x.fract() == 0.0);
+        let whole = |row: Row<'_>| row.cell(column).trim().parse::<f64>().ok().filter(|x| x.fract() == 0.0);
         rows.iter().map(|row| whole(row).map(|x| x.to_string())).collect()
     };
     let few = |column: usize| {

@@ -6,6 +6,7 @@ mod cases;
 pub mod cells;
 mod columns;
 mod conll;
+mod form;
 mod header;
 mod json;
 mod limits;
@@ -17,7 +18,8 @@ mod ts;
 
 use std::path::Path;
 
-pub use rows::{Form, Row, Table};
+pub use form::{Form, Table};
+pub use rows::{Row, Rows};
 
 use crate::error::Result;
 use crate::file;
@@ -86,7 +88,7 @@ mod tests {
         }
         let table = Table::read(&folder.join("imdb.test.tsv.gz")).unwrap();
         assert_eq!((table.rows.len(), table.header.as_ref(), table.width()), (25_000, None, 4));
-        assert_eq!(table.rows[24_999].line, 25_000);
+        assert_eq!(table.rows.row(24_999).line(), 25_000);
         let (text, label, _) = table.text_and_label(Some("4"), Some("1")).unwrap();
         assert_eq!((text, label), (3, 0));
         assert!(table.text_and_label(None, None).unwrap_err().to_string().contains("`text_column`"));
@@ -101,7 +103,8 @@ mod tests {
             "{\"text\": \"so good, \\\"really\\\"\", \"label\": \"pos\"}\n{\"label\": \"neg\", \"text\": \"bad\"}\n";
         let want = Table::read(&write(folder.path(), "t.tsv", tsv)).unwrap();
         assert_eq!(want.header.as_deref(), Some(&["text".to_string(), "label".to_string()][..]));
-        assert_eq!(want.rows[0], Row { line: 2, cells: vec!["so good, \"really\"".into(), "pos".into()] });
+        assert_eq!(want.rows.row(0).line(), 2);
+        assert!(want.rows.row(0).cells().eq(["so good, \"really\"", "pos"]));
         for (name, content) in [("tsv", tsv), ("csv", csv), ("jsonl", json), ("json", json), ("ndjson", json)] {
             let plain = write(folder.path(), &format!("t.{name}"), content);
             let zipped = write(folder.path(), &format!("t.{name}.gz"), gzip(content.as_bytes()));
@@ -110,7 +113,7 @@ mod tests {
             for path in [plain, zipped, unnamed, marked] {
                 let table = Table::read(&path).unwrap();
                 assert_eq!(table.header, want.header, "{}", path.display());
-                let cells = |table: &Table| table.rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>();
+                let cells = |table: &Table| table.rows.iter().map(|row| row.join("|")).collect::<Vec<_>>();
                 assert_eq!(cells(&table), cells(&want), "{}", path.display());
             }
         }

@@ -32,9 +32,8 @@ pub(crate) fn read(path: &Path, columns: &Columns) -> Result<(Vec<LabelledText>,
     notes.append(&mut table.notes);
     notes.extend(table.leave_out_blank(&[(text, "text"), (label, "label")], form.skip_bad)?);
     let mut rows = Vec::with_capacity(table.rows.len());
-    for mut row in table.rows {
-        let line = row.line;
-        let (text, label) = (std::mem::take(&mut row.cells[text]), row.cells[label].trim().to_string());
+    for row in table.rows.iter() {
+        let (line, text, label) = (row.line(), row.cell(text).to_string(), row.cell(label).trim().to_string());
         if label.starts_with('[') && label.ends_with(']') {
             let reason =
                 format!("line {line}: the label is a list, {label}; a text has one label here: keep one of them");

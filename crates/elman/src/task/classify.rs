@@ -227,7 +227,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     }
     settings.settle_layers(train.len(), (!is_image).then_some(input[2]), is_regression);
     let train = FixedExamples::new(&train, &reader, &goal, augmentation(&settings, is_image))?;
-    let val = FixedExamples::new(&val, &reader, &goal, Vary::default())?.with_cells(&val);
+    let val = FixedExamples::new(&val, &reader, &goal, Vary::default())?.with_rows(val);
     if is_regression {
         notes.extend(train.heaviest().and_then(|heaviest| settings.settle_huber(heaviest)));
     }
@@ -346,7 +346,7 @@ impl Reading<Fixed> for FixedReading {
         };
         let rows = read.part(split)?;
         let names = rows.iter().enumerate().map(|(i, row)| row.name(i)).collect();
-        Ok(Named::new(FixedExamples::new(&rows, &reader, &self.goal, Vary::default())?.with_cells(&rows), names))
+        Ok(Named::new(FixedExamples::new(&rows, &reader, &self.goal, Vary::default())?.with_rows(rows), names))
     }
 
     fn unlabelled(&self, input: Input, _: &Predict) -> Result<Named<FixedExamples>> {
@@ -358,14 +358,14 @@ impl Reading<Fixed> for FixedReading {
             }
             (Reader::Features(features), Input::Table(table)) => {
                 let features = features.bind(table)?;
-                let read = |row: &Row| {
+                let read = |row: Row<'_>| {
                     let mut numbers = Vec::with_capacity(features.width());
-                    features.row(&row.cells, row.line, &table.path, &mut numbers)?;
+                    features.row(row, &table.path, &mut numbers)?;
                     Ok(Values::Numbers(numbers))
                 };
                 let values = table.rows.iter().map(read).collect::<Result<_>>()?;
-                warnings = table.rows.iter().map(|row| features.surprises(&row.cells)).collect();
-                let names = table.rows.iter().map(|row| format!("line {}", row.line)).collect();
+                warnings = table.rows.iter().map(|row| features.surprises(row)).collect();
+                let names = table.rows.iter().map(|row| format!("line {}", row.line())).collect();
                 (FixedExamples::of(Reader::Features(features), values), names)
             }
             (Reader::Pixels(_), _) => return Err(wrong_input("files of images")),

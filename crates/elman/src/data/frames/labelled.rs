@@ -309,9 +309,9 @@ mod tests {
         assert!(grid.clips.iter().all(|clip| (clip.clip.width, clip.clip.height, clip.clip.channels) == (48, 32, 1)));
         // The numbers in the last column match the runs.
         let table = crate::data::table::Table::read(&folder.join(LABELS)).unwrap();
-        for (clip, row) in grid.clips.iter().zip(&table.rows) {
-            let numbers: Vec<usize> = row.cells[5].split(' ').map(|number| number.parse().unwrap()).collect();
-            assert_eq!((&clip.clip.id, &clip.labels), (&row.cells[0], &numbers));
+        for (clip, row) in grid.clips.iter().zip(table.rows.iter()) {
+            let numbers: Vec<usize> = row.cell(5).split(' ').map(|number| number.parse().unwrap()).collect();
+            assert_eq!((&clip.clip.id, &clip.labels), (&row.cell(0).to_string(), &numbers));
         }
     }
 

@@ -37,27 +37,27 @@ pub(super) fn read(path: &Path) -> Result<Vec<ClipLabels>> {
     let (id, split, labels, frames) = columns(&table)?;
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut all = Vec::with_capacity(table.rows.len());
-    for row in &table.rows {
-        let line = row.line;
+    for row in table.rows.iter() {
+        let line = row.line();
         let at = |reason: String| fault(path, format!("line {line}: {reason}"));
-        let name = row.cells[id].trim();
+        let name = row.cell(id).trim();
         if name.is_empty() {
             return Err(at("the clip has no name".into()));
         }
         if let Some(first) = seen.insert(name, line) {
             return Err(at(format!("the clip {name:?} already has labels in line {first}")));
         }
-        let split = match split.map(|column| row.cells[column].as_str()) {
+        let split = match split.map(|column| row.cell(column)) {
             Some(word) => {
                 let unknown = || at(format!("{word:?} is not a split; write {}", Split::WORDS));
                 Some(Split::of(word).ok_or_else(unknown)?)
             }
             None => None,
         };
-        let runs = runs(&row.cells[labels]).map_err(at)?;
+        let runs = runs(row.cell(labels)).map_err(at)?;
         let sum = runs.iter().try_fold(0usize, |sum, (_, count)| sum.checked_add(*count));
         let sum = sum.ok_or_else(|| at("the runs are too long".into()))?;
-        if let Some(said) = frames.map(|column| row.cells[column].trim())
+        if let Some(said) = frames.map(|column| row.cell(column).trim())
             && said.parse() != Ok(sum)
         {
             return Err(at(format!(

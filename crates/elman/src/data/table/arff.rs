@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::cases::{self, Case};
+use super::cases::Cases;
+use super::form::Table;
 use super::numbers;
-use super::rows::{Row, Table};
+use super::rows::Rows;
 use crate::error::Result;
 use crate::file::{fault, listed};
 
@@ -23,7 +24,7 @@ struct Attribute {
 pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
     let mut attributes: Vec<Attribute> = Vec::new();
     let (mut is_data, mut is_within) = (false, false);
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows = Rows::default();
     for (i, line) in text.lines().enumerate() {
         let (number, line) = (i + 1, line.trim());
         let wrong = |reason: String| fault(path, format!("line {number}: {reason}"));
@@ -46,7 +47,7 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
                 let values = listed(&of.values);
                 return Err(wrong(format!("{cell:?} is no value of the attribute {:?}: {values}", of.name)));
             }
-            rows.push(Row { line: number, cells });
+            rows.push(number, &cells);
             continue;
         }
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -76,7 +77,7 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
     let label = attributes.iter().position(is_called).or_else(|| attributes.iter().rposition(|a| !a.values.is_empty()));
     let note = "read as ARFF".to_string();
     if let Some(series) = attributes.iter().position(|attribute| attribute.is_series) {
-        return of_series(rows, series, label, path, note);
+        return of_series(&rows, series, label, path, note);
     }
     let mut notes = vec![note];
     notes.extend(numbers::rewrite(&mut rows, true, |column| format!("{:?}", attributes[column].name)));
@@ -85,17 +86,14 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
 }
 
 /// Each row holds a series: a line of text for each dimension.
-fn of_series(rows: Vec<Row>, series: usize, label: Option<usize>, path: &Path, note: String) -> Result<Table> {
-    let case = |row: Row| {
-        let values = |line: &str| line.split(',').map(|value| value.trim().to_string()).collect();
-        let lines = row.cells[series].split("\\n").filter(|line| !line.trim().is_empty());
-        Case {
-            line: row.line,
-            dimensions: lines.map(values).collect(),
-            label: label.map(|label| row.cells[label].clone()),
-        }
-    };
-    cases::table(rows.into_iter().map(case).collect(), path, note)
+fn of_series(rows: &Rows, series: usize, label: Option<usize>, path: &Path, note: String) -> Result<Table> {
+    let mut cases = Cases::new(path);
+    for row in rows.iter() {
+        let lines = row.cell(series).split("\\n").filter(|line| !line.trim().is_empty());
+        let dimensions: Vec<Vec<&str>> = lines.map(|line| line.split(',').map(str::trim).collect()).collect();
+        cases.push(row.line(), &dimensions, label.map(|label| row.cell(label)))?;
+    }
+    cases.table(note)
 }
 
 /// An attribute's name, in quotes where it has blanks, and what follows.
@@ -157,9 +155,9 @@ mod tests {
         let head = "% made\n@RELATION x\n@attribute 'sepal length' REAL\n@attribute kind {'Iris setosa', b}\n@data\n";
         let table = read(&format!("{head}5.1,'Iris setosa'\n?, b\n{{0 2.5, 1 b}}\n")).unwrap();
         assert_eq!(table.header.as_deref().unwrap(), ["sepal length", "kind"]);
-        assert_eq!(table.rows[0].cells, ["5.1", "Iris setosa"]);
+        assert_eq!(table.rows.row(0).join(" "), "5.1 Iris setosa");
         assert_eq!(
-            (table.rows[1].cells[0].as_str(), table.rows[2].cells.join(" "), table.label),
+            (table.rows.row(1).cell(0), table.rows.row(2).join(" "), table.label),
             ("?", "2.5 b".into(), Some(1))
         );
         assert!(
@@ -173,6 +171,6 @@ mod tests {
                       \"1,2,3\\n4,5,6\",u\n\"7,8\\n9,10\",v\n";
         let table = read(series).unwrap();
         assert_eq!((table.rows.len(), table.width(), table.series, table.label), (5, 4, Some(0), Some(1)));
-        assert_eq!(table.rows[1].cells, ["1", "u", "2", "5"]);
+        assert_eq!(table.rows.row(1).join(" "), "1 u 2 5");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::cases::{self, Case};
-use super::rows::{Row, Table};
+use super::cases::Cases;
+use super::form::Table;
+use super::rows::Rows;
 use crate::data::arrays::{self, Part};
 use crate::error::Result;
 use crate::file::fault;
@@ -18,15 +19,16 @@ pub(super) fn table(bytes: &[u8], path: &Path) -> Result<Table> {
     let label = |example: usize| labels.as_ref().map(|labels| labels.cell(example));
     match inputs.dims[..] {
         [count] => {
-            let cells = |example: usize| std::iter::once(inputs.cell(example)).chain(label(example)).collect();
-            Ok(of_rows((0..count).map(cells).collect(), 1, labels.is_some(), path))
+            let cells = |example: usize| std::iter::once(inputs.cell(example)).chain(label(example));
+            Ok(of_rows((0..count).map(|i| (i + 1, cells(i))).collect(), 1, labels.is_some(), path))
         }
         [count, width] => {
             let cells = |example: usize| {
-                let values = (0..width).map(|column| inputs.cell(example * width + column));
-                values.chain(label(example)).collect()
+                let inputs = &inputs;
+                let values = (0..width).map(move |column| inputs.cell(example * width + column));
+                values.chain(label(example))
             };
-            Ok(of_rows((0..count).map(cells).collect(), width, labels.is_some(), path))
+            Ok(of_rows((0..count).map(|i| (i + 1, cells(i))).collect(), width, labels.is_some(), path))
         }
         [count, a, b] => {
             let (steps, width, is_time_last) = if b > a { (b, a, true) } else { (a, b, false) };
@@ -34,14 +36,14 @@ pub(super) fn table(bytes: &[u8], path: &Path) -> Result<Table> {
                 let within = if is_time_last { channel * b + step } else { step * b + channel };
                 inputs.cell(example * a * b + within)
             };
-            let case = |example: usize| Case {
-                line: example + 1,
-                dimensions: (0..width).map(|d| (0..steps).map(|t| cell(example, t, d)).collect()).collect(),
-                label: label(example),
-            };
+            let mut cases = Cases::new(path);
+            for example in 0..count {
+                let values = |d: usize| -> Vec<String> { (0..steps).map(|t| cell(example, t, d)).collect() };
+                cases.push(example + 1, &(0..width).map(values).collect::<Vec<_>>(), label(example).as_deref())?;
+            }
             let note =
                 format!("read as {count} series of {steps} steps and {width} dimensions, from {:?}", inputs.dims);
-            cases::table((0..count).map(case).collect(), path, note)
+            cases.table(note)
         }
         _ => {
             let reason = format!("its inputs have dimensions {:?}; [N, F] or [N, T, D] are read here", inputs.dims);
@@ -50,12 +52,11 @@ pub(super) fn table(bytes: &[u8], path: &Path) -> Result<Table> {
     }
 }
 
-fn of_rows(rows: Vec<Vec<String>>, width: usize, has_label: bool, path: &Path) -> Table {
+/// Rows have no lines; their numbers take that place.
+fn of_rows(rows: Rows, width: usize, has_label: bool, path: &Path) -> Table {
     let names = (1..=width).map(|column| format!("x{column}"));
     let header = names.chain(has_label.then(|| "label".to_string())).collect();
     let notes = vec![format!("read as {} rows of {width} numbers", rows.len())];
-    // A row has no line; its number takes that place.
-    let rows = rows.into_iter().zip(1..).map(|(cells, line)| Row { line, cells }).collect();
     let label = has_label.then_some(width);
     Table { path: path.into(), header: Some(header), rows, notes, label, ..Table::default() }
 }

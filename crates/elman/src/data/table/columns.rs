@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::form::Table;
 use super::header::{LABEL_NAMES, TEXT_NAMES, clean};
-use super::rows::{Row, Table};
+use super::rows::Row;
 use crate::error::Result;
 use crate::file::{LIST, fault, listed};
 
@@ -57,8 +58,7 @@ impl Table {
     /// The columns with a sample cell of each, for messages.
     pub fn list_columns(&self) -> String {
         let example = |column: usize| {
-            let cell = self.rows.iter().map(|row| &row.cells[column]).find(|cell| !cell.is_empty());
-            let cell = cell.map_or("", String::as_str);
+            let cell = self.rows.iter().map(|row| row.cell(column)).find(|cell| !cell.is_empty()).unwrap_or_default();
             let short: String = cell.chars().take(EXAMPLE_CHARS).collect();
             let dots = if short.len() < cell.len() { ".." } else { "" };
             let name = match &self.header {
@@ -167,21 +167,21 @@ impl Table {
     /// # Errors
     /// Without `skip_bad`, if there are such rows, with the lines of the first.
     pub(crate) fn leave_out_blank(&mut self, columns: &[(usize, &str)], skip_bad: bool) -> Result<Option<String>> {
-        let is_bad = |row: &Row| columns.iter().any(|&(column, _)| row.cells[column].trim().is_empty());
-        let bad: Vec<&Row> = self.rows.iter().filter(|row| is_bad(row)).collect();
-        let Some(first) = bad.first() else { return Ok(None) };
+        let is_bad = |row: &Row| columns.iter().any(|&(column, _)| row.cell(column).trim().is_empty());
+        let bad: Vec<usize> = self.rows.iter().filter(is_bad).map(Row::line).collect();
+        let Some(first) = self.rows.iter().find(is_bad) else { return Ok(None) };
         let what =
-            columns.iter().find(|&&(column, _)| first.cells[column].trim().is_empty()).map_or("", |(_, what)| what);
+            columns.iter().find(|&&(column, _)| first.cell(column).trim().is_empty()).map_or("", |(_, what)| what);
         if skip_bad && bad.len() < self.rows.len() {
             let said = format!("{} rows without {} left out (`skip_bad`)", bad.len(), with_or(columns));
-            self.rows.retain(|row| !is_bad(row));
+            self.rows.retain(|row| !is_bad(&row));
             return Ok(Some(said));
         }
-        let lines: Vec<String> = bad.iter().skip(1).take(LIST / 2 - 1).map(|row| row.line.to_string()).collect();
+        let lines: Vec<String> = bad.iter().skip(1).take(LIST / 2 - 1).map(usize::to_string).collect();
         let more = if bad.len() > LIST / 2 { format!(" and {} more", bad.len() - LIST / 2) } else { String::new() };
         let others =
             if lines.is_empty() { String::new() } else { format!(" (likewise lines {}{more})", lines.join(", ")) };
-        let reason = format!("line {}: the {what} is empty{others}; `skip_bad` leaves such rows out", first.line);
+        let reason = format!("line {}: the {what} is empty{others}; `skip_bad` leaves such rows out", first.line());
         Err(fault(&self.path, reason))
     }
 
@@ -200,8 +200,8 @@ impl Table {
             }
         }
         let rows = self.rows.len();
-        let distinct = |column: usize| self.rows.iter().map(|row| &row.cells[column]).collect::<HashSet<_>>().len();
-        let chars = |column: usize| self.rows.iter().map(|row| row.cells[column].chars().count()).sum::<usize>();
+        let distinct = |column: usize| self.rows.iter().map(|row| row.cell(column)).collect::<HashSet<_>>().len();
+        let chars = |column: usize| self.rows.iter().map(|row| row.cell(column).chars().count()).sum::<usize>();
         let (distinct, chars) = ([distinct(0), distinct(1)], [chars(0), chars(1)]);
         // In a small table every label may occur once.
         let comes_again = |column: usize| rows < 10 || distinct[column] * 2 <= rows;

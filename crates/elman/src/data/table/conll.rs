@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::rows::{Row, Table};
+use super::form::Table;
+use super::rows::Rows;
 use crate::error::Result;
 use crate::file::fault;
 
@@ -37,7 +38,7 @@ fn cells(line: &str) -> Vec<&str> {
 /// # Errors
 /// A line with another number of columns than the first.
 pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows = Rows::default();
     let (mut sentence, mut is_new, mut width) = (0, true, (0, 0));
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_end();
@@ -68,10 +69,9 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
         }
         sentence += usize::from(std::mem::take(&mut is_new));
         let kept: Vec<&str> = if is_universal { vec![cells[FORM], cells[UPOS]] } else { cells };
-        let cells = std::iter::once(sentence.to_string()).chain(kept.into_iter().map(String::from)).collect();
-        rows.push(Row { line: number, cells });
+        rows.push(number, std::iter::once(sentence.to_string().as_str()).chain(kept));
     }
-    let Some(last) = rows.first().map(|row| row.cells.len() - 1) else {
+    let Some(last) = rows.first().map(|row| row.width() - 1) else {
         return Err(fault(path, "holds no words"));
     };
     let middle = (2..last).map(|column| format!("column {column}"));
@@ -91,11 +91,11 @@ mod tests {
         assert!(is(text));
         let read = table(text, Path::new("t")).unwrap();
         assert_eq!(read.header.as_deref().unwrap(), ["sentence", "word", "column 2", "column 3", "label"]);
-        assert_eq!(read.rows[2].cells, ["2", "Peter", "NNP", "B-NP", "B-PER"]);
+        assert_eq!(read.rows.row(2).join(" "), "2 Peter NNP B-NP B-PER");
         let universal = "# text = a\n1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_\n1\tde\tde\tADP\tE\t_\t3\tcase\t_\t_\n\n1\tva\taller\tVERB\tV\t_\t0\troot\t_\t_\n";
         let read = table(universal, Path::new("t")).unwrap();
         assert_eq!(
-            (read.rows.len(), read.rows[0].cells.join(" "), read.rows[1].cells[0].as_str()),
+            (read.rows.len(), read.rows.row(0).join(" "), read.rows.row(1).cell(0)),
             (2, "1 de ADP".into(), "2")
         );
         let error = table("a X\nb\n\nc Y\n", Path::new("t")).unwrap_err().to_string();

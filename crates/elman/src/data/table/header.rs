@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
 use super::cells::{is_missing, number};
-use super::rows::Row;
+use super::rows::Rows;
 
 /// Names of a column of texts, in lower case.
 pub(super) const TEXT_NAMES: [&str; 14] = [
@@ -28,17 +28,18 @@ const NAME_CHARS: usize = 40;
 /// Whether the first row names the columns. Conservative, since a row mistaken for a header is lost to training: its
 /// cells must be distinct names, none a number; and either a column below is all numeric, or one name is a typical
 /// header name that does not recur in its column, or it stands alone over a column of few values that all repeat.
-pub(super) fn first_is_header(rows: &[Row]) -> bool {
-    let Some((first, rest)) = rows.split_first() else { return false };
+pub(super) fn first_is_header(rows: &Rows) -> bool {
+    let Some(first) = rows.first() else { return false };
+    let rest = || rows.iter().skip(1);
     // A nameless column holds nothing, or row numbers.
-    let is_empty = |column: usize| rest.iter().all(|row| row.cells[column].trim().is_empty());
-    let names: Vec<(usize, &str)> = first.cells.iter().map(|cell| cell.trim()).enumerate().collect();
+    let is_empty = |column: usize| rest().all(|row| row.cell(column).trim().is_empty());
+    let names: Vec<(usize, &str)> = first.cells().map(str::trim).enumerate().collect();
     let given: Vec<&str> = names.iter().map(|(_, name)| *name).filter(|name| !name.is_empty()).collect();
     // Of many names a few may be equal, and one may look like a mark of a missing value, as sodium does.
     let many = given.len() >= 3;
     let equal = given.len() - given.iter().collect::<HashSet<_>>().len();
     let missing = given.iter().filter(|name| is_missing(name)).count();
-    if rest.is_empty()
+    if rows.len() < 2
         || given.is_empty()
         || equal * 5 > given.len()
         || equal > 0 && !many
@@ -47,7 +48,7 @@ pub(super) fn first_is_header(rows: &[Row]) -> bool {
         return false;
     }
     let is_nameless = |column: usize, name: &str| {
-        name.is_empty() && first.cells.len() > 1 && (column == 0 && !is_empty(column) || is_empty(column))
+        name.is_empty() && first.width() > 1 && (column == 0 && !is_empty(column) || is_empty(column))
     };
     let named = |extra: &[char]| {
         names.iter().all(|&(column, name)| {
@@ -58,11 +59,11 @@ pub(super) fn first_is_header(rows: &[Row]) -> bool {
         })
     };
     let numeric = |column: usize| {
-        let mut cells = rest.iter().map(|row| row.cells[column].as_str()).filter(|cell| !is_missing(cell)).peekable();
+        let mut cells = rest().map(|row| row.cell(column)).filter(|cell| !is_missing(cell)).peekable();
         cells.peek().is_some() && cells.all(|cell| number(cell).is_some())
     };
     let with_units = ['.', '(', ')', '/', '%', ':', '#', '[', ']', '°', '²', '³', 'µ', '$', '€', '&', '\''];
-    if (0..first.cells.len()).any(numeric) {
+    if (0..first.width()).any(numeric) {
         // Names over numbers are sufficient evidence; they may contain units: `sepal length (cm)`, `log2(x)/y`.
         return named(&with_units);
     }
@@ -70,23 +71,28 @@ pub(super) fn first_is_header(rows: &[Row]) -> bool {
         let name = name.to_lowercase();
         [&TEXT_NAMES[..], &LABEL_NAMES, &OTHER_NAMES].iter().any(|names| names.contains(&name.as_str()))
     };
-    let again = |column: usize| rest.iter().any(|row| row.cells[column].trim() == names[column].1);
+    let again = |column: usize| rest().any(|row| row.cell(column).trim() == names[column].1);
     let none_again = || !names.iter().any(|&(column, name)| !name.is_empty() && again(column));
     if !named(&[]) || !none_again() {
         return false;
     }
     names.iter().any(|(_, name)| known(name))
-        || names.iter().any(|&(column, name)| !name.is_empty() && repeats(rest, column))
+        || names.iter().any(|&(column, name)| !name.is_empty() && repeats(rows, column))
 }
 
-/// Whether a column holds few values, each of them several times: a name alone above them is none of them.
-fn repeats(rows: &[Row], column: usize) -> bool {
+/// Whether a column below its first row holds few values, each of them several times: a name alone above them is none of them.
+fn repeats(rows: &Rows, column: usize) -> bool {
     const ROWS: usize = 20;
     const VALUES: usize = 20;
     const TIMES: usize = 3;
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    rows.iter().for_each(|row| *counts.entry(row.cells[column].trim()).or_default() += 1);
-    rows.len() >= ROWS && (2..=VALUES).contains(&counts.len()) && counts.values().all(|&times| times >= TIMES)
+    for row in rows.iter().skip(1) {
+        *counts.entry(row.cell(column).trim()).or_default() += 1;
+        if counts.len() > VALUES {
+            return false;
+        }
+    }
+    rows.len() > ROWS && (2..=VALUES).contains(&counts.len()) && counts.values().all(|&times| times >= TIMES)
 }
 
 /// A mark that belongs to the letter before it: it has no canonical form of its own.

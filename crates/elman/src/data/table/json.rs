@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::limits::check_columns;
-use super::rows::Row;
+use super::rows::{Cells, Rows};
 use crate::error::Result;
 use crate::file::fault;
 
@@ -17,7 +17,7 @@ const EXAMPLE: &str = "{\"text\": \"..\", \"label\": \"..\"}";
 /// A table in JSON: its columns in the order in which they first come, and its rows.
 pub(super) struct Parsed {
     pub header: Vec<String>,
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// What was read that is no list of objects, one on each line.
     pub note: Option<String>,
 }
@@ -38,13 +38,13 @@ pub(super) fn parse(text: &str, path: &Path, before: usize) -> Result<Parsed> {
     if serde_json::from_str::<Entries>(first).is_err()
         && let Ok(Entries(entries)) = serde_json::from_str::<Entries>(start)
     {
-        return whole(start, &entries, before, table);
+        return whole(start, entries, before, table);
     }
     let mut lines = text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
     let (number, first) = lines.next().unwrap_or_default();
     let Entries(entries) = object(first, before + number + 1, path)?;
     if lines.peek().is_none() && entries.iter().any(|(_, value)| value.starts_with(['[', '{'])) && before == 0 {
-        return whole(first, &entries, before, table);
+        return whole(first, entries, before, table);
     }
     table.push(before + number + 1, entries)?;
     for (number, line) in lines {
@@ -93,37 +93,30 @@ fn objects(text: &str, mut at: usize, before: usize, table: &mut Builder) -> Res
 }
 
 /// One object: `{"data": [{..}, ..]}` around rows, or columns, each a list or an object by row.
-fn whole(text: &str, entries: &[(String, String)], before: usize, mut table: Builder) -> Result<Parsed> {
+fn whole(text: &str, entries: Vec<(String, String)>, before: usize, mut table: Builder) -> Result<Parsed> {
     let lists: Vec<&(String, String)> = entries.iter().filter(|(_, value)| value.starts_with("[{")).collect();
     if let [(key, value)] = lists[..] {
         objects(value, 1, before, &mut table)?;
         return Ok(table.done(Some(&format!("the list {key:?} of one object in JSON"))));
     }
-    let column = |value: &str| -> Option<Vec<(String, String)>> {
-        if value.starts_with('[') {
-            let Items(items) = serde_json::from_str(value).ok()?;
-            return Some(items.into_iter().enumerate().map(|(i, cell)| (i.to_string(), cell)).collect());
-        }
-        serde_json::from_str::<Entries>(value).ok().map(|Entries(entries)| entries)
+    let columns: Option<Vec<(String, Column)>> =
+        entries.into_iter().map(|(key, value)| Some((key, Column::read(&value)?))).collect();
+    let alike = |columns: &Vec<(String, Column)>| {
+        let first = columns.first().map(|(_, first)| first);
+        first.is_some_and(|first| first.values.len() > 0 && columns.iter().all(|(_, column)| column.is_like(first)))
     };
-    let columns: Option<Vec<Vec<(String, String)>>> = entries.iter().map(|(_, value)| column(value)).collect();
-    let same = |columns: &Vec<Vec<(String, String)>>| {
-        let keys = |column: &Vec<(String, String)>| column.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-        columns
-            .first()
-            .is_some_and(|first| !first.is_empty() && columns.iter().all(|column| keys(column) == keys(first)))
-    };
-    match columns.filter(same) {
+    match columns.filter(alike) {
         Some(columns) => {
-            for row in 0..columns[0].len() {
-                let cells = entries.iter().zip(&columns).map(|((key, _), column)| (key.clone(), column[row].1.clone()));
-                table.push(before + row + 1, cells.collect())?;
+            for row in 0..columns[0].1.values.len() {
+                let cell = |(key, column): &(String, Column)| (key.clone(), column.values.get(row).to_string());
+                table.push(before + row + 1, columns.iter().map(cell).collect())?;
             }
             Ok(table.done(Some("one object of columns in JSON")))
         }
         // A single row, as a stream may hold.
         None if !text.trim().contains('\n') => {
-            table.push(before + 1, entries.to_vec())?;
+            let Entries(entries) = object(text, before + 1, table.path)?;
+            table.push(before + 1, entries)?;
             Ok(table.done(None))
         }
         None => {
@@ -141,12 +134,12 @@ struct Builder<'p> {
     path: &'p Path,
     header: Vec<String>,
     columns: HashMap<String, usize>,
-    rows: Vec<Row>,
+    rows: Rows,
 }
 
 impl<'p> Builder<'p> {
     fn new(path: &'p Path) -> Self {
-        Builder { path, header: Vec::new(), columns: HashMap::new(), rows: Vec::new() }
+        Builder { path, header: Vec::new(), columns: HashMap::new(), rows: Rows::default() }
     }
 
     /// Adds an object; keys that are new to it are new columns.
@@ -167,13 +160,12 @@ impl<'p> Builder<'p> {
             return Err(fault(self.path, format!("line {line}: the first object has no keys; they name the columns")));
         }
         check_columns(self.header.len(), line, self.path)?;
-        self.rows.push(Row { line, cells: cells.into_iter().map(Option::unwrap_or_default).collect() });
+        self.rows.push(line, cells.iter().map(|cell| cell.as_deref().unwrap_or_default()));
         Ok(())
     }
 
     fn done(mut self, note: Option<&str>) -> Parsed {
-        let width = self.header.len();
-        self.rows.iter_mut().for_each(|row| row.cells.resize(width, String::new()));
+        self.rows.widen(self.header.len());
         Parsed { header: self.header, rows: self.rows, note: note.map(String::from) }
     }
 }
@@ -205,31 +197,55 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-/// A JSON list as cells.
-struct Items(Vec<String>);
+/// A column: a list of values, or an object of them by row.
+struct Column {
+    /// The rows' names, of an object.
+    keys: Option<Cells>,
+    values: Cells,
+}
 
-impl<'de> Deserialize<'de> for Items {
+impl Column {
+    fn read(json: &str) -> Option<Column> {
+        json.starts_with(['[', '{']).then(|| serde_json::from_str(json).ok())?
+    }
+
+    /// Whether both have the same rows.
+    fn is_like(&self, other: &Column) -> bool {
+        self.values.len() == other.values.len() && self.keys == other.keys
+    }
+}
+
+impl<'de> Deserialize<'de> for Column {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct InOrder;
         impl<'de> Visitor<'de> for InOrder {
-            type Value = Items;
+            type Value = Column;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a list")
+                f.write_str("a list or an object")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Items, A::Error> {
-                let mut items = Vec::new();
-                loop {
-                    let mut cell = String::new();
-                    match list.next_element_seed(Cell { to: &mut cell, is_nested: false })? {
-                        Some(()) => items.push(cell),
-                        None => return Ok(Items(items)),
-                    }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Column, A::Error> {
+                let (mut values, mut cell) = (Cells::default(), String::new());
+                while list.next_element_seed(Cell { to: &mut cell, is_nested: false })?.is_some() {
+                    values.push(&cell);
+                    cell.clear();
                 }
+                Ok(Column { keys: None, values })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Column, A::Error> {
+                let (mut keys, mut values, mut cell) = (Cells::default(), Cells::default(), String::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    map.next_value_seed(Cell { to: &mut cell, is_nested: false })?;
+                    keys.push(&key);
+                    values.push(&cell);
+                    cell.clear();
+                }
+                Ok(Column { keys: Some(keys), values })
             }
         }
-        deserializer.deserialize_seq(InOrder)
+        deserializer.deserialize_any(InOrder)
     }
 }
 

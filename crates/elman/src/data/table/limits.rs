@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::rows::Rows;
 use crate::error::{Error, Result};
 use crate::file::{MAX_LINE, fault};
 
@@ -13,6 +14,20 @@ pub(super) const MAX_COLUMNS: usize = 1 << 20;
 pub(super) fn check_columns(columns: usize, line: usize, path: &Path) -> Result<()> {
     if columns > MAX_COLUMNS {
         return Err(fault(path, format!("line {line} has {columns} columns; a table has at most {MAX_COLUMNS}")));
+    }
+    Ok(())
+}
+
+/// The most rows that have another number of cells than the row before.
+const MAX_CHANGES: usize = 1 << 20;
+
+/// # Errors
+/// Rows whose number of cells keeps changing: they are no table.
+pub(super) fn check_widths(rows: &Rows, line: usize, path: &Path) -> Result<()> {
+    if rows.changes() > MAX_CHANGES {
+        let reason =
+            "another number of cells than the line before, as a million lines before it; these are no rows of a table";
+        return Err(fault(path, format!("line {line} has {reason}")));
     }
     Ok(())
 }

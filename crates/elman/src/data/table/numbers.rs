@@ -1,7 +1,7 @@
 //! Numbers as people write them: decimal commas, thousands in groups, percent and currency signs.
 
 use super::cells::{is_missing, number};
-use super::rows::Row;
+use super::rows::{Row, Rows};
 
 /// Signs that stand before or behind all numbers of a column.
 const SIGNS: [char; 8] = ['%', '$', '€', '£', '¥', '₩', '₹', '‰'];
@@ -21,26 +21,33 @@ enum Style {
 
 /// Rewrites the numbers of columns that are written otherwise, such as `1.234,5` as `1234.5`; says which columns those are, by
 /// `name`. `by_commas`: commas separate the cells, so that one within a number rather stands between thousands.
-pub(super) fn rewrite(rows: &mut [Row], by_commas: bool, name: impl Fn(usize) -> String) -> Option<String> {
-    let width = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    let styles: Vec<Option<Style>> = (0..width).map(|column| style(rows, column)).collect();
+pub(super) fn rewrite(rows: &mut Rows, by_commas: bool, name: impl Fn(usize) -> String) -> Option<String> {
+    let styles = styles(rows);
     let has = |style: Style| styles.contains(&Some(style));
     let ambiguous = match () {
         () if has(Style::Comma) => Style::Comma,
         () if has(Style::Point) || by_commas => Style::Point,
         () => Style::Comma,
     };
+    if styles.iter().all(Option::is_none) {
+        return None;
+    }
+    let styles: Vec<Option<Style>> =
+        styles.into_iter().map(|style| Some(if style? == Style::Either { ambiguous } else { style? })).collect();
+    let mut has_comma = vec![false; styles.len()];
+    let rewritten = |row: Row<'_>| {
+        let cell = |((cell, style), has_comma): ((&str, &Option<Style>), &mut bool)| {
+            *has_comma |= style.is_some() && cell.contains(',');
+            style.and_then(|style| plain(cell, style)).unwrap_or_else(|| cell.into())
+        };
+        (row.line(), row.cells().zip(&styles).zip(&mut has_comma).map(cell).collect::<Vec<String>>())
+    };
+    *rows = rows.iter().map(rewritten).collect();
     let mut told: [Vec<String>; 2] = Default::default();
-    for (column, style) in styles.into_iter().enumerate() {
-        let Some(style) = style.map(|style| if style == Style::Either { ambiguous } else { style }) else { continue };
-        let mut has_comma = false;
-        for cell in rows.iter_mut().filter_map(|row| row.cells.get_mut(column)) {
-            has_comma |= cell.contains(',');
-            if let Some(plain) = plain(cell, style) {
-                *cell = plain;
-            }
+    for (column, style) in styles.iter().enumerate() {
+        if let Some(style) = style {
+            told[usize::from(*style == Style::Comma && has_comma[column])].push(name(column));
         }
-        told[usize::from(style == Style::Comma && has_comma)].push(name(column));
     }
     let say = |columns: &[String], what: &str| {
         (!columns.is_empty()).then(|| format!("{what} in {}", crate::file::listed(columns)))
@@ -51,29 +58,53 @@ pub(super) fn rewrite(rows: &mut [Row], by_commas: bool, name: impl Fn(usize) ->
     (!said.is_empty()).then(|| format!("numbers are written with {}", said.join(" and ")))
 }
 
-/// The style of a column; none where its cells are no numbers, or are numbers as they stand.
-fn style(rows: &[Row], column: usize) -> Option<Style> {
-    let cells =
-        || rows.iter().filter_map(|row| row.cells.get(column)).map(String::as_str).filter(|cell| !is_missing(cell));
-    let (mut all, mut plain_ones, mut commas, mut points, mut has_comma) = (0.0, 0.0, 0.0, 0.0, false);
-    for cell in cells() {
-        all += 1.0;
-        plain_ones += f64::from(number(cell).is_some());
-        commas += f64::from(plain(cell, Style::Comma).is_some());
-        points += f64::from(plain(cell, Style::Point).is_some());
-        has_comma |= cell.contains(',');
+/// What the cells of a column look like: how many there are, and how many are numbers in each way of writing.
+#[derive(Clone, Copy, Default)]
+struct Looks {
+    all: u32,
+    as_it_stands: u32,
+    commas: u32,
+    points: u32,
+    has_comma: bool,
+}
+
+impl Looks {
+    fn see(&mut self, cell: &str) {
+        if is_missing(cell) {
+            return;
+        }
+        let is_whole = cell.bytes().all(|byte| byte.is_ascii_digit());
+        self.all += 1;
+        self.as_it_stands += u32::from(is_whole || number(cell).is_some());
+        self.commas += u32::from(is_whole || plain(cell, Style::Comma).is_some());
+        self.points += u32::from(is_whole || plain(cell, Style::Point).is_some());
+        self.has_comma |= cell.contains(',');
     }
-    let is = |count: f64| all > 0.0 && count >= SURELY * all;
-    // As it stands it reads as well: 1.234 is no thousand.
-    if plain_ones >= commas && plain_ones >= points {
-        return None;
+
+    /// None where the cells are no numbers, or are numbers as they stand.
+    fn style(self) -> Option<Style> {
+        let Looks { all, as_it_stands, commas, points, has_comma } = self;
+        let is = |count: u32| all > 0 && f64::from(count) >= SURELY * f64::from(all);
+        // As it stands it reads as well: 1.234 is no thousand.
+        if as_it_stands >= commas && as_it_stands >= points {
+            return None;
+        }
+        match (is(commas) && has_comma, is(points)) {
+            (true, true) if commas == points => Some(Style::Either),
+            (true, is_point) if commas > points || !is_point => Some(Style::Comma),
+            (_, true) => Some(Style::Point),
+            _ => None,
+        }
     }
-    match (is(commas) && has_comma, is(points)) {
-        (true, true) if commas == points => Some(Style::Either),
-        (true, is_point) if commas > points || !is_point => Some(Style::Comma),
-        (_, true) => Some(Style::Point),
-        _ => None,
+}
+
+/// The style of each column.
+fn styles(rows: &Rows) -> Vec<Option<Style>> {
+    let mut looks = vec![Looks::default(); rows.widest()];
+    for row in rows.iter() {
+        looks.iter_mut().zip(row.cells()).for_each(|(looks, cell)| looks.see(cell));
     }
+    looks.into_iter().map(Looks::style).collect()
 }
 
 /// A number of this style as Rust reads it.
@@ -116,10 +147,9 @@ mod tests {
     use super::*;
 
     fn column(cells: &[&str], by_commas: bool) -> (Vec<String>, bool) {
-        let row = |(i, cell): (usize, &&str)| Row { line: i + 1, cells: vec![cell.to_string()] };
-        let mut rows: Vec<Row> = cells.iter().enumerate().map(row).collect();
+        let mut rows: Rows = cells.iter().enumerate().map(|(i, cell)| (i + 1, [cell])).collect();
         let told = rewrite(&mut rows, by_commas, |_| "x".into()).is_some();
-        (rows.into_iter().map(|row| row.cells[0].clone()).collect(), told)
+        (rows.iter().map(|row| row.cell(0).to_string()).collect(), told)
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use super::form::{Form, Table};
 use super::header::{clean, distinct, first_is_header};
 use super::limits::too_long;
-use super::rows::{Form, Row, Table};
+use super::rows::{Row, Rows};
 use super::split::{Separator, without_blanks_before_quotes};
 use super::{arff, conll, json, numbers, ts};
 use crate::error::Result;
@@ -84,9 +85,8 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
     let is_usual = usual.is_none_or(|usual| usual == separator);
     let mut rows = separator.rows(body, path, before)?;
     if let Separator::Sign(sign) = separator
-        && rows.iter().any(|row| {
-            row.cells.len() != rows[0].cells.len() || row.cells.iter().any(|cell| is_quote_after_blank(cell))
-        })
+        && (rows.first().is_some_and(|first| rows.of_width(first.width()) < rows.len())
+            || rows.iter().any(|row| row.cells().any(is_quote_after_blank)))
         && let Some(text) = without_blanks_before_quotes(body, sign)
     {
         rows = separator.rows(&text, path, before)?;
@@ -105,7 +105,7 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
         notes.push(format!("{left_out} lines with another number of cells were left out (`skip_bad`)"));
     }
     let has_header = form.header.unwrap_or_else(|| first_is_header(&rows));
-    let mut header = has_header.then(|| rows.remove(0).cells);
+    let mut header = if has_header { rows.take_first() } else { None };
     if rows.is_empty() {
         return Err(fault(path, "has a header but no rows; a table has one row per example"));
     }
@@ -154,9 +154,8 @@ fn preamble(text: &str) -> (usize, &str, Option<Separator>) {
     // A header may begin with such a sign: it has as many cells as a row.
     let body = rest(comments);
     let separator = Separator::tell(body, None);
-    let cells = |line: &str| {
-        separator.rows(line, Path::new(""), 0).map_or(0, |rows| rows.first().map_or(0, |row| row.cells.len()))
-    };
+    let cells =
+        |line: &str| separator.rows(line, Path::new(""), 0).map_or(0, |rows| rows.first().map_or(0, Row::width));
     let last = text.lines().nth(comments - 1).unwrap_or_default();
     let width = cells(body.lines().next().unwrap_or_default());
     match width > 1 && cells(last) == width {
@@ -166,60 +165,53 @@ fn preamble(text: &str) -> (usize, &str, Option<Separator>) {
 }
 
 /// Rows that are all one cell longer than the header: a name for each, as R writes them, or a separator at each line's end.
-fn even_out(rows: &mut [Row]) -> Option<String> {
-    let [first, rest @ ..] = rows else { return None };
-    let width = first.cells.len();
-    if width < 2 || rest.is_empty() || rest.iter().any(|row| row.cells.len() != width + 1) {
+fn even_out(rows: &mut Rows) -> Option<String> {
+    let width = rows.first()?.width();
+    if width < 2 || rows.len() < 2 || rows.of_width(width + 1) < rows.len() - 1 {
         return None;
     }
-    if rest.iter().all(|row| row.cells[width].trim().is_empty()) {
-        rest.iter_mut().for_each(|row| {
-            row.cells.pop();
-        });
+    if rows.iter().skip(1).all(|row| row.cell(width).trim().is_empty()) {
+        rows.retain_columns(|column| column < width);
         return Some("the separator at the end of each line was passed over".into());
     }
-    first.cells.insert(0, String::new());
+    let first = rows.first()?;
+    let named: Vec<&str> = std::iter::once("").chain(first.cells()).collect();
+    let others = rows.iter().skip(1).map(|row| (row.line(), row.cells().collect()));
+    *rows = std::iter::once((first.line(), named)).chain(others).collect::<Rows>();
     Some("the first column has no name: it names the rows".into())
 }
 
 /// Holds that all rows have the cells that most have; with `skip_bad` leaves others out, and counts them.
-fn check_counts(rows: &mut Vec<Row>, separator: Separator, path: &Path, skip_bad: bool) -> Result<usize> {
-    let first = (rows[0].line, rows[0].cells.len());
-    let is_wrong = |row: &Row| row.cells.len() != first.1;
-    let wrong: Vec<&Row> = rows.iter().filter(|row| is_wrong(row)).collect();
-    if wrong.is_empty() {
-        return Ok(0);
-    }
+fn check_counts(rows: &mut Rows, separator: Separator, path: &Path, skip_bad: bool) -> Result<usize> {
+    let Some(first) = rows.first().map(|row| (row.line(), row.width())) else { return Ok(0) };
+    let is_wrong = |row: &Row| row.width() != first.1;
+    let count = rows.len() - rows.of_width(first.1);
     // Where hardly a row is like the first, it is the first that is wrong, or the separator.
-    if skip_bad && wrong.len() * 2 < rows.len() {
-        let count = wrong.len();
-        rows.retain(|row| !is_wrong(row));
+    if skip_bad && count > 0 && count * 2 < rows.len() {
+        rows.retain(|row| !is_wrong(&row));
         return Ok(count);
     }
+    let mut wrong = rows.iter().filter(is_wrong);
+    let Some(one) = wrong.next() else { return Ok(0) };
     let cells = |n: usize| if n == 1 { "1 cell".to_string() } else { format!("{n} cells") };
-    let one = &wrong[0];
-    let shown: String = one.cells.join(" | ").chars().take(60).collect();
-    let others = match wrong.len() {
+    let shown: String = one.join(" | ").chars().take(60).collect();
+    let others = match count {
         1 => String::new(),
         n => {
-            let lines: Vec<String> = wrong.iter().skip(1).take(NAMED - 1).map(|row| row.line.to_string()).collect();
+            let lines: Vec<String> = wrong.take(NAMED - 1).map(|row| row.line().to_string()).collect();
             let more = if n > NAMED { format!(" and {} more", n - NAMED) } else { String::new() };
             format!(" (likewise line{} {}{more})", if n > 2 { "s" } else { "" }, lines.join(", "))
         }
     };
-    let cause = match &one.cells[..] {
-        cells if cells.iter().any(|cell| cell.trim_start().starts_with('"')) => {
-            "; a quote that opens no cell, or is not closed, may be the cause"
-        }
-        _ => "",
-    };
+    let has_quote = one.cells().any(|cell| cell.trim_start().starts_with('"'));
+    let cause = if has_quote { "; a quote that opens no cell, or is not closed, may be the cause" } else { "" };
     Err(fault(
         path,
         format!(
             "line {} has {}, but line {} has {}{others}; every row needs the same number of cells, separated by {}{cause}. It \
              reads {shown:?}; `skip_bad` leaves such lines out",
-            one.line,
-            cells(one.cells.len()),
+            one.line(),
+            cells(one.width()),
             first.0,
             cells(first.1),
             separator.name()
@@ -228,18 +220,17 @@ fn check_counts(rows: &mut Vec<Row>, separator: Separator, path: &Path, skip_bad
 }
 
 /// Drops columns without a name and without a value.
-fn drop_nameless(names: &mut Vec<String>, rows: &mut [Row], notes: &mut Vec<String>) {
+fn drop_nameless(names: &mut Vec<String>, rows: &mut Rows, notes: &mut Vec<String>) {
     let is_kept =
-        |column: usize| !names[column].is_empty() || rows.iter().any(|row| !row.cells[column].trim().is_empty());
+        |column: usize| !names[column].is_empty() || rows.iter().any(|row| !row.cell(column).trim().is_empty());
     let kept: Vec<bool> = (0..names.len()).map(is_kept).collect();
     let dropped = kept.iter().filter(|kept| !**kept).count();
     if dropped == 0 || dropped == names.len() {
         return;
     }
-    for cells in rows.iter_mut().map(|row| &mut row.cells).chain([names]) {
-        let mut kept = kept.iter();
-        cells.retain(|_| kept.next().copied().unwrap_or(true));
-    }
+    rows.retain_columns(|column| kept[column]);
+    let mut is_kept = kept.iter();
+    names.retain(|_| is_kept.next().copied().unwrap_or(true));
     let columns = if dropped == 1 { "column" } else { "columns" };
     notes.push(format!("{dropped} {columns} without a name and without a value left out"));
 }
@@ -257,18 +248,22 @@ mod tests {
         read(name, text).unwrap_err().to_string()
     }
 
+    fn cells(table: &Table, row: usize) -> Vec<&str> {
+        table.rows.row(row).cells().collect()
+    }
+
     fn lines(table: &Table) -> Vec<usize> {
-        table.rows.iter().map(|row| row.line).collect()
+        table.rows.iter().map(|row| row.line()).collect()
     }
 
     #[test]
     fn tab_separated_cells_are_raw_and_lines_end_with_lf_only() {
         let table = read("t.tsv", "\"a\u{2028}b\u{85}\t1\r\n\n c \"\"\t2\n\n").unwrap();
-        assert_eq!(table.rows[0].cells, ["\"a\u{2028}b\u{85}", "1"]);
-        assert_eq!(table.rows[1].cells, [" c \"\"", "2"]);
+        assert_eq!(cells(&table, 0), ["\"a\u{2028}b\u{85}", "1"]);
+        assert_eq!(cells(&table, 1), [" c \"\"", "2"]);
         assert_eq!(lines(&table), [1, 3]);
         let alone = read("t.txt", "one\n\nthree").unwrap();
-        assert_eq!((alone.rows.len(), alone.rows[1].cells[0].as_str()), (3, ""));
+        assert_eq!((alone.rows.len(), alone.rows.row(1).cell(0)), (3, ""));
     }
 
     #[test]
@@ -277,10 +272,10 @@ mod tests {
             let text = ["a,1", "", "\"b", "c\",2", "d,3"].join(end);
             let table = read("t.csv", &text).unwrap();
             assert_eq!(lines(&table), [1, 3, 5], "{end:?}");
-            assert_eq!(table.rows[1].cells, [format!("b{end}c"), "2".into()]);
+            assert_eq!(cells(&table, 1), [format!("b{end}c"), "2".into()]);
         }
         let table = read("t.csv", "x;y\n1,5;2\n").unwrap();
-        assert_eq!(table.rows.last().unwrap().cells, ["1.5", "2"]);
+        assert_eq!(cells(&table, 0), ["1.5", "2"]);
     }
 
     #[test]
@@ -312,12 +307,12 @@ mod tests {
         let text = "{\"z\": \"q\\tz\", \"a\": 1.50, \"m\": true}\n\n{\"m\": null, \"z\": [1, 2]}\r\n";
         let table = read("t.jsonl", text).unwrap();
         assert_eq!(table.header.as_deref().unwrap(), ["z", "a", "m"]);
-        assert_eq!(table.rows[0].cells, ["q\tz", "1.5", "true"]);
-        assert_eq!(table.rows[1].cells, ["[1,2]", "", ""]);
+        assert_eq!(cells(&table, 0), ["q\tz", "1.5", "true"]);
+        assert_eq!(cells(&table, 1), ["[1,2]", "", ""]);
         assert_eq!(lines(&table), [1, 3]);
         let table = read("t.jsonl", "{\"a\": 1}\n{\"a\": 2, \"b\": 3}\n{\"b\": 4}\n").unwrap();
         assert_eq!(table.header.as_deref().unwrap(), ["a", "b"]);
-        assert_eq!((table.rows[0].cells.join(","), table.rows[2].cells.join(",")), ("1,".into(), ",4".into()));
+        assert_eq!((table.rows.row(0).join(","), table.rows.row(2).join(",")), ("1,".into(), ",4".into()));
         let error = refusal("t.jsonl", "{\"a\": 1}\n{\"a\": \n");
         assert!(error.contains("line 2: EOF while parsing a value at column"), "{error}");
         let error = refusal("t.jsonl", "{\"a\": 1, \"a\": 2}\n");
@@ -329,7 +324,7 @@ mod tests {
         let value = r#"{"a":[1,-2,0.5,1e300,[],{},[null,true,"q\"\n"],{"b":{"c":""}}],"z":"x"}"#;
         let table = read("t.jsonl", &format!("{{\"v\": {value}, \"w\": 18446744073709551615}}")).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(value).unwrap();
-        assert_eq!(table.rows[0].cells, [parsed.to_string(), u64::MAX.to_string()]);
+        assert_eq!(cells(&table, 0), [parsed.to_string(), u64::MAX.to_string()]);
         assert!(refusal("t.jsonl", &format!("{{\"v\": {}", "[".repeat(100_000))).contains("recursion"));
     }
 
@@ -422,19 +417,19 @@ mod tests {
         ] {
             let table = read("t.csv", text).unwrap();
             assert_eq!(table.header, want.header, "{text:?}");
-            let cells = |table: &Table| table.rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>();
+            let cells = |table: &Table| table.rows.iter().map(|row| row.join("|")).collect::<Vec<_>>();
             assert_eq!(cells(&table), cells(&want), "{text:?}");
         }
         let lines = read("t.csv", "# c\n# d\na,b\n1,2\n3,4\n").unwrap();
-        assert_eq!(lines.rows[1].line, 5);
+        assert_eq!(lines.rows.row(1).line(), 5);
         // As R writes them.
         let table = read("t.csv", "\"a\",\"b\"\n\"r1\",1,2\n\"r2\",3,4\n").unwrap();
         assert_eq!(
-            (table.header.unwrap(), &table.rows[1].cells[..]),
-            (vec!["".into(), "a".into(), "b".into()], &["r2".to_string(), "3".into(), "4".into()][..])
+            (table.header.clone().unwrap(), &cells(&table, 1)[..]),
+            (vec!["".into(), "a".into(), "b".into()], &["r2", "3", "4"][..])
         );
         let quoted = read("t.csv", "text, label\nx, pos\n\"a, b\", \"neg, really\"\n").unwrap();
-        assert_eq!(quoted.rows[1].cells, ["a, b", "neg, really"]);
+        assert_eq!(cells(&quoted, 1), ["a, b", "neg, really"]);
     }
 
     #[test]
@@ -460,7 +455,7 @@ mod tests {
             "{\n\"version\": 1,\n\"data\": [{\"a\": 1, \"b\": \"x\"}, {\"a\": 2, \"b\": \"y\"}]\n}",
         ] {
             let table = read("t.json", text).unwrap();
-            assert_eq!(table.rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>(), want, "{text}");
+            assert_eq!((0..table.rows.len()).map(|row| cells(&table, row)).collect::<Vec<_>>(), want, "{text}");
             assert!(!table.notes.is_empty());
         }
         assert!(refusal("t.json", "[{\"a\": 1},\n {\"a\": }]").contains("line 2"));
@@ -472,10 +467,10 @@ mod tests {
     fn series_of_ts_files_are_read() {
         let head = "#c\n@problemName x\n@univariate true\n@classLabel true a b\n@data\n";
         let table = read("t.ts", &format!("{head}1,2,3:a\n3,2:b\n")).unwrap();
-        assert_eq!((table.label, table.series, table.rows[1].cells.join("|")), (Some(0), None, "b|3|2|".into()));
+        assert_eq!((table.label, table.series, table.rows.row(1).join("|")), (Some(0), None, "b|3|2|".into()));
         let table = read("t.ts", &format!("{head}1,2:5,6:a\n3:4:b\n")).unwrap();
         assert_eq!((table.label, table.series, table.rows.len()), (Some(1), Some(0), 3));
-        assert_eq!(table.rows[1].cells, ["1", "a", "2", "6"]);
+        assert_eq!(cells(&table, 1), ["1", "a", "2", "6"]);
         assert!(refusal("t.ts", &format!("{head}1,2,3:c\n")).contains("line 6: the label \"c\" is none"));
         assert!(refusal("t.ts", &format!("{head}1,2:5:a\n")).contains("line 6: its dimensions have different lengths"));
         assert!(refusal("t.ts", &head.replace("@data", "@timeStamps true\n@data")).contains("time stamps"));

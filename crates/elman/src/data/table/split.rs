@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::limits::{check_columns, too_long};
-use super::rows::Row;
+use super::limits::{check_columns, check_widths, too_long};
+use super::rows::Rows;
 use crate::error::Result;
 use crate::file::{MAX_LINE, fault};
 
@@ -109,11 +109,11 @@ impl Separator {
     ///
     /// # Errors
     /// What is not CSV; more columns than a table may have.
-    pub(super) fn rows(self, text: &str, path: &Path, before: usize) -> Result<Vec<Row>> {
+    pub(super) fn rows(self, text: &str, path: &Path, before: usize) -> Result<Rows> {
         match self {
             Separator::Sign(sign) => quoted(text, sign, path, before),
-            Separator::Tab => raw(text, path, before, |line| line.split('\t').map(String::from).collect()),
-            Separator::Blanks => raw(text, path, before, |line| line.split_whitespace().map(String::from).collect()),
+            Separator::Tab => raw(text, path, before, |line| line.split('\t')),
+            Separator::Blanks => raw(text, path, before, |line| line.split_whitespace()),
         }
     }
 }
@@ -142,29 +142,35 @@ fn sample(text: &str) -> Vec<&str> {
 }
 
 /// Lines end with LF alone (a CR before it is dropped): other Unicode line breaks are text.
-fn raw(text: &str, path: &Path, before: usize, split: impl Fn(&str) -> Vec<String>) -> Result<Vec<Row>> {
+fn raw<'t, C: Iterator<Item = &'t str>>(
+    text: &'t str,
+    path: &Path,
+    before: usize,
+    split: impl Fn(&'t str) -> C,
+) -> Result<Rows> {
     let text = text.trim_end_matches(['\n', '\r']);
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows = Rows::default();
     for (i, line) in text.split('\n').enumerate() {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let alone = rows.first().is_some_and(|first| first.cells.len() == 1);
+        let alone = rows.first().is_some_and(|first| first.width() == 1);
         // Blank lines are skipped, but in a table of one column they are empty texts.
         if line.trim_matches('\r').is_empty() && !alone {
             continue;
         }
-        let row = Row { line: before + i + 1, cells: split(line) };
+        let number = before + i + 1;
         if rows.is_empty() {
-            check_columns(row.cells.len(), row.line, path)?;
+            check_columns(split(line).count(), number, path)?;
         }
-        rows.push(row);
+        rows.push(number, split(line));
+        check_widths(&rows, number, path)?;
     }
     Ok(rows)
 }
 
-fn quoted(text: &str, delimiter: u8, path: &Path, before: usize) -> Result<Vec<Row>> {
+fn quoted(text: &str, delimiter: u8, path: &Path, before: usize) -> Result<Rows> {
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows = Rows::default();
     let mut record = csv::StringRecord::new();
     let (mut line, mut counted) = (before + 1, 0);
     let mut begin = 0;
@@ -185,7 +191,8 @@ fn quoted(text: &str, delimiter: u8, path: &Path, before: usize) -> Result<Vec<R
         if rows.is_empty() {
             check_columns(record.len(), line, path)?;
         }
-        rows.push(Row { line, cells: record.iter().map(String::from).collect() });
+        rows.push(line, &record);
+        check_widths(&rows, line, path)?;
     }
     if let Some(line) = torn_quote(text, delimiter) {
         let line = before + line;

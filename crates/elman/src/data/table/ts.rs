@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::cases::{self, Case};
-use super::rows::Table;
+use super::cases::Cases;
+use super::form::Table;
 use crate::error::Result;
 use crate::file::fault;
 
@@ -13,7 +13,7 @@ use crate::file::fault;
 /// A line that is no series, with its number; time stamps.
 pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
     let mut labels: Option<Vec<String>> = None;
-    let (mut is_data, mut cases) = (false, Vec::new());
+    let (mut is_data, mut cases) = (false, Cases::new(path));
     for (i, line) in text.lines().enumerate() {
         let (number, line) = (i + 1, line.trim());
         let wrong = |reason: &str| fault(path, format!("line {number}: {reason}"));
@@ -52,12 +52,12 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
                         known.join(", ")
                     )));
                 }
-                Some(label.to_string())
+                Some(label)
             }
             None => None,
         };
-        let values = |part: &str| part.split(',').map(|value| value.trim().to_string()).collect();
-        cases.push(Case { line: number, dimensions: parts.into_iter().map(values).collect(), label });
+        let dimensions: Vec<Vec<&str>> = parts.iter().map(|part| part.split(',').map(str::trim).collect()).collect();
+        cases.push(number, &dimensions, label)?;
     }
-    cases::table(cases, path, "read as series in the format .ts".into())
+    cases.table("read as series in the format .ts".into())
 }

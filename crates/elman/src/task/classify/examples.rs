@@ -18,8 +18,8 @@ pub(super) struct FixedExamples {
     values: Vec<Values>,
     targets: Targets<f32>,
     vary: Vary,
-    /// The cells of rows that are shown.
-    cells: Vec<String>,
+    /// The rows of a table that are shown.
+    rows: Vec<Raw>,
 }
 
 impl Examples<Fixed> for FixedExamples {
@@ -62,9 +62,9 @@ impl Examples<Fixed> for FixedExamples {
     }
 
     fn shown(&self, example: usize) -> Shown {
-        match (&self.values[example], &self.reader, self.cells.get(example)) {
+        match (&self.values[example], &self.reader, self.rows.get(example).and_then(Raw::row)) {
             (Values::Pixels(image), Reader::Pixels(p), _) => Shown::image(image, [p.height, p.width, p.channels]),
-            (_, _, Some(cells)) => Shown::text(cells),
+            (_, Reader::Features(features), Some(row)) => Shown::text(&features.shown(row)),
             _ => Shown::Text(format!("row {}", example + 1)),
         }
     }
@@ -90,14 +90,12 @@ impl FixedExamples {
     pub(super) fn new(rows: &[Raw], reader: &Reader, goal: &Learned, vary: Vary) -> Result<Self> {
         let targets = goal.targets(rows.iter().map(Raw::labelled))?;
         let values = rows.iter().map(|row| reader.values(row)).collect::<Result<_>>()?;
-        Ok(FixedExamples { reader: reader.clone(), values, targets, vary, cells: Vec::new() })
+        Ok(FixedExamples { reader: reader.clone(), values, targets, vary, rows: Vec::new() })
     }
 
-    /// Keeps the cells of its rows, to be shown.
-    pub(super) fn with_cells(mut self, rows: &[Raw]) -> Self {
-        if let Reader::Features(features) = &self.reader {
-            self.cells = rows.iter().map(|row| features.shown(row.cells())).collect();
-        }
+    /// Keeps its rows, to be shown.
+    pub(super) fn with_rows(mut self, rows: Vec<Raw>) -> Self {
+        self.rows = rows;
         self
     }
 
@@ -108,7 +106,7 @@ impl FixedExamples {
             targets: Targets::Classes(vec![0; values.len()]),
             values,
             vary: Vary::default(),
-            cells: Vec::new(),
+            rows: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::cell::Steps;
 use crate::data::features::Features;
 use crate::data::motion::{Motion, MotionState};
 use crate::data::recordings::Reader;
-use crate::data::table::{Row, Table};
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use crate::layer::StackState;
 use crate::metric::{argmax, probabilities};
@@ -178,10 +178,11 @@ impl Stream for Live<'_> {
         self.lines += 1;
         let table = Table::parse_line(line, path, self.lines - 1)?;
         let Some(table) = table else { return Ok(None) };
-        let Row { line, cells } = &table.rows[0];
+        let row = table.rows.row(0);
         let names = table.header.clone().unwrap_or_default();
-        if self.header.is_none() && names.is_empty() && features.are_named(cells) {
-            *features = features.bind(&Table { header: Some(cells.clone()), ..table.clone() })?;
+        if self.header.is_none() && names.is_empty() && features.are_named(row) {
+            *features =
+                features.bind(&Table { header: Some(row.cells().map(String::from).collect()), ..table.clone() })?;
             self.header = Some(names);
             return Ok(None);
         }
@@ -194,10 +195,10 @@ impl Stream for Live<'_> {
         match &mut self.motion {
             Some((motion, state)) => {
                 self.row.clear();
-                features.row(cells, *line, path, &mut self.row)?;
+                features.row(row, path, &mut self.row)?;
                 state.step(motion, &self.row, inputs);
             }
-            None => features.row(cells, *line, path, inputs)?,
+            None => features.row(row, path, inputs)?,
         }
         Ok(self.step())
     }

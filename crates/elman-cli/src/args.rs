@@ -89,9 +89,9 @@ pub(crate) enum Command {
 /// What is trained, and on which data.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Training {
-    /// The training data (a text, a table, a folder), or a config.toml.
+    /// The training data (a text or several, a table, a folder), a config.toml, or both.
     #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// Settings of a language model to begin from: default, quick, min-char-rnn, char-rnn. [default: default; quick without
     /// a file]
     #[arg(long, value_name = "NAME")]
@@ -109,7 +109,7 @@ pub(crate) struct Train {
     pub(crate) out: Option<PathBuf>,
     /// Go on with the run in this folder; it ends as if it had never stopped. With --epochs, --max-steps or --max-time, counted
     /// from its beginning, it becomes longer.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "out", "preset", "set"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "out", "preset", "set"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events as JSON, one on a line, to standard output.
     #[arg(long)]

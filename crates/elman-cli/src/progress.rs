@@ -398,9 +398,13 @@ pub(crate) fn rule(rule: &Baseline) -> String {
 }
 
 /// What the data of a run are called.
-pub(crate) fn data_name(s: &Settings) -> &str {
+pub(crate) fn data_name(s: &Settings) -> String {
     let given = [&s.file, &s.source, &s.features, &s.images].into_iter().find(|name| !name.is_empty());
-    given.map_or("built-in data", String::as_str)
+    match given.map(|names| (names.lines().next().unwrap_or_default(), names.lines().count())) {
+        None => "built-in data".into(),
+        Some((first, ..=1)) => first.into(),
+        Some((first, count)) => format!("{first} and {} more", count - 1),
+    }
 }
 
 /// A cross-entropy per target as people compare it: of characters in bits, of words as a perplexity.

@@ -56,12 +56,17 @@ impl SettingArgs {
     ///
     /// # Errors
     /// [`Error::Unread`], [`Error::Setting`], [`Error::UnknownSetting`]; a config file that cannot be used.
-    pub(crate) fn settings(&self, file: Option<&Path>, preset: Option<&str>) -> Result<Settings> {
+    pub(crate) fn settings(&self, files: &[PathBuf], preset: Option<&str>) -> Result<Settings> {
         let given = self.given()?;
-        let is_config = file.is_some_and(|file| file.extension().is_some_and(|e| e == "toml"));
-        let (config, file) = match file {
-            Some(path) if is_config => (Some(ConfigFile::read(path)?), None),
-            file => (None, file),
+        let is_config = |file: &&PathBuf| file.extension().is_some_and(|e| e == "toml");
+        let (configs, files): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(is_config);
+        let config = match configs[..] {
+            [] => None,
+            [path] => Some(ConfigFile::read(path)?),
+            [first, second, ..] => {
+                let (first, second) = (first.display(), second.display());
+                return Err(Error::Usage(format!("{first} and {second} are config files; name one of them")));
+            }
         };
         if config.is_some() && preset.is_some() {
             return Err(Error::Usage("a config file and --preset were given; name one of them".into()));
@@ -76,7 +81,7 @@ impl SettingArgs {
         };
 
         let is_given = |key: &str| {
-            let is_file = key == "file" && file.is_some();
+            let is_file = key == "file" && !files.is_empty();
             is_file || last(key).or(of_config(key)).is_some_and(|text| !text.is_empty())
         };
         let data = if task.data.iter().any(|key| is_given(key)) { Data::Given } else { Data::Builtin };
@@ -90,19 +95,26 @@ impl SettingArgs {
         if let Some(config) = &config {
             settings = config.apply(settings)?;
         }
-        if let Some(file) = file {
-            task.check_read("file", &file.display().to_string())?;
-            settings.file = text_of(file.into())?;
+        if !files.is_empty() {
+            let names = files.iter().map(|file| text_of((*file).clone())).collect::<Result<Vec<_>>>()?;
+            task.check_read("file", &names.join(", "))?;
+            settings.file = names.join("\n");
         }
         for given in &given {
             let set = task.check_read(given.key.name, &given.text);
             set.and_then(|()| settings.set(given.key.name, &given.text)).map_err(|error| given.refused(error))?;
         }
         for key in PATHS {
-            let path = PathBuf::from(settings.get(key));
-            let is_stdin = path.as_os_str() == "-";
-            if path.is_relative() && !path.as_os_str().is_empty() && !is_stdin {
-                settings.set(key, &text_of(std::path::absolute(&path).unwrap_or(path))?)?;
+            let whole = |path: &str| {
+                let path = PathBuf::from(path);
+                let is_stdin = path.as_os_str() == "-";
+                let is_whole = is_stdin || path.is_absolute() || path.as_os_str().is_empty();
+                text_of(if is_whole { path } else { std::path::absolute(&path).unwrap_or(path) })
+            };
+            let given = settings.get(key);
+            let paths = given.split('\n').map(whole).collect::<Result<Vec<_>>>()?.join("\n");
+            if paths != given {
+                settings.set(key, &paths)?;
             }
         }
         Ok(settings)

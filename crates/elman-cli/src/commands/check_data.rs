@@ -22,7 +22,7 @@ const CLASSES: usize = 12;
 const TOKENS: usize = 8;
 
 pub(crate) fn run(args: &CheckData) -> Outcome {
-    let settings = args.training.settings.settings(args.training.file.as_deref(), args.training.preset.as_deref())?;
+    let settings = args.training.settings.settings(&args.training.files, args.training.preset.as_deref())?;
     let mut encoding = Encoding::new(args.json);
     let plan = elman::task::plan_with(settings, &mut |done, all| encoding.see(done, all))?;
     let (text, examples) = (plan.text_statistics()?, plan.statistics());

@@ -22,7 +22,7 @@ pub(crate) fn run(args: Train) -> Outcome {
     let training = &args.training;
     let settings = match &args.resume {
         Some(folder) => training.settings.resumed(folder)?,
-        None => training.settings.settings(training.file.as_deref(), training.preset.as_deref())?,
+        None => training.settings.settings(&training.files, training.preset.as_deref())?,
     };
     exit_code::closed_pipe_is_a_failure();
     // Before there is a run: from its first file on, a signal leaves it saved.
@@ -150,7 +150,8 @@ fn show(args: &Train) -> Show {
 
 /// The first free `runs/NAME-N`.
 fn new_folder(settings: &Settings) -> PathBuf {
-    let stem = Path::new(&settings.file).file_stem().and_then(|stem| stem.to_str());
+    let first = settings.file.lines().next().unwrap_or_default();
+    let stem = Path::new(first).file_stem().and_then(|stem| stem.to_str());
     let stem = stem.unwrap_or(if settings.task == language_model::TASK.name { "builtin" } else { &settings.task });
     let mut n = 1;
     loop {

@@ -298,6 +298,11 @@ pub fn plan(settings: Settings) -> Result<Box<dyn Plan>> {
 pub fn plan_with(settings: Settings, callback: &mut Callback) -> Result<Box<dyn Plan>> {
     let settings = settings.resolve()?.fitted_to_model()?;
     let task = Task::find(&settings.task)?;
+    if settings.file.contains('\n') && task.name != language_model::TASK.name {
+        let files = settings.file.replace('\n', ", ");
+        let want = format!("is several files, which `task = {}` alone reads, as one text", language_model::TASK.name);
+        return Err(Error::setting("file", files, want));
+    }
     let plan = (task.plan)(settings, callback)?;
     memory::check(&*plan, task)?;
     Ok(plan)

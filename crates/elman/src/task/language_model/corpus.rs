@@ -21,25 +21,21 @@ pub struct Corpus {
     pub val: Vec<u32>,
 }
 
-/// A text as a language model reads it: a file, or all the files of a folder in the order of their names, in UTF-8 without a
-/// byte order mark. Lines end with LF alone, unless `keeps_cr`.
+/// A text as a language model reads it: a file, or several on a line each, or all the files of a folder in the order of their
+/// names, in UTF-8 without a byte order mark. Lines end with LF alone, unless `keeps_cr`.
 ///
 /// # Errors
 /// What cannot be read, or is in an encoding that is not named.
 pub(super) fn plain(path: &Path, encoding: Encoding, keeps_cr: bool) -> Result<Vec<u8>> {
+    if let Some(files) = several(path) {
+        return joined(files, |file| plain(file, encoding, keeps_cr));
+    }
     if path.is_dir() {
         if idx::dataset(path).is_ok_and(|found| found.is_some()) {
             let reason = "is a folder of images in idx files; `task = classify` learns from them".into();
             return Err(Error::Data { path: path.into(), reason });
         }
-        let mut text = Vec::new();
-        for file in files(path)? {
-            text.extend(plain(&file, encoding, keeps_cr)?);
-            if text.last().is_some_and(|end| *end != b'\n') {
-                text.push(b'\n');
-            }
-        }
-        return Ok(text);
+        return joined(files(path)?, |file| plain(file, encoding, keeps_cr));
     }
     let bytes = file::read(path)?;
     let text = encoding.decode(&bytes, path)?;
@@ -47,6 +43,24 @@ pub(super) fn plain(path: &Path, encoding: Encoding, keeps_cr: bool) -> Result<V
         return Ok(text.into_owned().into_bytes());
     }
     Ok(text.replace("\r\n", "\n").replace('\r', "\n").into_bytes())
+}
+
+/// Texts one behind the other; each ends its line.
+fn joined(files: Vec<PathBuf>, read: impl Fn(&Path) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for file in files {
+        text.extend(read(&file)?);
+        if text.last().is_some_and(|end| *end != b'\n') {
+            text.push(b'\n');
+        }
+    }
+    Ok(text)
+}
+
+/// The files that a setting names on a line each; none where it names one.
+fn several(path: &Path) -> Option<Vec<PathBuf>> {
+    let names = path.to_str().filter(|names| names.contains('\n'))?;
+    Some(names.lines().filter(|name| !name.is_empty()).map(PathBuf::from).collect())
 }
 
 /// That a text is a table, by its name, and how it is read as one.
@@ -90,7 +104,10 @@ impl Settings {
     /// The text of a file or folder: as it is with `bytes`, and in runs of version 0.1.
     pub(super) fn text(&self, path: &Path) -> Result<Vec<u8>> {
         match self.bytes || self.rules == 1 {
-            true => file::read(path),
+            true => match several(path) {
+                Some(files) => joined(files, file::read),
+                None => file::read(path),
+            },
             false => plain(path, self.encoding(), false),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use elman::metric::HOLDS;
 use elman::task::{Found, Output, Prediction, Written, most_likely};
 use serde_json::{Map, Value, json};
 
@@ -39,6 +40,10 @@ impl<'a> Answers<'a> {
         match &prediction.output {
             Output::Class { probabilities, words } => {
                 self.class(input, probabilities)?;
+                if self.args.explain { self.explain(words, most_likely(probabilities)) } else { Ok(()) }
+            }
+            Output::Labels { probabilities, words } => {
+                self.several(input, probabilities)?;
                 if self.args.explain { self.explain(words, most_likely(probabilities)) } else { Ok(()) }
             }
             Output::Value(value) => self.put(
@@ -107,6 +112,27 @@ impl<'a> Answers<'a> {
                 json!({"input": input, "label": label, "probability": p, "probabilities": all})
             },
         )
+    }
+
+    /// The labels that hold, the likeliest first.
+    fn several(&mut self, input: &str, probabilities: &[f64]) -> Result<(), Failure> {
+        let mut holding: Vec<usize> = (0..probabilities.len()).filter(|&i| probabilities[i] >= HOLDS).collect();
+        holding.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        let joined = |separator: &str, of: &dyn Fn(usize) -> String| {
+            holding.iter().map(|&i| of(i)).collect::<Vec<_>>().join(separator)
+        };
+        let names = |separator: &str| joined(separator, &|i| self.labels[i].clone());
+        let named = if holding.is_empty() { "no label".into() } else { names(", ") };
+        let line = format!("{named}\t{}\t{input}", joined(", ", &|i| format!("{:.4}", probabilities[i])));
+        let cells = [
+            ("input", input.into()),
+            ("label", names(";")),
+            ("probability", joined(";", &|i| format!("{:.6}", probabilities[i]))),
+        ];
+        let holding: Vec<&String> = holding.iter().map(|&i| &self.labels[i]).collect();
+        let all: Map<_, _> = self.labels.iter().zip(probabilities).map(|(l, p)| (l.clone(), json!(p))).collect();
+        let json = json!({"input": input, "labels": holding, "probabilities": all});
+        self.put(&line, &cells, || json)
     }
 
     /// The words by how much they speak for the class, or against it.

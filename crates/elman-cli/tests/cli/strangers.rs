@@ -117,7 +117,7 @@ fn numbers_are_numbers_however_they_are_written() {
 }
 
 #[test]
-fn json_lines_may_have_other_keys_and_labels_are_no_lists() {
+fn json_lines_may_have_other_keys_and_a_list_among_names_is_refused() {
     let place = Place::new();
     place.write(
         "keys.jsonl",
@@ -127,8 +127,44 @@ fn json_lines_may_have_other_keys_and_labels_are_no_lists() {
     );
     let said = said(&place, "keys.jsonl --task classify-text --text-column t --label-column l");
     assert!(said.contains("2 classes"), "{said}");
-    place.write("lists.jsonl", lines(30, |i| format!("{{\"text\":\"t {i}\",\"label\":[\"a\",\"b\"]}}")));
-    train(&place, "lists.jsonl --task classify-text").fails(3, &["line 1", "the label is a list"]);
+    let label = |i| if i == 7 { "[\"a\",\"b\"]".into() } else { format!("\"{}\"", ["a", "b"][i % 2]) };
+    place.write("lists.jsonl", lines(30, |i| format!("{{\"text\":\"t {i}\",\"label\":{}}}", label(i))));
+    train(&place, "lists.jsonl --task classify-text").fails(3, &["line 7", "the label is a list"]);
+}
+
+#[test]
+fn a_text_may_have_several_labels_or_none() {
+    let place = Place::new();
+    // A word for each of three labels, in all combinations.
+    let words = |i: usize| ["cash", "goal", "vote"].into_iter().enumerate().filter(move |(k, _)| i >> k & 1 == 1);
+    let text = |i: usize| words(i).map(|(_, word)| word).chain(["the", "day"]).collect::<Vec<_>>().join(" ");
+    let labels = |i: usize| words(i).map(|(k, _)| ["money", "sport", "state"][k]).collect::<Vec<_>>();
+    place.write("s.jsonl", lines(240, |i| serde_json::json!({"text": text(i), "labels": labels(i)}).to_string()));
+    place.write("s.csv", format!("text,labels\n{}", lines(240, |i| format!("{},{}|", text(i), labels(i).join("|")))));
+    for (data, out) in [("s.jsonl", "lists"), ("s.csv --label-separator |", "cells")] {
+        let words =
+            format!("train {data} --task classify-text --hidden 16 --embedding 16 --seed 1 --threads 1 --out {out}");
+        let run = place.ok(&words);
+        assert!(run.stderr.contains("3 labels, several a text"), "{run:?}");
+        let run = place.run(&format!("eval {out} {} --json", data.split(' ').next().unwrap()));
+        let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(value["subset_accuracy"], 1.0, "{run:?}");
+        assert_eq!(value["micro_f1"], 1.0, "{run:?}");
+    }
+    place.write("new.txt", "vote the cash day\nthe day\n");
+    let run = place.ok("predict lists new.txt --json");
+    let found: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut both: Vec<&str> = found[0]["labels"].as_array().unwrap().iter().filter_map(|l| l.as_str()).collect();
+    both.sort_unstable();
+    assert_eq!((both, &found[1]["labels"]), (vec!["money", "state"], &serde_json::json!([])), "{run:?}");
+    assert!(found[0]["probabilities"]["sport"].as_f64().unwrap() < 0.5);
+    let run = place.ok("predict lists new.txt");
+    assert!(run.stdout.lines().nth(1).unwrap().starts_with("no label\t"), "{run:?}");
+    place.ok("report lists");
+    place.run("eval lists s.jsonl --curves c.csv").fails(2, &["several labels"]);
+    train(&place, "s.jsonl --task classify-text --class-weights balanced").fails(2, &["several labels"]);
+    place.write("one.csv", reviews(60, ","));
+    train(&place, "one.csv --task classify-text --from lists").fails(2, &["several labels"]);
 }
 
 #[test]
@@ -318,4 +354,22 @@ fn pictures_of_any_size_are_scaled() {
     place.ok(&format!("train pictures --task classify --dense 4 --size 10 --out p {SHORT}"));
     assert_eq!(place.ok("predict p pictures").stdout.lines().count(), 24, "a folder of folders");
     place.ok("eval p pictures");
+}
+
+#[test]
+fn several_texts_are_one_and_a_config_goes_with_them() {
+    let place = Place::new();
+    let [a, b] = ["the cat sat", "a dog ran"].map(|words| lines(200, |i| format!("{words} {i}")));
+    place.write("a.txt", a.trim_end());
+    place.write("b.txt", &b);
+    place.write("both.txt", format!("{a}{b}"));
+    place.write("c.toml", "hidden = 8\nbatch = 4\nsample_length = 20\n");
+    for (files, out) in [("a.txt b.txt c.toml", "two"), ("c.toml both.txt", "one")] {
+        place.ok(&format!("train {files} --out {out} {SHORT}"));
+    }
+    assert_eq!(place.read("two/last.safetensors"), place.read("one/last.safetensors"));
+    place.ok("train --resume two --max-steps 6 --quiet");
+    train(&place, "c.toml c.toml").fails(2, &["config files"]);
+    train(&place, "a.txt none.txt").fails(3, &["none.txt", "no such file"]);
+    train(&place, "a.txt b.txt --task classify-text").fails(2, &["several files", "language-model"]);
 }

@@ -14,6 +14,9 @@ pub(crate) struct Columns {
     /// The label.
     #[serde(default)]
     pub label: String,
+    /// What stands between several labels in a cell; empty for one label, or a list.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label_separator: String,
     /// What says which rows belong to one sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<String>,

@@ -7,23 +7,36 @@ use super::table::Table;
 use crate::error::Result;
 use crate::file::fault;
 
-/// A text, its label, and the line it stands in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A text, its label or labels, and the line it stands in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LabelledText {
     /// The text.
     pub text: String,
-    /// The label.
+    /// The label, or several as they stand in the file.
     pub label: String,
+    /// The labels, where a text may have several.
+    pub labels: Vec<String>,
     /// From 1.
     pub line: usize,
 }
 
-/// Reads texts and labels out of a table; also says what was decided, such as which columns were taken.
+/// The texts of a table.
+#[derive(Debug)]
+pub(crate) struct LabelledTexts {
+    pub rows: Vec<LabelledText>,
+    /// Whether a text may have several labels.
+    pub has_several: bool,
+    /// What was decided, such as which columns were taken.
+    pub notes: Vec<String>,
+}
+
+/// Reads texts and labels out of a table. A text may have several labels if `several`, if the first label is a list, or if
+/// the columns name a separator.
 ///
 /// # Errors
-/// [`Error::Data`](crate::Error::Data) with the line: an empty text, an empty label, a list of labels; columns that cannot be
-/// told apart.
-pub(crate) fn read(path: &Path, columns: &Columns) -> Result<(Vec<LabelledText>, Vec<String>)> {
+/// [`Error::Data`](crate::Error::Data) with the line: an empty text, an empty label, a label that is a list where the first is
+/// none, or none where the first is one; columns that cannot be told apart.
+pub(crate) fn read(path: &Path, columns: &Columns, several: Option<bool>) -> Result<LabelledTexts> {
     let form = columns.form();
     let mut table = Table::read_with(path, form)?;
     let [text, label] = [columns.text(), &columns.label].map(|asked| Some(asked).filter(|asked| !asked.is_empty()));
@@ -31,15 +44,125 @@ pub(crate) fn read(path: &Path, columns: &Columns) -> Result<(Vec<LabelledText>,
     let mut notes = vec![taken];
     notes.append(&mut table.notes);
     notes.extend(table.leave_out_blank(&[(text, "text"), (label, "label")], form.skip_bad)?);
+    let separator = columns.label_separator.as_str();
+    let are_lists = separator.is_empty() && table.rows.iter().next().is_some_and(|row| is_list(row.cell(label)));
+    let has_several = several.unwrap_or(are_lists || !separator.is_empty());
     let mut rows = Vec::with_capacity(table.rows.len());
     for row in table.rows.iter() {
         let (line, text, label) = (row.line(), row.cell(text).to_string(), row.cell(label).trim().to_string());
-        if label.starts_with('[') && label.ends_with(']') {
-            let reason =
-                format!("line {line}: the label is a list, {label}; a text has one label here: keep one of them");
-            return Err(fault(path, reason));
-        }
-        rows.push(LabelledText { text, label, line });
+        let labels = match (has_several, is_list(&label) && separator.is_empty()) {
+            (false, false) => Vec::new(),
+            (false, true) => {
+                let first = if several.is_none() { "the first text" } else { "this model" };
+                let reason = format!("line {line}: the label is a list, {label}, but {first} has one label a text");
+                return Err(fault(path, reason));
+            }
+            (true, true) => listed(&label).ok_or_else(|| {
+                fault(path, format!("line {line}: the labels {label} are no list of names, as `[\"a\", \"b\"]` is"))
+            })?,
+            (true, false) if are_lists => {
+                let reason = format!("line {line}: the label {label:?} is no list, but that of the first text is one");
+                return Err(fault(path, reason));
+            }
+            (true, false) if separator.is_empty() => vec![label.clone()],
+            (true, false) => {
+                label.split(separator).map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect()
+            }
+        };
+        rows.push(LabelledText { text, label, labels, line });
     }
-    Ok((rows, notes))
+    if are_lists && several.is_none() {
+        notes.push("the labels are lists: a text may have several".into());
+    }
+    Ok(LabelledTexts { rows, has_several, notes })
+}
+
+fn is_list(label: &str) -> bool {
+    let label = label.trim();
+    label.starts_with('[') && label.ends_with(']')
+}
+
+/// The names in a list, as JSON or Python writes it.
+fn listed(list: &str) -> Option<Vec<String>> {
+    if let Ok(names) = serde_json::from_str::<Vec<serde_json::Value>>(list) {
+        let name = |value: serde_json::Value| match value {
+            serde_json::Value::String(name) => Some(name.trim().to_string()).filter(|name| !name.is_empty()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        return names.into_iter().map(name).collect();
+    }
+    // Python quotes with either mark, and escapes with a backslash.
+    let (mut names, mut letters) = (Vec::new(), list.trim().strip_prefix('[')?.strip_suffix(']')?.chars().peekable());
+    loop {
+        while letters.next_if(|c| c.is_whitespace()).is_some() {}
+        let Some(quote) = letters.next() else { return Some(names) };
+        if !matches!(quote, '\'' | '"') {
+            return None;
+        }
+        let mut name = String::new();
+        loop {
+            match letters.next()? {
+                '\\' => name.push(letters.next()?),
+                c if c == quote => break,
+                c => name.push(c),
+            }
+        }
+        names.push(name);
+        while letters.next_if(|c| c.is_whitespace()).is_some() {}
+        match letters.next() {
+            None => return Some(names),
+            Some(',') => {}
+            Some(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::write;
+
+    fn labels(content: &str, separator: &str) -> Result<Vec<Vec<String>>> {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = Columns { label_separator: separator.into(), ..Columns::default() };
+        let read = read(&write(folder.path(), "t", content), &columns, None)?;
+        assert!(read.has_several);
+        Ok(read.rows.into_iter().map(|row| row.labels).collect())
+    }
+
+    #[test]
+    fn several_labels_are_lists_or_stand_between_separators() {
+        let want = [vec!["a", "b"], vec!["b"], vec![]];
+        let json = "{\"text\": \"x y\", \"labels\": [\"a\", \"b\"]}\n{\"text\": \"z w\", \"labels\": [\"b\"]}\n\
+                    {\"text\": \"v\", \"labels\": []}\n";
+        assert_eq!(labels(json, "").unwrap(), want);
+        let csv = "text,label\nx y,\"['a', 'b']\"\nz w,\"['b']\"\nv,[]\n";
+        assert_eq!(labels(csv, "").unwrap(), want);
+        assert_eq!(labels("text,label\nx y,a; b\nz w,b\nv,;\n", ";").unwrap(), want);
+        assert_eq!(listed(r#"['it\'s', "b\"c"]"#).unwrap(), ["it's", "b\"c"]);
+        assert_eq!(listed("[1, 20]").unwrap(), ["1", "20"]);
+        for list in ["[a]", "['a' 'b']", "['a]", "[[1]]", "[null]"] {
+            assert_eq!(listed(list), None, "{list}");
+        }
+    }
+
+    #[test]
+    fn a_list_among_names_and_a_name_among_lists_are_refused_with_their_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        for (content, line) in [
+            (
+                "{\"text\": \"x\", \"label\": \"a\"}\n{\"text\": \"y\", \"label\": [\"a\"]}\n",
+                "line 2: the label is a list",
+            ),
+            (
+                "{\"text\": \"x\", \"label\": [\"a\"]}\n{\"text\": \"y\", \"label\": \"a\"}\n",
+                "line 2: the label \"a\" is no list",
+            ),
+            ("text,label\nx,[a]\ny,[b]\n", "line 2: the labels [a] are no list of names"),
+        ] {
+            let error = read(&write(folder.path(), "t", content), &Columns::default(), None).unwrap_err().to_string();
+            assert!(error.contains(line), "{error}");
+        }
+    }
 }

@@ -1,7 +1,11 @@
-//! Cross-entropy with label smoothing and class weights, for classification; squared error, for regression.
+//! Cross-entropy with label smoothing and class weights, of one class or of several labels.
+
+use std::ops::Range;
 
 use elman_kernels::{Scalar, softmax};
 use serde::{Deserialize, Serialize};
+
+use crate::metric::sigmoid;
 
 /// The training loss.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +52,44 @@ impl Loss {
         }
         nats
     }
+
+    /// The binary cross-entropy in nats of labels that each hold or do not, summed over `logits` `[N, V]`; `scale` times its
+    /// gradient replaces the logits. `holding` are the labels that hold for each row; with smoothing `s` the target of a label
+    /// is `(1 - s) t + s / 2`.
+    pub(crate) fn backward_labels<F: Scalar>(&self, logits: &mut [F], holding: &[Vec<u32>], scale: F) -> f64 {
+        let mut nats = 0.0;
+        for (row, holding) in rows(logits.len(), holding) {
+            for (label, z) in (0..).zip(&mut logits[row]) {
+                let target =
+                    (1.0 - self.smoothing) * f64::from(u8::from(holding.contains(&label))) + 0.5 * self.smoothing;
+                let x = z.to_f64();
+                nats += softplus(x) - target * x;
+                *z = scale * F::from_f64(sigmoid(x) - target);
+            }
+        }
+        nats
+    }
+}
+
+/// The binary cross-entropy in nats of labels that each hold or do not, summed over `logits` `[N, V]`.
+pub(crate) fn binary_cross_entropy<F: Scalar>(logits: &[F], holding: &[Vec<u32>]) -> f64 {
+    let mut nats = 0.0;
+    for (row, holding) in rows(logits.len(), holding) {
+        nats += logits[row.clone()].iter().map(|z| softplus(z.to_f64())).sum::<f64>();
+        nats -= holding.iter().map(|&label| logits[row.start + label as usize].to_f64()).sum::<f64>();
+    }
+    nats
+}
+
+/// The place of each row of so many logits, and the labels that hold for it.
+fn rows(logits: usize, holding: &[Vec<u32>]) -> impl Iterator<Item = (Range<usize>, &Vec<u32>)> {
+    let width = logits / holding.len().max(1);
+    holding.iter().enumerate().map(move |(i, holding)| (i * width..(i + 1) * width, holding))
+}
+
+/// `ln(1 + e^x)`.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]
@@ -83,5 +125,41 @@ mod tests {
             logits[i] = old;
             assert!((numeric - grads[i]).abs() < 1e-8, "{i}: {numeric} {}", grads[i]);
         }
+    }
+
+    #[test]
+    fn the_loss_of_labels_and_its_gradient_follow_the_definition() {
+        let mut rng = Rng::new(2, "test");
+        let mut logits: Vec<f64> = (0..12).map(|_| rng.range(-3.0, 3.0)).collect();
+        let holding = [vec![1], vec![], vec![0, 3]];
+        let targets = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
+        for smoothing in [0.0, 0.1] {
+            let loss = Loss { smoothing, class_weights: Vec::new() };
+            let definition = |logits: &[f64]| -> f64 {
+                let one = |(z, t): (&f64, &f64)| {
+                    let (p, q) = (1.0 / (1.0 + (-z).exp()), (1.0 - smoothing) * t + 0.5 * smoothing);
+                    -q * p.ln() - (1.0 - q) * (1.0 - p).ln()
+                };
+                logits.iter().zip(&targets).map(one).sum()
+            };
+            let mut grads = logits.clone();
+            let nats = loss.backward_labels(&mut grads, &holding, 0.5);
+            assert!((nats - definition(&logits)).abs() < 1e-12);
+            if smoothing == 0.0 {
+                assert!((binary_cross_entropy(&logits, &holding) - nats).abs() < 1e-12);
+            }
+            for i in 0..12 {
+                let old = logits[i];
+                logits[i] = old + 1e-6;
+                let above = definition(&logits);
+                logits[i] = old - 1e-6;
+                let numeric = 0.5 * (above - definition(&logits)) / 2e-6;
+                logits[i] = old;
+                assert!((numeric - grads[i]).abs() < 1e-8, "{i}: {numeric} {}", grads[i]);
+            }
+        }
+        // Far from zero nothing overflows.
+        assert_eq!(binary_cross_entropy(&[1e4, -1e4], &[vec![0]]), 0.0);
+        assert_eq!((sigmoid(-1e4), sigmoid(1e4)), (0.0, 1.0));
     }
 }

@@ -21,6 +21,7 @@ pub use front::{Front, FrontConfig, FrontPrepared, FrontTape};
 pub use grouping::Grouping;
 pub use linear::{Linear, LinearPrepared};
 pub use loss::Loss;
+pub(crate) use loss::binary_cross_entropy;
 pub use norm::{LayerNorm, LayerNormTape};
 pub use pool::{Pool, PoolTape, Pooling};
 pub use stack::{Stack, StackConfig, StackPrepared, StackState, StackTape};

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::classification::Confusion;
 use super::evaluator::{Evaluator, Measures, Predicted, Truth};
+use super::labels::holding;
 use super::logits::{argmax, probabilities};
 use super::ranking::{self, CurvePoint};
 use super::review::{Baseline, Example};
@@ -136,6 +137,16 @@ impl Evaluator {
         let mut worst: Vec<(f64, usize)> = Vec::new();
         let mut p = Vec::new();
         for (i, Predicted { outputs, truth }) in predictions.iter().enumerate() {
+            if let Truth::Labels(truth) = truth {
+                // Labels that are missing or too many.
+                let found = holding(outputs);
+                let wrong = (0..labels.len() as u32).filter(|label| found.contains(label) != truth.contains(label));
+                let wrong = wrong.count();
+                if wrong > 0 {
+                    worst.push((wrong as f64 / labels.len() as f64, i));
+                }
+                continue;
+            }
             let Truth::Classes(truth) = truth else { continue };
             let steps = outputs.chunks_exact(labels.len()).zip(*truth);
             let wrong = steps.filter(|(logits, target)| argmax(logits) != **target as usize).count();
@@ -154,12 +165,16 @@ impl Evaluator {
         worst.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let named = |mut classes: Vec<usize>| {
             classes.dedup();
-            classes.into_iter().map(|class| labels[class].as_str()).collect::<Vec<_>>().join(" ")
+            let separator = if matches!(self, Evaluator::Labels { .. }) { ", " } else { " " };
+            classes.into_iter().map(|class| labels[class].as_str()).collect::<Vec<_>>().join(separator)
         };
         let mistake = |(degree, i): (f64, usize)| {
             let Predicted { outputs, truth } = predictions[i];
             let truth = named(truth.classes().iter().map(|&class| class as usize).collect());
-            let predicted = named(outputs.chunks_exact(labels.len()).map(argmax).collect());
+            let predicted = match self {
+                Evaluator::Labels { .. } => named(holding(outputs).into_iter().map(|label| label as usize).collect()),
+                _ => named(outputs.chunks_exact(labels.len()).map(argmax).collect()),
+            };
             Mistake { example: names[i].clone(), truth, predicted, degree }
         };
         worst.into_iter().take(count).map(mistake).collect()
@@ -173,6 +188,10 @@ impl Evaluator {
         let (classes, temperature) = match self {
             Evaluator::Classes { classes, temperature } | Evaluator::Frames { classes, temperature, .. } => {
                 (*classes, *temperature)
+            }
+            Evaluator::Labels { .. } => {
+                let message = "`curves` are for two classes, and this model gives several labels";
+                return Err(Error::Usage(message.into()));
             }
             Evaluator::Values { .. } => {
                 let message = "`curves` are for two classes, and this model predicts numbers";

@@ -3,7 +3,7 @@
 use super::classification::Confusion;
 use super::logits::{argmax, probabilities};
 use super::segments::{self, SegmentScores};
-use super::{calibration, ranking};
+use super::{calibration, labels, ranking};
 
 /// Bins of the expected calibration error.
 const BINS: usize = 15;
@@ -13,15 +13,17 @@ const BINS: usize = 15;
 pub enum Truth<'a> {
     /// A class per step `[T]`, or one.
     Classes(&'a [u32]),
+    /// The labels that hold of several, by number, ascending.
+    Labels(&'a [u32]),
     /// Numbers `[V]`.
     Values(&'a [f32]),
 }
 
 impl<'a> Truth<'a> {
-    /// The classes; empty for numbers.
+    /// The classes, or the labels that hold; empty for numbers.
     pub fn classes(self) -> &'a [u32] {
         match self {
-            Truth::Classes(classes) => classes,
+            Truth::Classes(classes) | Truth::Labels(classes) => classes,
             Truth::Values(_) => &[],
         }
     }
@@ -30,7 +32,7 @@ impl<'a> Truth<'a> {
 /// A network's outputs for an example.
 #[derive(Clone, Copy, Debug)]
 pub struct Predicted<'a> {
-    /// Logits `[T, V]`, or numbers `[V]`.
+    /// Logits `[T, V]`, logits of labels `[V]`, or numbers `[V]`.
     pub outputs: &'a [f32],
     /// The target.
     pub truth: Truth<'a>,
@@ -54,6 +56,11 @@ pub enum Evaluator {
         background: Option<u32>,
         /// Temperature of the softmax.
         temperature: f64,
+    },
+    /// Several labels an example, each of which holds or does not.
+    Labels {
+        /// `V`.
+        labels: usize,
     },
     /// Standardised numbers; in the data's units: `value * std + mean`.
     Values {
@@ -83,6 +90,7 @@ impl Evaluator {
             Evaluator::Frames { classes, background, temperature } => {
                 Steps::new(*classes, *temperature, *background).evaluate(predictions, true)
             }
+            Evaluator::Labels { labels } => labels::measures(predictions, *labels),
             Evaluator::Values { std } => values(predictions, std),
         }
     }

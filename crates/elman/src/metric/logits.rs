@@ -1,4 +1,4 @@
-//! Softmax and argmax.
+//! Softmax, sigmoid and argmax.
 
 /// Probabilities of logits divided by a temperature, into `out`.
 pub fn probabilities(logits: &[f32], temperature: f64, out: &mut Vec<f64>) {
@@ -7,6 +7,12 @@ pub fn probabilities(logits: &[f32], temperature: f64, out: &mut Vec<f64>) {
     out.extend(logits.iter().map(|&z| (f64::from(z - highest) / temperature).exp()));
     let sum: f64 = out.iter().sum();
     out.iter_mut().for_each(|p| *p /= sum);
+}
+
+/// `1 / (1 + e^-x)`.
+pub fn sigmoid(x: f64) -> f64 {
+    let e = (-x.abs()).exp();
+    if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
 }
 
 /// The index of the largest of some values, ties: the first; 0 if empty.

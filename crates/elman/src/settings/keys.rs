@@ -114,7 +114,7 @@ settings! {
     "Task": {
         /// What is learned: one of the tasks that `elman train --help` lists.
         task: String = String::from("language-model");
-        /// The training data; without any, data that the program contains or generates.
+        /// The training data; without any, data that the program contains or generates. Several texts stand on a line each.
         file: String = String::new();
         /// Parallel texts: the source side, one text per line.
         source: String = String::new();
@@ -207,6 +207,8 @@ settings! {
         text_column: String = String::new();
         /// The column of the label, by name or by number from 1.
         label_column: String = String::new();
+        /// Several labels a text: what stands between them in a cell, such as `;`. A list in JSON is several labels without it.
+        label_separator: String = String::new();
         /// The column that says which rows are the steps of one sequence, by name or by number from 1.
         sequence_column: String = String::new();
         /// Columns that are not inputs, by name or by number from 1, separated by commas.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Outputs, Shape};
 use crate::error::{Error, Result};
-use crate::layer::{Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss};
+use crate::layer::{Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss, binary_cross_entropy};
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
 
@@ -43,6 +43,8 @@ pub struct Fixed {
 pub enum Targets<F> {
     /// A class for each row `[N]`; the loss is cross-entropy.
     Classes(Vec<u32>),
+    /// The labels that hold for each row `[N]`; the loss is binary cross-entropy summed over all labels.
+    Labels(Vec<Vec<u32>>),
     /// Numbers for each row `[N, V]`; the loss is half the squared error summed over them.
     Values(Vec<F>),
 }
@@ -152,6 +154,7 @@ impl<F> Targets<F> {
     pub(super) fn rows(&self, outputs: usize) -> usize {
         match self {
             Targets::Classes(classes) => classes.len(),
+            Targets::Labels(holding) => holding.len(),
             Targets::Values(values) => values.len() / outputs,
         }
     }
@@ -196,6 +199,7 @@ impl<F: Scalar> Shape<F> for Fixed {
         // The outputs become their gradient.
         let loss = match &batch.targets {
             Targets::Classes(classes) => self.config.loss.backward(&mut tape.outputs, classes, scale),
+            Targets::Labels(labels) => self.config.loss.backward_labels(&mut tape.outputs, labels, scale),
             Targets::Values(values) => squared_error(&mut tape.outputs, values, self.config.huber, scale),
         };
         let y = tape.front.output();
@@ -216,6 +220,7 @@ impl<F: Scalar> Shape<F> for Fixed {
         self.forward(params, prepared, &batch.inputs, tape, None);
         match &batch.targets {
             Targets::Classes(classes) => softmax::cross_entropy(&tape.outputs, classes),
+            Targets::Labels(labels) => binary_cross_entropy(&tape.outputs, labels),
             Targets::Values(values) => squared_error(&mut tape.outputs, values, self.config.huber, F::ONE),
         }
     }
@@ -266,9 +271,11 @@ mod tests {
         let mut rng = Rng::new(1, "test");
         let inputs: Vec<f64> = (0..4 * 60).map(|_| rng.range(-1.0, 1.0)).collect();
         let network = network(3);
-        for targets in
-            [Targets::Classes(vec![0, 2, 1, 1]), Targets::Values((0..12).map(|_| rng.range(-1.0, 1.0)).collect())]
-        {
+        for targets in [
+            Targets::Classes(vec![0, 2, 1, 1]),
+            Targets::Labels(vec![vec![0, 2], vec![], vec![1], vec![2]]),
+            Targets::Values((0..12).map(|_| rng.range(-1.0, 1.0)).collect()),
+        ] {
             let batch = FixedBatch { inputs: inputs.clone(), targets };
             let params = network.init(&mut Rng::new(2, "weights"));
             check_gradient(&network, &params, &batch, &());

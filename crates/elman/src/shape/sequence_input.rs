@@ -15,7 +15,7 @@ use crate::cell::{CellKind, Input, Source, Steps};
 use crate::error::{Error, Result};
 use crate::layer::{
     Dropout, Embedding, EmbeddingTape, Linear, LinearPrepared, Loss, Pool, PoolTape, Pooling, Stack, StackConfig,
-    StackPrepared, StackState, StackTape, WeightDrop,
+    StackPrepared, StackState, StackTape, WeightDrop, binary_cross_entropy,
 };
 use crate::param::{Grads, Init, Layout, Params};
 use crate::rng::Rng;
@@ -300,6 +300,7 @@ impl<F: Scalar> Shape<F> for SequenceInput {
         // The logits become their gradient.
         let loss = match &batch.targets {
             Targets::Classes(classes) => self.config.loss.backward(&mut tape.logits, classes, scale),
+            Targets::Labels(labels) => self.config.loss.backward_labels(&mut tape.logits, labels, scale),
             Targets::Values(values) => squared_error(&mut tape.logits, values, self.config.huber, scale),
         };
         tape.dseen.resize(tape.y.len(), F::ZERO);
@@ -340,6 +341,7 @@ impl<F: Scalar> Shape<F> for SequenceInput {
         self.forward(params, prepared, batch, tape, None);
         match &batch.targets {
             Targets::Classes(classes) => softmax::cross_entropy(&tape.logits, classes),
+            Targets::Labels(labels) => binary_cross_entropy(&tape.logits, labels),
             Targets::Values(values) => squared_error(&mut tape.logits, values, self.config.huber, F::ONE),
         }
     }
@@ -423,6 +425,8 @@ mod tests {
                 let mut batch = SequenceInputBatch { steps: steps.clone(), inputs, extra, targets: classes };
                 check_gradient(&network, &params, &batch, &());
                 batch.targets = values;
+                check_gradient(&network, &params, &batch, &());
+                batch.targets = Targets::Labels(vec![vec![0, 2], vec![], vec![1], vec![2]]);
                 check_gradient(&network, &params, &batch, &());
             }
         }

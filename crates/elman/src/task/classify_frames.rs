@@ -177,6 +177,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         header: settings.header.clone(),
         form: settings.form(),
         text: Some(settings.text_column.clone()).filter(|column| !column.is_empty()),
+        label_separator: String::new(),
     };
     let old = Pretrained::open(&settings)?.map(|from| from.reading::<FramesReading>()).transpose()?;
     let (data, rows) = match settings.file.as_str() {

@@ -166,6 +166,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         header: s.header.clone(),
         form: s.form(),
         text: None,
+        label_separator: String::new(),
     };
     let read = |file: &str, columns: &Columns| Source::read(Path::new(file), columns, s.rows, s.scaled_size());
     let source = if s.file.is_empty() {

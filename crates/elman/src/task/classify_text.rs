@@ -20,12 +20,12 @@ use super::supervised::{
 use crate::cell::CellKind;
 use crate::data::columns::Columns;
 use crate::data::naive_bayes::{self, NaiveBayes};
-use crate::data::texts::{self, LabelledText};
+use crate::data::texts::{self, LabelledText, LabelledTexts};
 use crate::data::words::{Level, UNKNOWN, Words};
 use crate::data::{Labels, builtin, vectors};
 use crate::error::{Error, Result};
 use crate::param::Params;
-use crate::settings::{Auto, Data, Settings};
+use crate::settings::{Auto, ClassWeights, Data, Settings};
 use crate::shape::{InputKind, SequenceInput, SequenceInputConfig};
 
 /// Texts to labels.
@@ -36,8 +36,9 @@ pub const TASK: Task = Task {
     reads: &[
         "file", "cell", "forget_bias", "layers", "hidden", "embedding", "bidirectional", "pooling",
         "embedding_dropout", "locked_dropout", "weight_drop", "label_smoothing", "class_weights", "init", "val",
-        "text_column", "label_column", "header", "encoding", "skip_bad", "level", "vocab_size", "vocab_min", "max_len",
-        "word_dropout", "nb_log_odds", "naive_bayes", "embeddings", "calibrate", "folds", "fold", "refit",
+        "text_column", "label_column", "label_separator", "header", "encoding", "skip_bad", "level", "vocab_size",
+        "vocab_min", "max_len", "word_dropout", "nb_log_odds", "naive_bayes", "embeddings", "calibrate", "folds",
+        "fold", "refit",
     ],
     sizes: &[
         size("cell", "/network/cell"),
@@ -94,22 +95,40 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let columns = Columns {
         text: Some(settings.text_column.clone()),
         label: settings.label_column.clone(),
+        label_separator: settings.label_separator.clone(),
         header: settings.header.clone(),
         form: settings.form(),
         sequence: None,
     };
-    let (rows, taken, path) = if settings.file.is_empty() {
-        (made(settings.seed), vec!["generated reviews of a sentence each".to_string()], "the built-in reviews".into())
+    let (read, path) = if settings.file.is_empty() {
+        let notes = vec!["generated reviews of a sentence each".to_string()];
+        (LabelledTexts { rows: made(settings.seed), has_several: false, notes }, "the built-in reviews".into())
     } else {
         let path = PathBuf::from(&settings.file);
-        let (rows, taken) = texts::read(&path, &columns)?;
-        (rows, taken, path)
+        (texts::read(&path, &columns, None)?, path)
     };
-    let read = |path: &Path| texts::read(path, &columns).map(|(rows, _)| rows);
+    let LabelledTexts { rows, has_several, notes: mut taken } = read;
+    if has_several && settings.class_weights == ClassWeights::Balanced {
+        let want = "is for texts of one class, and these have several labels";
+        return Err(Error::setting("class_weights", "balanced", want));
+    }
+    if has_several && (settings.naive_bayes > 0.0 || settings.nb_log_odds > 0.0) {
+        taken.push("naive Bayes is for texts of one class: `naive_bayes` and `nb_log_odds` are 0".into());
+        (settings.naive_bayes, settings.nb_log_odds) = (0.0, 0.0);
+    }
+    let read = |path: &Path| texts::read(path, &columns, Some(has_several)).map(|read| read.rows);
     let (train, val, val_path) = divided(&settings, rows, &path, |row: &LabelledText| &row.label, read)?;
     let length = settings.settle_length(train.len(), LENGTH);
     let old = Pretrained::open(&settings)?.map(|from| from.reading::<TextReading>()).transpose()?;
-    let names = train.iter().map(|row| row.label.as_str());
+    if let Some(old) = old.as_ref().filter(|old| old.has_several != has_several) {
+        let number = |several| if several { "several labels" } else { "one label" };
+        let want = format!("has {} a text, and these have {}", number(old.has_several), number(has_several));
+        return Err(Error::setting("from", &settings.from, want));
+    }
+    let names = train.iter().flat_map(|row| match has_several {
+        true => row.labels.iter().map(String::as_str).collect(),
+        false => vec![row.label.as_str()],
+    });
     let labels = match &old {
         Some(old) => old.labels.extended(names),
         None => Labels::of(names, &path)?,
@@ -121,29 +140,32 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         let reason = format!("no word occurs {} times; give a lower `vocab_min`", settings.vocab_min);
         return Err(Error::Data { path, reason });
     }
-    let train = Texts::new(&train, &words, &labels, settings.word_dropout, &path)?;
-    let val = Texts::new(&val, &words, &labels, 0.0, &val_path)?.with_texts(&val);
+    let of = (&labels, has_several);
+    let train = Texts::new(&train, &words, of, settings.word_dropout, &path)?;
+    let val = Texts::new(&val, &words, of, 0.0, &val_path)?.with_texts(&val);
     // Of short texts many are learned from: more is left out.
     let tokens: usize = train.tokens.iter().map(Vec::len).sum();
     let is_short = train.len() >= MANY && tokens < SHORT * train.len();
     settings.embedding_dropout = settings.embedding_dropout.or(if is_short { 0.7 } else { 0.5 });
+    let classes = train.classes();
     let bayes =
-        (settings.naive_bayes > 0.0).then(|| NaiveBayes::fit(&train.tokens, &train.labels, words.len(), labels.len()));
+        (settings.naive_bayes > 0.0).then(|| NaiveBayes::fit(&train.tokens, &classes, words.len(), labels.len()));
     let (train, val) = (train.with_evidence(bayes.as_ref(), true), val.with_evidence(bayes.as_ref(), false));
     let s = &settings;
     let extra = bayes.as_ref().map_or(0, NaiveBayes::width);
-    let sizes = s.sequence_input(InputKind::Tokens(words.len()), extra, &labels, &train.labels);
+    let sizes = s.sequence_input(InputKind::Tokens(words.len()), extra, &labels, &classes);
     let longest = train.tokens.iter().map(Vec::len).max().unwrap_or(0);
     let unit = words.level().unit();
     let summary = RunSummary {
         network: sizes.in_words(),
         data: format!(
-            "{} training texts, {} validation texts, {} {unit}s each on average; {} known {unit}s, {} classes",
+            "{} training texts, {} validation texts, {} {unit}s each on average; {} known {unit}s, {} {}",
             grouped(train.len()),
             grouped(val.len()),
             tokens / train.len().max(1),
             words.len() - 1,
             labels.len(),
+            if has_several { "labels, several a text" } else { "classes" },
         ),
         targets: train.len(),
         unit: "text",
@@ -152,14 +174,19 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         ..RunSummary::default()
     };
     let activations = s.batch.min(train.len()) * longest * (s.embedding * 3 + s.recurrent_values());
-    let reading = TextReading { words, labels, naive_bayes: bayes, columns };
+    let reading = TextReading { words, labels, has_several, naive_bayes: bayes, columns };
     let parts = Parts { reading, sizes, train, val, summary, activations, settings };
     Ok(Box::new(SupervisedPlan::<SequenceInput, _>::new(parts)?))
 }
 
 /// The reviews that the program makes.
 fn made(seed: u64) -> Vec<LabelledText> {
-    let one = |(i, (text, label)): (usize, (String, &str))| LabelledText { text, label: label.into(), line: i + 1 };
+    let one = |(i, (text, label)): (usize, (String, &str))| LabelledText {
+        text,
+        label: label.into(),
+        labels: Vec::new(),
+        line: i + 1,
+    };
     builtin::reviews(seed).into_iter().enumerate().map(one).collect()
 }
 
@@ -168,6 +195,9 @@ fn made(seed: u64) -> Vec<LabelledText> {
 struct TextReading {
     words: Words,
     labels: Labels,
+    /// Whether a text may have several of them.
+    #[serde(default, rename = "several_labels", skip_serializing_if = "std::ops::Not::not")]
+    has_several: bool,
     /// The counts of naive Bayes, where the output layer sees its evidence.
     naive_bayes: Option<NaiveBayes>,
     columns: Columns,
@@ -215,7 +245,10 @@ impl Reading<SequenceInput> for TextReading {
     }
 
     fn goal(&self) -> Goal<'_> {
-        Goal::Classes(&self.labels)
+        match self.has_several {
+            true => Goal::Labels(&self.labels),
+            false => Goal::Classes(&self.labels),
+        }
     }
 
     fn tokens(&self) -> usize {
@@ -236,9 +269,9 @@ impl Reading<SequenceInput> for TextReading {
         let Some(embedding) = network.embedding() else { return Ok(()) };
         let table = embedding.slot.of_mut(params);
         if s.nb_log_odds > 0.0 {
-            let (tokens, labels) = (&train.tokens, &train.labels);
+            let (tokens, classes) = (&train.tokens, train.classes());
             let sizes = [self.words.len(), self.labels.len()];
-            naive_bayes::write_log_odds(s.nb_log_odds, tokens, labels, sizes, embedding.width, table);
+            naive_bayes::write_log_odds(s.nb_log_odds, tokens, &classes, sizes, embedding.width, table);
         }
         if !s.embeddings.is_empty() {
             vectors::read(Path::new(&s.embeddings), &self.words, embedding.width, table)?;
@@ -269,10 +302,11 @@ impl Reading<SequenceInput> for TextReading {
             "" => made(data.seed),
             _ => {
                 one_piece(split, path)?;
-                texts::read(path, &self.columns.complete(data))?.0
+                texts::read(path, &self.columns.complete(data), Some(self.has_several))?.rows
             }
         };
-        let texts = Texts::new(&rows, &self.words, &self.labels, 0.0, path)?.with_texts(&rows);
+        let of = (&self.labels, self.has_several);
+        let texts = Texts::new(&rows, &self.words, of, 0.0, path)?.with_texts(&rows);
         let name = |row: &LabelledText| {
             let text: String = row.text.chars().take(SHOWN).collect();
             format!("line {}: {text}", row.line)

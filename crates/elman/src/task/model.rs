@@ -236,6 +236,13 @@ pub enum Output {
         /// With `explain`: each word that was read, and the nats that it adds to the log-probability of the class.
         words: Vec<(String, f64)>,
     },
+    /// Several labels, each of which holds or does not.
+    Labels {
+        /// The probability that each label holds `[V]`, in the order of [`Model::labels`].
+        probabilities: Vec<f64>,
+        /// With `explain`: each word that was read, and the nats that it adds to the log-probability of the likeliest label.
+        words: Vec<(String, f64)>,
+    },
     /// A number.
     Value(f64),
     /// A class at each step.

@@ -220,6 +220,7 @@ impl Settings {
         let columns = [
             ("label_column", "/columns/label"),
             ("label_column", "/label_column"),
+            ("label_separator", "/columns/label_separator"),
             ("text_column", "/columns/text"),
             ("sequence_column", "/columns/sequence"),
         ];

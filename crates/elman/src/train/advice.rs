@@ -56,9 +56,13 @@ pub fn is_better_high(measure: &str) -> bool {
 pub fn in_words(measure: &str, value: f64) -> (String, String) {
     let name = measure.strip_prefix("val_").unwrap_or(measure);
     match name {
-        "accuracy" | "exact" | "macro_f1" | "foreground_accuracy" | "segment_accuracy" => {
-            (name.replace("macro_f1", "macro F1").replace('_', " "), format!("{:.1} %", 100.0 * value))
-        }
+        "accuracy"
+        | "exact"
+        | "micro_f1"
+        | "macro_f1"
+        | "foreground_accuracy"
+        | "segment_accuracy"
+        | "subset_accuracy" => (name.replace("_f1", " F1").replace('_', " "), format!("{:.1} %", 100.0 * value)),
         "bleu" => ("BLEU".into(), format!("{value:.1}")),
         "nats" | "windowed_nats" => ("validation loss".into(), format!("{value:.3} nats")),
         "rmse" => ("error (rmse)".into(), digits(value)),
@@ -129,7 +133,8 @@ pub fn advice(run: &Finished) -> Vec<String> {
     let train = run.records.iter().rev().find_map(Record::train);
     let gap = train.filter(|_| run.text.is_some()).map_or(0.0, |train| (last - train) / train);
     let (turned, direction) = if sign > 0.0 { ("fallen", "rising") } else { ("risen", "falling") };
-    let is_perfect = sign > 0.0 && (best.1 >= 1.0 && measure.ends_with("accuracy") || best.1 >= 99.95);
+    let is_perfect = sign > 0.0
+        && (best.1 >= 1.0 && (measure.ends_with("accuracy") || measure.ends_with("o_f1")) || best.1 >= 99.95);
     let is_overfit = best.0 < EARLY * end && lost > noise;
     let is_rising = gained > noise;
     if is_overfit {

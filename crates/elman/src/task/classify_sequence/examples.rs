@@ -40,7 +40,7 @@ impl Series {
     pub(super) fn classes(&self) -> Vec<[u32; 1]> {
         match &self.targets {
             Targets::Classes(classes) => classes.iter().map(|&class| [class]).collect(),
-            Targets::Values(_) => vec![[0]; self.series.len()],
+            Targets::Labels(_) | Targets::Values(_) => vec![[0]; self.series.len()],
         }
     }
 

@@ -1,5 +1,6 @@
-//! LabelledText texts, and texts as a network reads them.
+//! Labelled texts, and texts as a network reads them.
 
+use std::collections::BTreeSet;
 use std::hash::Hasher;
 use std::path::Path;
 
@@ -15,10 +16,10 @@ use crate::shape::{Inputs, SequenceInput, SequenceInputBatch as Batch, Targets};
 use crate::task::supervised::Examples;
 
 /// Texts in tokens.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Texts {
     pub(super) tokens: Vec<Vec<u32>>,
-    pub(super) labels: Vec<[u32; 1]>,
+    pub(super) labels: Targets<f32>,
     /// The evidence of naive Bayes for each text `[texts, X]`.
     evidence: Vec<f32>,
     word_dropout: f64,
@@ -34,16 +35,29 @@ impl Texts {
     pub(super) fn new(
         rows: &[LabelledText],
         words: &Words,
-        labels: &Labels,
+        (labels, has_several): (&Labels, bool),
         word_dropout: f64,
         path: &Path,
     ) -> Result<Texts> {
-        let mut texts = Texts { word_dropout, ..Texts::default() };
-        for row in rows {
-            texts.labels.push([labels.index(&row.label, path, At::Line(row.line))?]);
-            texts.tokens.push(encode(words, &row.text));
+        let index = |label: &str, row: &LabelledText| labels.index(label, path, At::Line(row.line));
+        let several = |row: &LabelledText| {
+            let held = row.labels.iter().map(|label| index(label, row)).collect::<Result<BTreeSet<u32>>>()?;
+            Ok(held.into_iter().collect())
+        };
+        let labels = match has_several {
+            true => Targets::Labels(rows.iter().map(several).collect::<Result<_>>()?),
+            false => Targets::Classes(rows.iter().map(|row| index(&row.label, row)).collect::<Result<_>>()?),
+        };
+        let tokens = rows.iter().map(|row| encode(words, &row.text)).collect();
+        Ok(Texts { labels, word_dropout, ..Texts::of_tokens(tokens) })
+    }
+
+    /// The class of each text; none of texts with several labels.
+    pub(super) fn classes(&self) -> Vec<[u32; 1]> {
+        match &self.labels {
+            Targets::Classes(classes) => classes.iter().map(|&class| [class]).collect(),
+            _ => Vec::new(),
         }
-        Ok(texts)
     }
 
     /// Keeps the texts, to be shown.
@@ -54,15 +68,17 @@ impl Texts {
 
     /// Token sequences without labels.
     pub(super) fn of_tokens(tokens: Vec<Vec<u32>>) -> Texts {
-        Texts { labels: vec![[0]; tokens.len()], tokens, ..Texts::default() }
+        let labels = Targets::Classes(vec![0; tokens.len()]);
+        Texts { tokens, labels, evidence: Vec::new(), word_dropout: 0.0, texts: Vec::new() }
     }
 
     /// Adds the evidence of naive Bayes for each text; of a text that is `counted`, by the other texts.
     pub(super) fn with_evidence(mut self, bayes: Option<&NaiveBayes>, counted: bool) -> Texts {
         if let Some(bayes) = bayes {
-            let texts = self.tokens.iter().zip(&self.labels);
+            let classes = self.classes();
+            let texts = self.tokens.iter().zip(&classes);
             self.evidence =
-                texts.flat_map(|(tokens, &[label])| bayes.evidence(tokens, counted.then_some(label))).collect();
+                texts.flat_map(|(tokens, &[class])| bayes.evidence(tokens, counted.then_some(class))).collect();
         }
         self
     }
@@ -82,7 +98,7 @@ impl Examples<SequenceInput> for Texts {
     fn joined(&self, others: &Self) -> Self {
         let mut all = self.clone();
         all.tokens.extend_from_slice(&others.tokens);
-        all.labels.extend_from_slice(&others.labels);
+        all.labels.join(&others.labels);
         all.evidence.extend_from_slice(&others.evidence);
         all
     }
@@ -92,7 +108,7 @@ impl Examples<SequenceInput> for Texts {
     }
 
     fn truth(&self, example: usize) -> Truth<'_> {
-        Truth::Classes(&self.labels[example])
+        self.labels.truth(example)
     }
 
     fn batch(&self, examples: &[usize], vary: Option<&mut Rng>, _: Option<Batch<f32>>) -> Batch<f32> {
@@ -111,8 +127,7 @@ impl Examples<SequenceInput> for Texts {
         }
         let width = self.evidence.len() / self.len().max(1);
         let extra = examples.iter().flat_map(|&i| &self.evidence[i * width..(i + 1) * width]).copied().collect();
-        let targets = Targets::Classes(examples.iter().map(|&i| self.labels[i][0]).collect());
-        Batch { steps, inputs: Inputs::Tokens(inputs), extra, targets }
+        Batch { steps, inputs: Inputs::Tokens(inputs), extra, targets: self.labels.of(examples) }
     }
 
     fn shown(&self, example: usize) -> Shown {

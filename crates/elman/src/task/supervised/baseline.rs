@@ -51,12 +51,15 @@ struct Sample {
 
 impl Sample {
     /// Every so many-th target, so that a linear model of them is soon fitted; none where the task has no numbers.
-    fn take<S: Outputs, E: Examples<S>>(train: &E, outputs: usize) -> Option<Sample> {
+    fn take<S: Outputs, E: Examples<S>>(train: &E, goal: Goal) -> Option<Sample> {
+        if let Goal::Labels(_) = goal {
+            return None;
+        }
         let targets_of = |i: usize| targets(train.truth(i));
         let width =
             (0..train.len()).find_map(|i| train.features(i).len().checked_div(targets_of(i))).filter(|w| *w > 0)?;
         let all: usize = (0..train.len()).map(targets_of).sum();
-        let rows = (WORK / (STEPS * outputs * (width + 1) * 2)).max(50);
+        let rows = (WORK / (STEPS * goal.outputs() * (width + 1) * 2)).max(50);
         let every = all.div_ceil(rows).max(1);
         let (mut inputs, mut truths, mut at): (Vec<f32>, Vec<f32>, usize) = (Vec::new(), Vec::new(), 0);
         for i in 0..train.len() {
@@ -70,7 +73,7 @@ impl Sample {
             for t in taken {
                 inputs.extend_from_slice(features.get(t * width..(t + 1) * width)?);
                 truths.push(match train.truth(i) {
-                    Truth::Classes(classes) => classes[t] as f32,
+                    Truth::Classes(classes) | Truth::Labels(classes) => classes[t] as f32,
                     Truth::Values(values) => values[t],
                 });
             }
@@ -87,8 +90,10 @@ impl Simple {
             train.truth(example).classes().iter().for_each(|class| *counts.entry(*class).or_default() += 1);
         }
         let most = counts.iter().map(|(class, count)| (*count, std::cmp::Reverse(*class))).max();
+        // Of several labels the commonest may hold for few.
+        let most = most.filter(|(count, _)| !matches!(goal, Goal::Labels(_)) || 2 * count > train.len());
         let majority = most.map(|(_, class)| class.0 as usize);
-        let mut sample = Sample::take(train, goal.outputs());
+        let mut sample = Sample::take(train, goal);
         let linear = sample.as_mut().and_then(|all| Linear::fit(all, goal.outputs(), !goal.labels().is_empty()));
         let nearest = sample.filter(|_| linear.is_some()).and_then(|all| Nearest::fit(&all));
         Simple { majority, linear, nearest }
@@ -117,7 +122,8 @@ impl Simple {
         let always = |step: &[f32]| all.clone().map(|i| step.repeat(targets(examples.truth(i)))).collect::<Vec<_>>();
         match (self.majority, goal.labels()) {
             (Some(class), labels) if class < labels.len() => {
-                let mut step = vec![0.0; outputs];
+                // Of several labels, the others hold for none.
+                let mut step = vec![-1.0; outputs];
                 step[class] = 1.0;
                 rules.push((format!("always {:?}", labels[class]), always(&step)));
             }
@@ -168,7 +174,7 @@ impl Simple {
 fn targets(truth: Truth) -> usize {
     match truth {
         Truth::Classes(classes) => classes.len(),
-        Truth::Values(_) => 1,
+        Truth::Labels(_) | Truth::Values(_) => 1,
     }
 }
 

@@ -139,7 +139,7 @@ where
         let outputs = engine.install(|| all_outputs(shape, params, self.val));
         let predictions = predicted(self.val, &outputs);
         let measures = self.evaluator.evaluate(predictions.iter().copied());
-        if self.settings.calibrate {
+        if self.settings.calibrate && !matches!(self.evaluator, Evaluator::Labels { .. }) {
             let logits: Vec<f64> = outputs.iter().flatten().map(|&z| f64::from(z)).collect();
             let targets: Vec<u32> = predictions.iter().flat_map(|one| one.truth.classes()).copied().collect();
             if !targets.is_empty() && logits.iter().all(|z| z.is_finite()) {

@@ -55,7 +55,9 @@ pub(crate) trait Examples<S: Outputs>: Send + Sync {
         for example in 0..self.len() {
             self.hash(example, &mut sum);
             match self.truth(example) {
-                Truth::Classes(classes) => classes.iter().for_each(|class| sum.update(&class.to_le_bytes())),
+                Truth::Classes(classes) | Truth::Labels(classes) => {
+                    classes.iter().for_each(|class| sum.update(&class.to_le_bytes()))
+                }
                 Truth::Values(values) => values.iter().for_each(|value| sum.update(&value.to_le_bytes())),
             }
         }

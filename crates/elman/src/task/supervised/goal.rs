@@ -8,7 +8,7 @@ use super::examples::Examples;
 use crate::data::{At, Labels, above_zero};
 use crate::error::Result;
 use crate::file::fault;
-use crate::metric::{Evaluator, Example, Predicted, Truth, argmax, chosen, probabilities};
+use crate::metric::{Evaluator, Example, Predicted, Truth, argmax, chosen, holding, probabilities};
 use crate::shape::{Outputs, Targets};
 
 /// A label as it stands in a file: the word, the file, the place.
@@ -80,7 +80,7 @@ impl Targets<f32> {
     /// The greatest distance of a number to predict from their mean, in standard deviations; none of classes.
     pub(crate) fn heaviest(&self) -> Option<f64> {
         match self {
-            Targets::Classes(_) => None,
+            Targets::Classes(_) | Targets::Labels(_) => None,
             Targets::Values(values) => Some(values.iter().fold(0.0, |most, x| f64::max(most, f64::from(x.abs())))),
         }
     }
@@ -89,6 +89,7 @@ impl Targets<f32> {
     pub(crate) fn truth(&self, example: usize) -> Truth<'_> {
         match self {
             Targets::Classes(classes) => Truth::Classes(&classes[example..=example]),
+            Targets::Labels(labels) => Truth::Labels(&labels[example]),
             Targets::Values(values) => Truth::Values(&values[example..=example]),
         }
     }
@@ -97,6 +98,7 @@ impl Targets<f32> {
     pub(crate) fn of(&self, examples: &[usize]) -> Targets<f32> {
         match self {
             Targets::Classes(classes) => Targets::Classes(examples.iter().map(|&i| classes[i]).collect()),
+            Targets::Labels(labels) => Targets::Labels(examples.iter().map(|&i| labels[i].clone()).collect()),
             Targets::Values(values) => Targets::Values(examples.iter().map(|&i| values[i]).collect()),
         }
     }
@@ -105,6 +107,7 @@ impl Targets<f32> {
     pub(crate) fn join(&mut self, others: &Targets<f32>) {
         match (self, others) {
             (Targets::Classes(all), Targets::Classes(others)) => all.extend_from_slice(others),
+            (Targets::Labels(all), Targets::Labels(others)) => all.extend_from_slice(others),
             (Targets::Values(all), Targets::Values(others)) => all.extend_from_slice(others),
             _ => {}
         }
@@ -116,6 +119,8 @@ impl Targets<f32> {
 pub(crate) enum Goal<'a> {
     /// One of these classes.
     Classes(&'a Labels),
+    /// Which of these labels hold.
+    Labels(&'a Labels),
     /// A number, `output * std + mean`.
     Value { mean: f64, std: f64 },
 }
@@ -124,15 +129,15 @@ impl<'a> Goal<'a> {
     /// `V`, the outputs of the network.
     pub(crate) fn outputs(self) -> usize {
         match self {
-            Goal::Classes(labels) => labels.len(),
+            Goal::Classes(labels) | Goal::Labels(labels) => labels.len(),
             Goal::Value { .. } => 1,
         }
     }
 
-    /// The names of the classes; none of numbers.
+    /// The names of the classes or labels; none of numbers.
     pub(crate) fn labels(self) -> &'a [String] {
         match self {
-            Goal::Classes(labels) => labels.names(),
+            Goal::Classes(labels) | Goal::Labels(labels) => labels.names(),
             Goal::Value { .. } => &[],
         }
     }
@@ -141,6 +146,7 @@ impl<'a> Goal<'a> {
     pub(crate) fn evaluator(self, temperature: f64) -> Evaluator {
         match self {
             Goal::Classes(labels) => Evaluator::Classes { classes: labels.len(), temperature },
+            Goal::Labels(labels) => Evaluator::Labels { labels: labels.len() },
             Goal::Value { std, .. } => Evaluator::Values { std: vec![std] },
         }
     }
@@ -156,6 +162,11 @@ impl<'a> Goal<'a> {
         let mut p = Vec::new();
         let mut wrong = |Predicted { outputs, truth }: &Predicted| match truth {
             Truth::Values(truth) => f64::from((outputs[0] - truth[0]).abs()),
+            Truth::Labels(truth) => {
+                let found = holding(outputs);
+                let wrong = |label: &u32| found.contains(label) != truth.contains(label);
+                (0..classes as u32).filter(wrong).count() as f64
+            }
             Truth::Classes(truth) => {
                 let steps = outputs.chunks_exact(classes).zip(*truth);
                 let count = steps.filter(|(logits, class)| argmax(logits) != **class as usize).count();
@@ -200,6 +211,15 @@ impl<'a> Goal<'a> {
                 let (named, predicted) = (words(&truth), words(&found));
                 let is_right = Some(truth == found);
                 Example { probability: Some(share), is_right, steps: vec![truth, found], ..example(named, predicted) }
+            }
+            (Goal::Labels(labels), Truth::Labels(truth)) => {
+                let found = holding(outputs);
+                let named = |held: &[u32]| match held {
+                    [] => "no label".into(),
+                    _ => held.iter().map(|&i| labels.names()[i as usize].as_str()).collect::<Vec<_>>().join(", "),
+                };
+                let is_right = Some(found == truth);
+                Example { is_right, ..example(named(truth), named(&found)) }
             }
             (Goal::Value { mean, std }, Truth::Values(truth)) => {
                 let number = |x: f32| format!("{:.4}", f64::from(x) * std + mean);

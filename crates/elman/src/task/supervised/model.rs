@@ -8,7 +8,7 @@ use super::goal::Goal;
 use super::reading::{Named, Reading};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
-use crate::metric::{Evaluation, probabilities};
+use crate::metric::{Evaluation, probabilities, sigmoid};
 use crate::param::Params;
 use crate::settings::Settings;
 use crate::shape::Outputs;
@@ -59,9 +59,12 @@ impl<S: Outputs, R: Reading<S>> SupervisedModel<S, R> {
         Ok(SupervisedModel { network, params, reading, temperature, task, simple, is_builtin })
     }
 
-    /// The probabilities of the classes `[V]` that each of these outputs `[T, V]` stands for.
+    /// The probabilities of the classes or labels `[V]` that each of these outputs `[T, V]` stands for.
     fn probabilities(&self, outputs: &[f32]) -> Vec<Vec<f64>> {
         let step = |logits: &[f32]| {
+            if let Goal::Labels(_) = self.reading.goal() {
+                return logits.iter().map(|z| sigmoid(f64::from(*z))).collect();
+            }
             let mut p = Vec::new();
             probabilities(logits, self.temperature, &mut p);
             p
@@ -86,11 +89,12 @@ where
         const NAMES: usize = 12;
         let mut lines = Vec::new();
         match self.reading.goal() {
-            Goal::Classes(labels) => {
+            Goal::Classes(labels) | Goal::Labels(labels) => {
                 let names = labels.names();
                 let more = if names.len() > NAMES { ", .." } else { "" };
                 let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
-                lines.push(("labels", format!("{}: {shown}{more}", names.len())));
+                let several = if let Goal::Labels(_) = self.reading.goal() { ", several at a time" } else { "" };
+                lines.push(("labels", format!("{}{several}: {shown}{more}", names.len())));
             }
             Goal::Value { mean, std } => lines.push(("predicts", format!("a number: output * {std} + {mean}"))),
         }
@@ -126,7 +130,7 @@ where
             let output = match self.reading.goal() {
                 Goal::Value { mean, std } => Output::Value(f64::from(outputs[0]) * std + mean),
                 Goal::Classes(_) if R::EVERY_STEP => Output::Steps { probabilities: self.probabilities(&outputs), fps },
-                Goal::Classes(_) => {
+                goal @ (Goal::Classes(_) | Goal::Labels(_)) => {
                     let probabilities = self.probabilities(&outputs).pop().unwrap_or_default();
                     let mut words = Vec::new();
                     if options.explain == Some(true) {
@@ -136,7 +140,10 @@ where
                         };
                         words = self.reading.explain(&input, most_likely(&probabilities), &all);
                     }
-                    Output::Class { probabilities, words }
+                    match goal {
+                        Goal::Labels(_) => Output::Labels { probabilities, words },
+                        _ => Output::Class { probabilities, words },
+                    }
                 }
             };
             Prediction { input, output, warning }

@@ -133,6 +133,7 @@ impl Columns {
         Columns {
             text: Some(or(&data.text_column, self.text())),
             label: or(&data.label_column, &self.label),
+            label_separator: or(&data.label_separator, &self.label_separator),
             sequence: Some(or(&data.sequence_column, self.sequence())),
             header: data.header.clone(),
             form: data.form(),

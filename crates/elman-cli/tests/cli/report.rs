@@ -82,7 +82,7 @@ fn pages_of_every_task_show_their_examples() {
             "--hidden 16 --encoder-hidden 8 --embedding 8 --val-limit 20",
             ["<blockquote>", "the source as it is", "BLEU <strong>"],
         ),
-        ("caption", "--hidden 16 --embedding 8 --val-limit 20", ["<blockquote>", "truth: ", "<strong>"]),
+        ("caption", "--hidden 16 --embedding 8 --val-limit 20", ["data:image/png;base64,", "truth: ", "<strong>"]),
     ] {
         let said = place.ok(&format!("train --task {task} {more} --max-steps 6 --val-every 3 --out {task}"));
         let page = String::from_utf8(place.read(&format!("{task}/report.html"))).unwrap();

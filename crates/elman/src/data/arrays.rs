@@ -3,11 +3,11 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use npyz::npz::NpzArchive;
+use npyz::npz::{NpzArchive, file_name_from_array_name};
 use npyz::{NpyFile, Order};
 
 use crate::error::{Error, Result};
-use crate::file::{fault, max_input};
+use crate::file::{fault, max_decompressed};
 
 /// The first bytes of a `.npy` file, and of a zip archive, such as `.npz`.
 const NPY_MAGIC: &[u8] = b"\x93NUMPY";
@@ -56,27 +56,80 @@ pub(crate) fn is(bytes: &[u8], path: &Path) -> bool {
 /// A damaged file; objects of Python; more bytes than are read.
 pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Vec<(String, Array)>> {
     if bytes.starts_with(NPY_MAGIC) {
-        return Ok(vec![(String::new(), array(bytes, "", path)?)]);
+        return Ok(vec![(String::new(), one(bytes, path)?)]);
     }
     let damaged = |error: std::io::Error| fault(path, format!("is not an archive of arrays: {error}"));
+    let limit = max_decompressed(bytes.len() as u64);
     let mut archive = NpzArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let names: Vec<String> = archive.array_names().map(String::from).collect();
     let mut arrays = Vec::new();
     for name in names {
-        if let Some(file) = archive.by_name(&name).map_err(damaged)? {
-            let read = of(file, &name, path)?;
-            arrays.push((name, read));
-        }
+        let file = archive.zip_archive().by_name(&file_name_from_array_name(&name));
+        let file = file.map_err(|error| damaged(std::io::Error::other(error)))?;
+        let read = array(file, &name, limit, path)?;
+        arrays.push((name, read));
     }
     Ok(arrays)
 }
 
-fn array(bytes: &[u8], name: &str, path: &Path) -> Result<Array> {
-    let file = NpyFile::new(bytes).map_err(|error| fault(path, format!("is not a numpy array: {error}")))?;
-    of(file, name, path)
+/// The array of a `.npy` file.
+fn one(bytes: &[u8], path: &Path) -> Result<Array> {
+    array(bytes, "", max_decompressed(bytes.len() as u64), path)
 }
 
-fn of<R: Read>(file: NpyFile<R>, name: &str, path: &Path) -> Result<Array> {
+fn array(bytes: impl Read, name: &str, limit: u64, path: &Path) -> Result<Array> {
+    let at = if name.is_empty() { String::new() } else { format!("array {name:?}: ") };
+    let wrong = |reason: String| fault(path, format!("{at}is not a numpy array: {reason}"));
+    let (head, rest) = header(bytes).map_err(wrong)?;
+    let file = NpyFile::new(Cursor::new(head).chain(rest)).map_err(|error| wrong(error.to_string()))?;
+    of(file, name, limit, path)
+}
+
+/// The header of an array and what follows it, where it is one that can be parsed: not long, not nested, its dimensions a number
+/// of values.
+fn header<R: Read>(mut bytes: R) -> std::result::Result<(Vec<u8>, R), String> {
+    const LONGEST: usize = 1 << 16;
+    const DEEPEST: usize = 4;
+    let mut take = |count: usize, head: &mut Vec<u8>| {
+        let from = head.len();
+        bytes.by_ref().take(count as u64).read_to_end(head).map_err(|error| error.to_string())?;
+        if head.len() == from + count { Ok(()) } else { Err("it ends within its header".to_string()) }
+    };
+    let mut head = Vec::new();
+    take(NPY_MAGIC.len() + 2, &mut head)?;
+    let width = if head[NPY_MAGIC.len()] < 2 { 2 } else { 4 };
+    take(width, &mut head)?;
+    let len = head[NPY_MAGIC.len() + 2..].iter().rev().fold(0, |len, &byte| len << 8 | usize::from(byte));
+    if len > LONGEST {
+        return Err(format!("its header is said to have {len} bytes"));
+    }
+    take(len, &mut head)?;
+    let text = String::from_utf8_lossy(&head[head.len() - len..]);
+    let (mut depth, mut deepest) = (0, 0);
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > DEEPEST as i64 {
+        return Err(format!("its header nests {deepest} brackets"));
+    }
+    let shape = text.split_once("'shape'").or_else(|| text.split_once("\"shape\"")).map_or("", |(_, after)| after);
+    let dims = shape.split(['(', ')']).nth(1).unwrap_or_default();
+    let sizes = dims.split(',').map(|size| size.trim().trim_end_matches('L')).filter(|size| !size.is_empty());
+    let count = sizes.map(|size| size.parse::<u64>().ok()).try_fold(1u64, |product, size| product.checked_mul(size?));
+    match count {
+        // Also in bytes it is no number otherwise.
+        Some(count) if count < 1 << 48 => Ok((head, bytes)),
+        _ => Err(format!("its dimensions ({dims}) are no number of values")),
+    }
+}
+
+/// The values of an array, no more of them than take `limit` bytes.
+fn of<R: Read>(file: NpyFile<R>, name: &str, limit: u64, path: &Path) -> Result<Array> {
     let at = if name.is_empty() { String::new() } else { format!("array {name:?}: ") };
     let wrong = |reason: String| -> Error { fault(path, format!("{at}{reason}")) };
     if file.uses_pickled_array() {
@@ -86,8 +139,7 @@ fn of<R: Read>(file: NpyFile<R>, name: &str, path: &Path) -> Result<Array> {
     }
     let dims: Vec<usize> = file.shape().iter().map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect();
     let count = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    let limit = usize::try_from(max_input()).unwrap_or(usize::MAX);
-    if count.and_then(|count| count.checked_mul(8)).is_none_or(|bytes| bytes > limit) {
+    if count.and_then(|count| count.checked_mul(8)).is_none_or(|bytes| bytes as u64 > limit) {
         return Err(wrong(format!("its dimensions {dims:?} are more than is read; `max_input` allows for more")));
     }
     let (order, kind) = (file.order(), file.dtype().descr());
@@ -176,7 +228,7 @@ pub(crate) fn parts(bytes: &[u8], path: &Path) -> Result<(Part, Option<Part>)> {
         && name.is_empty()
     {
         let (_, inputs) = arrays.remove(0);
-        let labels = beside(path).map(|labels| -> Result<Array> { array(&crate::file::read(&labels)?, "", &labels) });
+        let labels = beside(path).map(|labels| -> Result<Array> { one(&crate::file::read(&labels)?, &labels) });
         return Ok((part(inputs, labels.transpose()?, path)?, None));
     }
     let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::rng::Rng;
 
 pub use numerals::numerals;
-pub use scenes::scenes;
+pub use scenes::{picture, scenes};
 
 /// The project's own sources and documents, gathered when it was built; printable ASCII.
 pub fn project_text() -> &'static str {

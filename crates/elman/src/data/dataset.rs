@@ -12,20 +12,27 @@ use crate::file::{self, fault};
 /// An unprocessed input.
 #[derive(Clone, Debug)]
 pub(crate) enum RawInput {
+    /// An image.
+    Image(LabelledImage),
+    /// A row of a table: its number, and the column of the label.
+    Row(Arc<Rows>, [u32; 2]),
+}
+
+/// An image, its label and where that stands.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelledImage {
     /// `[height, width, channels]`.
-    Image(Vec<u8>),
-    /// A row of a table, by its number.
-    Row(Arc<Rows>, usize),
+    pub pixels: Vec<u8>,
+    pub label: String,
+    pub at: At,
 }
 
 /// An unprocessed example.
 #[derive(Clone, Debug)]
 pub(crate) struct Raw {
     pub input: RawInput,
-    pub label: String,
-    /// The label's file and its position there.
+    /// The label's file.
     pub file: Arc<Path>,
-    pub at: At,
 }
 
 /// An unprocessed data set.
@@ -61,12 +68,8 @@ impl Dataset {
     pub(crate) fn of_idx(train: &idx::Labelled, test: Option<&idx::Labelled>, path: &Path) -> Dataset {
         let raw = |part: &idx::Labelled| {
             let file: Arc<Path> = part.label_file.as_path().into();
-            let one = |i: usize| Raw {
-                input: RawInput::Image(part.images.item(i).to_vec()),
-                label: part.labels.item(i)[0].to_string(),
-                file: file.clone(),
-                at: At::Item(i + 1),
-            };
+            let label = |i: usize| part.labels.item(i)[0].to_string();
+            let one = |i: usize| Raw::new(part.images.item(i).to_vec(), label(i), file.clone(), At::Item(i + 1));
             (0..part.images.len()).map(one).collect()
         };
         let dims = &train.images.dims;
@@ -180,13 +183,9 @@ impl Dataset {
         notes.extend(table.leave_out_blank(&[(label, "label")], form.skip_bad)?);
         let file: Arc<Path> = path.into();
         let (header, rows) = (table.header, Arc::new(table.rows));
-        let raw = |(i, row): (usize, Row<'_>)| Raw {
-            label: row.cell(label).trim().to_string(),
-            file: file.clone(),
-            at: At::Line(row.line()),
-            input: RawInput::Row(rows.clone(), i),
-        };
-        let train: Vec<Raw> = rows.iter().enumerate().map(raw).collect();
+        // The text of a table is shorter than 4 GiB.
+        let raw = |i: usize| Raw { file: file.clone(), input: RawInput::Row(rows.clone(), [i as u32, label as u32]) };
+        let train: Vec<Raw> = (0..rows.len()).map(raw).collect();
         Ok(Dataset { train, dev: None, test: None, size: None, table: Some((header, label)), path: path.into(), notes })
     }
 
@@ -195,11 +194,11 @@ impl Dataset {
     /// # Errors
     /// Without `skip_bad`, if there are some.
     pub(crate) fn leave_out_missing_numbers(&mut self, skip_bad: bool) -> Result<()> {
-        let is_bad = |row: &Raw| is_missing(&row.label);
+        let is_bad = |row: &Raw| is_missing(row.label());
         let Some(first) = self.train.iter().find(|row| is_bad(row)) else { return Ok(()) };
         let count = self.train.iter().filter(|row| is_bad(row)).count();
         if !skip_bad || count == self.train.len() {
-            let (at, label) = (first.at, &first.label);
+            let (at, label) = (first.at(), first.label());
             let reason = format!(
                 "{at}there is no number to predict, but {label:?}; so in {count} rows: `skip_bad` leaves them out"
             );
@@ -253,7 +252,7 @@ impl Raw {
     /// The row, if it is one of a table.
     pub(crate) fn row(&self) -> Option<Row<'_>> {
         match &self.input {
-            RawInput::Row(rows, row) => rows.get(*row),
+            RawInput::Row(rows, [row, _]) => rows.get(*row as usize),
             RawInput::Image(_) => None,
         }
     }
@@ -261,26 +260,42 @@ impl Raw {
     /// The image's pixels, if it is one.
     pub(crate) fn image(&self) -> Option<&[u8]> {
         match &self.input {
-            RawInput::Image(pixels) => Some(pixels),
+            RawInput::Image(image) => Some(&image.pixels),
             RawInput::Row(..) => None,
+        }
+    }
+
+    /// The label.
+    pub(crate) fn label(&self) -> &str {
+        match &self.input {
+            RawInput::Image(image) => &image.label,
+            RawInput::Row(rows, [row, column]) => rows.row(*row as usize).cell(*column as usize).trim(),
+        }
+    }
+
+    /// Where the label stands in its file.
+    pub(crate) fn at(&self) -> At {
+        match &self.input {
+            RawInput::Image(image) => image.at,
+            RawInput::Row(rows, [row, _]) => At::Line(rows.row(*row as usize).line()),
         }
     }
 
     /// The label and its place.
     pub(crate) fn labelled(&self) -> (&str, &Path, At) {
-        (&self.label, &self.file, self.at)
+        (self.label(), &self.file, self.at())
     }
 
     /// The example's name in messages; `number` counts from 0.
     pub(crate) fn name(&self, number: usize) -> String {
-        match self.at {
+        match self.at() {
             At::Line(line) => format!("line {line}"),
             At::Item(_) => format!("example {}", number + 1),
             At::File => self.file.display().to_string(),
         }
     }
 
-    pub(crate) fn new(image: Vec<u8>, label: String, file: Arc<Path>, at: At) -> Raw {
-        Raw { input: RawInput::Image(image), label, file, at }
+    pub(crate) fn new(pixels: Vec<u8>, label: String, file: Arc<Path>, at: At) -> Raw {
+        Raw { input: RawInput::Image(LabelledImage { pixels, label, at }), file }
     }
 }

@@ -38,18 +38,18 @@ impl Reader {
     /// An input that this does not fit.
     pub(crate) fn values(&self, row: &Raw) -> Result<Values> {
         let reason = match (&row.input, self) {
-            (RawInput::Image(image), Reader::Pixels(pixels)) if image.len() == pixels.len() => {
-                return Ok(Values::Pixels(image.clone()));
+            (RawInput::Image(image), Reader::Pixels(pixels)) if image.pixels.len() == pixels.len() => {
+                return Ok(Values::Pixels(image.pixels.clone()));
             }
-            (RawInput::Row(rows, number), Reader::Features(features)) => {
+            (RawInput::Row(rows, [number, _]), Reader::Features(features)) => {
                 let mut numbers = Vec::with_capacity(features.width());
-                features.row(rows.row(*number), &row.file, &mut numbers)?;
+                features.row(rows.row(*number as usize), &row.file, &mut numbers)?;
                 return Ok(Values::Numbers(numbers));
             }
             (_, Reader::Pixels(p)) => format!("the model reads images {} wide and {} high", p.width, p.height),
             (_, Reader::Features(_)) => "the model reads rows of a table".into(),
         };
-        Err(fault(&row.file, format!("{}{reason}", row.at)))
+        Err(fault(&row.file, format!("{}{reason}", row.at())))
     }
 }
 

@@ -175,8 +175,8 @@ impl Source {
                 }
                 let part = data.part(split)?.into_iter();
                 let one = |raw: Raw| {
-                    let image = raw.image().unwrap_or_default().to_vec();
-                    (Values::Pixels(image), raw.label, (raw.file, raw.at))
+                    let (image, label, at) = (raw.image().unwrap_or_default().to_vec(), raw.label().into(), raw.at());
+                    (Values::Pixels(image), label, (raw.file, at))
                 };
                 return Ok(Data { series: part.map(one).collect(), path });
             }

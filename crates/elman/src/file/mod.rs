@@ -7,6 +7,6 @@ mod read;
 pub use encoding::Encoding;
 pub(crate) use encoding::utf8_after;
 pub use read::{DEFAULT_MAX_INPUT, bytes_of, max_input, read, set_max_input};
-pub(crate) use read::{LIST, MAX_LINE, fault, listed, open, read_failed, unreadable};
+pub(crate) use read::{LIST, MAX_LINE, fault, listed, max_decompressed, open, read_failed, unreadable};
 #[cfg(test)]
 pub(crate) use read::{gzip, real_data, write};

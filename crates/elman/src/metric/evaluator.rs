@@ -90,7 +90,10 @@ impl Evaluator {
             Evaluator::Frames { classes, background, temperature } => {
                 Steps::new(*classes, *temperature, *background).evaluate(predictions, true)
             }
-            Evaluator::Labels { labels } => labels::measures(predictions, *labels),
+            Evaluator::Labels { labels } => {
+                let pairs = predictions.map(|one| (one.outputs, one.truth.classes()));
+                Measures { values: labels::measures(pairs, *labels), higher_is_better: true, confusion: None }
+            }
             Evaluator::Values { std } => values(predictions, std),
         }
     }

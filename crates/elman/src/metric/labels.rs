@@ -1,6 +1,5 @@
 //! Several labels an example, each of which holds or does not.
 
-use super::evaluator::{Measures, Predicted};
 use super::logits::sigmoid;
 use super::ranking;
 
@@ -31,13 +30,16 @@ impl Counted {
     }
 }
 
-/// Metrics of predictions of so many labels: F1 over all pairs of example and label and its mean over labels, the share of
+/// Metrics of predictions of so many labels, logits and the labels that hold: F1 over all pairs of example and label and its mean over labels, the share of
 /// examples with all labels right, the mean of the labels' average precision, and the binary cross-entropy summed over labels.
-pub(super) fn measures<'a>(predictions: impl Iterator<Item = Predicted<'a>>, labels: usize) -> Measures {
+pub(super) fn measures<'a>(
+    predictions: impl Iterator<Item = (&'a [f32], &'a [u32])>,
+    labels: usize,
+) -> Vec<(&'static str, f64)> {
     let mut counted = vec![Counted::default(); labels];
     let (mut examples, mut exact, mut nats) = (0u64, 0u64, 0.0);
-    for Predicted { outputs, truth } in predictions {
-        let (found, truth) = (holding(outputs), truth.classes());
+    for (outputs, truth) in predictions {
+        let found = holding(outputs);
         examples += 1;
         exact += u64::from(found == truth);
         for (label, (counted, &z)) in (0..).zip(counted.iter_mut().zip(outputs)) {
@@ -61,21 +63,19 @@ pub(super) fn measures<'a>(predictions: impl Iterator<Item = Predicted<'a>>, lab
     let share = |part: f64, of: usize| part / of.max(1) as f64;
     let precisions: Vec<f64> =
         counted.iter().filter_map(|one| ranking::average_precision(&one.scores, &one.truths)).collect();
-    let values = vec![
+    vec![
         ("micro_f1", all.f1()),
         ("macro_f1", share(counted.iter().map(Counted::f1).sum(), labels)),
         ("subset_accuracy", share(exact as f64, examples as usize)),
         // Undefined where every label holds always or never.
         ("mean_average_precision", precisions.iter().sum::<f64>() / precisions.len() as f64),
         ("loss_nats", share(nats, examples as usize)),
-    ];
-    Measures { values, higher_is_better: true, confusion: None }
+    ]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::evaluator::{Evaluator, Truth};
-    use super::*;
+    use super::super::evaluator::{Evaluator, Predicted, Truth};
 
     #[test]
     fn measures_of_labels_follow_their_definitions() {

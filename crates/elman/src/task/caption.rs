@@ -16,12 +16,14 @@ use super::{Callback, Evaluate, Evaluation, Input, Measure, Predict, Reads, Sour
 use crate::cell::CellKind;
 use crate::data::captions::Captions;
 use crate::data::encoder::{Encoder, EncoderId, Wanted};
+#[cfg(feature = "media")]
+use crate::data::images;
 use crate::data::{Matrix, Units, builtin, train_val_split};
 use crate::error::{Error, Result};
 use crate::file::{self, fault};
 use crate::format::model::Loaded;
 use crate::layer::AttentionKind;
-use crate::metric::{caption_bleu, caption_order};
+use crate::metric::{Shown, caption_bleu, caption_order};
 use crate::settings::{Data, Settings};
 use crate::shape::{DecoderConfig, SequenceOutput, SequenceOutputConfig};
 use crate::train::pool;
@@ -194,6 +196,22 @@ fn check_fits(features: &Matrix, network: &SequenceOutput, path: &Path) -> Resul
     Err(fault(path, format!("has rows {dims:?}; the model was trained on {trained}; was another encoder used?")))
 }
 
+/// An image, scaled to what is shown of it; none where it cannot be read.
+#[cfg(feature = "media")]
+fn small(path: &Path) -> Option<Shown> {
+    const SIDE: usize = 64;
+    let image = images::read(path, false).ok()?;
+    let longest = image.width.max(image.height);
+    let [width, height] = [image.width, image.height].map(|side| (side * SIDE.min(longest) / longest).max(1));
+    let image = image.resize(width, height).ok()?;
+    Some(Shown::image(&image.pixels, [height, width, image.channels]))
+}
+
+#[cfg(not(feature = "media"))]
+fn small(_: &Path) -> Option<Shown> {
+    None
+}
+
 /// Learns the tokens of the training captions.
 fn corpus(
     encoder: Option<EncoderId>,
@@ -294,6 +312,15 @@ impl Writing for Caption {
         let bleu = BLEU.into_iter().zip(caption_bleu(texts, references)?);
         let measures = bleu.map(|(name, value)| Measure { name, value, unit, note: note.into() }).collect();
         Ok(Evaluation { measures, ..Evaluation::default() })
+    }
+
+    fn picture(settings: &Settings, sources: &Matrix, example: &Example) -> Option<Shown> {
+        if !settings.images.is_empty() {
+            return small(&Path::new(&settings.images).join(&example.name));
+        }
+        let is_builtin = DATA.iter().all(|key| settings.get(key).is_empty());
+        let (pixels, [height, width]) = is_builtin.then(|| builtin::picture(sources.row(example.source)))?;
+        Some(Shown::image(&pixels, [height, width, 3]))
     }
 
     fn describe_in(&self, config: &mut Value) {

@@ -148,7 +148,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         data.leave_out_missing_numbers(settings.skip_bad)?;
     }
     if !is_regression {
-        let names = data.train.iter().map(|row| row.label.as_str());
+        let names = data.train.iter().map(Raw::label);
         Labels::check_are_classes(names, &data.path, REGRESS.name)?;
     }
     let is_image = data.size.is_some();
@@ -175,7 +175,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let (train, val) = match own {
         Some(dev) => (rows, dev),
         None => {
-            let class: fn(&Raw) -> &str = if is_regression { |_| "" } else { |row| &row.label };
+            let class: fn(&Raw) -> &str = if is_regression { |_| "" } else { Raw::label };
             divided(&settings, rows, &path, class, read).map(|(train, val, _)| (train, val))?
         }
     };
@@ -187,7 +187,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let mut notes = std::mem::take(&mut data.notes);
     notes.extend(settings.settle_length(train.len(), length));
     let old = Pretrained::open(&settings)?.map(|from| from.reading::<FixedReading>()).transpose()?;
-    let names = || train.iter().map(|row| row.label.as_str());
+    let names = || train.iter().map(Raw::label);
     let goal = match old.as_ref().map(|old| &old.goal) {
         Some(Learned::Classes(labels)) => Learned::Classes(labels.extended(names())),
         // Its weights predict numbers of this scale.

@@ -203,3 +203,135 @@ fn spoiled_json_lines_and_series_are_read_right_or_refused_with_the_line() {
         }
     }
 }
+
+/// What a spoiling must come to.
+enum Comes {
+    /// The table as it was.
+    Right,
+    /// A refusal that says this.
+    Refused(String),
+}
+
+#[test]
+fn spoiled_arff_and_tagged_words_are_read_right_or_refused_with_the_line() {
+    let head =
+        ["@relation x", "@attribute size real", "@attribute kind {red, 'light blue'}", "@attribute n integer", "@data"];
+    let row = |i: usize| format!("{}.5,{},{i}", i * 7 % 11, ["red", "'light blue'"][i % 2]);
+    let arff: Vec<String> = head.into_iter().map(String::from).chain((0..60).map(row)).collect();
+    let word = |i: usize| match i % 6 {
+        5 => String::new(),
+        _ => format!("word{i} NN B-{}", ["per", "loc"][i % 2]),
+    };
+    let words: Vec<String> = (0..120).map(word).collect();
+    for (name, good, first) in [("t.arff", arff, head.len()), ("t.conll", words, 0)] {
+        let want = read(name, good.join("\n").as_bytes()).unwrap();
+        let cells = |table: &Table| table.rows.iter().map(|row| row.join("|")).collect::<Vec<_>>();
+        let mut random = Random(29);
+        let mut refused = 0;
+        for time in 0..TIMES {
+            let mut bad = good.clone();
+            let full: Vec<usize> = (first..bad.len()).filter(|&at| !bad[at].is_empty()).collect();
+            let at = full[random.below(full.len())];
+            let line = Comes::Refused(format!("line {}", at + 1));
+            let comes = match random.below(6) {
+                0 => {
+                    // The last cell and what is before it.
+                    let end = bad[at].rfind([',', ' ']).unwrap();
+                    bad[at].truncate(end);
+                    line
+                }
+                1 => {
+                    bad[at].push_str(if first > 0 { ",1" } else { " X" });
+                    line
+                }
+                2 if first > 0 => {
+                    bad[at] = bad[at].replace("red", "green").replace("light", "dark");
+                    line
+                }
+                2 => {
+                    // A comment of CoNLL-U before a sentence.
+                    let start = (0..at).rev().find(|&i| bad[i].is_empty()).map_or(0, |i| i + 1);
+                    bad.insert(start, "# text = a sentence".into());
+                    Comes::Right
+                }
+                3 => {
+                    bad.iter_mut().for_each(|line| line.push('\r'));
+                    Comes::Right
+                }
+                4 if first > 0 => {
+                    bad.insert(at, "% a comment".into());
+                    bad[1] = bad[1].to_uppercase().replace("SIZE", "size");
+                    Comes::Right
+                }
+                4 => {
+                    let gap = bad.iter().position(String::is_empty).unwrap();
+                    bad.insert(gap, String::new());
+                    Comes::Right
+                }
+                _ => {
+                    bad.push(String::new());
+                    Comes::Right
+                }
+            };
+            let what = format!("{name}, spoiling {time}, line {}: {:?}", at + 1, bad[at]);
+            match (read(name, bad.join("\n").as_bytes()), comes) {
+                (Ok(table), Comes::Right) => {
+                    assert_eq!((cells(&table), &table.header), (cells(&want), &want.header), "{what}");
+                }
+                (Err(error), Comes::Refused(part)) => {
+                    assert!(error.contains(&part), "{what}: {error}");
+                    refused += 1;
+                }
+                (Ok(table), Comes::Refused(_)) => panic!("{what}: read, {:?}", table.notes),
+                (Err(error), Comes::Right) => panic!("{what}: {error}"),
+            }
+        }
+        assert!((TIMES / 5..TIMES).contains(&refused), "{name}: {refused}");
+    }
+}
+
+#[test]
+fn arrays_that_are_cut_or_whose_header_is_damaged_are_refused() {
+    let mut header = "{'descr': '<f4', 'fortran_order': False, 'shape': (20, 3), }".to_string();
+    header.push_str(&" ".repeat(117 - header.len()));
+    header.push('\n');
+    let data: Vec<u8> = (0..60).flat_map(|i| (i as f32 / 7.0).to_le_bytes()).collect();
+    let length = (header.len() as u16).to_le_bytes();
+    let good = [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), &data].concat();
+    let table = read("t.npy", &good).unwrap();
+    assert_eq!((table.rows.len(), table.width()), (20, 3));
+    let mut random = Random(31);
+    for time in 0..TIMES {
+        let mut bad = good.clone();
+        let what = match random.below(5) {
+            0 => {
+                bad.truncate(7 + random.below(bad.len() - 7));
+                "cut"
+            }
+            1 => {
+                bad[8] = bad[8].wrapping_add(1 + random.below(254) as u8);
+                "another length of the header"
+            }
+            2 => {
+                let text =
+                    String::from_utf8_lossy(&bad[10..10 + header.len()]).replace("(20, 3)", "(2000000000000000000, 3)");
+                let text = &text.as_bytes()[..header.len()];
+                bad[10..10 + header.len()].copy_from_slice(text);
+                "more values than there are"
+            }
+            3 => {
+                let at = 10 + header.find("'descr'").unwrap() + random.below(7);
+                bad[at] = b'#';
+                "no key"
+            }
+            _ => {
+                let at = 10 + header.find("<f4").unwrap();
+                bad[at..at + 3].copy_from_slice([b"|O8", b"<c8", b"<M8"][random.below(3)]);
+                "other values"
+            }
+        };
+        if let Ok(table) = read("t.npy", &bad) {
+            panic!("spoiling {time}, {what}: read as {} x {}", table.rows.len(), table.width());
+        }
+    }
+}

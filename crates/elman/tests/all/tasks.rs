@@ -117,8 +117,12 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     let tasks = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/task");
     let mut files = vec![tasks.join(format!("{module}.rs"))];
     let folder = tasks.join(module);
-    if folder.is_dir() {
-        files.extend(fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop().filter(|folder| folder.is_dir()) {
+        let (inner, of_folder): (Vec<PathBuf>, Vec<PathBuf>) =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).partition(|path| path.is_dir());
+        folders.extend(inner);
+        files.extend(of_folder);
     }
     files
 }

@@ -126,9 +126,32 @@ pub fn scenes(seed: u64, count: usize) -> (Matrix, Vec<String>) {
     (Matrix { dims: vec![count, GRID * GRID, width], values }, captions)
 }
 
+/// The image `[height, width, 3]` that features `[16, 200]` of [`scenes`] are the patches of, and its height and width.
+pub fn picture(features: &[f32]) -> (Vec<u8>, [usize; 2]) {
+    let mut pixels = vec![0; SIDE * SIDE * 3];
+    let width = features.len() / (GRID * GRID);
+    for (at, value) in pixels.iter_mut().enumerate() {
+        let (x, y, colour) = (at / 3 % SIDE, at / 3 / SIDE, at % 3);
+        let (patch, within) = (y / PATCH * GRID + x / PATCH, y % PATCH * PATCH + x % PATCH);
+        let feature = features.get(patch * width + within * 3 + colour).copied().unwrap_or(0.0);
+        *value = (feature.clamp(0.0, 1.0) * 255.0) as u8;
+    }
+    (pixels, [SIDE, SIDE])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_give_the_picture_back() {
+        let pixels = scene(&mut Rng::new(3, "scenes")).0;
+        let (features, _) = scenes(3, 1);
+        let (found, size) = picture(&features.values);
+        assert_eq!(size, [SIDE, SIDE]);
+        // Up to the noise of the features.
+        assert!(found.iter().zip(&pixels).all(|(a, b)| (f64::from(*a) / 255.0 - b).abs() < 0.3));
+    }
 
     #[test]
     fn a_scene_matches_its_caption() {

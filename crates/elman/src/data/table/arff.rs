@@ -7,7 +7,7 @@ use super::form::Table;
 use super::numbers;
 use super::rows::Rows;
 use crate::error::Result;
-use crate::file::{fault, listed};
+use crate::file::{fault, listed, max_decompressed};
 
 /// An attribute.
 struct Attribute {
@@ -25,6 +25,7 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
     let mut attributes: Vec<Attribute> = Vec::new();
     let (mut is_data, mut is_within) = (false, false);
     let mut rows = Rows::default();
+    let (mut written, limit) = (0, max_decompressed(text.len() as u64));
     for (i, line) in text.lines().enumerate() {
         let (number, line) = (i + 1, line.trim());
         let wrong = |reason: String| fault(path, format!("line {number}: {reason}"));
@@ -33,7 +34,19 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
         }
         if is_data {
             let cells = match line.strip_prefix('{') {
-                Some(sparse) => sparse_row(sparse, &attributes).map_err(wrong)?,
+                Some(sparse) => {
+                    let row = sparse_row(sparse, &attributes).map_err(wrong)?;
+                    // A byte for each cell's length.
+                    written += row.iter().map(|cell| cell.len() as u64 + 1).sum::<u64>();
+                    if written > limit {
+                        let reason = format!(
+                            "with the zeros that it leaves out, its rows hold more than {limit} bytes up to here; `max_input` \
+                             allows for more"
+                        );
+                        return Err(wrong(reason));
+                    }
+                    row
+                }
                 None => cells(line),
             };
             if cells.len() != attributes.len() {

@@ -77,6 +77,12 @@ pub(in crate::task) trait Writing: Debug + Send + Sync + Sized + 'static {
         None
     }
 
+    /// The picture of an example's source, where it has one.
+    fn picture(settings: &Settings, sources: &Self::Sources, example: &Example) -> Option<Shown> {
+        let _ = (settings, sources, example);
+        None
+    }
+
     /// Adds to the metadata of a model file what [`Self::open`] reads.
     fn describe_in(&self, config: &mut Value) {
         let _ = config;
@@ -183,11 +189,16 @@ pub(super) fn baselines<W: Writing>(examples: &[Example], tokenizer: &Tokenizer)
 }
 
 /// Some examples with what was written for them.
-pub(super) fn shown(examples: &[Example], texts: &[String]) -> Vec<metric::Example> {
+pub(super) fn shown<W: Writing>(
+    settings: &Settings,
+    sources: &W::Sources,
+    examples: &[Example],
+    texts: &[String],
+) -> Vec<metric::Example> {
     let wrong = |(example, text): (&Example, &String)| f64::from(u8::from(!example.targets.contains(text)));
     let wrong: Vec<f64> = examples.iter().zip(texts).map(wrong).collect();
     let one = |i: usize| metric::Example {
-        input: Shown::text(&examples[i].name),
+        input: W::picture(settings, sources, &examples[i]).unwrap_or_else(|| Shown::text(&examples[i].name)),
         truth: examples[i].targets[0].clone(),
         predicted: texts[i].clone(),
         probability: None,

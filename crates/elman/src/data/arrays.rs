@@ -104,6 +104,9 @@ fn header<R: Read>(mut bytes: R) -> std::result::Result<(Vec<u8>, R), String> {
         return Err(format!("its header is said to have {len} bytes"));
     }
     take(len, &mut head)?;
+    if head.last() != Some(&b'\n') {
+        return Err("its header does not end where it says, with a line feed".into());
+    }
     let text = String::from_utf8_lossy(&head[head.len() - len..]);
     let (mut depth, mut deepest) = (0, 0);
     for c in text.chars() {

@@ -3,6 +3,7 @@
 
 mod linear;
 mod nearest;
+mod sample;
 
 use std::collections::BTreeMap;
 
@@ -11,17 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use self::linear::Linear;
 use self::nearest::Nearest;
+pub(crate) use self::sample::WIDTH;
+use self::sample::{Sample, targets};
 use super::examples::Examples;
 use super::goal::Goal;
-use crate::metric::{Baseline, Evaluator, Predicted, Truth};
+use crate::metric::{Baseline, Evaluator, Predicted};
 use crate::shape::Outputs;
 
-/// Numbers of an example that a linear model reads, at most.
-pub(crate) const WIDTH: usize = 128;
-/// Products that fitting one takes, about, at most.
-const WORK: usize = 200_000_000;
-/// Steps of gradient descent.
-const STEPS: usize = 200;
 /// Products that the nearest examples of an evaluation may take.
 const NEAREST_WORK: usize = 4_000_000_000;
 
@@ -37,49 +34,6 @@ pub(crate) struct Simple {
     /// Of the inputs as the linear model standardises them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nearest: Option<Nearest>,
-}
-
-/// Training examples, or steps of them, that rules are fitted to.
-struct Sample {
-    /// `D`.
-    width: usize,
-    /// `[N, D]`.
-    inputs: Vec<f32>,
-    /// `[N]`: classes, or numbers.
-    truths: Vec<f32>,
-}
-
-impl Sample {
-    /// Every so many-th target, so that a linear model of them is soon fitted; none where the task has no numbers.
-    fn take<S: Outputs, E: Examples<S>>(train: &E, goal: Goal) -> Option<Sample> {
-        if let Goal::Labels(_) = goal {
-            return None;
-        }
-        let targets_of = |i: usize| targets(train.truth(i));
-        let width =
-            (0..train.len()).find_map(|i| train.features(i).len().checked_div(targets_of(i))).filter(|w| *w > 0)?;
-        let all: usize = (0..train.len()).map(targets_of).sum();
-        let rows = (WORK / (STEPS * goal.outputs() * (width + 1) * 2)).max(50);
-        let every = all.div_ceil(rows).max(1);
-        let (mut inputs, mut truths, mut at): (Vec<f32>, Vec<f32>, usize) = (Vec::new(), Vec::new(), 0);
-        for i in 0..train.len() {
-            let count = targets_of(i);
-            let taken: Vec<usize> = (0..count).filter(|t| (at + t).is_multiple_of(every)).collect();
-            at += count;
-            if taken.is_empty() {
-                continue;
-            }
-            let features = train.features(i);
-            for t in taken {
-                inputs.extend_from_slice(features.get(t * width..(t + 1) * width)?);
-                truths.push(match train.truth(i) {
-                    Truth::Classes(classes) | Truth::Labels(classes) => classes[t] as f32,
-                    Truth::Values(values) => values[t],
-                });
-            }
-        }
-        Some(Sample { width, inputs, truths })
-    }
 }
 
 impl Simple {
@@ -167,14 +121,6 @@ impl Simple {
             value.is_finite().then(|| Baseline { name, measure: measure.into(), value })
         };
         rules.into_iter().filter_map(score).collect()
-    }
-}
-
-/// Predictions of an example.
-fn targets(truth: Truth) -> usize {
-    match truth {
-        Truth::Classes(classes) => classes.len(),
-        Truth::Labels(_) | Truth::Values(_) => 1,
     }
 }
 

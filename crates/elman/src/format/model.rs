@@ -12,6 +12,8 @@ use crate::file::atomic;
 
 /// The best model of a run, in its folder.
 pub const BEST: &str = "best.safetensors";
+/// The newest checkpoint of a run folder.
+pub const LAST: &str = "last.safetensors";
 
 /// A model file in memory, verified.
 #[derive(Debug, Clone)]
@@ -53,13 +55,19 @@ pub fn save_on(disk: &impl atomic::Disk, path: &Path, document: &DocumentWriter)
     atomic::write_on(disk, path, &bytes)
 }
 
-/// Reads and verifies a model file; for a run folder, its best model.
+/// The file that a path to a model means: for a run folder its best model, and where none was validated yet its newest
+/// checkpoint.
+pub fn file_of(path: &Path) -> PathBuf {
+    let in_folder = [BEST, LAST].map(|name| path.join(name)).into_iter().find(|file| file.is_file());
+    in_folder.unwrap_or_else(|| path.into())
+}
+
+/// Reads and verifies a model file; for a run folder, [the one that is meant](file_of).
 ///
 /// # Errors
 /// [`Error::Io`] if there is no such file or it cannot be read; [`Error::Model`] if it is damaged or not a model.
 pub fn load(path: &Path) -> Result<Loaded> {
-    let best = path.join(BEST);
-    let path = if best.is_file() { &best } else { path };
+    let path = &file_of(path);
     let bytes = read(path).map_err(|source| Error::Io { path: path.into(), action: "read", source })?;
     let document = bytes.and_then(Document::parse_owned).map_err(|error| refused(path, error))?;
     Ok(Loaded { path: path.into(), document })

@@ -86,6 +86,9 @@ const SHORT: usize = 64;
 /// The length of runs.
 const LENGTH: Length = Length { batch: [8, 24], share: 8, updates: (5, [300, 300]), epochs: 6.0 };
 
+/// The same of texts with several labels: the network begins without what naive Bayes knows.
+const LENGTH_OF_SEVERAL: Length = Length { updates: (5, [1200, 1200]), epochs: 10.0, ..LENGTH };
+
 /// Reads the texts and decides on the network.
 fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     if settings.level == Level::Subword && !settings.embeddings.is_empty() {
@@ -118,7 +121,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     }
     let read = |path: &Path| texts::read(path, &columns, Some(has_several)).map(|read| read.rows);
     let (train, val, val_path) = divided(&settings, rows, &path, |row: &LabelledText| &row.label, read)?;
-    let length = settings.settle_length(train.len(), LENGTH);
+    let length = settings.settle_length(train.len(), if has_several { LENGTH_OF_SEVERAL } else { LENGTH });
     let old = Pretrained::open(&settings)?.map(|from| from.reading::<TextReading>()).transpose()?;
     if let Some(old) = old.as_ref().filter(|old| old.has_several != has_several) {
         let number = |several| if several { "several labels" } else { "one label" };

@@ -24,9 +24,7 @@ pub const CONFIG: &str = "config.toml";
 pub const METRICS: &str = "metrics.jsonl";
 /// The same as a table.
 pub const TABLE: &str = "metrics.csv";
-pub use crate::format::model::BEST;
-/// The newest checkpoint.
-pub const LAST: &str = "last.safetensors";
+pub use crate::format::model::{BEST, LAST};
 /// The checkpoint before it.
 pub const PREVIOUS: &str = "previous.safetensors";
 pub use super::record::SAMPLES;

@@ -152,7 +152,7 @@ fn a_text_may_have_several_labels_or_none() {
             assert!(value[measure].as_f64().unwrap() > 0.98, "{measure}: {run:?}");
         }
     }
-    place.write("new.txt", "vote the cash day\nthe day\n");
+    place.write("new.txt", "cash vote the day\nthe day\n");
     let run = place.ok("predict lists new.txt --json");
     let found: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut both: Vec<&str> = found[0]["labels"].as_array().unwrap().iter().filter_map(|l| l.as_str()).collect();

@@ -3,8 +3,9 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use npyz::npz::{NpzArchive, file_name_from_array_name};
 use npyz::{NpyFile, Order};
+use zip::ZipArchive;
+use zip::result::ZipError;
 
 use crate::error::{Error, Result};
 use crate::file::{fault, max_decompressed};
@@ -58,14 +59,15 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Vec<(String, Array)>> {
     if bytes.starts_with(NPY_MAGIC) {
         return Ok(vec![(String::new(), one(bytes, path)?)]);
     }
-    let damaged = |error: std::io::Error| fault(path, format!("is not an archive of arrays: {error}"));
+    let damaged = |error: ZipError| fault(path, format!("is not an archive of arrays: {error}"));
     let limit = max_decompressed(bytes.len() as u64);
-    let mut archive = NpzArchive::new(Cursor::new(bytes)).map_err(damaged)?;
-    let names: Vec<String> = archive.array_names().map(String::from).collect();
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let mut arrays = Vec::new();
-    for name in names {
-        let file = archive.zip_archive().by_name(&file_name_from_array_name(&name));
-        let file = file.map_err(|error| damaged(std::io::Error::other(error)))?;
+    for index in 0..archive.len() {
+        let file = archive.by_index(index).map_err(damaged)?;
+        // What numpy calls an array of an archive; other files are none.
+        let name = file.name().map_err(damaged)?;
+        let Some(name) = name.strip_suffix(".npy").map(String::from) else { continue };
         let read = array(file, &name, limit, path)?;
         arrays.push((name, read));
     }

@@ -99,10 +99,12 @@ for _ in range(rounds):
 for name, all_times in times.items():
     print(f"{name:<16} {min(all_times) / 1e3:9.3f} us min {statistics.median(all_times) / 1e3:9.3f} us median")
 PAIRS = [
-    ("nam", "nam-rs", 6), ("nam", "ort-nam-64", 4), ("nam", "trained-1x16", 0.95), ("lstm32", "ort-lstm32-64", 3),
-    ("gru32", "ort-gru32-64", 6), ("rnnoise", "nnnoiseless", 6), ("dtln", "ort-dtln-1", 3), ("silero", "ort-silero-1", 4),
+    ("blocks-nam", "nam-rs", 6), ("blocks-nam", "ort-nam-64", 4), ("ours-nam", "trained-1x16", 0.95),
+    ("blocks-lstm32", "ort-lstm32-64", 3), ("blocks-gru32", "ort-gru32-64", 6), ("ours-rnnoise", "nnnoiseless", 6),
+    ("ours-dtln", "ort-dtln-1", 3), ("ours-silero", "ort-silero-1", 4), ("ours-nam", "nam-rs", 6),
+    ("ours-nam", "ort-nam-64", 4), ("ours-lstm32", "ort-lstm32-64", 3), ("ours-gru32", "ort-gru32-64", 6),
 ]
-for name, peer, bar in PAIRS:
-    if f"ours-{name}" in times and peer in times:
-        ratio = statistics.median(p / o for o, p in zip(times[f"ours-{name}"], times[peer]))
-        print(f"{name:<8} {ratio:6.2f}x {peer} (bar {bar})")
+for ours, peer, bar in PAIRS:
+    if ours in times and peer in times:
+        ratio = statistics.median(p / o for o, p in zip(times[ours], times[peer]))
+        print(f"{ours:<14} {ratio:6.2f}x {peer} (bar {bar})")

@@ -91,6 +91,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, graph) in graphs() {
         let mut machine = machine(&graph);
+        let machine_of = machine.clone();
         let x = numbers(machine.input_width() * 64, 0.5);
         let mut y = vec![0.0; machine.output_width()];
         let width = machine.input_width();
@@ -99,7 +100,13 @@ fn cases() -> Vec<Case> {
                 machine.step(&x[t % 64 * width..][..width], &mut y).unwrap();
             }
         };
+        let mut blocks = machine_of.clone();
+        blocks.reserve(64);
+        let x = numbers(width * 64, 0.5);
+        let mut y = vec![0.0; blocks.output_width() * 64];
+        let in_blocks = move |steps: usize| (0..steps / 64).for_each(|_| blocks.steps(&x, &mut y).unwrap());
         cases.push(Case { name: format!("ours-{name}"), step: Box::new(step) });
+        cases.push(Case { name: format!("blocks-{name}"), step: Box::new(in_blocks) });
     }
     // A network of the form of nam-boss-1x16 as training makes it.
     let config = NetworkConfig {

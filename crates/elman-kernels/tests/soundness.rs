@@ -505,7 +505,13 @@ fn steps(random: &mut Random, kept: &mut Kept<f32>) {
     let cell = if random.is_wrong() { 1 + random.below(4) } else { gates };
     match cell {
         1 if random.below(2) == 0 && inputs == 0 && !from_table => {
-            step::linear(&panels, &bias, &h_prev, &mut h, scratch, backwards);
+            if random.below(2) == 0 {
+                step::linear(&panels, &bias, &h_prev, &mut h, scratch, backwards);
+            } else {
+                let strides = [random.size_or_wrong(depth), random.size_or_wrong(units)];
+                let rows = random.size_or_wrong(batch);
+                step::linear_rows(&panels, &bias, (&h_prev, strides[0]), (&mut h, strides[1]), rows, scratch);
+            }
         }
         1 if random.below(3) == 0 => {
             gru::update_step(&panels, from, &x, &h_prev, &c_prev, &old, &mut h, scratch, backwards);

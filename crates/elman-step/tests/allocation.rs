@@ -119,5 +119,11 @@ fn no_step_of_a_machine_allocates() {
         let after = allocations();
         assert!(y.iter().all(|y| y.is_finite()));
         assert_eq!(after - before, 0, "{precision:?} allocated");
+        machine.reserve(32);
+        let (x, mut y) = ([0.5; 21 * 100].map(|x: f32| x.floor()), [0.0; 6 * 100]);
+        let before = allocations();
+        machine.steps(&x, &mut y).unwrap();
+        let after = allocations();
+        assert_eq!(after - before, 0, "{precision:?} allocated in blocks");
     }
 }

@@ -190,7 +190,7 @@ fn a_dilated_convolution_reads_the_steps_it_should() {
     for t in 0..xs.len() {
         // A state may be kept and restored at any time.
         if t == 17 {
-            let state = machine.state().to_vec();
+            let state = machine.state();
             machine.reset();
             machine.step(&xs[0], &mut y).unwrap();
             machine.set_state(&state).unwrap();
@@ -206,7 +206,7 @@ fn a_dilated_convolution_reads_the_steps_it_should() {
             assert!((f64::from(y[unit]) - want.max(0.0)).abs() < 1e-6, "step {t}");
         }
     }
-    let mut spoilt = machine.state().to_vec();
+    let mut spoilt = machine.state();
     *spoilt.last_mut().unwrap() = f32::NAN;
     assert!(matches!(machine.set_state(&spoilt), Err(Error::WrongInput { .. })));
 }
@@ -260,7 +260,7 @@ fn tokens_are_checked_before_anything_changes() {
     let mut y = [0.0; 4];
     machine.step(&[3.0], &mut y).unwrap();
     assert_eq!(y, [0.0, 0.0, table[6], table[7]]);
-    let state = machine.state().to_vec();
+    let state = machine.state();
     assert_eq!(machine.step(&[5.0], &mut y), Err(Error::Token { token: 5, vocab: 5 }));
     for bad in [0.5, -1.0, f32::NAN, 1e30] {
         assert!(matches!(machine.step(&[bad], &mut y), Err(Error::WrongInput { .. })), "{bad}");
@@ -283,4 +283,92 @@ fn streams_are_independent() {
     second.reset();
     second.step(&numbers(5, 1), &mut z).unwrap();
     assert_eq!(y, z);
+}
+
+/// A network in which every kind of value lies everywhere: layers one above another, a state that is also an output, two
+/// states that change places, one that stays, an output twice, a window over steps, values computed from states alone.
+fn tangled(precision: Precision) -> Machine {
+    let mut step = Builder::new(precision);
+    let (x, token) = (step.input(5).unwrap(), step.input(1).unwrap());
+    let embedded = step.embedding(&numbers(21, 1), 3, token).unwrap();
+    let both = step.concat(&[x, embedded]).unwrap();
+    let wide = step.dense(&numbers(17 * 8, 2), &numbers(17, 3), Activation::Tanh, both).unwrap();
+    let swapped = [step.state(&[0.5, -0.5]), step.state(&[0.25, 0.125])];
+    let stays = step.state(&[0.75]);
+    let window = step.delay(&[4, 1, 0], None, wide).unwrap();
+    let mut y = step.dense(&numbers(6 * 51, 4), &numbers(6, 5), Activation::Relu, window).unwrap();
+    for kind in KINDS {
+        for clip in [None, Some(0.9)] {
+            let parts = Parts::new(kind, y.len(), 9, 9);
+            let layer = Recurrence { clip, ..Recurrence::plain(kind, 9, parts.weights()) };
+            let state = step.state(&vec![0.1; layer.state_width()]);
+            let next = step.recurrent(&layer, y, state).unwrap();
+            step.carry(state, next).unwrap();
+            y = next.slice(0..9).unwrap();
+        }
+    }
+    step.carry(swapped[0], swapped[1]).unwrap();
+    step.carry(swapped[1], swapped[0]).unwrap();
+    let mean = step.reduce(Reduction::Mean, 9, 1, y).unwrap();
+    let sum = step.binary(Binary::Add, swapped[0], mean).unwrap();
+    let sum = step.binary(Binary::Mul, sum, stays).unwrap();
+    let last = step.dense(&numbers(4 * 9, 6), &numbers(4, 7), Activation::Sigmoid, y).unwrap();
+    // What the next step reads is an output too, and the memory of a mean over all steps.
+    let running = step.state(&[0.0; 4]);
+    let total = step.binary(Binary::Add, running, last).unwrap();
+    step.carry(running, total).unwrap();
+    for value in [last, x, total, last, y, sum, running, stays] {
+        step.output(value);
+    }
+    step.finish().unwrap()
+}
+
+#[test]
+fn blocks_of_steps_have_the_bits_of_single_steps() {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        let mut single = tangled(precision);
+        let (width, out) = (single.input_width(), single.output_width());
+        let steps = 200;
+        let x: Vec<f32> = (0..steps)
+            .flat_map(|t| numbers(5, t).into_iter().chain([(t * 5 % 7) as f32]).collect::<Vec<_>>())
+            .collect();
+        let mut want = vec![0.0; steps * out];
+        let mut states = vec![single.state()];
+        for (x, y) in x.chunks(width).zip(want.chunks_mut(out)) {
+            single.step(x, y).unwrap();
+            states.push(single.state());
+        }
+        for block in [1, 2, 7, 64, 1000] {
+            let mut machine = tangled(precision);
+            machine.reserve(block);
+            let mut y = vec![0.0; steps * out];
+            let mut t = 0;
+            // Lengths that end anywhere in a block, single steps between them, and more memory on the way.
+            for n in [1, 3, 64, 0, 7, 70, 1, 1, 2, 13, 38] {
+                let (x, y) = (&x[t * width..(t + n) * width], &mut y[t * out..(t + n) * out]);
+                match n {
+                    1 => machine.step(x, y).unwrap(),
+                    _ => machine.steps(x, y).unwrap(),
+                }
+                t += n;
+                assert_eq!(machine.state(), states[t], "{precision:?} block {block}: the state after {t} steps");
+                if n == 7 {
+                    machine.reserve(block + 2);
+                }
+            }
+            assert_eq!(t, steps);
+            assert_eq!(y, want, "{precision:?} block {block}");
+            // From any state on.
+            machine.set_state(&states[50]).unwrap();
+            let (x, want) = (&x[50 * width..150 * width], &want[50 * out..150 * out]);
+            machine.steps(x, &mut y[..100 * out]).unwrap();
+            assert_eq!(&y[..100 * out], want, "{precision:?} block {block} from step 50 on");
+        }
+        // A token outside the vocabulary in the last step: nothing has changed.
+        let (state, mut wrong) = (single.state(), x.clone());
+        *wrong.last_mut().unwrap() = 7.0;
+        assert_eq!(single.steps(&wrong, &mut want), Err(Error::Token { token: 7, vocab: 7 }));
+        assert!(matches!(single.steps(&x[1..], &mut want), Err(Error::Length { .. })));
+        assert_eq!(single.state(), state);
+    }
 }

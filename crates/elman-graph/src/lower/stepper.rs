@@ -169,10 +169,10 @@ impl Stepper {
                     }
                 }
             }
-            let mut at = 0;
+            let (state, mut at) = (self.machine.state(), 0);
             for ((_, dims), end) in states.iter().zip(&mut ends) {
                 let len = dims.iter().product::<usize>();
-                end.extend_from_slice(&self.machine.state()[at..at + len]);
+                end.extend_from_slice(&state[at..at + len]);
                 at += len;
             }
         }
@@ -190,7 +190,7 @@ impl Stepper {
     /// The initial state of a sequence.
     fn start<'t>(&mut self, given: &impl Fn(&str) -> Option<&'t Tensor>, b: usize, rows: usize) -> Result<()> {
         self.machine.reset();
-        let mut state = self.machine.state().to_vec();
+        let mut state = self.machine.state();
         let mut at = 0;
         for (of, dims) in &self.states {
             let len = dims.iter().product::<usize>();

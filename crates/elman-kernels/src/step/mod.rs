@@ -17,7 +17,7 @@ pub(crate) mod product;
 pub(crate) mod states;
 
 pub use format::{INT8_DEPTH, Precision, round_to_bytes};
-pub use linear::linear;
+pub use linear::{linear, linear_rows};
 pub use panels::Panels;
 pub use product::{Scratch, Start};
 

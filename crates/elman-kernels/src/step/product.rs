@@ -61,7 +61,7 @@ impl Scratch {
     }
 
     /// Quantises `x` `[rows, depth]` to bytes.
-    fn round(&mut self, isa: Isa, part: usize, x: &[f32], rows: usize, depth: usize) -> Operand {
+    fn round(&mut self, isa: Isa, part: usize, (x, x_stride): (&[f32], usize), rows: usize, depth: usize) -> Operand {
         let stride = depth.div_ceil(4);
         let (bytes, scales) = (&mut self.bytes[part], &mut self.scales[part]);
         assert!(
@@ -69,7 +69,7 @@ impl Scratch {
             "`reserve` was not called for this many rows"
         );
         // SAFETY: quantising uses no byte products.
-        unsafe { run_step(isa, Round { x, rows, depth, bytes, scales }) };
+        unsafe { run_step(isa, Round { x, x_stride, rows, depth, bytes, scales }) };
         Operand { data: bytes.as_ptr(), stride, scales: scales.as_ptr() }
     }
 }
@@ -104,12 +104,39 @@ pub(crate) unsafe fn run<C: Cell>(
     backwards: bool,
     cell: C,
 ) {
-    let width = panels.gates * panels.units;
     let [x_depth, h_depth] = panels.depths;
-    assert_eq!(panels.gates, C::GATES, "the weights are packed for a different cell");
     assert!(
         x.len() == size([rows, x_depth]) && h_prev.len() == size([rows, h_depth]),
         "input and state of a step differ in rows"
+    );
+    // SAFETY: the caller's promise.
+    unsafe { run_rows(panels, start, rows, [(x, x_depth), (h_prev, h_depth)], scratch, backwards, cell) }
+}
+
+/// As [`run`], with rows that lie apart: those of `x` and `h_prev` begin as many values one after another.
+///
+/// # Safety
+/// `cell` must accept all rows and units.
+///
+/// # Panics
+/// As [`run`].
+#[inline(always)]
+pub(crate) unsafe fn run_rows<C: Cell>(
+    panels: &Panels,
+    start: Start,
+    rows: usize,
+    [(x, x_stride), (h_prev, h_stride)]: [(&[f32], usize); 2],
+    scratch: &mut Scratch,
+    backwards: bool,
+    cell: C,
+) {
+    let width = panels.gates * panels.units;
+    let [x_depth, h_depth] = panels.depths;
+    assert_eq!(panels.gates, C::GATES, "the weights are packed for a different cell");
+    let reach = |stride, depth| size([rows.saturating_sub(1), stride]).saturating_add(depth);
+    assert!(
+        rows == 0 || (x.len() >= reach(x_stride, x_depth) && h_prev.len() >= reach(h_stride, h_depth)),
+        "input and state of a step have fewer rows"
     );
     match start {
         Start::Bias(bias) => assert_eq!(bias.len(), width, "one bias per gate and unit"),
@@ -127,19 +154,19 @@ pub(crate) unsafe fn run<C: Cell>(
     unsafe {
         match panels.precision {
             Precision::F32 => {
-                let inputs = [floats(x, x_depth), floats(h_prev, h_depth)];
+                let inputs = [floats(x, x_stride), floats(h_prev, h_stride)];
                 let format = PhantomData::<F32>;
                 run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
             }
             Precision::Bf16 => {
-                let inputs = [floats(x, x_depth), floats(h_prev, h_depth)];
+                let inputs = [floats(x, x_stride), floats(h_prev, h_stride)];
                 let format = PhantomData::<Bf16>;
                 run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
             }
             Precision::Int8 => {
                 let inputs = [
-                    scratch.round(panels.isa, 0, x, rows, x_depth),
-                    scratch.round(panels.isa, 1, h_prev, rows, h_depth),
+                    scratch.round(panels.isa, 0, (x, x_stride), rows, x_depth),
+                    scratch.round(panels.isa, 1, (h_prev, h_stride), rows, h_depth),
                 ];
                 let format = PhantomData::<Int8>;
                 run_step(panels.isa, &Step { panels, start, rows, inputs, backwards, cell, format });
@@ -290,6 +317,7 @@ fn sum<V: Vector, const M: usize, const N: usize, const S: usize>(acc: &[[[V; N]
 /// Quantises rows to bytes, each with the scale `max |x| / 127`.
 struct Round<'a> {
     x: &'a [f32],
+    x_stride: usize,
     rows: usize,
     depth: usize,
     bytes: &'a mut [u32],
@@ -303,7 +331,7 @@ impl StepKernel for Round<'_> {
         let depth = self.depth;
         for row in 0..self.rows {
             let (mut max, mut poison) = (V::splat(0.0), V::splat(0.0));
-            let x = &self.x[row * depth..(row + 1) * depth];
+            let x = &self.x[row * self.x_stride..][..depth];
             let bytes = &mut self.bytes[row * depth.div_ceil(4)..(row + 1) * depth.div_ceil(4)];
             let registers = || (0..depth).step_by(V::LANES).map(|k| (k, V::LANES.min(depth - k)));
             for (k, n) in registers() {

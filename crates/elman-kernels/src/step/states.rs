@@ -17,6 +17,7 @@ pub(crate) fn rows(panels: &Panels, h: &[f32]) -> usize {
 #[derive(Clone, Copy)]
 pub(crate) struct Rows {
     data: *mut f32,
+    /// From the beginning of one row to that of the next.
     pub(crate) units: usize,
 }
 
@@ -26,6 +27,11 @@ pub(crate) fn row_major(panels: &Panels, data: &mut [f32]) -> Rows {
 }
 
 impl Rows {
+    /// Rows of `data` that begin `stride` values one after another.
+    pub(crate) fn apart(data: &mut [f32], stride: usize) -> Self {
+        Rows { data: data.as_mut_ptr(), units: stride }
+    }
+
     /// Writes `n` units of a row from `unit` on.
     ///
     /// # Safety

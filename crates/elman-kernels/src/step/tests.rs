@@ -250,6 +250,30 @@ fn the_order_of_the_blocks_changes_no_bit() {
 }
 
 #[test]
+fn rows_that_lie_apart_have_the_bits_of_adjacent_ones() {
+    for (hidden, rows) in SIZES.into_iter().flat_map(|hidden| [1, 2, 7].map(|rows| (hidden, rows))) {
+        let case = Case::new("linear", rows, 0, hidden);
+        for (isa, precision) in Isa::available().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
+            let want = case.run(isa, precision, false);
+            let (panels, start) = case.part(isa, precision, 0..1);
+            let (x_stride, y_stride) = (hidden + 3, hidden + 5);
+            let mut x = vec![f32::NAN; (rows - 1) * x_stride + hidden];
+            for (x, row) in x.chunks_mut(x_stride).zip(case.h_prev.chunks(hidden)) {
+                x[..hidden].copy_from_slice(row);
+            }
+            let mut y = vec![7.0; rows * y_stride];
+            let scratch = &mut Scratch::default();
+            scratch.reserve(&panels, rows);
+            linear_rows(&panels, &start, (&x, x_stride), (&mut y, y_stride), rows, scratch);
+            for (y, want) in y.chunks(y_stride).zip(want.chunks(hidden)) {
+                assert_eq!(&y[..hidden], want, "{isa:?} {precision:?} {hidden} {rows}");
+                assert!(y[hidden..].iter().all(|y| *y == 7.0), "a value between the rows was written");
+            }
+        }
+    }
+}
+
+#[test]
 fn rows_of_a_step_are_independent() {
     for cell in CELLS {
         for (hidden, inputs) in [(33, 5), (96, 0), (150, 70)] {

@@ -1,6 +1,8 @@
 //! Builds machines, instruction by instruction.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use elman_kernels::Mat;
 use elman_kernels::gates::rnn::Nonlinearity;
@@ -9,6 +11,7 @@ use elman_kernels::step::{Panels, Precision};
 use super::activation::Activation;
 use super::instruction::{Binary, Instruction, Reduction};
 use super::memory::{Region, Value};
+use super::place::Layout;
 use super::recurrent::{Recurrence, Recurrent, RecurrentKind};
 use super::{Machine, Program};
 use crate::cell::input::Source;
@@ -35,13 +38,33 @@ enum PackedCell {
 /// The order of the inputs, of the outputs and of the states is the order in which they were declared.
 pub struct Builder {
     precision: Precision,
-    program: Program,
+    draft: Draft,
+}
+
+/// What is described so far.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) instructions: Vec<Instruction<Value>>,
+    /// Values of the input, at the beginning of the arena.
+    pub(super) input: usize,
+    /// Values of the arena.
+    pub(super) arena: usize,
+    pub(super) constants: Vec<f32>,
+    /// The initial state.
+    pub(super) initial: Vec<f32>,
+    /// Where in the state rings lie, and the frames of each.
+    pub(super) rings: Vec<(Range<usize>, usize)>,
+    /// States, and what they become after a step.
+    pub(super) carries: Vec<(Value, Value)>,
+    pub(super) outputs: Vec<Value>,
+    /// Values of the input that are tokens, and their number.
+    tokens: Vec<(Range<usize>, usize)>,
 }
 
 impl Builder {
     /// No instructions yet; `precision` is that of the weights.
     pub fn new(precision: Precision) -> Self {
-        Builder { precision, program: Program::default() }
+        Builder { precision, draft: Draft::default() }
     }
 
     /// Values of a step's input, after those declared before.
@@ -52,25 +75,25 @@ impl Builder {
         if width == 0 {
             return Err(Error::Empty { what: "the width of the input" });
         }
-        if self.program.arena != self.program.input {
+        if self.draft.arena != self.draft.input {
             return Err(Error::WrongInput { reads: "its inputs before the first instruction".into() });
         }
         let value = self.fresh(width);
-        self.program.input += width;
+        self.draft.input += width;
         Ok(value)
     }
 
     /// Values that are the same in every step.
     pub fn constant(&mut self, values: &[f32]) -> Value {
-        let start = self.program.constants.len();
-        self.program.constants.extend_from_slice(values);
+        let start = self.draft.constants.len();
+        self.draft.constants.extend_from_slice(values);
         Value { region: Region::Constant, start, len: values.len() }
     }
 
     /// Values carried from step to step, from `initial` on; see [`Self::carry`].
     pub fn state(&mut self, initial: &[f32]) -> Value {
-        let start = self.program.initial.len();
-        self.program.initial.extend_from_slice(initial);
+        let start = self.draft.initial.len();
+        self.draft.initial.extend_from_slice(initial);
         Value { region: Region::State, start, len: initial.len() }
     }
 
@@ -86,16 +109,13 @@ impl Builder {
         if state == next {
             return Ok(());
         }
-        // Other states may change before this one does.
-        let next = if next.region == Region::State { self.copy(next) } else { next };
-        self.program.carries.push((state, next));
+        self.draft.carries.push((state, next));
         Ok(())
     }
 
     /// Values of a step's output, after those declared before.
     pub fn output(&mut self, value: Value) {
-        self.program.output += value.len;
-        self.program.outputs.push(value);
+        self.draft.outputs.push(value);
     }
 
     /// A recurrent layer from the state `h` and, of an LSTM, `c` in one value; returns the next one, of which the first
@@ -136,9 +156,7 @@ impl Builder {
                 Err(Error::WrongInput { reads: "one row: a layer with variations".into() })
             }
             PackedCell::General(cell) => {
-                let work = cell.work();
-                let both = self.fresh(work + state.len);
-                let next = Value { start: both.start + work, len: state.len, ..both };
+                let next = self.fresh(state.len);
                 self.push(Instruction::Recurrent { cell: cell.clone(), input, prev: state, next });
                 Ok(next)
             }
@@ -272,10 +290,10 @@ impl Builder {
     }
 
     fn tokens(&mut self, tokens: Value, vocab: usize) -> Result<(), Error> {
-        if tokens.region != Region::Arena || tokens.start + tokens.len > self.program.input {
+        if tokens.region != Region::Arena || tokens.start + tokens.len > self.draft.input {
             return Err(Error::WrongInput { reads: "tokens from its input, not computed ones".into() });
         }
-        self.program.tokens.push((tokens.range(), vocab));
+        self.draft.tokens.push((tokens.range(), vocab));
         Ok(())
     }
 
@@ -346,7 +364,7 @@ impl Builder {
         initial.push(0.0);
         debug_assert_eq!(initial.len(), len + 1);
         let ring = self.state(&initial);
-        self.program.rings.push((ring.start + len, frames));
+        self.draft.rings.push((ring.range(), frames));
         let output = self.fresh(ages.len() * input.len);
         self.push(Instruction::Delay { ring, ages: ages.into(), input, output });
         Ok(output)
@@ -396,34 +414,32 @@ impl Builder {
         check_length("the rows", Some(input.len / width * width), input.len)
     }
 
-    fn copy(&mut self, from: Value) -> Value {
-        let to = self.fresh(from.len);
-        self.push(Instruction::Copy { from, to });
-        to
-    }
-
     fn fresh(&mut self, len: usize) -> Value {
-        let start = self.program.arena;
-        self.program.arena += len;
+        let start = self.draft.arena;
+        self.draft.arena += len;
         Value { region: Region::Arena, start, len }
     }
 
-    fn push(&mut self, instruction: Instruction) {
-        self.program.instructions.push(instruction);
+    fn push(&mut self, instruction: Instruction<Value>) {
+        self.draft.instructions.push(instruction);
     }
 
     /// The machine, in its initial state.
     ///
     /// # Errors
     /// [`Error::Empty`] without an input or output.
-    pub fn finish(self) -> Result<Machine, Error> {
-        if self.program.input == 0 {
+    pub fn finish(mut self) -> Result<Machine, Error> {
+        if self.draft.input == 0 {
             return Err(Error::Empty { what: "the number of inputs" });
         }
-        if self.program.outputs.iter().all(Value::is_empty) {
+        if self.draft.outputs.iter().all(Value::is_empty) {
             return Err(Error::Empty { what: "the number of outputs" });
         }
-        Ok(Machine::of(Arc::new(self.program)))
+        let Layout { widths, instructions, pieces, segments } = Layout::new(&mut self.draft);
+        let Draft { constants, initial, rings, tokens, .. } = self.draft;
+        let rings = rings.into_iter().map(|(range, frames)| (range.end - 1, frames)).collect();
+        let program = Program { instructions, segments, widths, constants, initial, pieces, rings, tokens };
+        Ok(Machine::new(Arc::new(program), 1))
     }
 }
 
@@ -434,6 +450,6 @@ const MAX_RING: usize = 1 << 28;
 
 impl core::fmt::Debug for Builder {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Builder").field("instructions", &self.program.instructions.len()).finish_non_exhaustive()
+        f.debug_struct("Builder").field("instructions", &self.draft.instructions.len()).finish_non_exhaustive()
     }
 }

@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use elman_kernels::softmax::softmax;
-use elman_kernels::step::{Panels, linear};
+use elman_kernels::step::{Panels, linear, linear_rows};
 
 use super::activation::Activation;
-use super::memory::{Memory, Value};
+use super::memory::{Frame, Scratch};
+use super::place::Place;
 use super::recurrent::Recurrent;
 use crate::cell::input::Input;
 use crate::cell::layer::Layer;
@@ -87,115 +88,196 @@ pub enum Reduction {
     L2,
 }
 
-/// One instruction; sizes were checked by [`super::Builder`].
-pub(super) enum Instruction {
+/// One instruction over values of the kind `V`; sizes were checked by [`super::Builder`].
+pub(super) enum Instruction<V> {
     Copy {
-        from: Value,
-        to: Value,
+        from: V,
+        to: V,
     },
     /// A recurrent layer by the fast path; `prev` and `next` hold `h` and, of an LSTM, `c`.
     Layer {
         layer: Arc<Layer>,
-        input: Value,
-        prev: Value,
-        next: Value,
+        input: V,
+        prev: V,
+        next: V,
     },
-    /// A recurrent layer by the general path, whose working memory lies before `next`.
+    /// A recurrent layer by the general path.
     Recurrent {
         cell: Arc<Recurrent>,
-        input: Value,
-        prev: Value,
-        next: Value,
+        input: V,
+        prev: V,
+        next: V,
     },
     /// `f(W x + b)` for each row.
     Dense {
         weight: Arc<Panels>,
         bias: Arc<Vec<f32>>,
         activation: Activation,
-        input: Value,
-        output: Value,
+        input: V,
+        output: V,
     },
     Activate {
         activation: Activation,
-        input: Value,
-        output: Value,
+        input: V,
+        output: V,
     },
     Binary {
         function: Binary,
-        a: Value,
-        b: Value,
-        output: Value,
+        a: V,
+        b: V,
+        output: V,
     },
     /// `a` where the condition, which repeats, is not 0, elsewhere `b`.
     Choose {
-        condition: Value,
-        a: Value,
-        b: Value,
-        output: Value,
+        condition: V,
+        a: V,
+        b: V,
+        output: V,
     },
     /// Rows of a table by number.
     Embed {
         table: Arc<Vec<f32>>,
-        tokens: Value,
-        output: Value,
+        tokens: V,
+        output: V,
     },
     /// `y[i] = x[from[i]]`; 0 where there is no such value.
     Select {
         from: Arc<Vec<u32>>,
-        input: Value,
-        output: Value,
+        input: V,
+        output: V,
     },
     /// Puts `input` in a ring of frames with its position behind it; writes those of `ages` steps ago.
     Delay {
-        ring: Value,
+        ring: V,
         ages: Box<[usize]>,
-        input: Value,
-        output: Value,
+        input: V,
+        output: V,
     },
     Reduce {
         reduction: Reduction,
         n: usize,
         inner: usize,
-        input: Value,
-        output: Value,
+        input: V,
+        output: V,
     },
     /// Softmax of each row.
     Softmax {
         width: usize,
-        input: Value,
-        output: Value,
+        input: V,
+        output: V,
     },
     /// Each row less its mean, divided by its standard deviation.
     Normalize {
         width: usize,
         epsilon: f32,
-        input: Value,
-        output: Value,
+        input: V,
+        output: V,
     },
 }
 
-impl Instruction {
-    /// Allocates what the instruction needs beside its values.
-    pub(super) fn reserve(&self, memory: &mut Memory) {
+impl<V: Copy> Instruction<V> {
+    /// What it reads, and what it writes; the ring of a delay is neither.
+    pub(super) fn operands(&self) -> (impl Iterator<Item = V>, V) {
+        let (read, write) = match self {
+            Self::Copy { from, to } => ([Some(*from), None, None], *to),
+            Self::Layer { input, prev, next, .. } | Self::Recurrent { input, prev, next, .. } => {
+                ([Some(*input), Some(*prev), None], *next)
+            }
+            Self::Binary { a, b, output, .. } => ([Some(*a), Some(*b), None], *output),
+            Self::Choose { condition, a, b, output } => ([Some(*condition), Some(*a), Some(*b)], *output),
+            Self::Embed { tokens: input, output, .. }
+            | Self::Dense { input, output, .. }
+            | Self::Activate { input, output, .. }
+            | Self::Select { input, output, .. }
+            | Self::Delay { input, output, .. }
+            | Self::Reduce { input, output, .. }
+            | Self::Softmax { input, output, .. }
+            | Self::Normalize { input, output, .. } => ([Some(*input), None, None], *output),
+        };
+        (read.into_iter().flatten(), write)
+    }
+
+    /// The same over other values.
+    pub(super) fn map<W>(self, f: impl Fn(V) -> W) -> Instruction<W> {
+        use Instruction as I;
         match self {
-            Self::Layer { layer, next, .. } => layer.reserve(&mut memory.layers, next.len() / layer.state_width()),
-            Self::Recurrent { cell, .. } => cell.reserve(&mut memory.products),
-            Self::Dense { weight, output, .. } => {
-                memory.products.reserve(weight, output.len() / weight.units().max(1));
+            I::Copy { from, to } => I::Copy { from: f(from), to: f(to) },
+            I::Layer { layer, input, prev, next } => I::Layer { layer, input: f(input), prev: f(prev), next: f(next) },
+            I::Recurrent { cell, input, prev, next } => {
+                I::Recurrent { cell, input: f(input), prev: f(prev), next: f(next) }
+            }
+            I::Dense { weight, bias, activation, input, output } => {
+                I::Dense { weight, bias, activation, input: f(input), output: f(output) }
+            }
+            I::Activate { activation, input, output } => I::Activate { activation, input: f(input), output: f(output) },
+            I::Binary { function, a, b, output } => I::Binary { function, a: f(a), b: f(b), output: f(output) },
+            I::Choose { condition, a, b, output } => {
+                I::Choose { condition: f(condition), a: f(a), b: f(b), output: f(output) }
+            }
+            I::Embed { table, tokens, output } => I::Embed { table, tokens: f(tokens), output: f(output) },
+            I::Select { from, input, output } => I::Select { from, input: f(input), output: f(output) },
+            I::Delay { ring, ages, input, output } => {
+                I::Delay { ring: f(ring), ages, input: f(input), output: f(output) }
+            }
+            I::Reduce { reduction, n, inner, input, output } => {
+                I::Reduce { reduction, n, inner, input: f(input), output: f(output) }
+            }
+            I::Softmax { width, input, output } => I::Softmax { width, input: f(input), output: f(output) },
+            I::Normalize { width, epsilon, input, output } => {
+                I::Normalize { width, epsilon, input: f(input), output: f(output) }
+            }
+        }
+    }
+}
+
+impl Instruction<Place> {
+    /// Allocates what the instruction needs beside its values, for blocks of `block` steps.
+    pub(super) fn reserve(&self, scratch: &mut Scratch, block: usize) {
+        match self {
+            Self::Layer { layer, next, .. } => layer.reserve(&mut scratch.layers, next.len / layer.state_width()),
+            Self::Recurrent { cell, .. } => {
+                cell.reserve(&mut scratch.products);
+                let work = scratch.work.len().max(cell.work());
+                scratch.work.resize(work, 0.0);
+            }
+            Self::Dense { weight, input, output, .. } => {
+                scratch.products.reserve(weight, block.max(output.len / weight.units().max(1)));
+                let rows = scratch.rows.len().max(block * input.len);
+                scratch.rows.resize(if block > 1 { rows } else { 0 }, 0.0);
             }
             _ => {}
         }
     }
 
+    /// `T` steps at once, `frame` being the first of them; whether it could.
+    ///
+    /// Only for an instruction that reads nothing of what it writes.
+    pub(super) fn run_rows(&self, frame: &mut Frame, steps: usize) -> bool {
+        match self {
+            Self::Dense { weight, bias, activation, input, output } if output.len == weight.units() => {
+                let (x, (y, stride), products) = frame.rows(*input, *output, steps);
+                linear_rows(weight, bias, x, (y, stride), steps, products);
+                match stride == output.len {
+                    true => activation.apply(y),
+                    false => y.chunks_mut(stride).for_each(|row| activation.apply(&mut row[..output.len])),
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// One step.
     #[inline(always)]
-    pub(super) fn run(&self, memory: &mut Memory, constants: &[f32], backwards: bool) {
+    pub(super) fn run(&self, frame: &mut Frame, backwards: bool) {
         match self {
             Self::Copy { from, to } => {
-                let ([x], y) = memory.views(constants, [*from], *to);
-                y.copy_from_slice(x);
+                let ([x], y, _) = frame.views([*from], *to);
+                copy(x, y);
             }
             Self::Layer { layer, input, prev, next } => {
-                let (([x, prev], next), scratch) = memory.views_and_layers(constants, [*input, *prev], *next);
+                let ([x, prev], next, scratch) = frame.views([*input, *prev], *next);
+                let scratch = &mut scratch.layers;
                 match layer.input {
                     crate::InputKind::Dense(_) => layer.step(Input::Dense(x), prev, next, scratch, backwards),
                     crate::InputKind::Tokens(_) => {
@@ -204,58 +286,66 @@ impl Instruction {
                 }
             }
             Self::Recurrent { cell, input, prev, next } => {
-                let (([x, prev], out), scratch) =
-                    memory.views_and_products(constants, [*input, *prev], next.after(cell.work()));
-                let (work, next) = out.split_at_mut(cell.work());
-                cell.step(x, prev, work, next, scratch);
+                let ([x, prev], next, Scratch { products, work, .. }) = frame.views([*input, *prev], *next);
+                cell.step(x, prev, &mut work[..cell.work()], next, products);
             }
             Self::Dense { weight, bias, activation, input, output } => {
-                let (([x], y), scratch) = memory.views_and_products(constants, [*input], *output);
-                linear(weight, bias, x, y, scratch, backwards);
+                let ([x], y, scratch) = frame.views([*input], *output);
+                linear(weight, bias, x, y, &mut scratch.products, backwards);
                 activation.apply(y);
             }
             Self::Activate { activation, input, output } => {
-                let ([x], y) = memory.views(constants, [*input], *output);
-                y.copy_from_slice(x);
+                let ([x], y, _) = frame.views([*input], *output);
+                copy(x, y);
                 activation.apply(y);
             }
             Self::Binary { function, a, b, output } => {
-                let ([a, b], y) = memory.views(constants, [*a, *b], *output);
+                let ([a, b], y, _) = frame.views([*a, *b], *output);
                 function.run(a, b, y);
             }
             Self::Choose { condition, a, b, output } => {
-                let ([condition, a, b], y) = memory.views(constants, [*condition, *a, *b], *output);
+                let ([condition, a, b], y, _) = frame.views([*condition, *a, *b], *output);
                 for (((y, a), b), condition) in y.iter_mut().zip(a).zip(b).zip(condition.iter().cycle()) {
                     *y = if *condition == 0.0 { *b } else { *a };
                 }
             }
             Self::Embed { table, tokens, output } => {
-                let ([tokens], y) = memory.views(constants, [*tokens], *output);
+                let ([tokens], y, _) = frame.views([*tokens], *output);
                 let width = y.len() / tokens.len();
                 for (y, token) in y.chunks_exact_mut(width).zip(tokens) {
                     y.copy_from_slice(&table[*token as usize * width..][..width]);
                 }
             }
             Self::Select { from, input, output } => {
-                let ([x], y) = memory.views(constants, [*input], *output);
+                let ([x], y, _) = frame.views([*input], *output);
                 y.iter_mut().zip(&**from).for_each(|(y, from)| *y = x.get(*from as usize).copied().unwrap_or(0.0));
             }
-            Self::Delay { ring, ages, input, output } => memory.delay(constants, *ring, ages, *input, *output),
+            Self::Delay { ring, ages, input, output } => frame.delay(*ring, ages, *input, *output),
             Self::Reduce { reduction, n, inner, input, output } => {
-                let ([x], y) = memory.views(constants, [*input], *output);
+                let ([x], y, _) = frame.views([*input], *output);
                 reduce(*reduction, *n, *inner, x, y);
             }
             Self::Softmax { width, input, output } => {
-                let ([x], y) = memory.views(constants, [*input], *output);
+                let ([x], y, _) = frame.views([*input], *output);
                 y.copy_from_slice(x);
                 y.chunks_exact_mut(*width).for_each(softmax);
             }
             Self::Normalize { width, epsilon, input, output } => {
-                let ([x], y) = memory.views(constants, [*input], *output);
+                let ([x], y, _) = frame.views([*input], *output);
                 y.copy_from_slice(x);
                 y.chunks_exact_mut(*width).for_each(|row| normalize(row, *epsilon));
             }
         }
+    }
+}
+
+/// A few values faster than by the general copy.
+#[inline(always)]
+fn copy(x: &[f32], y: &mut [f32]) {
+    if let ([x], [y]) = (x, &mut *y) {
+        *y = *x;
+    } else {
+        y.copy_from_slice(x);
     }
 }
 

@@ -1,10 +1,12 @@
-//! The memory of a machine: one arena, the carried state, and the scratch of products.
+//! The memory of a machine: values, carried states, and the scratch of products.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use elman_kernels::{Buffer, step};
 
-use crate::cell::layer::Scratch;
+use super::place::{Place, Room};
+use crate::cell::layer;
 
 /// The memory a value lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,119 +61,236 @@ impl Value {
     pub(super) fn range(&self) -> Range<usize> {
         self.start..self.start + self.len
     }
-
-    /// The same with `before` values in front.
-    pub(super) fn after(&self, before: usize) -> Value {
-        Value { region: self.region, start: self.start - before, len: self.len + before }
-    }
 }
 
-/// Memory of one stream.
+/// Working memory beside the values.
+#[derive(Clone, Default)]
+pub(super) struct Scratch {
+    pub(super) layers: layer::Scratch,
+    pub(super) products: step::Scratch,
+    /// Of layers by the general path.
+    pub(super) work: Vec<f32>,
+    /// What a dense layer reads in a block.
+    pub(super) rows: Vec<f32>,
+}
+
+/// Widths of the rooms.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Widths {
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) arena: usize,
+    /// States that a step writes anew.
+    pub(super) state: usize,
+    /// Rings.
+    pub(super) kept: usize,
+}
+
+/// Memory of one stream: a row of the arena for each step of a block, one row more of states, and the rings.
+///
+/// Step `t` of a block reads row `first + t` of the states and writes the row after it, so that no state is copied.
 #[derive(Clone)]
 pub(super) struct Memory {
-    pub(super) arena: Buffer<f32>,
-    pub(super) state: Buffer<f32>,
-    pub(super) layers: Scratch,
-    pub(super) products: step::Scratch,
-}
-
-/// Values to read beside those to write.
-type Views<'a, const N: usize> = ([&'a [f32]; N], &'a mut [f32]);
-
-#[inline(always)]
-fn views<'a, const N: usize>(
-    arena: &'a mut [f32],
-    state: &'a [f32],
-    constants: &'a [f32],
-    read: [Value; N],
-    write: Value,
-) -> Views<'a, N> {
-    let (before, rest) = arena.split_at_mut(write.start);
-    let (write_to, after) = rest.split_at_mut(write.len);
-    let end = write.start + write.len;
-    let read = read.map(|value| match value.region {
-        Region::Arena if value.start < end => &before[value.range()],
-        Region::Arena => &after[value.start - end..][..value.len],
-        Region::State => &state[value.range()],
-        Region::Constant => &constants[value.range()],
-    });
-    (read, write_to)
+    widths: Widths,
+    /// Steps of a block, at most.
+    block: usize,
+    values: Buffer<f32>,
+    /// The row of the current state.
+    first: usize,
+    scratch: Scratch,
 }
 
 impl Memory {
-    /// The values to read, and those to write, which lie in the arena and apart from the others.
-    #[inline(always)]
-    pub(super) fn views<'a, const N: usize>(
-        &'a mut self,
-        constants: &'a [f32],
-        read: [Value; N],
-        write: Value,
-    ) -> Views<'a, N> {
-        views(&mut self.arena, &self.state, constants, read, write)
+    pub(super) fn new(widths: Widths, block: usize, scratch: Scratch) -> Self {
+        let len = block * widths.arena + (block + 1) * widths.state + widths.kept;
+        Memory { widths, block, values: Buffer::zeros(len), first: 0, scratch }
     }
 
-    /// As [`Self::views`], with the scratch of layers.
-    #[inline(always)]
-    pub(super) fn views_and_layers<'a, const N: usize>(
-        &'a mut self,
-        constants: &'a [f32],
-        read: [Value; N],
-        write: Value,
-    ) -> (Views<'a, N>, &'a mut Scratch) {
-        (views(&mut self.arena, &self.state, constants, read, write), &mut self.layers)
+    pub(super) fn block(&self) -> usize {
+        self.block
     }
 
-    /// As [`Self::views`], with the scratch of products.
+    /// The current state.
+    pub(super) fn state(&self) -> &[f32] {
+        let at = self.block * self.widths.arena + self.first * self.widths.state;
+        &self.values[at..at + self.widths.state]
+    }
+
+    pub(super) fn state_mut(&mut self) -> &mut [f32] {
+        let at = self.block * self.widths.arena + self.first * self.widths.state;
+        &mut self.values[at..at + self.widths.state]
+    }
+
+    /// The rings.
+    pub(super) fn kept(&self) -> &[f32] {
+        &self.values[self.values.len() - self.widths.kept..]
+    }
+
+    pub(super) fn kept_mut(&mut self) -> &mut [f32] {
+        let at = self.values.len() - self.widths.kept;
+        &mut self.values[at..]
+    }
+
+    /// The next `steps` steps, from `x` to `y`.
     #[inline(always)]
-    pub(super) fn views_and_products<'a, const N: usize>(
+    pub(super) fn frame<'a>(
         &'a mut self,
         constants: &'a [f32],
-        read: [Value; N],
-        write: Value,
-    ) -> (Views<'a, N>, &'a mut step::Scratch) {
-        (views(&mut self.arena, &self.state, constants, read, write), &mut self.products)
+        x: &'a [f32],
+        y: &'a mut [f32],
+        steps: usize,
+    ) -> Frame<'a> {
+        if steps > 1 && self.first + steps > self.block {
+            let at = self.block * self.widths.arena;
+            let from = at + self.first * self.widths.state;
+            self.values.copy_within(from..from + self.widths.state, at);
+            self.first = 0;
+        }
+        let states = self.block * self.widths.arena;
+        let after = if self.first == self.block { 0 } else { self.first + 1 };
+        let mut starts = [0; Room::COUNT];
+        starts[Room::Before as usize] = states + self.first * self.widths.state;
+        starts[Room::After as usize] = states + after * self.widths.state;
+        starts[Room::Kept as usize] = states + (self.block + 1) * self.widths.state;
+        self.first = if steps == 1 { after } else { self.first + steps };
+        Frame { constants, x, y, values: &mut self.values, scratch: &mut self.scratch, widths: self.widths, starts }
+    }
+}
+
+/// The memory as the instructions of one step see it.
+pub(super) struct Frame<'a> {
+    constants: &'a [f32],
+    x: &'a [f32],
+    y: &'a mut [f32],
+    values: &'a mut [f32],
+    scratch: &'a mut Scratch,
+    widths: Widths,
+    /// Where each room begins in its memory.
+    starts: [usize; Room::COUNT],
+}
+
+impl Frame<'_> {
+    /// From one step of a block to another, `steps` later.
+    pub(super) fn forward(&mut self, steps: usize) {
+        for room in [Room::Input, Room::Output, Room::Arena, Room::Before, Room::After] {
+            self.starts[room as usize] += steps * self.width(room);
+        }
+    }
+
+    /// Back again.
+    pub(super) fn back(&mut self, steps: usize) {
+        for room in [Room::Input, Room::Output, Room::Arena, Room::Before, Room::After] {
+            self.starts[room as usize] -= steps * self.width(room);
+        }
+    }
+
+    /// From the values of one step to those of the next.
+    fn width(&self, room: Room) -> usize {
+        match room {
+            Room::Input => self.widths.input,
+            Room::Output => self.widths.output,
+            Room::Arena => self.widths.arena,
+            Room::Before | Room::After => self.widths.state,
+            Room::Kept | Room::Constant => 0,
+        }
+    }
+
+    /// The values to read, and those to write, which lie apart from them.
+    #[inline(always)]
+    pub(super) fn views<const N: usize>(
+        &mut self,
+        read: [Place; N],
+        write: Place,
+    ) -> ([&[f32]; N], &mut [f32], &mut Scratch) {
+        let lens = read.map(|place| place.len);
+        self.ranges(read, lens, write, write.len)
+    }
+
+    /// The rows of `steps` steps to read and those to write, each with the number of values from the beginning of one row
+    /// to that of the next. Rows that lie between those to write are gathered first.
+    pub(super) fn rows(
+        &mut self,
+        read: Place,
+        write: Place,
+        steps: usize,
+    ) -> ((&[f32], usize), (&mut [f32], usize), &mut step::Scratch) {
+        let (read_stride, write_stride) = (self.width(read.room), self.width(write.room));
+        let reach = |stride: usize, len: usize| steps.saturating_sub(1) * stride + len;
+        let to = reach(write_stride, write.len);
+        let states = |room: Room| matches!(room, Room::Before | Room::After);
+        if read.room != write.room && !(states(read.room) && states(write.room)) {
+            let ([x], y, scratch) = self.ranges([read], [reach(read_stride, read.len)], write, to);
+            return ((x, read_stride), (y, write_stride), &mut scratch.products);
+        }
+        for t in 0..steps {
+            let read = Place { start: read.start + t * read_stride, ..read };
+            let ([x], _, scratch) = self.views([read], Place { len: 0, ..write });
+            scratch.rows[t * x.len()..(t + 1) * x.len()].copy_from_slice(x);
+        }
+        let ([], y, Scratch { rows, products, .. }) = self.ranges([], [], write, to);
+        ((&rows[..steps * read.len], read.len), (y, write_stride), products)
+    }
+
+    #[inline(always)]
+    fn ranges<const N: usize>(
+        &mut self,
+        read: [Place; N],
+        lens: [usize; N],
+        write: Place,
+        len: usize,
+    ) -> ([&[f32]; N], &mut [f32], &mut Scratch) {
+        let Frame { constants, x, y, values, scratch, starts, .. } = self;
+        let at = |place: Place| starts[place.room as usize] + place.start;
+        let start = at(write);
+        let end = start + len;
+        let mut slices: [&[f32]; N] = [&[]; N];
+        if write.room == Room::Output {
+            let (before, rest) = y.split_at_mut(start);
+            let (to, after) = rest.split_at_mut(len);
+            for ((slice, place), len) in slices.iter_mut().zip(read).zip(lens) {
+                let at = at(place);
+                *slice = match place.room {
+                    Room::Input => &x[at..at + len],
+                    Room::Constant => &constants[at..at + len],
+                    Room::Output if at < end => &before[at..at + len],
+                    Room::Output => &after[at - end..at - end + len],
+                    _ => &values[at..at + len],
+                };
+            }
+            return (slices, to, scratch);
+        }
+        let (before, rest) = values.split_at_mut(start);
+        let (to, after) = rest.split_at_mut(len);
+        for ((slice, place), len) in slices.iter_mut().zip(read).zip(lens) {
+            let at = at(place);
+            *slice = match place.room {
+                Room::Input => &x[at..at + len],
+                Room::Constant => &constants[at..at + len],
+                Room::Output => &y[at..at + len],
+                _ if at < end => &before[at..at + len],
+                _ => &after[at - end..at - end + len],
+            };
+        }
+        (slices, to, scratch)
     }
 
     /// Puts a frame in a ring and writes those of `ages` steps ago. The last value of the ring is the number of the
     /// place that is written next.
-    pub(super) fn delay(&mut self, constants: &[f32], ring: Value, ages: &[usize], input: Value, output: Value) {
+    pub(super) fn delay(&mut self, ring: Place, ages: &[usize], input: Place, output: Place) {
         let width = input.len;
         let frames = (ring.len - 1) / width;
-        let head = (self.state[ring.start + ring.len - 1] as usize).min(frames - 1);
-        let to = ring.start + head * width;
-        match input.region {
-            Region::Arena => self.state[to..to + width].copy_from_slice(&self.arena[input.range()]),
-            Region::State => self.state.copy_within(input.range(), to),
-            Region::Constant => self.state[to..to + width].copy_from_slice(&constants[input.range()]),
+        let (start, position) = (ring.start, Place { start: ring.start + ring.len - 1, len: 1, ..ring });
+        let frame = |number: usize| Place { start: start + number * width, len: width, ..ring };
+        let ([head], _, _) = self.views([position], Place { len: 0, ..position });
+        let head = (head[0] as usize).min(frames - 1);
+        let ([x], to, _) = self.views([input], frame(head));
+        to.copy_from_slice(x);
+        for (number, age) in ages.iter().enumerate() {
+            let to = Place { start: output.start + number * width, len: width, ..output };
+            let ([x], y, _) = self.views([frame((head + frames - age) % frames)], to);
+            y.copy_from_slice(x);
         }
-        for (age, y) in ages.iter().zip(self.arena[output.range()].chunks_exact_mut(width)) {
-            let at = ring.start + (head + frames - age) % frames * width;
-            y.copy_from_slice(&self.state[at..at + width]);
-        }
-        self.state[ring.start + ring.len - 1] = ((head + 1) % frames) as f32;
-    }
-}
-
-impl Memory {
-    /// The values themselves.
-    pub(super) fn read<'a>(&'a self, constants: &'a [f32], value: Value) -> &'a [f32] {
-        match value.region {
-            Region::Arena => &self.arena[value.range()],
-            Region::State => &self.state[value.range()],
-            Region::Constant => &constants[value.range()],
-        }
-    }
-
-    /// Ends a step: states become what follows them.
-    #[inline(always)]
-    pub(super) fn carry(&mut self, constants: &[f32], carries: &[(Value, Value)]) {
-        for (state, next) in carries {
-            match next.region {
-                Region::Arena => self.state[state.range()].copy_from_slice(&self.arena[next.range()]),
-                // `Builder::carry` copies states.
-                Region::State => {}
-                Region::Constant => self.state[state.range()].copy_from_slice(&constants[next.range()]),
-            }
-        }
+        let (_, to, _) = self.views([], position);
+        to.fill(((head + 1) % frames) as f32);
     }
 }

@@ -32,43 +32,37 @@ mod activation;
 mod builder;
 mod instruction;
 mod memory;
+mod place;
 mod recurrent;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use elman_kernels::{Buffer, step};
-
 pub use activation::Activation;
 pub use builder::{Builder, PackedLayer};
 use instruction::Instruction;
 pub use instruction::{Binary, Reduction};
-use memory::Memory;
+use memory::{Memory, Scratch, Widths};
 pub use memory::{Region, Value};
+use place::{Place, Room};
 pub use recurrent::{Recurrence, RecurrentKind};
 
-use crate::cell::layer::Scratch;
 use crate::error::{Error, check_length};
 
 /// What all streams share.
-#[derive(Default)]
 struct Program {
-    instructions: Vec<Instruction>,
-    /// Values of the input, at the beginning of the arena.
-    input: usize,
-    /// Values of all outputs.
-    output: usize,
-    /// Values of the arena.
-    arena: usize,
+    instructions: Vec<Instruction<Place>>,
+    /// Instructions that run in turn for each step of a block, and whether one alone may take all steps at once.
+    segments: Vec<(Range<usize>, bool)>,
+    widths: Widths,
     constants: Vec<f32>,
-    /// The initial state.
+    /// The initial state, as it was declared.
     initial: Vec<f32>,
-    /// Where the state keeps the position of a ring, and its frames.
+    /// Where the pieces of the state lie.
+    pieces: Vec<(Range<usize>, Room)>,
+    /// Where the state has the position of a ring, and its frames.
     rings: Vec<(usize, usize)>,
-    /// States, and what they become after a step.
-    carries: Vec<(Value, Value)>,
-    outputs: Vec<Value>,
     /// Values of the input that are tokens, and their number.
     tokens: Vec<(Range<usize>, usize)>,
 }
@@ -78,31 +72,40 @@ struct Program {
 pub struct Machine {
     program: Arc<Program>,
     memory: Memory,
-    /// Every other step reads the weights in reverse order; see [`elman_kernels::step`].
+    /// The order of blocks of weights; see [`elman_kernels::step`].
     backwards: bool,
 }
 
 impl Machine {
-    fn of(program: Arc<Program>) -> Self {
-        let mut memory = Memory {
-            arena: Buffer::zeros(program.arena),
-            state: Buffer::zeros(program.initial.len()),
-            layers: Scratch::default(),
-            products: step::Scratch::default(),
-        };
-        program.instructions.iter().for_each(|instruction| instruction.reserve(&mut memory));
-        memory.state.copy_from_slice(&program.initial);
-        Machine { program, memory, backwards: false }
+    fn new(program: Arc<Program>, block: usize) -> Self {
+        let mut scratch = Scratch::default();
+        program.instructions.iter().for_each(|instruction| instruction.reserve(&mut scratch, block));
+        let memory = Memory::new(program.widths, block, scratch);
+        let mut machine = Machine { program, memory, backwards: false };
+        machine.reset();
+        machine
     }
 
     /// Values of the input of a step, all inputs together.
     pub fn input_width(&self) -> usize {
-        self.program.input
+        self.program.widths.input
     }
 
     /// Values of the output of a step, all outputs together.
     pub fn output_width(&self) -> usize {
-        self.program.output
+        self.program.widths.output
+    }
+
+    /// Allocates for blocks of `steps` steps, so that [`Self::steps`] takes as many at once: faster, since each
+    /// instruction is begun once for all steps that do not wait for one another, and dense layers read their weights
+    /// once for several. The memory of computed values grows as many times.
+    pub fn reserve(&mut self, steps: usize) {
+        let steps = steps.max(1);
+        if steps > self.memory.block() {
+            let state = self.state();
+            *self = Machine::new(self.program.clone(), steps);
+            self.restore(&state);
+        }
     }
 
     /// One step from `x`, the inputs one after another, to `y`, the outputs one after another. Tokens are given as
@@ -112,36 +115,89 @@ impl Machine {
     /// [`Error::Length`] if `x` or `y` has a different width, [`Error::Token`] outside the vocabulary,
     /// [`Error::WrongInput`] if a token is not a whole number from 0 on; the state is then unchanged.
     pub fn step(&mut self, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
-        let program = &*self.program;
-        check_length("the input", Some(program.input), x.len())?;
-        check_length("the output", Some(program.output), y.len())?;
+        let Machine { program, memory, backwards } = self;
+        check_length("the input", Some(program.widths.input), x.len())?;
+        check_length("the output", Some(program.widths.output), y.len())?;
         for (range, vocab) in &program.tokens {
             check_tokens(&x[range.clone()], *vocab)?;
         }
-        let memory = &mut self.memory;
-        memory.arena[..x.len()].copy_from_slice(x);
+        let mut frame = memory.frame(&program.constants, x, y, 1);
         for instruction in &program.instructions {
-            instruction.run(memory, &program.constants, self.backwards);
+            instruction.run(&mut frame, *backwards);
         }
-        self.backwards = !self.backwards;
-        let mut y = y;
-        for value in &program.outputs {
-            let (now, rest) = y.split_at_mut(value.len());
-            now.copy_from_slice(memory.read(&program.constants, *value));
-            y = rest;
+        *backwards = !*backwards;
+        Ok(())
+    }
+
+    /// `T` steps, from `x` `[T, I]` to `y` `[T, O]`: the bits of `T` calls of [`Self::step`]. They are taken in
+    /// blocks of as many as [`Self::reserve`] was told, one by one if it was never called. Allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Self::step`]; no step is then taken.
+    ///
+    /// ```
+    /// use elman_step::Precision;
+    /// use elman_step::machine::{Activation, Builder};
+    ///
+    /// let mut step = Builder::new(Precision::F32);
+    /// let x = step.input(2)?;
+    /// let y = step.dense(&[1.0, -1.0], &[0.5], Activation::Relu, x)?;
+    /// step.output(y);
+    /// let mut machine = step.finish()?;
+    /// machine.reserve(64);
+    /// let mut y = [0.0; 3];
+    /// machine.steps(&[3.0, 1.0, 0.0, 1.0, 2.0, 2.0], &mut y)?;
+    /// assert_eq!(y, [2.5, 0.0, 0.5]);
+    /// # Ok::<(), elman_step::Error>(())
+    /// ```
+    pub fn steps(&mut self, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
+        let Machine { program, memory, backwards } = self;
+        let Widths { input, output, .. } = program.widths;
+        let steps = x.len() / input;
+        check_length("the input", steps.checked_mul(input), x.len())?;
+        check_length("the output", steps.checked_mul(output), y.len())?;
+        for (range, vocab) in &program.tokens {
+            x.chunks_exact(input).try_for_each(|x| check_tokens(&x[range.clone()], *vocab))?;
         }
-        memory.carry(&program.constants, &program.carries);
+        let block = memory.block();
+        for (x, y) in x.chunks(block * input).zip(y.chunks_mut(block * output)) {
+            let steps = x.len() / input;
+            let mut frame = memory.frame(&program.constants, x, y, steps);
+            for (range, alone) in &program.segments {
+                let instructions = &program.instructions[range.clone()];
+                if *alone && steps > 1 && instructions[0].run_rows(&mut frame, steps) {
+                    continue;
+                }
+                for _ in 0..steps {
+                    for instruction in instructions {
+                        instruction.run(&mut frame, *backwards);
+                    }
+                    *backwards = !*backwards;
+                    frame.forward(1);
+                }
+                frame.back(steps);
+            }
+        }
         Ok(())
     }
 
     /// Returns to the initial state.
     pub fn reset(&mut self) {
-        self.memory.state.copy_from_slice(&self.program.initial);
+        let program = self.program.clone();
+        self.restore(&program.initial);
     }
 
-    /// The state: what was carried out of the last step, in the order of the layers.
-    pub fn state(&self) -> &[f32] {
-        &self.memory.state
+    /// The state: what was carried out of the last step, in the order in which the states were declared.
+    pub fn state(&self) -> Vec<f32> {
+        let (mut state, mut kept) = (self.memory.state(), self.memory.kept());
+        let mut all = Vec::with_capacity(self.program.initial.len());
+        for (piece, room) in &self.program.pieces {
+            let from = if *room == Room::Kept { &mut kept } else { &mut state };
+            let (now, rest) = from.split_at(piece.len());
+            all.extend_from_slice(now);
+            *from = rest;
+        }
+        all
     }
 
     /// Restores a state that [`Self::state`] returned.
@@ -157,8 +213,21 @@ impl Machine {
                 return Err(Error::WrongInput { reads: "a state that it returned itself".into() });
             }
         }
-        self.memory.state.copy_from_slice(state);
+        self.restore(state);
         Ok(())
+    }
+
+    /// Writes the state, which has the right length.
+    fn restore(&mut self, state: &[f32]) {
+        let (mut at, mut kept) = (0, 0);
+        for (piece, room) in &self.program.pieces {
+            let (memory, at) = match room {
+                Room::Kept => (self.memory.kept_mut(), &mut kept),
+                _ => (self.memory.state_mut(), &mut at),
+            };
+            memory[*at..*at + piece.len()].copy_from_slice(&state[piece.clone()]);
+            *at += piece.len();
+        }
     }
 }
 
@@ -168,7 +237,7 @@ impl core::fmt::Debug for Machine {
             .field("instructions", &self.program.instructions.len())
             .field("input_width", &self.input_width())
             .field("output_width", &self.output_width())
-            .field("state", &self.state().len())
+            .field("state", &self.program.initial.len())
             .finish()
     }
 }

@@ -330,7 +330,7 @@ pub(crate) struct Predict {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
-    /// The model or checkpoint, or the folder of its run.
+    /// The model or checkpoint, the folder of its run, or a network made elsewhere.
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Of a language model: read this text and show the neurons that follow something in it: line length, quotes, brackets,
@@ -340,6 +340,8 @@ pub(crate) struct Inspect {
     /// Write the coloured text of the neurons as a page.
     #[arg(long, value_name = "FILE.html", requires = "neurons")]
     pub(crate) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) foreign: Foreign,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -369,6 +371,9 @@ pub(crate) struct Foreign {
     /// The model within the file, of several: state_dict/generator.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Of a model trained here that writes sequences: encoder or decoder, which are two networks.
+    #[arg(long, value_name = "PART")]
+    pub(crate) part: Option<String>,
     /// The file with the configuration that belongs to bare weights (Keras).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<String>,
@@ -451,7 +456,7 @@ pub(crate) enum Target {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Quantize {
-    /// The model or checkpoint, or the folder of its run.
+    /// The model or checkpoint, the folder of its run, or a network made elsewhere.
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// How the matrices are held.
@@ -460,7 +465,8 @@ pub(crate) struct Quantize {
     /// The file to write.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// Data to measure the cost on. [default: the end of the built-in text, if the model has its vocabulary]
+    /// Data to measure the cost on; of a network made elsewhere an array, in.npy. [default: the end of the built-in text, if
+    /// the model has its vocabulary; noise or random tokens for a network made elsewhere]
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
@@ -468,6 +474,8 @@ pub(crate) struct Quantize {
     /// Leave out tokens that the model does not know, instead of refusing the text.
     #[arg(long, requires = "data")]
     pub(crate) skip_unseen: bool,
+    #[command(flatten)]
+    pub(crate) foreign: Foreign,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -483,12 +491,14 @@ pub(crate) enum FewerBits {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// The model, or the folder of its run. [default: standard sizes]
+    /// The model, the folder of its run, or a network made elsewhere. [default: standard sizes]
     #[arg(value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Threads of training steps; 0 for all cores.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) foreign: Foreign,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

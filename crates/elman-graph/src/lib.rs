@@ -13,6 +13,7 @@ mod interpret;
 mod lower;
 pub mod npy;
 pub mod onnx;
+mod quantize;
 pub mod read;
 mod source;
 mod tensor;

@@ -1,6 +1,7 @@
 //! `elman bench`: what this machine does at most, and what a model reaches on it.
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use elman::Error;
@@ -13,11 +14,12 @@ use elman::shape::{InputKind, Synced, SyncedConfig};
 use elman::step::model::Document;
 use elman::step::{Network, Precision};
 use elman::train::{Trial, threads, weights};
+use elman_graph::{Graph, StepOptions};
 use elman_kernels::{Isa, peak};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::models::load;
+use super::graphs::{Opened, none_open, open_any};
 use crate::args::Bench;
 use crate::exit_code::{Failure, Outcome};
 
@@ -32,6 +34,8 @@ const TRAINED: [(usize, usize); 3] = [(1, 128), (2, 256), (2, 512)];
 const STEPPED: [usize; 5] = [32, 64, 128, 256, 512];
 /// How long one row is measured.
 const STEP_TIME: Duration = Duration::from_millis(120);
+/// Steps of the signal that a network which was not trained here reads over and over.
+const SIGNAL: usize = 64;
 const TRAINING_TIME: Duration = Duration::from_millis(700);
 
 const PRECISIONS: [(&str, Precision); 3] =
@@ -40,8 +44,14 @@ const PRECISIONS: [(&str, Precision); 3] =
 pub(crate) fn run(args: &Bench) -> Outcome {
     let threads = threads(args.threads);
     let report = match &args.model {
-        Some(path) => of_model(&load(path)?, threads)?,
-        None => of_standard_sizes(threads)?,
+        Some(path) => match open_any(path, &args.foreign)? {
+            Opened::Trained(loaded) => of_model(&loaded, threads)?,
+            Opened::Graph(graph) => of_graph(path, &graph, threads)?,
+        },
+        None => {
+            none_open(&args.foreign)?;
+            of_standard_sizes(threads)?
+        }
     };
     if args.json {
         println!("{}", report.as_json());
@@ -81,8 +91,55 @@ struct Report {
     training: Vec<TrainingRow>,
 }
 
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// Steps of a network that was not trained here, on its test signal.
+fn of_graph(path: &Path, graph: &Graph, threads: usize) -> Result<Report, Failure> {
+    let rounded = PRECISIONS.iter().find(|(name, _)| graph.about.extra.get("precision").is_some_and(|p| p == name));
+    let signal = graph.test_signal(SIGNAL);
+    let signal =
+        signal.ok_or_else(|| Failure::Other("its inputs are not known, so that no step can be measured".into()))?;
+    let mut steps = Vec::new();
+    // Rounded weights are not the numbers of the full ones in another precision.
+    for (name, precision) in rounded.map_or(&PRECISIONS[..], std::slice::from_ref) {
+        let options = StepOptions { precision: *precision, ..StepOptions::default() };
+        let mut stepper = graph.lower(&options).map_err(|e| e.at(path))?;
+        stepper.run(&signal)?;
+        let (x, mut y) = (stepper.steps_of(&signal)?, vec![0.0; stepper.machine().output_width()]);
+        let width = stepper.machine().input_width();
+        let mut machine = stepper.into_machine();
+        let step = |at: u32| {
+            let x = &x[at as usize % SIGNAL * width..][..width];
+            machine.step(black_box(x), &mut y).map_err(|error| Error::Usage(error.to_string()))?;
+            black_box(&mut y);
+            Ok(())
+        };
+        steps.push(time_steps(&name_of(path), name, step)?);
+    }
+    Ok(Report { threads, peaks: [peak_of_one_thread(), 0.0], steps, training: Vec::new() })
+}
+
+/// The step of a network, by number.
+fn step_of(mut network: Network) -> impl FnMut(u32) -> elman::Result<()> {
+    let feed = network.config().feed;
+    let x: Vec<f32> = match feed {
+        InputKind::Dense(width) => (0..width).map(|i| (i as f32 * 0.37).sin()).collect(),
+        InputKind::Tokens(_) => Vec::new(),
+    };
+    move |at| {
+        let logits = match feed {
+            InputKind::Dense(_) => network.step(black_box(&x)),
+            InputKind::Tokens(vocab) => network.step_token(black_box(at.wrapping_mul(7) % vocab.max(1) as u32)),
+        };
+        black_box(logits.map_err(|error| Error::Usage(error.to_string()))?);
+        Ok(())
+    }
+}
+
 fn of_model(loaded: &Loaded, threads: usize) -> Result<Report, Failure> {
-    let name = loaded.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = name_of(&loaded.path);
     // Weights in fewer bits are the numbers they stand for, so that every precision can be measured.
     let plain = quantize(&loaded.document, Precision::F32).and_then(|full| full.document().to_bytes());
     let plain = plain.map_err(|error| loaded.error(error))?;
@@ -90,7 +147,7 @@ fn of_model(loaded: &Loaded, threads: usize) -> Result<Report, Failure> {
     let mut steps = Vec::new();
     for (precision_name, precision) in PRECISIONS {
         let network = Network::read(&plain, precision).map_err(|error| loaded.error(error))?;
-        steps.push(time_steps(&name, precision_name, network)?);
+        steps.push(time_steps(&name, precision_name, step_of(network))?);
     }
     let wrong = |reason: String| Error::Model { path: loaded.path.clone(), reason };
     let config: SyncedConfig = serde_json::from_value(plain.config()["network"].clone())
@@ -111,7 +168,7 @@ fn of_standard_sizes(threads: usize) -> Result<Report, Failure> {
             let document = Document::parse(&file).map_err(model)?;
             for (name, precision) in PRECISIONS {
                 let network = Network::read(&document, precision).map_err(model)?;
-                steps.push(time_steps(&format!("{} {hidden}", cell.name()), name, network)?);
+                steps.push(time_steps(&format!("{} {hidden}", cell.name()), name, step_of(network))?);
             }
         }
     }
@@ -142,22 +199,15 @@ fn file(config: &SyncedConfig) -> Result<Vec<u8>, Failure> {
 }
 
 /// Times blocks of steps for the median, and single steps for the rest; the clock's own time is taken off.
-fn time_steps(name: &str, precision: &'static str, mut network: Network) -> elman::Result<StepRow> {
-    let refused = |error: elman::step::Error| Error::Usage(error.to_string());
-    let feed = network.config().feed;
-    let x: Vec<f32> = match feed {
-        InputKind::Dense(width) => (0..width).map(|i| (i as f32 * 0.37).sin()).collect(),
-        InputKind::Tokens(_) => Vec::new(),
-    };
+fn time_steps(
+    name: &str,
+    precision: &'static str,
+    mut step: impl FnMut(u32) -> elman::Result<()>,
+) -> elman::Result<StepRow> {
     let mut at = 0u32;
-    let mut step = || -> elman::Result<()> {
-        at = at.wrapping_add(7);
-        let logits = match feed {
-            InputKind::Dense(_) => network.step(black_box(&x)),
-            InputKind::Tokens(vocab) => network.step_token(black_box(at % vocab.max(1) as u32)),
-        };
-        black_box(logits.map_err(refused)?);
-        Ok(())
+    let mut step = || {
+        at = at.wrapping_add(1);
+        step(at)
     };
     let mut block = |n: usize| -> elman::Result<f64> {
         let began = Instant::now();
@@ -256,16 +306,19 @@ impl Report {
 
     fn print(&self) {
         let [one, all] = self.peaks;
-        println!(
-            "{}: {one:.0} GFLOP/s of multiply-adds on one thread, {all:.0} on {}",
-            Isa::best().name(),
-            self.threads
-        );
+        let name = Isa::best().name();
+        match self.training.is_empty() {
+            true => println!("{name}: {one:.0} GFLOP/s of multiply-adds on one thread"),
+            false => println!("{name}: {one:.0} GFLOP/s of multiply-adds on one thread, {all:.0} on {}", self.threads),
+        }
         println!("\none step of one stream, one thread");
         println!("{:<28} {:>9} {:>11} {:>11} {:>11}", "network", "precision", "median us", "p99 us", "worst us");
         for row in &self.steps {
             let (name, precision) = (&row.network, row.precision);
             println!("{name:<28} {precision:>9} {:>11.3} {:>11.3} {:>11.1}", row.median_us, row.p99_us, row.worst_us);
+        }
+        if self.training.is_empty() {
+            return;
         }
         println!("\na training step of {BATCH} sequences of {STEPS}, threads: {}", self.threads);
         println!("{:<28} {:>9} {:>11} {:>11} {:>11}", "network", "ms", "tokens/s", "GFLOP/s", "of peak");

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use elman::Error;
+use elman::format::model::{Loaded, file_of};
+use elman::step::model::Kind;
 use elman_graph::read::{self, Options};
 use elman_graph::{Added, Graph, Interpreter, Sequence, Tensor, npy};
 
-use elman::format::model::file_of;
-
+use super::models::load;
 use crate::args::Foreign;
 use crate::exit_code::Failure;
 
@@ -14,7 +16,17 @@ use crate::exit_code::Failure;
 pub(super) fn open(path: &Path, foreign: &Foreign) -> Result<Graph, Failure> {
     let path = &file_of(path);
     let mut options = Options { external_data: foreign.external_data, ..Options::default() };
-    let answers = [
+    for (name, answer) in answers(foreign) {
+        if let Some(answer) = answer {
+            options.answers.insert(name.into(), answer.clone());
+        }
+    }
+    Ok(read::open(path, &options)?)
+}
+
+/// What a foreign file leaves open, by option.
+fn answers(foreign: &Foreign) -> [(&'static str, &Option<String>); 9] {
+    [
         ("map", &foreign.map),
         ("layers", &foreign.layers),
         ("gru", &foreign.gru),
@@ -22,14 +34,45 @@ pub(super) fn open(path: &Path, foreign: &Foreign) -> Result<Graph, Failure> {
         ("nonlinearity", &foreign.nonlinearity),
         ("batch-first", &foreign.batch_first),
         ("key", &foreign.key),
+        ("part", &foreign.part),
         ("config", &foreign.config),
-    ];
-    for (name, answer) in answers {
-        if let Some(answer) = answer {
-            options.answers.insert(name.into(), answer.clone());
-        }
+    ]
+}
+
+/// Refuses what only a foreign file leaves open.
+pub(super) fn none_open(foreign: &Foreign) -> Result<(), Failure> {
+    let given = answers(foreign).into_iter().find(|(_, answer)| answer.is_some()).map(|(name, _)| name);
+    match given.or(foreign.external_data.then_some("external-data")) {
+        Some(name) => Err(Error::Usage(format!("--{name}: only of a network made elsewhere")).into()),
+        None => Ok(()),
     }
-    Ok(read::open(path, &options)?)
+}
+
+/// A model that training wrote, or a network of any other form.
+pub(super) enum Opened {
+    Trained(Loaded),
+    Graph(Graph),
+}
+
+/// Opens whatever `path` is.
+pub(super) fn open_any(path: &Path, foreign: &Foreign) -> Result<Opened, Failure> {
+    let error = match load(path) {
+        Ok(loaded) if loaded.document.kind() != Kind::Graph => {
+            none_open(foreign)?;
+            return Ok(Opened::Trained(loaded));
+        }
+        other => other.err(),
+    };
+    match (open(path, foreign), error) {
+        (Ok(graph), _) => Ok(Opened::Graph(graph)),
+        // Of no kind that is known: then what is wrong with it as one of ours says more.
+        (Err(Failure::Graph(elman_graph::Error::File { source, .. })), Some(error))
+            if matches!(*source, elman_graph::Error::Unrecognized { .. } | elman_graph::Error::Io { .. }) =>
+        {
+            Err(error)
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// `NAME=FILE`, or a file alone.
@@ -53,6 +96,7 @@ fn wrong(name: &str, reason: impl Into<String>) -> Failure {
 }
 
 /// The given arrays as the graph's inputs, by name and position; states that are not given begin as the graph says.
+#[derive(Clone)]
 pub(super) struct Inputs {
     /// In the order of the graph's inputs; `None` of states that were not given.
     values: Vec<Option<Tensor>>,

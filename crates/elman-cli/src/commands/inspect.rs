@@ -7,19 +7,19 @@ use elman::param::layer_of;
 use elman::step::model::Kind;
 use elman::task::{self, grouped, language_model};
 use elman::{Error, file};
+use elman_graph::Graph;
 use serde_json::{Map, Value, json};
 
-use super::graphs;
-use super::models::load;
+use super::graphs::{Opened, describe, open_any};
 use super::neurons::Neurons;
-use crate::args::{Foreign, Inspect};
+use crate::args::Inspect;
 use crate::exit_code::{Failure, Outcome};
 use crate::progress::shown;
 
 pub(crate) fn run(args: &Inspect) -> Outcome {
-    let loaded = match load(&args.model) {
-        Ok(loaded) if loaded.document.kind() != Kind::Graph => loaded,
-        other => return of_graph(args, other.err()),
+    let loaded = match open_any(&args.model, &args.foreign)? {
+        Opened::Trained(loaded) => loaded,
+        Opened::Graph(graph) => return of_graph(args, &graph),
     };
     let Some(text) = &args.neurons else {
         match args.json {
@@ -47,18 +47,8 @@ pub(crate) fn run(args: &Inspect) -> Outcome {
     Ok(0)
 }
 
-/// Of a network that was not trained here; `error` is why it is no model of ours.
-fn of_graph(args: &Inspect, error: Option<Failure>) -> Outcome {
-    let graph = match (graphs::open(&args.model, &Foreign::default()), error) {
-        (Ok(graph), _) => graph,
-        // Of no kind that is known: then what is wrong with it as one of ours says more.
-        (Err(Failure::Graph(elman_graph::Error::File { source, .. })), Some(error))
-            if matches!(*source, elman_graph::Error::Unrecognized { .. } | elman_graph::Error::Io { .. }) =>
-        {
-            return Err(error);
-        }
-        (Err(error), _) => return Err(error),
-    };
+/// Of a network that was not trained here.
+fn of_graph(args: &Inspect, graph: &Graph) -> Outcome {
     if args.neurons.is_some() {
         return Err(Error::Usage("--neurons: follows a language model that was trained here".into()).into());
     }
@@ -67,7 +57,7 @@ fn of_graph(args: &Inspect, error: Option<Failure>) -> Outcome {
         println!("{}", json!({"graph": graph, "tensors": tensors}));
         return Ok(0);
     }
-    graphs::describe(&graph).iter().for_each(|line| println!("{}", shown(line, usize::MAX)));
+    describe(graph).iter().for_each(|line| println!("{}", shown(line, usize::MAX)));
     for node in &graph.nodes {
         println!(
             "{}",

@@ -17,6 +17,7 @@ mod models;
 mod neurons;
 mod predict;
 mod quantize;
+mod quantize_graph;
 mod report;
 mod run_graph;
 mod sample;

@@ -15,8 +15,8 @@ use elman::train::pool;
 use elman::{Error, file};
 use serde_json::json;
 
-use super::models::load;
-use super::{eval, eval_data};
+use super::graphs::{Opened, open_any};
+use super::{eval, eval_data, quantize_graph};
 use crate::args::{FewerBits, Quantize};
 use crate::exit_code::{Failure, Outcome};
 
@@ -24,16 +24,18 @@ use crate::exit_code::{Failure, Outcome};
 const TENTH: usize = 10;
 
 pub(crate) fn run(args: Quantize) -> Outcome {
-    let loaded = load(&args.model)?;
-    let same = |path: &Path| std::fs::canonicalize(path).ok();
-    if same(&loaded.path).is_some_and(|model| same(&args.out) == Some(model)) {
-        let message = "--out: the full model would be lost; name another file".to_string();
-        return Err(Error::Usage(message).into());
-    }
     let precision = match args.precision {
         FewerBits::Int8 => Precision::Int8,
         FewerBits::Bf16 => Precision::Bf16,
     };
+    let loaded = match open_any(&args.model, &args.foreign)? {
+        Opened::Trained(loaded) => loaded,
+        Opened::Graph(graph) => {
+            keep_full_model(&args.model, &args.out)?;
+            return quantize_graph::run(&args, &graph, precision);
+        }
+    };
+    keep_full_model(&loaded.path, &args.out)?;
     let quantized = quantize(&loaded.document, precision).map_err(|error| loaded.error(error))?;
     let document = quantized.document();
     let bytes = document.to_bytes().map_err(|error| loaded.error(error))?;
@@ -52,6 +54,14 @@ pub(crate) fn run(args: Quantize) -> Outcome {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
     print(&args, cost.as_ref(), [size(&loaded.path), size(&args.out)]);
     Ok(0)
+}
+
+fn keep_full_model(model: &Path, out: &Path) -> Result<(), Error> {
+    let same = |path: &Path| std::fs::canonicalize(path).ok();
+    match same(model).is_some_and(|model| same(out) == Some(model)) {
+        true => Err(Error::Usage("--out: the full model would be lost; name another file".into())),
+        false => Ok(()),
+    }
 }
 
 /// What the bits that are left out cost.

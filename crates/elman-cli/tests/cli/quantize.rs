@@ -1,6 +1,7 @@
 //! `elman quantize` and `elman bench`.
 
 use crate::place::{Place, TINY};
+use elman_graph::{Tensor, npy};
 use serde_json::Value;
 
 #[test]
@@ -106,4 +107,75 @@ fn a_bench_of_a_model_has_a_row_for_each_precision_and_one_of_training() {
     assert!(text.contains("GFLOP/s") && text.contains("int8") && text.contains("training step"), "{text}");
     place.run("bench absent.safetensors").fails(4, &["absent"]);
     place.run("bench book.txt").fails(4, &["book.txt"]);
+}
+
+/// A network that nothing here trained: an amplifier with the loud weights that they have.
+fn amplifier(place: &Place) {
+    let hidden = 8;
+    let row = |n: usize, seed: usize| -> Vec<String> {
+        (0..n).map(|i| (((i * 37 + seed) % 101) as f32 / 40.0 - 1.25).to_string()).collect()
+    };
+    // Rows of i f g o over the input and the state, biases, and the initial h and c; then the head.
+    let count = 4 * hidden * (1 + hidden) + 4 * hidden + 2 * hidden + hidden + 1;
+    let config = format!("{{\"input_size\": 1, \"hidden_size\": {hidden}, \"num_layers\": 1}}");
+    let text = format!(
+        "{{\"version\": \"0.5.2\", \"architecture\": \"LSTM\", \"config\": {config}, \"weights\": [{}]}}",
+        row(count, 3).join(", ")
+    );
+    place.write("amp.nam", text);
+}
+
+#[test]
+fn a_foreign_network_is_measured_on_a_signal_and_the_loss_of_an_amplifier_is_told() {
+    let place = Place::new();
+    amplifier(&place);
+    let said = place.ok("quantize amp.nam --precision int8 --out int8.safetensors");
+    assert!(said.stdout.contains("largest error") && said.stdout.contains("noise"), "{said:?}");
+    assert!(said.stderr.contains("warning") && said.stderr.contains("int8"), "{said:?}");
+    let said = place.ok("quantize amp.nam --precision bf16 --out bf16.safetensors --json").stdout;
+    let json: Value = serde_json::from_str(&said).unwrap();
+    let number = |key: &str| json[key].as_f64().unwrap_or_else(|| panic!("{key}: {json}"));
+    assert!(number("bytes_after") < number("bytes_before"), "{json}");
+    assert!(number("largest_error") > 0.0 && number("error_to_signal") < 0.1 && number("values") == 4800.0, "{json}");
+
+    // On data of the user's; the file that was written has that error when it runs.
+    let x: Vec<f32> = (0..200).map(|t| (t as f32 * 0.3).sin() * 0.4).collect();
+    npy::write(&place.path("in.npy"), &Tensor::from_f32([200], x).unwrap()).unwrap();
+    let words = "quantize amp.nam --precision int8 --out small.safetensors --data in.npy --json";
+    let json: Value = serde_json::from_str(&place.ok(words).stdout).unwrap();
+    place.ok("run amp.nam --input in.npy --out full.npy --steps");
+    place.ok("run small.safetensors --input in.npy --out small.npy --steps");
+    let values = |name: &str| npy::read(&place.path(name)).unwrap().to_f32();
+    let pairs = values("full.npy").into_iter().zip(values("small.npy"));
+    let largest = pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+    assert!((json["largest_error"].as_f64().unwrap() - largest).abs() < 1e-6, "{json} {largest}");
+    place.ok("inspect small.safetensors");
+    place.ok("export small.safetensors --to onnx --out small.onnx");
+    place.run("quantize small.safetensors --precision int8 --out again").fails(4, &["already rounded"]);
+    place.run("quantize amp.nam --precision int8 --out amp.nam").fails(2, &["another file"]);
+    place.run("quantize amp.nam --precision int8 --out o --data in.npy --skip-unseen").fails(2, &["--skip-unseen"]);
+    place.run("quantize amp.nam --precision int8 --out o --header no").fails(2, &["--header"]);
+    place.run("quantize amp.nam --precision int8 --out o --data absent.npy").fails(4, &["absent.npy"]);
+    assert!(!place.path("o").exists() && !place.path("again").exists());
+}
+
+#[test]
+fn a_foreign_network_is_timed_in_each_precision_and_a_rounded_one_in_its_own() {
+    let place = Place::new();
+    amplifier(&place);
+    let precisions = |words: &str| -> Vec<String> {
+        let json: Value = serde_json::from_str(&place.ok(words).stdout).unwrap();
+        assert!(json["training"].as_array().unwrap().is_empty(), "{json}");
+        let rows = json["steps"].as_array().unwrap().iter();
+        rows.inspect(|row| assert!(row["median_us"].as_f64().unwrap() > 0.0, "{row}"))
+            .map(|row| row["precision"].as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(precisions("bench amp.nam --json"), ["f32", "bf16", "int8"]);
+    place.ok("quantize amp.nam --precision int8 --out int8.safetensors");
+    assert_eq!(precisions("bench int8.safetensors --json"), ["int8"]);
+    assert!(!place.ok("bench amp.nam").stdout.contains("training"));
+    place.train("run", "--quiet");
+    place.run("bench run --layers a,b").fails(2, &["--layers", "made elsewhere"]);
+    place.run("bench --key a").fails(2, &["--key"]);
 }

@@ -22,6 +22,7 @@ use elman_step::machine::Value;
 
 use crate::error::Result;
 use crate::graph::{Body, Dim, Graph, Node, Op, Port, State};
+use crate::quantize::precision_of;
 use crate::tensor::Tensor;
 use flow::{Data, Flow, Lowered, When};
 use lowerer::{Lowerer, PROBE, missing, refused};
@@ -31,7 +32,7 @@ pub use stepper::{StepPort, Stepper};
 /// How a graph is lowered.
 #[derive(Debug, Clone, Default)]
 pub struct StepOptions {
-    /// Storage of the weights.
+    /// Storage of the weights; float32, the default, leaves it to the graph, which [`Graph::quantize`] may have rounded.
     pub precision: Precision,
     /// Inputs that are the same in every step, such as a sample rate, by name.
     pub fixed: BTreeMap<String, Tensor>,
@@ -54,9 +55,13 @@ impl Graph {
 
     /// The machine and, if wanted, the instructions it was built of.
     pub(crate) fn lower_and_record(&self, options: &StepOptions, keep: bool) -> Result<(Stepper, Option<Recording>)> {
+        let precision = match options.precision {
+            Precision::F32 => precision_of(self),
+            given => given,
+        };
         let mut lowerer = Lowerer {
             graph: self,
-            builder: Recorder::new(options.precision, keep),
+            builder: Recorder::new(precision, keep),
             values: HashMap::new(),
             uses: uses(self),
             timed: false,

@@ -29,6 +29,16 @@ impl StepPort {
         self.dims.iter().product()
     }
 
+    /// The same with an axis of steps in front, where steps are runs of the graph.
+    fn in_front(&self, stepped: bool) -> StepPort {
+        let mut port = self.clone();
+        if stepped {
+            port.dims.insert(0, 1);
+            (port.time, port.batch) = (Some(0), port.batch.map(|axis| axis + 1));
+        }
+        port
+    }
+
     /// Where the values of step `t` of sequence `b` lie in the whole, of dimensions `dims`: for each run of adjacent
     /// values its beginning.
     fn places(&self, dims: &[usize], t: usize, b: usize) -> impl Iterator<Item = usize> {
@@ -47,6 +57,26 @@ impl StepPort {
             at
         })
     }
+}
+
+/// Inputs of a run.
+struct Read {
+    ports: Vec<StepPort>,
+    /// Values and dimensions of each.
+    whole: Vec<(Vec<f32>, Vec<usize>)>,
+    steps: usize,
+    rows: usize,
+    /// Whether the steps are an axis in front of the others.
+    stepped: bool,
+}
+
+/// The inputs of step `t` of sequence `b`, one after another.
+fn gather(ports: &[StepPort], whole: &[(Vec<f32>, Vec<usize>)], t: usize, b: usize, x: &mut [f32]) {
+    let places = ports
+        .iter()
+        .zip(whole)
+        .flat_map(|(port, (values, dims))| port.places(dims, t, b).map(move |place| values[place]));
+    x.iter_mut().zip(places).for_each(|(x, value)| *x = value);
 }
 
 /// A machine that computes a graph step by step.
@@ -92,6 +122,20 @@ impl Stepper {
         &self.outputs
     }
 
+    /// What [`Machine::step`] reads in every step of the first sequence of `inputs`, which are as for [`Self::run`]:
+    /// `[T, I]`.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn steps_of(&self, inputs: &[(String, Tensor)]) -> Result<Vec<f32>> {
+        let Read { ports, whole, steps, .. } = self.read(inputs)?;
+        let mut x = vec![0.0; steps * self.machine.input_width()];
+        for (t, x) in x.chunks_exact_mut(self.machine.input_width()).enumerate() {
+            gather(&ports, &whole, t, 0, x);
+        }
+        Ok(x)
+    }
+
     /// Runs whole sequences step by step, each from the initial state or from the states given among the inputs. Returns
     /// the outputs of [`Self::outputs`], then the graph's states after the last step.
     ///
@@ -101,42 +145,8 @@ impl Stepper {
     /// [`Error::Input`] if an input is missing or has other dimensions than the graph's.
     pub fn run(&mut self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
         let given = |name: &str| inputs.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
-        let (mut steps, mut rows) = (None, None);
-        let mut whole = Vec::new();
-        // Where a run is a step, steps are the axis in front of the others; without that axis there is one step.
-        let ranks = |port: &StepPort| given(&port.name).is_some_and(|t| t.dims().len() == port.dims.len() + 1);
-        let stepped = self.runs && self.inputs.iter().all(ranks);
-        let in_front = |port: &StepPort| {
-            let mut port = port.clone();
-            if stepped {
-                port.dims.insert(0, 1);
-                (port.time, port.batch) = (Some(0), port.batch.map(|axis| axis + 1));
-            }
-            port
-        };
-        let input_ports: Vec<StepPort> = self.inputs.iter().map(in_front).collect();
-        let output_ports: Vec<StepPort> = self.outputs.iter().map(in_front).collect();
-        for port in &input_ports {
-            let tensor = given(&port.name).ok_or_else(|| wrong(&port.name, "it is not given"))?;
-            let mut want = port.dims.clone();
-            if tensor.dims().len() != want.len() {
-                return Err(wrong(&port.name, format!("it has {} axes, not {}", tensor.dims().len(), want.len())));
-            }
-            for (axis, size) in [(port.time, &mut steps), (port.batch, &mut rows)] {
-                if let Some(axis) = axis {
-                    let n = tensor.dims()[axis];
-                    if *size.get_or_insert(n) != n {
-                        return Err(wrong(&port.name, "it differs from the other inputs in steps or sequences"));
-                    }
-                    want[axis] = n;
-                }
-            }
-            if tensor.dims() != want {
-                return Err(wrong(&port.name, format!("its dimensions are {:?}, not {want:?}", tensor.dims())));
-            }
-            whole.push((tensor.to_f32(), want));
-        }
-        let (steps, rows) = (steps.unwrap_or(1), rows.unwrap_or(1));
+        let Read { ports: input_ports, whole, steps, rows, stepped } = self.read(inputs)?;
+        let output_ports: Vec<StepPort> = self.outputs.iter().map(|port| port.in_front(stepped)).collect();
         let mut outputs: Vec<(Vec<f32>, Vec<usize>)> = output_ports
             .iter()
             .map(|port| {
@@ -153,13 +163,7 @@ impl Stepper {
         for b in 0..rows {
             self.start(&given, b, rows)?;
             for t in 0..steps {
-                let mut at = 0;
-                for (port, (values, dims)) in input_ports.iter().zip(&whole) {
-                    for place in port.places(dims, t, b) {
-                        x[at] = values[place];
-                        at += 1;
-                    }
-                }
+                gather(&input_ports, &whole, t, b, &mut x);
                 self.machine.step(&x, &mut y).map_err(|e| wrong(&input_ports[0].name, e.to_string()))?;
                 let mut at = 0;
                 for (port, (values, dims)) in output_ports.iter().zip(&mut outputs) {
@@ -185,6 +189,38 @@ impl Stepper {
             results.push((state.output.clone(), joined(state, dims, &end, rows)?));
         }
         Ok(results)
+    }
+
+    /// Checks the inputs of a run.
+    fn read(&self, inputs: &[(String, Tensor)]) -> Result<Read> {
+        let given = |name: &str| inputs.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
+        let (mut steps, mut rows) = (None, None);
+        let mut whole = Vec::new();
+        // Where a run is a step, steps are the axis in front of the others; without that axis there is one step.
+        let ranks = |port: &StepPort| given(&port.name).is_some_and(|t| t.dims().len() == port.dims.len() + 1);
+        let stepped = self.runs && self.inputs.iter().all(ranks);
+        let ports: Vec<StepPort> = self.inputs.iter().map(|port| port.in_front(stepped)).collect();
+        for port in &ports {
+            let tensor = given(&port.name).ok_or_else(|| wrong(&port.name, "it is not given"))?;
+            let mut want = port.dims.clone();
+            if tensor.dims().len() != want.len() {
+                return Err(wrong(&port.name, format!("it has {} axes, not {}", tensor.dims().len(), want.len())));
+            }
+            for (axis, size) in [(port.time, &mut steps), (port.batch, &mut rows)] {
+                if let Some(axis) = axis {
+                    let n = tensor.dims()[axis];
+                    if *size.get_or_insert(n) != n {
+                        return Err(wrong(&port.name, "it differs from the other inputs in steps or sequences"));
+                    }
+                    want[axis] = n;
+                }
+            }
+            if tensor.dims() != want {
+                return Err(wrong(&port.name, format!("its dimensions are {:?}, not {want:?}", tensor.dims())));
+            }
+            whole.push((tensor.to_f32(), want));
+        }
+        Ok(Read { ports, whole, steps: steps.unwrap_or(1), rows: rows.unwrap_or(1), stepped })
     }
 
     /// The initial state of a sequence.

@@ -11,6 +11,7 @@ mod layouts;
 mod made_elsewhere;
 mod mutations;
 mod onnx;
+mod quantized;
 mod random;
 mod steps;
 mod writers;

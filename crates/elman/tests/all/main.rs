@@ -3,6 +3,8 @@
 mod auto;
 mod contract;
 mod divergence;
+#[cfg(feature = "convert")]
+mod graphs;
 mod hostile_files;
 mod layering;
 mod made_file;

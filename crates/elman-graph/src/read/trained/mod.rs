@@ -1,4 +1,8 @@
-//! Files of our own: graphs (format version 2), and trained models (version 1) without encoder and decoder as graphs.
+//! Files of our own: graphs (format version 2), and trained models (version 1) as graphs; those with an encoder and a decoder
+//! are two.
+
+mod front;
+mod sequences;
 
 use elman_step::CellKind;
 use elman_step::model::{CHECKSUM_KEY, Document, Kind};
@@ -18,31 +22,74 @@ pub(crate) fn recognizes(source: &Source) -> bool {
 }
 
 /// Reads a graph, or a trained model.
-pub(crate) fn read(source: &Source, _: &Options) -> Result<Graph> {
+pub(crate) fn read(source: &Source, options: &Options) -> Result<Graph> {
     let document = Document::parse(source.bytes).map_err(|e| Error::Unrecognized { reason: e.to_string() })?;
     if document.kind() == Kind::Graph {
         return Graph::from_bytes(source.bytes);
     }
-    convert(&document)
+    let part = options.answer("part").map(Part::named).transpose()?;
+    convert(&document, part)
+}
+
+/// One of the two networks of a model that writes sequences.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Encoder,
+    Decoder,
+}
+
+impl Part {
+    fn named(name: &str) -> Result<Self> {
+        match name {
+            "encoder" => Ok(Part::Encoder),
+            "decoder" => Ok(Part::Decoder),
+            other => Err(Error::unsupported("--part", format!("{other:?} (encoder, decoder)"))),
+        }
+    }
 }
 
 /// The network of a verified model file. Its input is what the network reads: tokens, or numbers that are standardized
 /// already.
-pub(crate) fn convert(document: &Document) -> Result<Graph> {
+fn convert(document: &Document, part: Option<Part>) -> Result<Graph> {
     let mut reader = Reader { document, config: document.config(), b: Builder::new("Elman") };
     let shape = reader.text("shape").unwrap_or_default().to_string();
-    match shape.as_str() {
-        "synced" => reader.synced()?,
-        "sequence-input" => reader.sequence_input()?,
-        "fixed" => reader.fixed()?,
-        other => {
-            let part = format!("a network of the shape {other:?}");
-            return Err(Error::unsupported(part, "a network that writes sequences, as a graph,"));
+    match (shape.as_str(), part) {
+        ("synced", None) => reader.synced()?,
+        ("sequence-input", None) => reader.sequence_input()?,
+        ("fixed", None) => reader.fixed()?,
+        ("sequence-io", Some(Part::Encoder)) => reader.source_encoder()?,
+        ("sequence-output", Some(Part::Encoder)) => reader.feature_encoder()?,
+        ("sequence-io" | "sequence-output", Some(Part::Decoder)) => reader.decoder(shape == "sequence-output")?,
+        ("sequence-io" | "sequence-output", None) => {
+            let reason = "an encoder and a decoder are two networks; name one: --part encoder or --part decoder";
+            return Err(Error::Refused { part: "the model".into(), reason: reason.into() });
         }
+        ("synced" | "sequence-input" | "fixed", Some(_)) => {
+            let reason = "this model is one network, without encoder and decoder";
+            return Err(Error::Refused { part: "--part".into(), reason: reason.into() });
+        }
+        (other, _) => return Err(Error::unsupported(format!("a network of the shape {other:?}"), "as a graph, it")),
     }
     reader.words();
     let Reader { b, .. } = reader;
     b.finish()
+}
+
+/// `h` and, of an LSTM, `c` of a layer.
+type CellState = (Value, Option<Value>);
+
+/// Recurrent layers whose tensors' names begin with `prefix`.
+#[derive(Clone, Copy)]
+struct Layers<'a> {
+    prefix: &'a str,
+    cell: CellKind,
+    layers: usize,
+    hidden: usize,
+    bidirectional: bool,
+}
+
+fn cell(name: &Json) -> Result<CellKind> {
+    serde_json::from_value(name.clone()).map_err(|e| Error::malformed("network.cell", e.to_string()))
 }
 
 struct Reader<'d> {
@@ -111,12 +158,22 @@ impl Reader<'_> {
         Ok((x, y))
     }
 
-    /// The recurrent layers over `x` `[B, T, I]`: the outputs `[B, T, D*H]`.
-    fn stack(&mut self, mut x: Value) -> Result<Value> {
-        let kind: CellKind = serde_json::from_value(self.network("cell").clone())
-            .map_err(|e| Error::malformed("network.cell", e.to_string()))?;
-        let (layers, h) = (self.size("layers")?, self.size("hidden")?);
-        let bidirectional = self.network("bidirectional").as_bool().unwrap_or(false);
+    /// The network's recurrent layers over `x` `[B, T, I]`: the outputs `[B, T, D*H]`.
+    fn stack(&mut self, x: Value) -> Result<Value> {
+        let layers = Layers {
+            prefix: "rnn.",
+            cell: cell(self.network("cell"))?,
+            layers: self.size("layers")?,
+            hidden: self.size("hidden")?,
+            bidirectional: self.network("bidirectional").as_bool().unwrap_or(false),
+        };
+        Ok(self.layers(x, &layers, &[])?.0)
+    }
+
+    /// Recurrent layers over `x` `[B, T, I]`: the outputs `[B, T, D*H]`, and of each layer `h` and `c` `[B, D, H]` after the
+    /// last step. `states` are those before the first, of each layer; none for zeros.
+    fn layers(&mut self, mut x: Value, of: &Layers, states: &[CellState]) -> Result<(Value, Vec<CellState>)> {
+        let Layers { prefix, cell: kind, layers, hidden: h, bidirectional } = *of;
         let direction = if bidirectional { Direction::Bidirectional } else { Direction::Forward };
         let (cell, gates): (Cell, &[usize]) = match kind {
             // Our i f g o as i o f c; r z n as z r h.
@@ -125,12 +182,12 @@ impl Reader<'_> {
             CellKind::GruResetBefore => (Cell::Gru { linear_before_reset: false }, &[1, 0, 2]),
             CellKind::RnnTanh | CellKind::RnnRelu => (Cell::Rnn, &[0]),
         };
-        let g = gates.len();
+        let (g, mut ends) = (gates.len(), Vec::new());
         for layer in 0..layers {
             let i = x.width()?;
             let (mut w, mut r, mut b, mut p) = (vec![], vec![], vec![], vec![]);
             for end in if bidirectional { &["", "_reverse"][..] } else { &[""] } {
-                let name = |what: &str| format!("rnn.{what}_l{layer}{end}");
+                let name = |what: &str| format!("{prefix}{what}_l{layer}{end}");
                 let w_ih = self.tensor(&name("weight_ih"), &[g * h, i])?.to_f32();
                 let w_hh = self.tensor(&name("weight_hh"), &[g * h, h])?.to_f32();
                 let biases = [self.tensor(&name("bias_ih"), &[g * h])?, self.tensor(&name("bias_hh"), &[g * h])?];
@@ -160,31 +217,26 @@ impl Reader<'_> {
             if kind == CellKind::RnnRelu {
                 of.activations.fill(Activation::Relu);
             }
-            x = self.b.recurrent(&format!("rnn.l{layer}"), &x, of, weights, None)?.0;
+            let (y, h_n, c_n) = self.b.recurrent(&format!("{prefix}l{layer}"), &x, of, weights, None)?;
+            if let Some((h_0, c_0)) = states.get(layer) {
+                self.begin_with(h_0, c_0.as_ref());
+            }
+            ends.push((h_n, c_n));
+            x = y;
         }
-        Ok(x)
+        Ok((x, ends))
     }
 
-    /// Dense layers, each with layer normalization and relu; their tensors' names begin with `prefix`.
-    fn front(&mut self, prefix: &str, mut x: Value) -> Result<Value> {
-        let front = self.network("front").clone();
-        if front.get("convs").and_then(Json::as_array).is_some_and(|c| !c.is_empty()) {
-            return Err(Error::unsupported("network.front", "a network with convolutions over images, as a graph,"));
+    /// The states before the first step of the recurrent layer that was added last.
+    fn begin_with(&mut self, h: &Value, c: Option<&Value>) {
+        // Behind x, W, R, B and lengths.
+        const INITIAL: usize = 5;
+        let nodes = self.b.graph_mut().nodes.iter_mut().rev();
+        if let Some(node) = nodes.into_iter().find(|node| matches!(node.op, Op::Recurrent(_))) {
+            let states = [Some(h), c].into_iter().flatten();
+            node.inputs.resize(node.inputs.len().max(INITIAL + states.clone().count()), String::new());
+            node.inputs[INITIAL..].iter_mut().zip(states).for_each(|(input, state)| *input = state.name().into());
         }
-        let widths = front.get("dense").and_then(Json::as_array).cloned().unwrap_or_default();
-        for (i, width) in widths.iter().enumerate() {
-            let width = width.as_u64().and_then(|w| usize::try_from(w).ok());
-            let width = width.ok_or_else(|| Error::malformed("network.front.dense", "no size"))?;
-            x = self.linear(&format!("{prefix}dense{i}"), &x, width)?;
-            let gain = self.tensor(&format!("{prefix}norm{i}.weight"), &[width])?;
-            let bias = self.tensor(&format!("{prefix}norm{i}.bias"), &[width])?;
-            let gain = self.b.constant(&format!("{prefix}norm{i}.weight"), gain);
-            let bias = self.b.constant(&format!("{prefix}norm{i}.bias"), bias);
-            let op = Op::LayerNormalization { axis: -1, epsilon: 1e-5 };
-            x = self.b.node(&format!("{prefix}norm{i}"), op, &[&x, &gain, &bias], x.dtype(), x.dims());
-            x = self.b.activation(&format!("{prefix}relu{i}"), &x, Activation::Relu);
-        }
-        Ok(x)
     }
 
     fn synced(&mut self) -> Result<()> {

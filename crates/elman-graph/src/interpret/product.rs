@@ -15,6 +15,8 @@ use crate::tensor::{Tensor, Values};
 
 /// Up to so many rows a product is as fast as its weights are read, and the kernels of steps read them in order.
 const FEW: usize = 4;
+/// Products are summed in pieces of so many, and the pieces then: rounding errors grow with the longest chain of additions.
+const PIECE: usize = 64;
 
 /// The right operand `[K, N]` of a product, constant over runs: in two orders, each made when first wanted.
 pub(super) struct Weights {
@@ -23,7 +25,10 @@ pub(super) struct Weights {
     depth: usize,
     outputs: usize,
     zeros: Vec<f32>,
-    packed: Option<Packed<f32>>,
+    /// Pieces of the depth, one after another.
+    packed: Vec<Packed<f32>>,
+    /// The product of a piece.
+    partial: Vec<f32>,
     panels: Option<Panels>,
     scratch: step::Scratch,
 }
@@ -36,7 +41,8 @@ impl Weights {
             depth,
             outputs,
             zeros: vec![0.0; outputs],
-            packed: None,
+            packed: Vec::new(),
+            partial: Vec::new(),
             panels: None,
             scratch: step::Scratch::default(),
         }
@@ -60,13 +66,29 @@ impl Weights {
             step::linear(panels, bias.unwrap_or(&self.zeros), &x[..m * stride], y, &mut self.scratch, false);
             return;
         }
-        let packed = self.packed.get_or_insert_with(|| {
-            let mut packed = Packed::new();
-            packed.pack(weights.t());
-            packed
-        });
-        let start = bias.map_or(Start::Zero, Start::Bias);
-        gemm(Mat::strided(x, m, self.depth, stride), packed, MatMut::new(y, m, self.outputs), start);
+        if self.packed.is_empty() {
+            let pieces = (0..self.depth.max(1)).step_by(PIECE).map(|from| {
+                let columns = PIECE.min(self.depth - from);
+                let mut packed = Packed::new();
+                let piece = Mat::strided(&self.by_output[from..], self.outputs, columns, self.depth);
+                packed.pack(piece.t());
+                packed
+            });
+            self.packed = pieces.collect();
+        }
+        let mut start = bias.map_or(Start::Zero, Start::Bias);
+        for (piece, packed) in self.packed.iter().enumerate() {
+            let from = piece * PIECE;
+            let x = Mat::strided(&x[from..], m, PIECE.min(self.depth - from), stride);
+            if piece == 0 {
+                gemm(x, packed, MatMut::new(y, m, self.outputs), start);
+                start = Start::Zero;
+            } else {
+                self.partial.resize(m * self.outputs, 0.0);
+                gemm(x, packed, MatMut::new(&mut self.partial, m, self.outputs), start);
+                y.iter_mut().zip(&self.partial).for_each(|(y, part)| *y += part);
+            }
+        }
     }
 }
 

@@ -19,6 +19,13 @@ use elman::task::{self, TASKS};
 use elman::train::run_folder::read_metrics;
 use elman::{Error, Settings};
 
+mod networks;
+
+pub use networks::{amps, graph, hdf5, keras, map, onnx, pytorch, rnnoise, tensors};
+use networks::{
+    amp_files, graph_files, hdf5_files, keras_files, map_files, onnx_files, pytorch_files, rnnoise_files, tensor_files,
+};
+
 /// A parser, and inputs that it accepts.
 pub struct Target {
     /// That of the libFuzzer target.
@@ -68,6 +75,15 @@ targets! {
     ];
     metrics(false): records, ["\"step\":", "\"val\":{", "null", "1e999", "\"grad_norm\":", "\"undefined\":["];
     events(false): event_files, [];
+    onnx(true): onnx_files, ["LSTM", "GRU", "MatMul", "Reshape", "Expand", "Constant", "Gather", "If", "Loop", "direction"];
+    pytorch(true): pytorch_files, ["torch\nFloatStorage\n", "ccollections\nOrderedDict\n", "PK\u{1}\u{2}", "R", "(", "t", "u."];
+    keras(true): keras_files, ["PK\u{3}\u{4}", "class_name", "config", "units", "LSTM", "Lambda", "1000000000"];
+    hdf5(true): hdf5_files, ["TREE", "HEAP", "SNOD", "OHDR", "FRHP", "model_config", "lstm"];
+    amps(true): amp_files, ["hidden_size", "num_layers", "1e999", "[[", "null", "state_dict", "WaveNet", "1000000000"];
+    rnnoise(true): rnnoise_files, ["rnnoise-nu model file version 1\n", " -1", " 127", " 0"];
+    tensors(true): tensor_files, ["\"F32\"", "\"shape\"", "\"data_offsets\"", "weight_ih_l0", "_reverse", "18446744073709551615"];
+    graph(true): graph_files, ["\"nodes\"", "\"op\"", "\"inputs\"", "1000000000000", "-1", "\"recurrent\"", "reshape", "expand"];
+    map(true): map_files, ["kind = ", "conv1d", "stride = ", "[[layer]]", "layout = ", "1000000000", "-1", "concat", "gru"];
 }
 
 /// A file in the memory of the machine, where there is such a place.

@@ -257,7 +257,12 @@ fn floats<F: Real>(
         Binary::Mod { fmod: true } => in_place(shared, F::rem)?,
         Binary::Mod { fmod: false } => in_place(shared, |a, b| {
             let r = a.rem(b);
-            if r != F::ZERO && (r < F::ZERO) != (b < F::ZERO) { r + b } else { r }
+            match (r < F::ZERO) != (b < F::ZERO) {
+                true if r != F::ZERO => r + b,
+                // A zero has the divisor's sign, too.
+                _ if r == F::ZERO => F::from_f64(if b < F::ZERO { -0.0 } else { 0.0 }),
+                _ => r,
+            }
         })?,
         Binary::Min => in_place(shared, F::smaller)?,
         Binary::Max => in_place(shared, F::larger)?,

@@ -239,15 +239,28 @@ impl<'g> Lowerer<'g> {
             let (time, dims) = (flow.when.axis(), flow.step_dims());
             outputs.push(StepPort { name: output.name.clone(), dtype: flow.dtype, dims, time, batch: None });
         }
-        // Batch axes of outputs are those of equal name; by habit that is the axis of the input.
-        let batch = graph.sequence.as_ref().and_then(|s| s.batch);
         for output in &mut outputs {
-            output.batch = batch.filter(|axis| output.dims.get(*axis) == Some(&1));
+            output.batch = batch_axis(graph, output);
         }
         let (machine, recording) = self.builder.finish().map_err(|e| refused("the network", e.to_string()))?;
         let states = states.into_iter().map(|s| (s.of.clone(), s.dims)).collect();
         Ok((Stepper::new(machine, inputs, outputs, states, !self.timed), recording))
     }
+}
+
+/// The batch axis of an output: that of the same name as the input's or, by habit, on the same axis, counted without that of
+/// time where the output has none.
+fn batch_axis(graph: &Graph, output: &StepPort) -> Option<usize> {
+    let sequence = graph.sequence.as_ref()?;
+    let axis = sequence.batch?;
+    let is_one = |axis: &usize| output.dims.get(*axis) == Some(&1);
+    let main = graph.inputs.iter().find(|port| port.name == sequence.input)?;
+    let name = main.dims.as_ref().and_then(|dims| dims.get(axis)).filter(|dim| **dim != Dim::from(""));
+    let port = graph.outputs.iter().find(|port| port.name == output.name);
+    let named = name.filter(|name| matches!(name, Dim::Named(_))).zip(port.and_then(|port| port.dims.as_ref()));
+    let named = named.and_then(|(name, dims)| dims.iter().position(|dim| dim == name)).filter(is_one);
+    let pooled = output.time.is_none() && sequence.time.is_some_and(|time| time < axis);
+    named.or_else(|| Some(axis - usize::from(pooled)).filter(is_one))
 }
 
 fn port<'p>(ports: &'p [Port], name: &str) -> Result<&'p Port> {

@@ -147,6 +147,9 @@ impl Stepper {
         let given = |name: &str| inputs.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
         let Read { ports: input_ports, whole, steps, rows, stepped } = self.read(inputs)?;
         let output_ports: Vec<StepPort> = self.outputs.iter().map(|port| port.in_front(stepped)).collect();
+        if let Some(port) = output_ports.iter().find(|port| rows > 1 && port.batch.is_none()) {
+            return Err(wrong(&port.name, "it has no axis for the sequences of a batch; give one sequence"));
+        }
         let mut outputs: Vec<(Vec<f32>, Vec<usize>)> = output_ports
             .iter()
             .map(|port| {

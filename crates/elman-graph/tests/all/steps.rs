@@ -116,3 +116,27 @@ fn a_run_with_states_is_a_step() {
     let got = got[0].1.reshaped(want[0].dims()).unwrap();
     assert_near(&got, &want[0], "y");
 }
+
+#[test]
+fn sequences_of_a_batch_stay_apart_where_time_comes_first_and_goes_away() {
+    for pooled in [Reduce::Max, Reduce::Mean] {
+        let mut of = Numbers(3);
+        let mut b = Builder::new("test");
+        let x = b.input("x", Dtype::F32, ["T".into(), "B".into(), 3.into()]);
+        let layer = Recurrent::new(Cell::Rnn, 4, Direction::Forward);
+        let weights = RecurrentWeights::new(of.tensor(&[1, 4, 3], 0.5), of.tensor(&[1, 4, 4], 0.5));
+        let y = b.recurrent("rnn", &x, layer, weights, None).unwrap().0;
+        let pooled = b.reduce("pool", &y, pooled, 0).unwrap();
+        let last = b.take("last", &y, 0, -1).unwrap();
+        b.output("pooled", &pooled);
+        b.output("last", &last);
+        b.sequence(&x, Some(0), Some(1), None);
+        let graph = b.finish().unwrap();
+        let x = of.tensor(&[6, 3, 3], 1.0);
+        let got = graph.lower(&StepOptions::default()).unwrap().run(&[("x".into(), x.clone())]).unwrap();
+        let want = Interpreter::new(graph).unwrap().run(&[x]).unwrap();
+        for ((name, got), want) in got.iter().zip(&want) {
+            assert_near(got, want, name);
+        }
+    }
+}

@@ -120,16 +120,21 @@ impl Reader<'_> {
 
     /// `x W^T + b` of a linear layer `[O, I]`.
     fn linear(&mut self, name: &str, x: &Value, outputs: usize) -> Result<Value> {
-        let inputs = x.width()?;
-        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
-        self.affine(name, x, weight)
+        self.linear_as(name, name, x, outputs)
     }
 
-    fn affine(&mut self, name: &str, x: &Value, weight: Tensor) -> Result<Value> {
+    /// The same, where its result has another name than its tensors.
+    fn linear_as(&mut self, label: &str, name: &str, x: &Value, outputs: usize) -> Result<Value> {
+        let inputs = x.width()?;
+        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+        self.affine(label, name, x, weight)
+    }
+
+    fn affine(&mut self, label: &str, name: &str, x: &Value, weight: Tensor) -> Result<Value> {
         let outputs = weight.dims()[0];
         let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
         let kernel = crate::interpret::reverse_axes(&weight)?;
-        self.b.dense(name, x, kernel, Some(bias))
+        self.b.dense(label, x, kernel, Some(bias))
     }
 
     /// The input and, of tokens, their embedding or one-hot vectors; with time, or without.
@@ -158,8 +163,8 @@ impl Reader<'_> {
         Ok((x, y))
     }
 
-    /// The network's recurrent layers over `x` `[B, T, I]`: the outputs `[B, T, D*H]`.
-    fn stack(&mut self, x: Value) -> Result<Value> {
+    /// The network's recurrent layers over `x` `[B, T, I]`; see [`Self::layers`].
+    fn stack(&mut self, x: Value) -> Result<(Value, Vec<CellState>)> {
         let layers = Layers {
             prefix: "rnn.",
             cell: cell(self.network("cell"))?,
@@ -167,7 +172,7 @@ impl Reader<'_> {
             hidden: self.size("hidden")?,
             bidirectional: self.network("bidirectional").as_bool().unwrap_or(false),
         };
-        Ok(self.layers(x, &layers, &[])?.0)
+        self.layers(x, &layers, &[])
     }
 
     /// Recurrent layers over `x` `[B, T, I]`: the outputs `[B, T, D*H]`, and of each layer `h` and `c` `[B, D, H]` after the
@@ -242,12 +247,12 @@ impl Reader<'_> {
     fn synced(&mut self) -> Result<()> {
         let (input, x) = self.feed()?;
         let x = if self.network("front").is_null() { x } else { self.front("front.", x)? };
-        let y = self.stack(x)?;
+        let (y, _) = self.stack(x)?;
         let classes = self.size("classes")?;
         let logits = if self.network("tied").as_bool().unwrap_or(false) {
             let width = y.width()?;
             let table = self.tensor("embedding.weight", &[classes, width])?;
-            self.affine("output", &y, table)?
+            self.affine("output", "output", &y, table)?
         } else {
             self.linear("output", &y, classes)?
         };
@@ -258,16 +263,15 @@ impl Reader<'_> {
 
     fn sequence_input(&mut self) -> Result<()> {
         let (input, x) = self.feed()?;
-        let y = self.stack(x)?;
+        let (y, ends) = self.stack(x)?;
         let (width, classes) = (y.width()?, self.size("classes")?);
         let pooling = self.network("pooling").as_str().unwrap_or_default().to_string();
         let mut pooled = match pooling.as_str() {
-            "last" if self.network("bidirectional").as_bool() == Some(true) => {
-                // The reverse direction ends at the first step.
-                let (last, first) = (self.b.take("last", &y, 1, -1)?, self.b.take("first", &y, 1, 0)?);
-                let (forward, reverse) = (self.half(&last, 0, width / 2)?, self.half(&first, width / 2, width)?);
-                self.b.concat("pool", &[&forward, &reverse], -1)?
-            }
+            // The reverse direction ends at the first step: the final states, not the last outputs.
+            "last" if self.network("bidirectional").as_bool() == Some(true) => match ends.last() {
+                Some((h, _)) => self.reshaped("pool", h, &[0, -1], vec!["B".into(), width.into()])?,
+                None => return Err(Error::malformed("network.layers", "there are none")),
+            },
             "last" => self.b.take("pool", &y, 1, -1)?,
             "mean" => self.b.reduce("pool", &y, Reduce::Mean, 1)?,
             "max" => self.b.reduce("pool", &y, Reduce::Max, 1)?,
@@ -288,6 +292,12 @@ impl Reader<'_> {
         self.b.output("logits", &logits);
         self.b.sequence(&input, Some(1), Some(0), None);
         Ok(())
+    }
+
+    /// The values in another shape, in the words of ONNX.
+    fn reshaped(&mut self, name: &str, x: &Value, shape: &[i64], dims: Vec<Dim>) -> Result<Value> {
+        let shape = self.b.constant(&format!("{name}.shape"), Tensor::from_i64([shape.len()], shape.to_vec())?);
+        Ok(self.b.node(name, Op::Reshape { allow_zero: false }, &[x, &shape], x.dtype(), dims))
     }
 
     /// Columns `from` to before `to`.

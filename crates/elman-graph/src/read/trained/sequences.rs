@@ -123,6 +123,10 @@ impl Reader<'_> {
         let summary = self.reshaped("summary", h, &[0, -1], vec!["B".into(), decoder.memory.into()])?;
         self.begin_decoder(&decoder, &summary, Some(&memory))?;
         self.b.sequence(&tokens, None, Some(0), None);
+        let eos = dims[0].saturating_sub(1);
+        let about = &mut self.b.graph_mut().about;
+        about.extra.insert("eos".into(), eos.to_string());
+        about.notes.push(format!("a source ends with the token {eos}, EOS"));
         Ok(())
     }
 
@@ -132,12 +136,12 @@ impl Reader<'_> {
         let (width, positions) = (self.size("features")?, self.size("places")?);
         let x = self.b.input("features", Dtype::F32, ["B".into(), positions.into(), width.into()]);
         let summary = self.b.reduce("summary", &x, Reduce::Mean, 1)?;
-        let feature = self.linear("feature", &summary, decoder.embedding)?;
+        let feature = self.linear_as("image.feature", "feature", &summary, decoder.embedding)?;
         self.b.output("feature", &feature);
         let mut memory = None;
         if positions > 1 {
-            let rows = self.linear("memory", &x, decoder.memory)?;
-            memory = Some(self.b.activation("memory", &rows, Activation::Tanh));
+            let rows = self.linear_as("image.memory", "memory", &x, decoder.memory)?;
+            memory = Some(self.b.activation("image.memory", &rows, Activation::Tanh));
         }
         self.begin_decoder(&decoder, &summary, memory.as_ref())?;
         self.b.sequence(&x, None, Some(0), None);
@@ -153,7 +157,7 @@ impl Reader<'_> {
                 Attention::Dot => None,
                 Attention::General => {
                     let weight = self.tensor(weight, &[decoder.keys(), decoder.memory])?;
-                    Some(self.b.dense("keys", memory, crate::interpret::reverse_axes(&weight)?, None)?)
+                    Some(self.b.dense("attention.keys", memory, crate::interpret::reverse_axes(&weight)?, None)?)
                 }
                 Attention::Additive => Some(self.linear("decoder.attention.memory", memory, decoder.keys())?),
             };
@@ -222,7 +226,7 @@ impl Reader<'_> {
         let r = self.b.activation("decoder.readout", &r, Activation::Tanh);
         let logits = if decoder.tied {
             let weight = self.tensor(decoder.table, &[vocab, embedding])?;
-            self.affine("decoder.output", &r, weight)?
+            self.affine("decoder.output", "decoder.output", &r, weight)?
         } else {
             self.linear("decoder.output", &r, vocab)?
         };
@@ -233,6 +237,11 @@ impl Reader<'_> {
             let state = State { input: input.name().into(), output, initial: None, batch: Some(0) };
             self.b.graph_mut().states.push(state);
         }
+        // The last two tokens.
+        let [bos, eos] = [2, 1].map(|from_end| vocab.saturating_sub(from_end));
+        let about = &mut self.b.graph_mut().about;
+        about.extra.extend([("bos".to_string(), bos.to_string()), ("eos".to_string(), eos.to_string())]);
+        about.notes.push(format!("it begins with the token {bos}, BOS, and ends with {eos}, EOS"));
         let time = if decoder.conditional { None } else { Some(1) };
         self.b.sequence(&tokens, time, Some(0), Some("logits"));
         Ok(())
@@ -277,11 +286,6 @@ impl Reader<'_> {
         let last = values.dims()[2].clone();
         let dims = vec![queries.dims()[0].clone(), queries.dims()[1].clone(), last];
         Ok(self.b.node("context", Op::MatMul, &[&weights, values], Dtype::F32, dims))
-    }
-
-    fn reshaped(&mut self, name: &str, x: &Value, shape: &[i64], dims: Vec<Dim>) -> Result<Value> {
-        let shape = self.b.constant(&format!("{name}.shape"), Tensor::from_i64([shape.len()], shape.to_vec())?);
-        Ok(self.b.node(name, Op::Reshape { allow_zero: false }, &[x, &shape], x.dtype(), dims))
     }
 }
 

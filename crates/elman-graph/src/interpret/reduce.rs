@@ -198,6 +198,9 @@ pub(super) fn softmax(x: &Tensor, axis: i64, log: bool) -> Result<Tensor> {
     fn of<F: Real>(v: &mut [F], width: usize, log: bool) {
         for row in v.chunks_mut(width.max(1)) {
             if log {
+                // The largest first: it may be so large that nothing of the logarithm is left beside it.
+                let largest = row.iter().fold(F::from_f64(f64::NEG_INFINITY), |max, x| if *x > max { *x } else { max });
+                row.iter_mut().for_each(|x| *x -= largest);
                 let sum = softmax::log_sum_exp(row);
                 row.iter_mut().for_each(|x| *x -= sum);
             } else {

@@ -147,8 +147,8 @@ fn map(name: &str) -> String {
 
 #[test]
 fn maps_describe_files_without_a_network() {
-    // Logits of up to 30: float32 in this order of sums is 1.06e-5 off in NumPy, too. (Step by step it is 8e-6.)
-    check("ml5-char-shakespeare", "", "output.npy", 1.1e-5, &[("map", &map("char-rnn-tensorflow.toml"))]);
+    // Logits of up to 30, of which float32 holds 2e-6: sums of 64 products at most, and then of those, lie within the bound.
+    check("ml5-char-shakespeare", "", "output.npy", 1e-5, &[("map", &map("char-rnn-tensorflow.toml"))]);
     check("icu-burmese", "weights.json", "output.npy", 1e-5, &[("map", &map("icu-segmentation.toml"))]);
     check(
         "silero-vad-safetensors",

@@ -1,14 +1,13 @@
 //! Builds machines, instruction by instruction.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::ops::Range;
 
 use elman_kernels::Mat;
 use elman_kernels::gates::rnn::Nonlinearity;
 use elman_kernels::step::{Panels, Precision};
 
 use super::activation::Activation;
+use super::draft::Draft;
 use super::instruction::{Binary, Instruction, Reduction};
 use super::memory::{Region, Value};
 use super::place::Layout;
@@ -39,26 +38,6 @@ enum PackedCell {
 pub struct Builder {
     precision: Precision,
     draft: Draft,
-}
-
-/// What is described so far.
-#[derive(Default)]
-pub(super) struct Draft {
-    pub(super) instructions: Vec<Instruction<Value>>,
-    /// Values of the input, at the beginning of the arena.
-    pub(super) input: usize,
-    /// Values of the arena.
-    pub(super) arena: usize,
-    pub(super) constants: Vec<f32>,
-    /// The initial state.
-    pub(super) initial: Vec<f32>,
-    /// Where in the state rings lie, and the frames of each.
-    pub(super) rings: Vec<(Range<usize>, usize)>,
-    /// States, and what they become after a step.
-    pub(super) carries: Vec<(Value, Value)>,
-    pub(super) outputs: Vec<Value>,
-    /// Values of the input that are tokens, and their number.
-    tokens: Vec<(Range<usize>, usize)>,
 }
 
 impl Builder {

@@ -8,8 +8,7 @@ use elman_kernels::softmax::softmax;
 use elman_kernels::step::{Panels, linear, linear_rows};
 
 use super::activation::Activation;
-use super::memory::{Frame, Scratch};
-use super::place::Place;
+use super::memory::{Frame, Place, Scratch};
 use super::recurrent::Recurrent;
 use crate::cell::input::Input;
 use crate::cell::layer::Layer;

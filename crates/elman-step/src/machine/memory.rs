@@ -5,7 +5,6 @@ use core::ops::Range;
 
 use elman_kernels::{Buffer, step};
 
-use super::place::{Place, Room};
 use crate::cell::layer;
 
 /// The memory a value lies in.
@@ -61,6 +60,34 @@ impl Value {
     pub(super) fn range(&self) -> Range<usize> {
         self.start..self.start + self.len
     }
+}
+
+/// A part of the memory of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Input,
+    Output,
+    Constant,
+    /// What is computed in a step.
+    Arena,
+    /// States as the step before left them.
+    Before,
+    /// States as this step leaves them.
+    After,
+    /// Rings, which change where they are.
+    Kept,
+}
+
+impl Room {
+    pub(super) const COUNT: usize = 7;
+}
+
+/// A range of a room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) room: Room,
+    pub(super) start: usize,
+    pub(super) len: usize,
 }
 
 /// Working memory beside the values.

@@ -30,6 +30,7 @@
 
 mod activation;
 mod builder;
+mod draft;
 mod instruction;
 mod memory;
 mod place;
@@ -43,9 +44,8 @@ pub use activation::Activation;
 pub use builder::{Builder, PackedLayer};
 use instruction::Instruction;
 pub use instruction::{Binary, Reduction};
-use memory::{Memory, Scratch, Widths};
+use memory::{Memory, Place, Room, Scratch, Widths};
 pub use memory::{Region, Value};
-use place::{Place, Room};
 pub use recurrent::{Recurrence, RecurrentKind};
 
 use crate::error::{Error, check_length};

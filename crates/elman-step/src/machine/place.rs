@@ -4,44 +4,9 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::builder::Draft;
+use super::draft::{Draft, Moved, apart};
 use super::instruction::Instruction;
-use super::memory::{Region, Value, Widths};
-
-/// A part of the memory of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    Input,
-    Output,
-    Constant,
-    /// What is computed in a step.
-    Arena,
-    /// States as the step before left them.
-    Before,
-    /// States as this step leaves them.
-    After,
-    /// Rings, which change where they are.
-    Kept,
-}
-
-impl Room {
-    pub(super) const COUNT: usize = 7;
-}
-
-/// A range of a room.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) room: Room,
-    pub(super) start: usize,
-    pub(super) len: usize,
-}
-
-/// A range of the arena that lies elsewhere.
-struct Moved {
-    from: Range<usize>,
-    room: Room,
-    to: usize,
-}
+use super::memory::{Place, Room, Value, Widths};
 
 /// The layout of a draft.
 pub(super) struct Layout {
@@ -86,10 +51,6 @@ impl Layout {
         let widths = Widths { input: draft.input, output: to, arena: draft.arena, state, kept };
         Layout { widths, segments: segments(&instructions), instructions, pieces }
     }
-}
-
-fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.end <= b.start || b.end <= a.start
 }
 
 /// States that lie side by side and become what lies side by side are one.
@@ -143,87 +104,4 @@ fn segments(instructions: &[Instruction<Place>]) -> Vec<(Range<usize>, bool)> {
         at = end;
     }
     segments
-}
-
-impl Draft {
-    /// Carries every state: those that nothing follows stay as they are.
-    fn carry_all(&mut self) {
-        self.carries.sort_by_key(|(state, _)| state.start);
-        let mut missing = Vec::new();
-        for (piece, room) in self.pieces() {
-            let mut at = piece.start;
-            if room == Room::Kept {
-                continue;
-            }
-            for (state, _) in self.carries.iter().filter(|(state, _)| piece.contains(&state.start)) {
-                missing.push(at..state.start);
-                at = state.range().end.max(at);
-            }
-            missing.push(at..piece.end);
-        }
-        for range in missing.into_iter().filter(|range| !range.is_empty()) {
-            let state = Value { region: Region::State, start: range.start, len: range.len() };
-            self.carries.push((state, state));
-        }
-        self.carries.sort_by_key(|(state, _)| state.start);
-    }
-
-    /// The declared state: rings, and what lies between them.
-    fn pieces(&self) -> Vec<(Range<usize>, Room)> {
-        let mut pieces = Vec::new();
-        let mut at = 0;
-        for (ring, _) in &self.rings {
-            pieces.push((at..ring.start, Room::Before));
-            pieces.push((ring.clone(), Room::Kept));
-            at = ring.end;
-        }
-        pieces.push((at..self.initial.len(), Room::Before));
-        pieces.retain(|(piece, _)| !piece.is_empty());
-        pieces
-    }
-
-    /// Whether a value of the arena may lie elsewhere: an instruction writes it, and none reads or writes it together
-    /// with its neighbours.
-    fn may_move(&self, value: Value) -> bool {
-        let range = value.range();
-        let whole = |other: Value| {
-            let other_range = other.range();
-            other.region != Region::Arena
-                || apart(&range, &other_range)
-                || (range.start <= other_range.start && other_range.end <= range.end)
-        };
-        value.region == Region::Arena
-            && range.start >= self.input
-            && self.outputs.iter().all(|output| whole(*output))
-            && self.carries.iter().all(|(_, next)| whole(*next))
-            && self.instructions.iter().all(|instruction| {
-                let (mut read, write) = instruction.operands();
-                whole(write) && read.all(whole)
-            })
-    }
-
-    /// Where a value lies.
-    fn place(&self, moved: &[Moved], value: Value) -> Place {
-        let Value { region, start, len } = value;
-        let place = |room, start| Place { room, start, len };
-        match region {
-            Region::Constant => place(Room::Constant, start),
-            Region::State => {
-                // Rings lie together, and so does all else.
-                let mut rings = 0;
-                for (ring, _) in &self.rings {
-                    if ring.contains(&start) {
-                        return place(Room::Kept, rings + start - ring.start);
-                    }
-                    rings += if ring.start < start { ring.len() } else { 0 };
-                }
-                place(Room::Before, start - rings)
-            }
-            Region::Arena if start < self.input => place(Room::Input, start),
-            Region::Arena => match moved.iter().find(|m| m.from.contains(&start)) {
-                Some(m) => place(m.room, m.to + start - m.from.start),
-                None => place(Room::Arena, start),
-            },
-        }
-    }
 }

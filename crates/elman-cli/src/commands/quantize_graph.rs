@@ -13,8 +13,9 @@ use crate::exit_code::{Failure, Outcome};
 
 /// Steps of the signal that the program makes: a tenth of a second of sound.
 const STEPS: usize = 4800;
-/// Above this ratio of the error's power to the signal's, a trained amplifier's own error is reached: it is told.
-const AUDIBLE: f64 = 1e-3;
+/// Above this ratio of the error's power to the signal's, 1 % of its size, the error of a well trained amplifier is reached: it is
+/// told.
+const AUDIBLE: f64 = 1e-4;
 
 pub(super) fn run(args: &Quantize, graph: &Graph, precision: Precision) -> Outcome {
     let column =

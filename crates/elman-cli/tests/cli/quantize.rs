@@ -109,11 +109,11 @@ fn a_bench_of_a_model_has_a_row_for_each_precision_and_one_of_training() {
     place.run("bench book.txt").fails(4, &["book.txt"]);
 }
 
-/// A network that nothing here trained: an amplifier with the loud weights that they have.
-fn amplifier(place: &Place) {
-    let hidden = 8;
+/// A network that nothing here trained: an amplifier with weights of up to `loudest`.
+fn amplifier(place: &Place, loudest: f32) {
+    let hidden = 24;
     let row = |n: usize, seed: usize| -> Vec<String> {
-        (0..n).map(|i| (((i * 37 + seed) % 101) as f32 / 40.0 - 1.25).to_string()).collect()
+        (0..n).map(|i| (loudest * (((i * 37 + seed) % 101) as f32 / 50.0 - 1.0)).to_string()).collect()
     };
     // Rows of i f g o over the input and the state, biases, and the initial h and c; then the head.
     let count = 4 * hidden * (1 + hidden) + 4 * hidden + 2 * hidden + hidden + 1;
@@ -128,10 +128,12 @@ fn amplifier(place: &Place) {
 #[test]
 fn a_foreign_network_is_measured_on_a_signal_and_the_loss_of_an_amplifier_is_told() {
     let place = Place::new();
-    amplifier(&place);
+    // So loud that a small change soon makes another signal.
+    amplifier(&place, 5.0);
     let said = place.ok("quantize amp.nam --precision int8 --out int8.safetensors");
     assert!(said.stdout.contains("largest error") && said.stdout.contains("noise"), "{said:?}");
     assert!(said.stderr.contains("warning") && said.stderr.contains("int8"), "{said:?}");
+    amplifier(&place, 1.25);
     let said = place.ok("quantize amp.nam --precision bf16 --out bf16.safetensors --json").stdout;
     let json: Value = serde_json::from_str(&said).unwrap();
     let number = |key: &str| json[key].as_f64().unwrap_or_else(|| panic!("{key}: {json}"));
@@ -162,7 +164,7 @@ fn a_foreign_network_is_measured_on_a_signal_and_the_loss_of_an_amplifier_is_tol
 #[test]
 fn a_foreign_network_is_timed_in_each_precision_and_a_rounded_one_in_its_own() {
     let place = Place::new();
-    amplifier(&place);
+    amplifier(&place, 1.25);
     let precisions = |words: &str| -> Vec<String> {
         let json: Value = serde_json::from_str(&place.ok(words).stdout).unwrap();
         assert!(json["training"].as_array().unwrap().is_empty(), "{json}");

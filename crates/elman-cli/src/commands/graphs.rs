@@ -51,7 +51,7 @@ pub(super) fn none_open(foreign: &Foreign) -> Result<(), Failure> {
 /// A model that training wrote, or a network of any other form.
 pub(super) enum Opened {
     Trained(Loaded),
-    Graph(Graph),
+    Graph(Box<Graph>),
 }
 
 /// Opens whatever `path` is.
@@ -64,7 +64,7 @@ pub(super) fn open_any(path: &Path, foreign: &Foreign) -> Result<Opened, Failure
         other => other.err(),
     };
     match (open(path, foreign), error) {
-        (Ok(graph), _) => Ok(Opened::Graph(graph)),
+        (Ok(graph), _) => Ok(Opened::Graph(Box::new(graph))),
         // Of no kind that is known: then what is wrong with it as one of ours says more.
         (Err(Failure::Graph(elman_graph::Error::File { source, .. })), Some(error))
             if matches!(*source, elman_graph::Error::Unrecognized { .. } | elman_graph::Error::Io { .. }) =>

@@ -158,6 +158,14 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 }
 
+/// As [`add_pairwise`], of all parts, of which there are at most as many as a batch has blocks.
+pub(super) fn add_in_tree(all: Vec<&mut [f32]>) {
+    let count = all.len();
+    let mut parts: [&mut [f32]; MAX_BLOCKS] = Default::default();
+    parts.iter_mut().zip(all).for_each(|(part, values)| *part = values);
+    add_pairwise(parts, count);
+}
+
 /// Adds the gradients of the first `count` blocks into the first, (0 + 1) + (2 + 3) and so on, and zeroes the
 /// others. Each stretch is read once.
 fn add_pairwise<F: Scalar>(mut parts: [&mut [F]; MAX_BLOCKS], count: usize) {

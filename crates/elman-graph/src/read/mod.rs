@@ -68,6 +68,15 @@ pub fn open(path: &Path, options: &Options) -> Result<Graph> {
     read(path, options).map_err(|e| e.at(path))
 }
 
+/// The network of a model trained with Elman, from the bytes of its file: what reads its inputs is not part of it.
+///
+/// # Errors
+/// If the bytes are not such a model, or its network is none that a graph describes.
+pub fn of_model(bytes: &[u8]) -> Result<Graph> {
+    let document = elman_step::model::Document::parse(bytes);
+    trained::convert(&document.map_err(|error| Error::Unrecognized { reason: error.to_string() })?)
+}
+
 fn read(path: &Path, options: &Options) -> Result<Graph> {
     let io = |source| Error::Io { action: "read", source };
     let about = std::fs::metadata(path).map_err(io)?;

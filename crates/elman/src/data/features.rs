@@ -308,6 +308,39 @@ impl Features {
         &self.columns
     }
 
+    /// The inputs `[I]` of a row of numbers, one for each column; NaN where a value is missing.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for another number of values, an infinite one, or a column of words.
+    pub(crate) fn numbers(&self, row: &[f64], out: &mut Vec<f32>) -> Result<()> {
+        if row.len() != self.columns.len() {
+            let (got, want) = (row.len(), self.columns.len());
+            return Err(Error::Usage(format!("a row of {got} values; the model reads {want} columns")));
+        }
+        for (column, &value) in self.columns.iter().zip(row) {
+            match &column.kind {
+                Kind::Numeric { .. } if value.is_nan() => out.push(0.0),
+                Kind::Numeric { mean, std, limits } => {
+                    let x = ((value - mean) / std) as f32;
+                    if !x.is_finite() {
+                        let message =
+                            format!("{}: {value} is too far outside the range of the training data", column.title());
+                        return Err(Error::Usage(message));
+                    }
+                    out.push(limits.map_or(x, |[least, greatest]| x.clamp(least as f32, greatest as f32)));
+                }
+                Kind::Empty => {}
+                Kind::Categorical { .. } => {
+                    return Err(Error::Usage(format!("{} holds words, not numbers", column.title())));
+                }
+            }
+            if column.missing {
+                out.push(if value.is_nan() { 1.0 } else { 0.0 });
+            }
+        }
+        Ok(())
+    }
+
     /// The names of the inputs, `[I]`: `age`, `age is missing`, `colour=red`.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();

@@ -458,12 +458,7 @@ impl Reading<Synced> for FramesReading {
         Ok(Named { fps, ..Named::new(examples, names) })
     }
 
-    fn stream<'m>(
-        &'m self,
-        network: &'m Synced,
-        params: &'m Params<f32>,
-        temperature: f64,
-    ) -> Option<Result<Box<dyn Stream + 'm>>> {
+    fn stream(&self, network: &Synced, params: &Params<f32>, temperature: f64) -> Option<Result<Box<dyn Stream>>> {
         let live = Live::new(&self.reader, self.motion.as_ref(), self.lookahead, network, params, temperature);
         Some(live.map(|live| Box::new(live) as Box<dyn Stream>))
     }

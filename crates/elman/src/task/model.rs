@@ -47,7 +47,7 @@ pub trait Model: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`Error::Usage`] if the model does not answer step by step.
-    fn stream(&self) -> Result<Box<dyn Stream + '_>> {
+    fn stream(&self) -> Result<Box<dyn Stream>> {
         Err(no_steps(self.task()))
     }
 
@@ -309,6 +309,22 @@ pub trait Stream: Send {
     /// # Errors
     /// [`Error::Usage`] if steps are not lines; [`Error::Data`] with the line.
     fn line(&mut self, line: &[u8], path: &Path) -> Result<Option<Found>>;
+
+    /// The values that a row of numbers has ([`Self::numbers`]); 0 where the model does not read rows.
+    fn columns(&self) -> usize;
+
+    /// Reads a row of numbers `[C]`, one for each input column in the order of the training; NaN where a value is missing.
+    /// Returns the prediction that is due.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if steps are not rows of numbers, or the row has another number of values.
+    fn numbers(&mut self, row: &[f64]) -> Result<Option<Found>>;
+
+    /// The probability of each class `[V]` of the prediction returned last.
+    fn probabilities(&self) -> &[f64];
+
+    /// Begins anew, as before the first step.
+    fn reset(&mut self);
 
     /// The predictions that are still due when the stream has ended.
     fn finish(self: Box<Self>) -> Vec<Found>;

@@ -17,14 +17,14 @@ use crate::shape::{Inputs, Shape, Synced, SyncedBatch, SyncedPrepared, SyncedTap
 use crate::task::model::{Found, StepKind, Stream};
 
 /// A model at work on a stream.
-pub(super) struct Live<'m> {
-    reader: &'m Reader,
+pub(super) struct Live {
+    reader: Reader,
     /// What is added to rows, and what it remembers of them.
-    motion: Option<(&'m Motion, MotionState)>,
+    motion: Option<(Motion, MotionState)>,
     row: Vec<f32>,
     lookahead: usize,
-    network: &'m Synced,
-    params: &'m Params<f32>,
+    network: Synced,
+    params: Params<f32>,
     temperature: f64,
     prepared: SyncedPrepared<f32>,
     tape: SyncedTape<f32>,
@@ -46,17 +46,17 @@ pub(super) struct Live<'m> {
     p: Vec<f64>,
 }
 
-impl<'m> Live<'m> {
+impl Live {
     /// Ready for the first step.
     ///
     /// # Errors
     /// [`Error::Usage`] if the model reads sequences from both ends.
     pub(super) fn new(
-        reader: &'m Reader,
-        motion: Option<&'m Motion>,
+        reader: &Reader,
+        motion: Option<&Motion>,
         lookahead: usize,
-        network: &'m Synced,
-        params: &'m Params<f32>,
+        network: &Synced,
+        params: &Params<f32>,
         temperature: f64,
     ) -> Result<Self> {
         if network.config().bidirectional {
@@ -68,12 +68,12 @@ impl<'m> Live<'m> {
         network.prepare(params, &mut prepared);
         let inputs = Inputs::Dense(vec![0.0; motion.map_or_else(|| reader.width(), Motion::width)]);
         Ok(Live {
-            reader,
-            motion: motion.map(|motion| (motion, MotionState::new(motion))),
+            reader: reader.clone(),
+            motion: motion.map(|motion| (motion.clone(), MotionState::new(motion))),
             row: Vec::new(),
             lookahead,
-            network,
-            params,
+            network: network.clone(),
+            params: params.clone(),
             temperature,
             prepared,
             tape: SyncedTape::default(),
@@ -113,7 +113,7 @@ impl<'m> Live<'m> {
     }
 
     fn step(&mut self) -> Option<Found> {
-        self.network.forward(self.params, &self.prepared, &self.batch, &mut self.state, &mut self.tape, None);
+        self.network.forward(&self.params, &self.prepared, &self.batch, &mut self.state, &mut self.tape, None);
         self.steps += 1;
         let step = self.before + self.steps.checked_sub(1 + self.lookahead as u64)?;
         let logits = self.tape.logits();
@@ -123,9 +123,9 @@ impl<'m> Live<'m> {
     }
 }
 
-impl Stream for Live<'_> {
+impl Stream for Live {
     fn reads(&self) -> StepKind {
-        match self.reader {
+        match &self.reader {
             Reader::Frames { pixels, .. } => {
                 StepKind::Frames { width: pixels.width, height: pixels.height, channels: pixels.channels }
             }
@@ -135,7 +135,7 @@ impl Stream for Live<'_> {
 
     /// The prediction that is due is that of the frame `lookahead` steps ago.
     fn frame(&mut self, frame: &[u8]) -> Result<Option<Found>> {
-        let Reader::Frames { pixels, context, .. } = self.reader else {
+        let Reader::Frames { pixels, context, .. } = &self.reader else {
             return Err(Error::Usage("the model reads rows of a table, not frames".into()));
         };
         if frame.len() != pixels.len() {
@@ -161,16 +161,17 @@ impl Stream for Live<'_> {
     /// The first line says where the columns are: by their names, if it holds these, else by their number. Objects in JSON
     /// name them in every line. Blank lines are passed over.
     fn line(&mut self, line: &[u8], path: &Path) -> Result<Option<Found>> {
-        if let Reader::Words(words) = self.reader {
+        if let Reader::Words(words) = &self.reader {
             self.lines += 1;
             let text = crate::file::utf8_after(self.lines - 1, line, path)?.trim();
-            if text.is_empty() {
-                self.end_of_sentence();
-            } else {
-                let word = text.split(['\t', ' ']).next().unwrap_or_default();
-                self.batch.inputs = Inputs::Tokens(vec![words.token(word)]);
-                let found = self.step();
-                self.due.extend(found);
+            let word = text.split(['\t', ' ']).next().filter(|_| !text.is_empty());
+            match word.map(|word| words.token(word)) {
+                None => self.end_of_sentence(),
+                Some(token) => {
+                    self.batch.inputs = Inputs::Tokens(vec![token]);
+                    let found = self.step();
+                    self.due.extend(found);
+                }
             }
             return Ok(self.due.pop_front());
         }
@@ -201,6 +202,39 @@ impl Stream for Live<'_> {
             None => features.row(row, path, inputs)?,
         }
         Ok(self.step())
+    }
+
+    fn columns(&self) -> usize {
+        self.features.as_ref().map_or(0, |features| features.columns().len())
+    }
+
+    fn numbers(&mut self, row: &[f64]) -> Result<Option<Found>> {
+        let Reader::Features(features) = &self.reader else {
+            return Err(Error::Usage("the model does not read rows of numbers".into()));
+        };
+        let Inputs::Dense(inputs) = &mut self.batch.inputs else { return Ok(None) };
+        self.row.clear();
+        features.numbers(row, &mut self.row)?;
+        inputs.clear();
+        match &mut self.motion {
+            Some((motion, state)) => state.step(motion, &self.row, inputs),
+            None => inputs.extend_from_slice(&self.row),
+        }
+        Ok(self.step())
+    }
+
+    fn probabilities(&self) -> &[f64] {
+        &self.p
+    }
+
+    fn reset(&mut self) {
+        self.state = self.network.zero_state(1);
+        if let Some((motion, state)) = &mut self.motion {
+            *state = MotionState::new(motion);
+        }
+        self.frames.clear();
+        self.due.clear();
+        (self.steps, self.before, self.lines, self.header) = (0, 0, 0, None);
     }
 
     fn finish(mut self: Box<Self>) -> Vec<Found> {

@@ -151,7 +151,7 @@ where
         Ok(names.into_iter().zip(warnings).zip(all_outputs(&self.network, &self.params, &examples)).map(one).collect())
     }
 
-    fn stream(&self) -> Result<Box<dyn Stream + '_>> {
+    fn stream(&self) -> Result<Box<dyn Stream>> {
         let stream = self.reading.stream(&self.network, &self.params, self.temperature);
         stream.unwrap_or_else(|| Err(no_steps(self.task)))
     }

@@ -115,12 +115,7 @@ pub(crate) trait Reading<S: Outputs>: Debug + Send + Sync + Serialize + Deserial
     }
 
     /// Ready to answer a stream; none where it answers whole inputs alone.
-    fn stream<'m>(
-        &'m self,
-        network: &'m S,
-        params: &'m Params<f32>,
-        temperature: f64,
-    ) -> Option<Result<Box<dyn Stream + 'm>>> {
+    fn stream(&self, network: &S, params: &Params<f32>, temperature: f64) -> Option<Result<Box<dyn Stream>>> {
         let _ = (network, params, temperature);
         None
     }

@@ -1,0 +1,634 @@
+"""Estimators in the conventions of scikit-learn: pipelines, `cross_val_score`, `GridSearchCV`, `clone`, pickling.
+
+Settings that are None are chosen by the data, as `elman.train` does; `settings` takes any other of `elman.settings(task)`. A
+fitted estimator holds its model as `model_` and the records of its training as `history_`.
+
+>>> import numpy as np, elman
+>>> rng = np.random.default_rng(0)
+>>> X = rng.normal(size=(120, 3))
+>>> y = np.where(X[:, 0] > 0, "right", "left")
+>>> elman.ElmanClassifier(max_steps=200, random_state=0).fit(X, y).score(X, y) > 0.8
+True
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted, column_or_1d, validate_data
+
+from elman import _data
+from elman._model import Model
+from elman._train import train
+
+__all__ = [
+    "ElmanClassifier",
+    "ElmanRegressor",
+    "FrameLabeler",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "TextClassifier",
+]
+
+#: Parameters that are no settings of a run.
+_OWN = ("random_state", "n_jobs", "settings", "verbose")
+
+
+class _Estimator(BaseEstimator):
+    """What all have in common."""
+
+    _task: str
+    model_: Model
+
+    def _train(self, x: Any, y: Any) -> None:
+        given = {name: value for name, value in self.get_params(deep=False).items() if name not in _OWN}
+        seed = self.random_state
+        if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
+            seed = int(check_random_state(seed).randint(2**31 - 1))
+        given |= {"seed": int(seed), "threads": 0 if self.n_jobs in (None, -1) else int(self.n_jobs)}
+        run = train(self._task, (x, y), progress=True if self.verbose else False, **{**given, **(self.settings or {})})
+        self.model_ = run.model
+        self.history_ = run.records
+        self.n_iter_ = int(run.records[-1]["step"]) if run.records else 0
+
+
+class _Classes(ClassifierMixin):
+    """Labels as numbers in training and back."""
+
+    classes_: NDArray[Any]
+
+    def _coded(self, y: Any) -> list[str]:
+        """The labels as Elman's, `c0` and so on: in the order of `classes_` whatever they are."""
+        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only, {self.classes_[:1].tolist()}; a classifier needs at least two classes")
+        return [f"c{code}" for code in codes.tolist()]
+
+    def _in_order(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The columns of the model in the order of `classes_`."""
+        places = [int(label[1:]) for label in self.model_.labels]
+        found = np.zeros((*probabilities.shape[:-1], len(self.classes_)))
+        found[..., places] = probabilities
+        return found
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """The most likely class of each example, `[N]`."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+class _Tabular(_Estimator):
+    """Rows of numbers; frames may hold words."""
+
+    def _rows(self, x: Any, *, reset: bool) -> Any:
+        if _data.is_frame(x) and any(getattr(dtype, "kind", "O") not in "fiub" for dtype in x.dtypes):
+            # Words are inputs too.
+            _check_feature_names(self, x, reset=reset)
+            _check_n_features(self, x, reset=reset)
+            return x
+        return validate_data(self, x, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+
+    def _asked(self, x: Any) -> dict[str, Any]:
+        check_is_fitted(self)
+        return self.model_._ask(self._rows(x, reset=False), {})
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class ElmanClassifier(_Classes, _Tabular):
+    """Rows of a table to a class: a feed-forward network (task `classify`).
+
+    Columns are standardised, missing values (NaN) flagged, words of frames read as categories; sizes, dropout and length follow
+    from the data where they are None.
+
+    Parameters:
+        dense: Widths of the hidden layers, such as `(128, 64)`.
+        dropout: Dropout probability, in [0, 1).
+        epochs: Passes over the data.
+        max_steps: Maximum number of updates; 0 for no limit.
+        max_time: Maximum time, such as `"30s"`.
+        batch: Examples per update.
+        lr: Peak learning rate.
+        weight_decay: Decoupled weight decay.
+        label_smoothing: Share of a target's probability that is spread over all classes.
+        val_frac: Share of the examples that is held out to choose the weights by.
+        class_weights: `"equal"` or `"balanced"`.
+        calibrate: Calibrate the probabilities on the held-out examples.
+        random_state: Seed; the same one gives the same bits.
+        n_jobs: Threads; None or -1 for all. They change the time, not the result.
+        settings: Any other settings of the task.
+        verbose: Show a progress bar.
+
+    Attributes:
+        classes_: The classes, sorted.
+        model_: The trained `elman.Model`.
+        history_: The records of the training.
+        n_iter_: Updates.
+
+    >>> import numpy as np, elman
+    >>> X = np.array([[0.0], [1.0]] * 30)
+    >>> elman.ElmanClassifier(max_steps=50, random_state=0).fit(X, [False, True] * 30).predict([[1.0]])
+    array([ True])
+    """
+
+    _task = "classify"
+
+    def __init__(
+        self,
+        *,
+        dense: Any = None,
+        dropout: float | None = None,
+        epochs: float | None = None,
+        max_steps: int | None = None,
+        max_time: str | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        label_smoothing: float | None = None,
+        val_frac: float | None = None,
+        class_weights: str | None = None,
+        calibrate: bool | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.dense = dense
+        self.dropout = dropout
+        self.epochs = epochs
+        self.max_steps = max_steps
+        self.max_time = max_time
+        self.batch = batch
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.val_frac = val_frac
+        self.class_weights = class_weights
+        self.calibrate = calibrate
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.settings = settings
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> ElmanClassifier:  # noqa: N803
+        """Trains on `X` `[N, C]` and `y` `[N]`.
+
+        Raises:
+            ValueError: Data that cannot be used; fewer than two classes.
+        """
+        X = self._rows(X, reset=True)
+        y = _target(self, y, len(X))
+        check_classification_targets(y)
+        self._train(X, self._coded(y))
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """The probability of each class, `[N, V]` in the order of `classes_`."""
+        return self._in_order(self._asked(X)["probabilities"])
+
+
+class ElmanRegressor(RegressorMixin, _Tabular):
+    """Rows of a table to a number: a feed-forward network (task `regress`). Parameters as `ElmanClassifier`'s.
+
+    Parameters:
+        huber: Errors beyond this many standard deviations count linearly; 0 for never.
+
+    >>> import numpy as np, elman
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> elman.ElmanRegressor(max_steps=400, random_state=0).fit(X, 2 * X[:, 0] + 1).score(X, 2 * X[:, 0] + 1) > 0.9
+    True
+    """
+
+    _task = "regress"
+
+    def __init__(
+        self,
+        *,
+        dense: Any = None,
+        dropout: float | None = None,
+        epochs: float | None = None,
+        max_steps: int | None = None,
+        max_time: str | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        val_frac: float | None = None,
+        huber: float | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.dense = dense
+        self.dropout = dropout
+        self.epochs = epochs
+        self.max_steps = max_steps
+        self.max_time = max_time
+        self.batch = batch
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.val_frac = val_frac
+        self.huber = huber
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.settings = settings
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> ElmanRegressor:  # noqa: N803
+        """Trains on `X` `[N, C]` and the numbers `y` `[N]`.
+
+        Raises:
+            ValueError: Data that cannot be used.
+        """
+        X = self._rows(X, reset=True)
+        y = _target(self, y, len(X))
+        self._train(X, _numbers(y))
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """The number predicted for each row, `[N]`."""
+        return self._asked(X)["values"]
+
+
+class TextClassifier(_Classes, _Estimator):
+    """Texts to a class (task `classify-text`). Parameters as `ElmanClassifier`'s, and those of the network.
+
+    Parameters:
+        cell: `lstm`, `gru`, `rnn-tanh`, ...
+        layers: Recurrent layers.
+        hidden: Hidden units of each layer and direction.
+        embedding: Width of the token embedding.
+        bidirectional: Read each text in both directions.
+        level: Tokens: `word`, `subword` or `char`.
+        vocab_size: Maximum vocabulary size.
+
+    >>> import elman
+    >>> texts, labels = ["what a joy", "what a bore"] * 40, [1, 0] * 40
+    >>> elman.TextClassifier(max_steps=60, random_state=0).fit(texts, labels).predict(["a joy"])
+    array([1])
+    """
+
+    _task = "classify-text"
+
+    def __init__(
+        self,
+        *,
+        cell: str | None = None,
+        layers: int | None = None,
+        hidden: int | None = None,
+        embedding: int | None = None,
+        bidirectional: bool | None = None,
+        level: str | None = None,
+        vocab_size: int | None = None,
+        dropout: float | None = None,
+        epochs: float | None = None,
+        max_steps: int | None = None,
+        max_time: str | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+        val_frac: float | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.layers = layers
+        self.hidden = hidden
+        self.embedding = embedding
+        self.bidirectional = bidirectional
+        self.level = level
+        self.vocab_size = vocab_size
+        self.dropout = dropout
+        self.epochs = epochs
+        self.max_steps = max_steps
+        self.max_time = max_time
+        self.batch = batch
+        self.lr = lr
+        self.val_frac = val_frac
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.settings = settings
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> TextClassifier:  # noqa: N803
+        """Trains on the texts `X` and their labels `y`.
+
+        Raises:
+            ValueError: Something that is not a text, with its place; fewer than two classes.
+        """
+        texts = _data.texts(X)
+        y = _target(self, y, len(texts))
+        check_classification_targets(y)
+        self._train(texts, self._coded(y))
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """The probability of each class, `[N, V]` in the order of `classes_`."""
+        check_is_fitted(self)
+        return self._in_order(self.model_.predict_proba(_data.texts(X)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags
+
+
+class _Series(_Estimator):
+    """Collections of series, as aeon lays them out: `[N, C, T]`, `[N, T]`, or a list of `[C, T]`."""
+
+    def _series(self, x: Any) -> list[NDArray[np.float64]]:
+        """Each `[T, C]`."""
+        if isinstance(x, np.ndarray) and x.dtype != object and x.ndim not in (2, 3):
+            raise ValueError(f"X has dimensions {list(x.shape)}; [N, C, T] or [N, T] is read, or a list of [C, T]")
+        parts = [np.asarray(part, dtype=np.float64) for part in x]
+        parts = [part[:, None] if part.ndim == 1 else part.T for part in parts]
+        channels = {part.shape[1] for part in parts if part.ndim == 2}
+        if hasattr(self, "n_channels_") and channels != {self.n_channels_}:
+            raise ValueError(f"X has series of {sorted(channels)} channels; the model reads {self.n_channels_}")
+        return parts
+
+    def _fitted(self, x: Any, y: Any) -> None:
+        self.__dict__.pop("n_channels_", None)
+        parts = self._series(x)
+        _data.series(parts)
+        self.n_channels_ = int(parts[0].shape[1])
+        self._train(parts, y)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.two_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class SequenceClassifier(_Classes, _Series):
+    """Series of measurements to a class (task `classify-sequence`).
+
+    Series are laid out as aeon does: an array `[N, C, T]` of N series of C channels and T steps, an array `[N, T]` of one channel,
+    or a list of arrays `[C, T]` of any lengths. `elman.aeon.SequenceClassifier` is the same as an estimator of aeon's.
+
+    Parameters:
+        cell: `lstm`, `gru`, `rnn-tanh`, ...
+        layers: Recurrent layers.
+        hidden: Hidden units of each layer and direction.
+        bidirectional: Read each series in both directions.
+        pooling: Over the steps: `last`, `mean`, `max`, `max-mean` or `attention`.
+        window: Steps that are read at once; 1 for none.
+        stride: Steps from one window to the next.
+
+    The others are those of `ElmanClassifier`.
+
+    >>> import numpy as np, elman
+    >>> rng = np.random.default_rng(0)
+    >>> X = [rng.normal(size=(2, int(rng.integers(8, 15)))) + (i % 2) for i in range(80)]
+    >>> model = elman.SequenceClassifier(max_steps=80, random_state=0).fit(X, [i % 2 for i in range(80)])
+    >>> model.predict(X[:4])
+    array([0, 1, 0, 1])
+    """
+
+    _task = "classify-sequence"
+
+    def __init__(
+        self,
+        *,
+        cell: str | None = None,
+        layers: int | None = None,
+        hidden: int | None = None,
+        bidirectional: bool | None = None,
+        pooling: str | None = None,
+        window: int | None = None,
+        stride: int | None = None,
+        dropout: float | None = None,
+        epochs: float | None = None,
+        max_steps: int | None = None,
+        max_time: str | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+        val_frac: float | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.layers = layers
+        self.hidden = hidden
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.window = window
+        self.stride = stride
+        self.dropout = dropout
+        self.epochs = epochs
+        self.max_steps = max_steps
+        self.max_time = max_time
+        self.batch = batch
+        self.lr = lr
+        self.val_frac = val_frac
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.settings = settings
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> SequenceClassifier:  # noqa: N803
+        """Trains on the series `X` and their labels `y` `[N]`.
+
+        Raises:
+            ValueError: Data that cannot be used, with the place; fewer than two classes.
+        """
+        y = _target(self, y, len(X))
+        check_classification_targets(y)
+        self._fitted(X, self._coded(y))
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """The probability of each class, `[N, V]` in the order of `classes_`."""
+        check_is_fitted(self)
+        return self._in_order(self.model_.predict_proba(self._series(X)))
+
+
+class SequenceRegressor(RegressorMixin, _Series):
+    """Series of measurements to a number (task `regress-sequence`). Layout and parameters as `SequenceClassifier`'s.
+
+    >>> import numpy as np, elman
+    >>> X = np.random.default_rng(0).normal(size=(100, 1, 10))
+    >>> elman.SequenceRegressor(max_steps=40, random_state=0).fit(X, X.mean(axis=(1, 2))).predict(X[:3]).shape
+    (3,)
+    """
+
+    _task = "regress-sequence"
+
+    def __init__(
+        self,
+        *,
+        cell: str | None = None,
+        layers: int | None = None,
+        hidden: int | None = None,
+        bidirectional: bool | None = None,
+        pooling: str | None = None,
+        window: int | None = None,
+        stride: int | None = None,
+        dropout: float | None = None,
+        epochs: float | None = None,
+        max_steps: int | None = None,
+        max_time: str | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+        val_frac: float | None = None,
+        huber: float | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.layers = layers
+        self.hidden = hidden
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.window = window
+        self.stride = stride
+        self.dropout = dropout
+        self.epochs = epochs
+        self.max_steps = max_steps
+        self.max_time = max_time
+        self.batch = batch
+        self.lr = lr
+        self.val_frac = val_frac
+        self.huber = huber
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.settings = settings
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> SequenceRegressor:  # noqa: N803
+        """Trains on the series `X` and the numbers `y` `[N]`.
+
+        Raises:
+            ValueError: Data that cannot be used, with the place.
+        """
+        self._fitted(X, _numbers(_target(self, y, len(X))))
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """The number predicted for each series, `[N]`."""
+        check_is_fitted(self)
+        return self.model_.predict(self._series(X))
+
+
+class FrameLabeler(_Estimator):
+    """A label for each step of a series (task `classify-frames`): gestures, sounds, parts of speech.
+
+    Series are a list of arrays `[T, C]`, time first, of any lengths; labels a list of as many lists `[T]`. `score` is the share of
+    steps labelled rightly.
+
+    Parameters:
+        lookahead: Steps that a prediction comes late, having seen what came in between.
+
+    The others are those of `SequenceClassifier`.
+
+    >>> import numpy as np, elman
+    >>> rng = np.random.default_rng(0)
+    >>> X = [rng.normal(size=(int(rng.integers(10, 20)), 1)) for _ in range(30)]
+    >>> y = [np.where(x[:, 0] > 0, "up", "down") for x in X]
+    >>> elman.FrameLabeler(max_steps=100, random_state=0).fit(X, y).score(X, y) > 0.8
+    True
+    """
+
+    _task = "classify-frames"
+
+    def __init__(
+        self,
+        *,
+        cell: str | None = None,
+        layers: int | None = None,
+        hidden: int | None = None,
+        bidirectional: bool | None = None,
+        lookahead: int | None = None,
+        dropout: float | None = None,
+        epochs: float | None = None,
+        max_steps: int | None = None,
+        max_time: str | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+        val_frac: float | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.layers = layers
+        self.hidden = hidden
+        self.bidirectional = bidirectional
+        self.lookahead = lookahead
+        self.dropout = dropout
+        self.epochs = epochs
+        self.max_steps = max_steps
+        self.max_time = max_time
+        self.batch = batch
+        self.lr = lr
+        self.val_frac = val_frac
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.settings = settings
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> FrameLabeler:  # noqa: N803
+        """Trains on the series `X` and the labels `y` of their steps.
+
+        Raises:
+            ValueError: Data that cannot be used, with the place.
+        """
+        labels = [np.asarray(of) for of in y]
+        self.classes_, codes = np.unique(np.concatenate(labels), return_inverse=True)
+        ends = np.cumsum([len(of) for of in labels])[:-1]
+        self._train(X, [[f"c{code}" for code in of.tolist()] for of in np.split(codes, ends)])
+        return self
+
+    def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:  # noqa: N803
+        """The probability of each class at each step, a list of `[T, V]`."""
+        check_is_fitted(self)
+        places = [int(label[1:]) for label in self.model_.labels]
+        found = []
+        for p in self.model_.predict_proba(X):
+            found.append(np.zeros((len(p), len(self.classes_))))
+            found[-1][:, places] = p
+        return found
+
+    def predict(self, X: Any) -> list[NDArray[Any]]:  # noqa: N803
+        """The class at each step, a list of `[T]`."""
+        return [self.classes_[p.argmax(axis=1)] for p in self.predict_proba(X)]
+
+    def score(self, X: Any, y: Any) -> float:  # noqa: N803
+        """The share of steps labelled rightly, in [0, 1]."""
+        return float(np.mean(np.concatenate(self.predict(X)) == np.concatenate([np.asarray(of) for of in y])))
+
+
+def _target(estimator: BaseEstimator, y: Any, count: int) -> NDArray[Any]:
+    if y is None:
+        name = type(estimator).__name__
+        raise ValueError(f"{name} requires y to be passed, but the target y is None")
+    y = column_or_1d(y, warn=True)
+    if len(y) != count:
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: {[count, len(y)]}")
+    return y
+
+
+def _numbers(y: NDArray[Any]) -> NDArray[np.float64]:
+    y = np.asarray(y, dtype=np.float64)
+    if not np.isfinite(y).all():
+        at = int(np.argmin(np.isfinite(y)))
+        raise ValueError(f"Input y contains {'NaN' if np.isnan(y[at]) else 'infinity'}: y[{at}] is {y[at]}")
+    return y

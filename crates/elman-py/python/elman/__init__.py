@@ -38,7 +38,7 @@ _PLACES = {
     "TextClassifier": "estimators",
 }
 
-__all__ = ["DivergedError", "__version__", "set_threads", "threads", *sorted(_PLACES)]  # noqa: PLE0604
+__all__ = ["DivergedError", "__version__", "set_threads", "threads", *sorted(_PLACES)]
 
 
 def __getattr__(name: str) -> Any:

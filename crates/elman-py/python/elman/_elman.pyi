@@ -91,9 +91,7 @@ class Pass:
     is_done: bool
 
 class Layers:
-    def __init__(
-        self, cell: str, inputs: int, hidden: int, layers: int, bidirectional: bool, dropout: float
-    ) -> None: ...
+    def __init__(self, cell: str, inputs: int, hidden: int, layers: int, bidirectional: bool, dropout: float) -> None: ...
     def weights(self) -> list[tuple[str, list[int]]]: ...
     def forward(
         self,

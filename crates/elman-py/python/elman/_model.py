@@ -113,9 +113,7 @@ class Evaluation(Mapping[str, float]):
         return f"<elman.Evaluation of {self.examples[0]} {self.examples[1]}: {shown}>"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{value:.4f}</td></tr>" for name, value in self.measures.items()
-        )
+        rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.4f}</td></tr>" for name, value in self.measures.items())
         return f"<table>{rows}</table><p>{self.examples[0]} {html.escape(self.examples[1])}</p>"
 
 

@@ -33,10 +33,7 @@ def settings(task: str) -> dict[str, dict[str, str]]:
     >>> elman.settings("language-model")["hidden"]["default"]
     '512'
     """
-    return {
-        name: {"default": default, "help": text, "group": group}
-        for name, default, text, group in _elman.settings_of(task)
-    }
+    return {name: {"default": default, "help": text, "group": group} for name, default, text, group in _elman.settings_of(task)}
 
 
 def as_text(name: str, value: Any) -> str:

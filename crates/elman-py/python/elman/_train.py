@@ -88,9 +88,7 @@ class Run:
         return resume(self.folder, **changes)
 
     def _repr_html_(self) -> str:
-        measures = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{value:.4f}</td></tr>" for name, value in self.best.items()
-        )
+        measures = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.4f}</td></tr>" for name, value in self.best.items())
         samples = list(self.samples.items())
         written = ""
         if samples:
@@ -224,7 +222,8 @@ def _run(
             records.append(record)
             bar.record(record)
             # All hear of it, whatever the first says.
-            return all([callback(record) is not False for callback in callbacks])
+            answers = [callback(record) for callback in callbacks]
+            return not any(answer is False for answer in answers)
         elif kind == "rolled_back":
             del records[len([record for record in records if record["step"] <= event["to"]]) :]
             warnings.warn(
@@ -260,7 +259,7 @@ class _Bar:
             wanted = sys.stderr.isatty() or "ipykernel" in sys.modules
             if wanted:
                 try:
-                    import tqdm.auto  # noqa: F401
+                    import tqdm.auto
                 except ImportError:
                     wanted = False
         if wanted:

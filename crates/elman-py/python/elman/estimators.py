@@ -52,7 +52,7 @@ class _Estimator(BaseEstimator):
         if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
             seed = int(check_random_state(seed).randint(2**31 - 1))
         given |= {"seed": int(seed), "threads": 0 if self.n_jobs in (None, -1) else int(self.n_jobs)}
-        run = train(self._task, (x, y), progress=True if self.verbose else False, **{**given, **(self.settings or {})})
+        run = train(self._task, (x, y), progress=bool(self.verbose), **{**given, **(self.settings or {})})
         self.model_ = run.model
         self.history_ = run.records
         self.n_iter_ = int(run.records[-1]["step"]) if run.records else 0
@@ -77,7 +77,7 @@ class _Classes(ClassifierMixin):
         found[..., places] = probabilities
         return found
 
-    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: Any) -> NDArray[Any]:
         """The most likely class of each example, `[N]`."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
@@ -178,7 +178,7 @@ class ElmanClassifier(_Classes, _Tabular):
         self.settings = settings
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> ElmanClassifier:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> ElmanClassifier:
         """Trains on `X` `[N, C]` and `y` `[N]`.
 
         Raises:
@@ -190,7 +190,7 @@ class ElmanClassifier(_Classes, _Tabular):
         self._train(X, self._coded(y))
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability of each class, `[N, V]` in the order of `classes_`."""
         return self._in_order(self._asked(X)["probabilities"])
 
@@ -242,7 +242,7 @@ class ElmanRegressor(RegressorMixin, _Tabular):
         self.settings = settings
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> ElmanRegressor:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> ElmanRegressor:
         """Trains on `X` `[N, C]` and the numbers `y` `[N]`.
 
         Raises:
@@ -253,7 +253,7 @@ class ElmanRegressor(RegressorMixin, _Tabular):
         self._train(X, _numbers(y))
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict(self, X: Any) -> NDArray[np.float64]:
         """The number predicted for each row, `[N]`."""
         return self._asked(X)["values"]
 
@@ -319,7 +319,7 @@ class TextClassifier(_Classes, _Estimator):
         self.settings = settings
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> TextClassifier:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> TextClassifier:
         """Trains on the texts `X` and their labels `y`.
 
         Raises:
@@ -331,7 +331,7 @@ class TextClassifier(_Classes, _Estimator):
         self._train(texts, self._coded(y))
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability of each class, `[N, V]` in the order of `classes_`."""
         check_is_fitted(self)
         return self._in_order(self.model_.predict_proba(_data.texts(X)))
@@ -441,7 +441,7 @@ class SequenceClassifier(_Classes, _Series):
         self.settings = settings
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> SequenceClassifier:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> SequenceClassifier:
         """Trains on the series `X` and their labels `y` `[N]`.
 
         Raises:
@@ -452,7 +452,7 @@ class SequenceClassifier(_Classes, _Series):
         self._fitted(X, self._coded(y))
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability of each class, `[N, V]` in the order of `classes_`."""
         check_is_fitted(self)
         return self._in_order(self.model_.predict_proba(self._series(X)))
@@ -512,7 +512,7 @@ class SequenceRegressor(RegressorMixin, _Series):
         self.settings = settings
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> SequenceRegressor:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> SequenceRegressor:
         """Trains on the series `X` and the numbers `y` `[N]`.
 
         Raises:
@@ -521,7 +521,7 @@ class SequenceRegressor(RegressorMixin, _Series):
         self._fitted(X, _numbers(_target(self, y, len(X))))
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict(self, X: Any) -> NDArray[np.float64]:
         """The number predicted for each series, `[N]`."""
         check_is_fitted(self)
         return self.model_.predict(self._series(X))
@@ -585,7 +585,7 @@ class FrameLabeler(_Estimator):
         self.settings = settings
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> FrameLabeler:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> FrameLabeler:
         """Trains on the series `X` and the labels `y` of their steps.
 
         Raises:
@@ -597,7 +597,7 @@ class FrameLabeler(_Estimator):
         self._train(X, [[f"c{code}" for code in of.tolist()] for of in np.split(codes, ends)])
         return self
 
-    def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:  # noqa: N803
+    def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
         """The probability of each class at each step, a list of `[T, V]`."""
         check_is_fitted(self)
         places = [int(label[1:]) for label in self.model_.labels]
@@ -607,11 +607,11 @@ class FrameLabeler(_Estimator):
             found[-1][:, places] = p
         return found
 
-    def predict(self, X: Any) -> list[NDArray[Any]]:  # noqa: N803
+    def predict(self, X: Any) -> list[NDArray[Any]]:
         """The class at each step, a list of `[T]`."""
         return [self.classes_[p.argmax(axis=1)] for p in self.predict_proba(X)]
 
-    def score(self, X: Any, y: Any) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any) -> float:
         """The share of steps labelled rightly, in [0, 1]."""
         return float(np.mean(np.concatenate(self.predict(X)) == np.concatenate([np.asarray(of) for of in y])))
 

@@ -1,8 +1,8 @@
-"""Drop-ins for `torch.nn.LSTM`, `GRU` and `RNN` that run on Elman's kernels: the same constructor, arguments, state dict, outputs.
+"""Drop-ins for `torch.nn.LSTM`, `GRU` and `RNN` on Elman's kernels: the same constructor, arguments, state dict, outputs.
 
-They compute float32 on the CPU themselves and leave everything else (other types and devices, `proj_size`, tracing and compiling,
-autocast) to torch, saying so once. They use as many threads as torch does (`torch.set_num_threads`); their result does not depend on
-how many.
+They compute float32 on the CPU themselves and leave everything else (other types and devices, `proj_size`, tracing and
+compiling, autocast) to torch, saying so once. They use as many threads as torch does (`torch.set_num_threads`); their result
+does not depend on how many.
 
 >>> import torch, elman.torch
 >>> lstm = elman.torch.LSTM(8, 16, num_layers=2)
@@ -176,7 +176,7 @@ class _Layers(nn.RNNBase):
             return ""
         return None
 
-    def forward(self, input: Any, hx: Any = None, reset: Any = None) -> Any:  # noqa: A002
+    def forward(self, input: Any, hx: Any = None, reset: Any = None) -> Any:
         """As torch's.
 
         Args:
@@ -211,8 +211,9 @@ class _Layers(nn.RNNBase):
         else:
             is_batched = x.dim() == 3
             batch_first = self.batch_first and is_batched
-            steps, batch = (x.shape[0], 1) if not is_batched else (x.shape[1 if batch_first else 0],
-                                                                    x.shape[0 if batch_first else 1])
+            steps, batch = (
+                (x.shape[0], 1) if not is_batched else (x.shape[1 if batch_first else 0], x.shape[0 if batch_first else 1])
+            )
             rows = _Rows(native, widths, steps, batch, batch_first, None)
             order = back = None
             hx = self._checked(x if is_batched else x.unsqueeze(1), self._batched(hx, is_batched), None, batch)
@@ -228,9 +229,7 @@ class _Layers(nn.RNNBase):
         h0, c0 = (None, None) if hx is None else hx if is_lstm else (hx, None)
         h0, c0 = (None if state is None else state.contiguous() for state in (h0, c0))
         x = x.contiguous()
-        if torch.is_grad_enabled() and any(
-            t is not None and t.requires_grad for t in (x, h0, c0, *weights)
-        ):
+        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights)):
             y, h, c = _Function.apply(rows, x, h0, c0, *weights)
         else:
             y, h, c, _ = rows.forward(x, h0, c0, weights)

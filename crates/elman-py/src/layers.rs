@@ -73,10 +73,7 @@ fn values<'a>(array: &'a PyReadonlyArrayDyn<'_, f32>) -> PyResult<&'a [f32]> {
     array.as_slice().map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-fn given<'py>(
-    array: Option<&Bound<'py, PyAny>>,
-    what: &str,
-) -> PyResult<Option<PyReadonlyArrayDyn<'py, f32>>> {
+fn given<'py>(array: Option<&Bound<'py, PyAny>>, what: &str) -> PyResult<Option<PyReadonlyArrayDyn<'py, f32>>> {
     array.map(|array| contiguous(array, what)).transpose()
 }
 

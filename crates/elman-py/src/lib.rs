@@ -1,6 +1,8 @@
 //! The native half of the Python package `elman`: models, streams, training, recurrent layers. No mathematics of its own;
 //! the Python half in `python/elman` says how it is used.
 
+#![forbid(unsafe_code)]
+
 mod arrays;
 mod errors;
 mod graph;

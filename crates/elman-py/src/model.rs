@@ -24,6 +24,8 @@ use crate::threads::pool;
 pub(crate) struct Opened {
     pub(crate) model: Box<dyn elman::Model>,
     pub(crate) loaded: Loaded,
+    /// As they are on the disk.
+    bytes: Vec<u8>,
 }
 
 /// A model trained with Elman.
@@ -33,9 +35,9 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    fn of(loaded: Loaded) -> PyResult<Self> {
+    fn of((loaded, bytes): (Loaded, Vec<u8>)) -> PyResult<Self> {
         let model = task::open_loaded(&loaded).map_err(raised)?;
-        Ok(Model { opened: Mutex::new(Some(Arc::new(Opened { model, loaded }))) })
+        Ok(Model { opened: Mutex::new(Some(Arc::new(Opened { model, loaded, bytes }))) })
     }
 
     fn opened(&self) -> PyResult<Arc<Opened>> {
@@ -52,14 +54,15 @@ impl Model {
     fn open(py: Python<'_>, path: PathBuf, answers: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let best = path.join(elman::format::model::BEST);
         let path = if best.is_file() { best } else { path };
-        let answers: Vec<(String, String)> = answers.extract::<std::collections::BTreeMap<_, _>>()?.into_iter().collect();
+        let answers: Vec<(String, String)> =
+            answers.extract::<std::collections::BTreeMap<_, _>>()?.into_iter().collect();
         let loaded = match answers.is_empty() {
             true => py.detach(|| elman::format::model::load(&path)),
             false => Err(elman::Error::Usage(String::new())),
         };
         match loaded {
             Ok(loaded) if loaded.document.kind() != Kind::Graph && task::of_model(&loaded).is_ok() => {
-                Ok(Py::new(py, Model::of(loaded)?)?.into_any())
+                Ok(Py::new(py, Model::of(py.detach(|| again(loaded)).map_err(raised)?)?)?.into_any())
             }
             // The folder of a run without a best model yet, or nothing at all.
             Err(error @ elman::Error::Io { .. }) if path.is_dir() || !path.exists() => Err(raised(error)),
@@ -78,18 +81,18 @@ impl Model {
     fn from_bytes(bytes: &[u8]) -> PyResult<Self> {
         let document = Document::parse_owned(bytes.to_vec());
         let document = document.map_err(|error| PyValueError::new_err(format!("the bytes of a model: {error}")))?;
-        Model::of(Loaded { path: "the bytes of a model".into(), document })
+        Model::of((Loaded { path: "the bytes of a model".into(), document }, bytes.to_vec()))
     }
 
     /// The bytes of its file.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, self.opened()?.loaded.document.file()))
+        Ok(PyBytes::new(py, &self.opened()?.bytes))
     }
 
     /// Writes its file, whole or not at all.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let opened = self.opened()?;
-        py.detach(|| elman::file::atomic::write(&path, opened.loaded.document.file())).map_err(raised)
+        py.detach(|| elman::file::atomic::write(&path, &opened.bytes)).map_err(raised)
     }
 
     fn close(&self) {
@@ -202,8 +205,9 @@ impl Model {
         let settings = options::data(task, &data).map_err(raised)?;
         let options = options::evaluate(task, given)?;
         let pool = pool(None)?;
-        let found =
-            py.detach(|| pool.install(|| opened.model.evaluate(&settings, &options, &mut |_, _| true))).map_err(raised)?;
+        let found = py
+            .detach(|| pool.install(|| opened.model.evaluate(&settings, &options, &mut |_, _| true)))
+            .map_err(raised)?;
         evaluation(py, &found)
     }
 
@@ -217,13 +221,14 @@ impl Model {
     /// Independent streams, stepped together.
     #[pyo3(signature = (rows=1))]
     fn stream(&self, rows: usize) -> PyResult<Stream> {
-        Stream::of_model(&self.opened()?, rows)
+        let opened = self.opened()?;
+        Stream::of_model(&opened, rows)
     }
 
     /// Its network, without what reads its inputs.
     fn graph(&self) -> PyResult<Graph> {
         let opened = self.opened()?;
-        Graph::of_bytes(opened.loaded.document.file(), &opened.loaded.path).map_err(of_graph)
+        Graph::of_bytes(&opened.bytes, &opened.loaded.path).map_err(of_graph)
     }
 }
 
@@ -240,6 +245,15 @@ impl Model {
         let found = py.detach(|| pool.install(|| opened.model.predict(input, &options))).map_err(raised)?;
         predictions(py, found)
     }
+}
+
+/// The file of a model with its bytes, which may have been replaced since it was read.
+fn again(loaded: Loaded) -> elman::Result<(Loaded, Vec<u8>)> {
+    let path = loaded.path;
+    let bytes = elman::file::read(&path)?;
+    let document = Document::parse_owned(bytes.clone());
+    let document = document.map_err(|error| elman::Error::Model { path: path.clone(), reason: error.to_string() })?;
+    Ok((Loaded { path, document }, bytes))
 }
 
 /// Whether a file's metadata are those of Elman.

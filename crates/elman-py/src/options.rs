@@ -25,7 +25,7 @@ macro_rules! options {
 }
 
 fn typed<'py, T: FromPyObject<'py, 'py>>(key: &str, value: &'py Bound<'py, PyAny>) -> PyResult<T> {
-    value.extract().map_err(|error| {
+    value.extract().map_err(|error: T::Error| {
         let error: PyErr = error.into();
         PyTypeError::new_err(format!("`{key}`: {error}"))
     })
@@ -38,10 +38,14 @@ fn unknown(key: &str, names: &[&str]) -> PyErr {
 /// Options of predictions that a model's task reads.
 pub(crate) fn predict(task: &str, given: &Bound<'_, PyDict>) -> PyResult<Predict> {
     let mut o = Predict::default();
-    options!(given, o, [
-        label_column, sequence_column, explain, nbest, attention, encoder, beam, length_penalty, coverage_penalty,
-        no_repeat_ngram, min_length
-    ]);
+    options!(
+        given,
+        o,
+        [
+            label_column, sequence_column, explain, nbest, attention, encoder, beam, length_penalty, coverage_penalty,
+            no_repeat_ngram, min_length
+        ]
+    );
     Task::find(task).and_then(|task| task.check_predict(&o, &[])).map_err(raised)?;
     Ok(o)
 }
@@ -49,10 +53,14 @@ pub(crate) fn predict(task: &str, given: &Bound<'_, PyDict>) -> PyResult<Predict
 /// Options of an evaluation that a model's task reads.
 pub(crate) fn evaluate(task: &str, given: &Bound<'_, PyDict>) -> PyResult<Evaluate> {
     let mut o = Evaluate::default();
-    options!(given, o, [
-        split, mistakes, curves, from, dynamic, dynamic_lr, dynamic_decay, skip_unseen, beam, length_penalty,
-        coverage_penalty, no_repeat_ngram, min_length
-    ]);
+    options!(
+        given,
+        o,
+        [
+            split, mistakes, curves, from, dynamic, dynamic_lr, dynamic_decay, skip_unseen, beam, length_penalty,
+            coverage_penalty, no_repeat_ngram, min_length
+        ]
+    );
     Task::find(task).and_then(|task| task.check_evaluate(&o)).map_err(raised)?;
     Ok(o)
 }

@@ -88,9 +88,9 @@ impl Stream {
         match self.running.try_lock() {
             Ok(running) => Ok(running),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(PyRuntimeError::new_err(
-                "another thread steps this stream; each thread takes a stream of its own",
-            )),
+            Err(TryLockError::WouldBlock) => {
+                Err(PyRuntimeError::new_err("another thread steps this stream; each thread takes a stream of its own"))
+            }
         }
     }
 
@@ -106,7 +106,10 @@ impl Stream {
         }
         if let Ok(array) = x.cast::<PyArrayDyn<i64>>() {
             if array.ndim() > 1 {
-                return Err(PyValueError::new_err(format!("x is {:?}; one token for each stream is read", array.shape())));
+                return Err(PyValueError::new_err(format!(
+                    "x is {:?}; one token for each stream is read",
+                    array.shape()
+                )));
             }
             let readonly = array.try_readonly().map_err(|error| PyValueError::new_err(format!("x: {error}")))?;
             let token = |x: &i64| {
@@ -236,7 +239,9 @@ impl Stream {
                     return Err(PyValueError::new_err(format!("the state has {} values, not {want}", state.len())));
                 }
                 let mut parts = state.chunks_exact(width.max(1));
-                machines.iter_mut().try_for_each(|machine| machine.set_state(parts.next().unwrap_or(&[])).map_err(of_step))
+                machines
+                    .iter_mut()
+                    .try_for_each(|machine| machine.set_state(parts.next().unwrap_or(&[])).map_err(of_step))
             }
             Engine::Live(_) => Err(no_state()),
         }

@@ -20,7 +20,10 @@ use crate::options::settings;
 const LOOK: Duration = Duration::from_millis(50);
 /// Time between two reports of progress.
 const PROGRESS: Duration = Duration::from_millis(100);
-/// Settings that cannot be made in a run that goes on are not asked for.
+/// A run that was interrupted while its data were read.
+const NOT_BEGUN: &str = "not begun";
+
+/// Settings by name.
 type Texts = Vec<(String, String)>;
 
 /// An event as JSON, its kind under `event`; the run waits for the answer where there is somebody to give it.
@@ -62,9 +65,8 @@ impl Line {
             Event::RolledBack { at, loss_nats, to, lr_scale } => self.tell(json!({
                 "event": "rolled_back", "at": at, "loss": loss_nats, "to": to, "lr_scale": lr_scale
             })),
-            Event::Step { progress, loss_nats, targets } => self.report(|| {
-                json!({"event": "progress", "progress": progress, "loss": loss_nats, "targets": targets})
-            }),
+            Event::Step { progress, loss_nats, targets } => self
+                .report(|| json!({"event": "progress", "progress": progress, "loss": loss_nats, "targets": targets})),
         }
     }
 }
@@ -77,8 +79,7 @@ fn run(settings: Settings, folder: &Path, resume: bool, line: &mut Line) -> elma
         !stop.load(Ordering::Relaxed)
     });
     let plan = match plan {
-        // Nothing was begun.
-        Err(elman::Error::Stopped(_)) => return Ok("stopped"),
+        Err(elman::Error::Stopped(_)) => return Ok(NOT_BEGUN),
         plan => plan?,
     };
     let run_folder = match resume {
@@ -178,6 +179,9 @@ pub(crate) fn train(
     let ending = ending.map_err(|_| PyRuntimeError::new_err("training panicked; this is a bug of Elman"))?;
     match failed {
         Some(error) => Err(error),
+        None if matches!(ending, Ok(NOT_BEGUN)) => {
+            Err(PyKeyboardInterrupt::new_err("interrupted before training began; there is nothing to save"))
+        }
         None if interrupted => ending.map(|_| "interrupted").map_err(raised),
         None => ending.map_err(raised),
     }

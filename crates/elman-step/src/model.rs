@@ -112,11 +112,6 @@ impl<'a> Document<'a> {
         Ok(Self { data, tensors: header.tensors, config, kind, file })
     }
 
-    /// The whole file.
-    pub fn file(&self) -> &[u8] {
-        &self.file
-    }
-
     /// The JSON document: an object with at least `format_version` and `kind`.
     pub fn config(&self) -> &Value {
         &self.config

@@ -343,10 +343,8 @@ impl Layers {
         }
         // Those that a pass still needs are left to it.
         let old = self.weights.take().and_then(|weights| Arc::try_unwrap(weights).ok());
-        let mut weights = old.unwrap_or_else(|| Weights {
-            params: Params::zeros(&self.layout),
-            prepared: StackPrepared::default(),
-        });
+        let mut weights =
+            old.unwrap_or_else(|| Weights { params: Params::zeros(&self.layout), prepared: StackPrepared::default() });
         for (tensor, info) in tensors.iter().zip(infos) {
             if let Some(tensor) = tensor {
                 info.slot.of_mut(&mut weights.params).copy_from_slice(tensor);
@@ -365,7 +363,8 @@ impl Layers {
         let LayersInput { rows, x, reset, h0, c0, dropout_seed } = *input;
         rows.check()?;
         let config = self.stack.config();
-        let (inputs, width, batch, count) = (config.source.width(), self.stack.output_width(), rows.batch(), rows.count());
+        let (inputs, width, batch, count) =
+            (config.source.width(), self.stack.output_width(), rows.batch(), rows.count());
         let states = self.stack.recurrent_weights().count() * batch * config.hidden;
         let cells = if config.cell.has_c() { states } else { 0 };
         let sizes = [
@@ -389,12 +388,15 @@ impl Layers {
             block.begin(pieces)?;
         }
         let run = |(i, block): (usize, &mut Block)| {
-            let Block { pieces, steps: Some(steps), rows, is_whole, x: gathered, state, tape, .. } = block else { return };
+            let Block { pieces, steps: Some(steps), rows, is_whole, x: gathered, state, tape, .. } = block else {
+                return;
+            };
             self.stack.zero_state_into(pieces.len(), state);
             for (cell, of) in state.cells.iter_mut().enumerate() {
                 for (given, to) in [(h0, &mut of.h), (c0, &mut of.c)] {
                     let Some(given) = given.filter(|_| !to.is_empty()) else { continue };
-                    for (piece, to) in pieces.iter().zip(to.chunks_exact_mut(config.hidden)).filter(|(p, _)| p.is_first) {
+                    for (piece, to) in pieces.iter().zip(to.chunks_exact_mut(config.hidden)).filter(|(p, _)| p.is_first)
+                    {
                         to.copy_from_slice(&given[(cell * batch + piece.sequence) * config.hidden..][..config.hidden]);
                     }
                 }
@@ -453,7 +455,8 @@ impl Layers {
         let wants_dx = dx_all.is_some();
         let weights = &pass.weights;
         let run = |(_, block): (usize, &mut Block)| {
-            let Block { pieces, steps: Some(steps), rows, is_whole, x: gathered, dy, dx, state, tape, grads } = block else {
+            let Block { pieces, steps: Some(steps), rows, is_whole, x: gathered, dy, dx, state, tape, grads } = block
+            else {
                 return;
             };
             let n = rows.len();
@@ -472,7 +475,8 @@ impl Layers {
             for (cell, to) in state.cells.iter_mut().enumerate() {
                 for (given, to) in [(of.h, &mut to.h), (of.c, &mut to.c)] {
                     let Some(given) = given.filter(|_| !to.is_empty()) else { continue };
-                    for (piece, to) in pieces.iter().zip(to.chunks_exact_mut(config.hidden)).filter(|(p, _)| p.is_last) {
+                    for (piece, to) in pieces.iter().zip(to.chunks_exact_mut(config.hidden)).filter(|(p, _)| p.is_last)
+                    {
                         to.copy_from_slice(&given[(cell * batch + piece.sequence) * config.hidden..][..config.hidden]);
                     }
                 }
@@ -488,8 +492,12 @@ impl Layers {
             self.stack.backward(params, prepared, Input::Dense(x), steps, tape, dy, state, grads, dx);
         };
         each(&mut pass.blocks, pool, run);
-        let parts: Vec<&mut [f32]> =
-            pass.blocks.iter_mut().filter_map(|block| block.grads.as_mut()).map(|grads| &mut grads.values[..]).collect();
+        let parts: Vec<&mut [f32]> = pass
+            .blocks
+            .iter_mut()
+            .filter_map(|block| block.grads.as_mut())
+            .map(|grads| &mut grads.values[..])
+            .collect();
         match pool {
             Some(pool) if parts.len() > 1 => pool.install(|| add_in_tree(parts)),
             _ => add_in_tree(parts),
@@ -535,7 +543,8 @@ fn check_sizes(sizes: &[(&str, usize, usize)]) -> Result<()> {
 /// Whether two slices of one length hold the same bits; without a branch within a stretch, so that it is vectorised.
 fn same_bits(a: &[f32], b: &[f32]) -> bool {
     const STRETCH: usize = 1024;
-    let differ = |(a, b): (&[f32], &[f32])| a.iter().zip(b).fold(0, |any, (a, b)| any | (a.to_bits() ^ b.to_bits())) != 0;
+    let differ =
+        |(a, b): (&[f32], &[f32])| a.iter().zip(b).fold(0, |any, (a, b)| any | (a.to_bits() ^ b.to_bits())) != 0;
     !a.chunks(STRETCH).zip(b.chunks(STRETCH)).any(differ)
 }
 
@@ -591,13 +600,17 @@ mod tests {
         let of = OutputGradients { y: Some(&dy), h: Some(&dh), c: None };
         let by = InputGradients { weights: dw, x: Some(dx), h0: dh0, c0: &mut dc0 };
         layers.backward(&mut pass, x, of, by, None).unwrap();
-        assert!(layers.backward(
-            &mut pass,
-            x,
-            of,
-            InputGradients { weights: &mut found[0].clone(), x: None, h0: &mut found[2].clone(), c0: &mut dc0 },
-            None
-        ).is_err());
+        assert!(
+            layers
+                .backward(
+                    &mut pass,
+                    x,
+                    of,
+                    InputGradients { weights: &mut found[0].clone(), x: None, h0: &mut found[2].clone(), c0: &mut dc0 },
+                    None
+                )
+                .is_err()
+        );
         (y, h, found)
     }
 
@@ -622,10 +635,18 @@ mod tests {
             let packed = run(&layers, Rows::Packed(&sizes), &x, None, &h0);
             assert!(packed.0 == y && packed.1 == h && packed.2[0] == dw, "{cell:?}");
             // Two of them alone, in the other order of axes.
-            let two: Vec<f32> = [2, 7].iter().flat_map(|b| (0..steps).map(move |t| t * batch + b)).flat_map(|r| x[r * 3..r * 3 + 3].to_vec()).collect();
+            let two: Vec<f32> = [2, 7]
+                .iter()
+                .flat_map(|b| (0..steps).map(move |t| t * batch + b))
+                .flat_map(|r| x[r * 3..r * 3 + 3].to_vec())
+                .collect();
             let h0: Vec<f32> = [2, 7, 11, 16].iter().flat_map(|r| h0[r * 5..r * 5 + 5].to_vec()).collect();
             let (y2, ..) = run(&layers, Rows::BatchFirst { steps, batch: 2 }, &two, None, &h0);
-            let want: Vec<f32> = [2, 7].iter().flat_map(|b| (0..steps).map(move |t| t * batch + b)).flat_map(|r| y[r * 5..r * 5 + 5].to_vec()).collect();
+            let want: Vec<f32> = [2, 7]
+                .iter()
+                .flat_map(|b| (0..steps).map(move |t| t * batch + b))
+                .flat_map(|r| y[r * 5..r * 5 + 5].to_vec())
+                .collect();
             near(&y2, &want);
         }
     }

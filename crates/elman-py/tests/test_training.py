@@ -14,7 +14,8 @@ import elman
 import numpy as np
 import pytest
 
-SHORT = {"max_steps": 20, "threads": 1}
+# Without a second training on all data, which few examples would bring.
+SHORT = {"max_steps": 20, "threads": 1, "refit": "no"}
 
 
 def test_a_run_has_records_history_and_a_picture(language_run):
@@ -45,7 +46,7 @@ def test_tables_as_arrays_frames_and_files_train_alike(table, tmp_path):
         (frame.to_dict("records"), {"label_column": "label"}),
     ]
     polars = pytest.importorskip("polars")
-    forms.append((polars.from_pandas(frame), {"label_column": "label"}))
+    forms.append((polars.DataFrame(frame.to_dict("list")), {"label_column": "label"}))
     found = [elman.train("classify", data, **how, **SHORT).model.predict_proba(x) for data, how in forms]
     assert all((one == found[0]).all() for one in found)
 

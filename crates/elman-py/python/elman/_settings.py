@@ -15,7 +15,7 @@ def tasks() -> dict[str, str]:
 
     >>> import elman
     >>> elman.tasks()["classify-text"]
-    'a text to a class: a review, a question, an intent'
+    'a text to a label: sentiment, topic, language'
     """
     return dict(_elman.tasks())
 
@@ -31,7 +31,7 @@ def settings(task: str) -> dict[str, dict[str, str]]:
 
     >>> import elman
     >>> elman.settings("language-model")["hidden"]["default"]
-    '512'
+    'auto'
     """
     return {name: {"default": default, "help": text, "group": group} for name, default, text, group in _elman.settings_of(task)}
 

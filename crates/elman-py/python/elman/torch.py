@@ -79,6 +79,18 @@ class _Rows:
         return torch.from_numpy(y), torch.from_numpy(h), torch.from_numpy(c), kept
 
 
+class _Refusal(torch.autograd.Function):
+    """A gradient that cannot be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, *_: Tensor) -> Tensor:
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        raise RuntimeError(_NO_DOUBLE)
+
+
 class _Function(torch.autograd.Function):
     """Forward and backward through time of all layers. Weights without a bias are None."""
 
@@ -96,18 +108,11 @@ class _Function(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> Any:
         with torch.no_grad():
             grads = _Function._gradients(ctx, dy, dh, dc)
-        wants_second = torch.is_grad_enabled() and any(d is not None and d.requires_grad for d in (dy, dh, dc))
-        if not (torch.is_grad_enabled() and (wants_second or any(t.requires_grad for t in ctx.saved_tensors))):
+        if not torch.is_grad_enabled():
             return grads
-        # As torch's `once_differentiable`: an error where somebody differentiates again, and only there.
-        refuse = torch._C._functions.DelayedError(_NO_DOUBLE.encode(), 1)  # type: ignore[attr-defined]
-
-        def guarded(grad: Any) -> Any:
-            if not isinstance(grad, Tensor):
-                return grad
-            return refuse(grad.detach().requires_grad_())
-
-        return tuple(guarded(grad) for grad in grads)
+        # With `create_graph` an error waits where somebody differentiates again, and only there.
+        of = [t for t in (dy, dh, dc, *ctx.saved_tensors) if t is not None and t.requires_grad]
+        return tuple(_Refusal.apply(grad, *of) if isinstance(grad, Tensor) and of else grad for grad in grads)
 
     @staticmethod
     def _gradients(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> tuple[Any, ...]:
@@ -216,7 +221,7 @@ class _Layers(nn.RNNBase):
             )
             rows = _Rows(native, widths, steps, batch, batch_first, None)
             order = back = None
-            hx = self._checked(x if is_batched else x.unsqueeze(1), self._batched(hx, is_batched), None, batch)
+            hx = self._checked(x if is_batched else x.unsqueeze(0 if self.batch_first else 1), self._batched(hx, is_batched), None, batch)
             dims = tuple(x.shape[:-1])
         if reset is not None:
             mask = torch.as_tensor(reset.data if isinstance(reset, PackedSequence) else reset)

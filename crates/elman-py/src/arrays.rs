@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use elman::data::table::{Row, Table};
+use elman::data::table::{Rows, Table};
 use numpy::{PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -154,7 +154,7 @@ impl Numbers<'_> {
     }
 
     /// Calls `f` with the cells of each row.
-    fn each_row(&self, mut f: impl FnMut(usize, &mut Vec<String>)) {
+    fn each_row(&self, mut f: impl FnMut(usize, &[String])) {
         let series = self.series();
         let per_row = self.labels.as_ref().is_some_and(|labels| labels.len() == self.x.nrows());
         let mut cells = Vec::new();
@@ -166,15 +166,15 @@ impl Numbers<'_> {
             if let Some(labels) = &self.labels {
                 cells.push(labels[if per_row { i } else { series[i] }].clone());
             }
-            f(i, &mut cells);
+            f(i, &cells);
         }
     }
 
     /// As a table in memory.
     pub(crate) fn table(&self) -> PyResult<Table> {
         self.check().map_err(PyValueError::new_err)?;
-        let mut rows = Vec::with_capacity(self.x.nrows());
-        self.each_row(|i, cells| rows.push(Row { line: i + 1, cells: std::mem::take(cells) }));
+        let mut rows = Rows::default();
+        self.each_row(|i, cells| rows.push(i + 1, cells));
         let path = PathBuf::from("the array");
         Ok(Table { path, header: Some(self.header()), rows, ..Table::default() })
     }

@@ -279,6 +279,11 @@ fn predictions<'py>(py: Python<'py>, found: Vec<Prediction>) -> PyResult<Bound<'
                 classes.push(probabilities);
                 words.push(of);
             }
+            Output::Labels { probabilities, words: of } => {
+                kind = "labels";
+                classes.push(probabilities);
+                words.push(of);
+            }
             Output::Value(value) => {
                 kind = "values";
                 values.push(value);
@@ -299,7 +304,8 @@ fn predictions<'py>(py: Python<'py>, found: Vec<Prediction>) -> PyResult<Bound<'
     }
     all.set_item("kind", kind)?;
     match kind {
-        "classes" => {
+        "classes" | "labels" => {
+            all.set_item("holds", elman::metric::HOLDS)?;
             let array = PyArray2::from_vec2(py, &classes).map_err(|e| PyTypeError::new_err(e.to_string()))?;
             all.set_item("probabilities", array)?;
             all.set_item("words", words)?;

@@ -123,6 +123,14 @@ def test_texts_are_classified_with_their_words_explained():
         model.predict([1])
 
 
+def test_texts_may_have_several_labels():
+    texts = ["good and cheap", "good", "cheap", "neither here nor there"] * 25
+    labels = [["praise", "price"], ["praise"], ["price"], []] * 25
+    model = elman.train("classify-text", (texts, labels), max_steps=150, threads=1).model
+    assert model.predict("good") == ["praise"] and sorted(model.predict("cheap and good")) == ["praise", "price"]
+    assert model.predict_proba(["good"]).shape == (1, 2) and model.predictions(["good"])[0].labels == ["praise"]
+
+
 def test_series_of_any_length_are_classified(rng):
     x = [rng.normal(size=(int(n), 2)) + i % 2 for i, n in enumerate(rng.integers(5, 20, size=80))]
     model = elman.train("classify-sequence", (x, [i % 2 for i in range(80)]), max_steps=80, threads=1).model

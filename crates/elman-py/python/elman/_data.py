@@ -197,7 +197,15 @@ def spool(task: str, data: Any, folder: Path, given: Mapping[str, Any], stem: st
     x, y = data
     if task == "classify-text":
         found = texts(x)
-        rows = ({"text": text, "label": label} for text, label in zip(found, labels(y, len(found)), strict=True))
+        own = list(y) if not hasattr(y, "dtype") else None
+        if own and all(isinstance(one, (list, tuple, set, frozenset)) for one in own):
+            # Several labels a text, or none.
+            if len(own) != len(found):
+                raise ValueError(f"y has labels of {len(own)} texts, but there are {len(found)} texts")
+            of_texts: list[Any] = [[str(label) for label in sorted(one, key=str)] for one in own]
+        else:
+            of_texts = labels(y, len(found))
+        rows = ({"text": text, "label": label} for text, label in zip(found, of_texts, strict=True))
         return written(json_lines(rows), "jsonl", text_column="text", label_column="label")
     path = (folder / f"{stem}.csv").absolute()
     how = {"file": str(path), "header": "yes", "label_column": "label"}

@@ -59,7 +59,7 @@ class Prediction:
     probability: float | None = None
     #: The probability of each class, in the order of `Model.labels`: `[V]`, or at each step `[T, V]`.
     probabilities: NDArray[np.float64] | None = field(default=None, repr=False)
-    #: The class at each step.
+    #: The class at each step; or, of several labels, those that hold, the likeliest first.
     labels: list[str] = field(default_factory=list)
     #: The number predicted.
     value: float | None = None
@@ -207,8 +207,8 @@ class Model:
             options: Those of the task, such as `beam` of a translator; see `docs/python.md`.
 
         Returns:
-            An array of labels `[N]` or of numbers `[N]`; of labelled sequences a list of arrays `[T]`; of models that write
-            a list of texts. For one text its own prediction.
+            An array of labels `[N]` or of numbers `[N]`; of labelled sequences a list of arrays `[T]`; of texts with several
+            labels a list of lists; of models that write a list of texts. For one text its own prediction.
 
         Raises:
             ValueError: Data that the model does not read, with the place; a closed model.
@@ -230,7 +230,7 @@ class Model:
             ValueError: As `predict`; a model that does not classify.
         """
         found = self._ask(data, options)
-        if found["kind"] == "classes":
+        if found["kind"] in ("classes", "labels"):
             return found["probabilities"]
         if found["kind"] == "steps":
             return found["steps"]
@@ -251,6 +251,10 @@ class Model:
                 best = int(p.argmax())
                 one |= {"label": labels[best], "probability": float(p[best]), "probabilities": p}
                 one["words"] = found["words"][i]
+            elif kind == "labels":
+                p = found["probabilities"][i]
+                holding = [int(at) for at in np.argsort(-p) if p[at] >= found["holds"]]
+                one |= {"labels": [labels[at] for at in holding], "probabilities": p, "words": found["words"][i]}
             elif kind == "values":
                 one["value"] = float(found["values"][i])
             elif kind == "steps":
@@ -325,6 +329,9 @@ class Model:
         kind = found["kind"]
         if kind == "classes":
             return np.array(self.labels, dtype=object)[found["probabilities"].argmax(axis=1)]
+        if kind == "labels":
+            holding = found["probabilities"] >= found["holds"]
+            return [[self.labels[i] for i in np.flatnonzero(row)] for row in holding]
         if kind == "steps":
             labels = np.array(self.labels, dtype=object)
             return [labels[p.argmax(axis=1)] for p in found["steps"]]

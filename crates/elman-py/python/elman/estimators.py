@@ -47,6 +47,8 @@ class _Estimator(BaseEstimator):
     model_: Model
 
     def _train(self, x: Any, y: Any) -> None:
+        if len(y) < 2:
+            raise ValueError(f"X has {len(y)} sample; training needs more, some of which it holds out")
         given = {name: value for name, value in self.get_params(deep=False).items() if name not in _OWN}
         seed = self.random_state
         if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
@@ -79,7 +81,8 @@ class _Classes(ClassifierMixin):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most likely class of each example, `[N]`."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 class _Tabular(_Estimator):
@@ -609,7 +612,8 @@ class FrameLabeler(_Estimator):
 
     def predict(self, X: Any) -> list[NDArray[Any]]:
         """The class at each step, a list of `[T]`."""
-        return [self.classes_[p.argmax(axis=1)] for p in self.predict_proba(X)]
+        found = self.predict_proba(X)
+        return [self.classes_[p.argmax(axis=1)] for p in found]
 
     def score(self, X: Any, y: Any) -> float:
         """The share of steps labelled rightly, in [0, 1]."""

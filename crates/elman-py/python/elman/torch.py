@@ -221,7 +221,9 @@ class _Layers(nn.RNNBase):
             )
             rows = _Rows(native, widths, steps, batch, batch_first, None)
             order = back = None
-            hx = self._checked(x if is_batched else x.unsqueeze(0 if self.batch_first else 1), self._batched(hx, is_batched), None, batch)
+            hx = self._checked(
+                x if is_batched else x.unsqueeze(0 if self.batch_first else 1), self._batched(hx, is_batched), None, batch
+            )
             dims = tuple(x.shape[:-1])
         if reset is not None:
             mask = torch.as_tensor(reset.data if isinstance(reset, PackedSequence) else reset)

@@ -14,6 +14,9 @@ import elman.torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence  # noqa: E402
 
+# Small products: threads that wait for each other would only hold up a machine that is busy.
+torch.set_num_threads(1)
+
 KINDS = {"LSTM": (nn.LSTM, elman.torch.LSTM), "GRU": (nn.GRU, elman.torch.GRU), "RNN": (nn.RNN, elman.torch.RNN)}
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 

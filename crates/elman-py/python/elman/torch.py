@@ -40,6 +40,7 @@ _layers: weakref.WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], _elman.Laye
     weakref.WeakKeyDictionary()
 )
 _said: set[str] = set()
+_PLAIN = (Tensor, nn.Parameter)
 
 _NO_DOUBLE = "elman.torch: a second derivative through its layers is not computed; use torch.nn's layers for it"
 
@@ -158,26 +159,37 @@ class _Layers(nn.RNNBase):
             kept = _layers[self] = (made_of, native, list(names), [torch.Size(of).numel() for of in dims])
         return kept[1:]
 
+    def _weights(self) -> tuple[Tensor | None, ...]:
+        """The weights in the kernels' order, None for a bias that there is not."""
+        own, names = self._parameters, self._native()[1]
+        # Of the module's own, unless a hook or a parametrization puts something in their place.
+        return tuple([own[name] if name in own else getattr(self, name, None) if self.bias or "bias" not in name else None
+                      for name in names])  # fmt: skip
+
     def _why_not(self, x: Tensor, hx: tuple[Tensor, ...]) -> str | None:
-        """Why torch computes this call, if it does."""
+        """Why torch computes this call, if it does; empty where that is not worth a word."""
         if self.proj_size > 0:
             return "proj_size"
+        if self.hidden_size == 0 or self.input_size == 0:
+            return ""
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return "tracing or compiling"
         if torch.is_autocast_enabled("cpu"):
             return "autocast"
-        for tensor in (x, *hx, *self.parameters()):
-            if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided:
+        for tensor in (x, *hx, *self._weights()):
+            if tensor is None:
+                continue
+            if type(tensor) not in _PLAIN or tensor.layout is not torch.strided:
                 return f"a tensor of the kind {type(tensor).__name__}"
-            if tensor.dtype != torch.float32:
+            if tensor.dtype is not torch.float32:
                 return f"the type {tensor.dtype}"
-            if tensor.device.type != "cpu":
+            if not tensor.is_cpu:
                 return f"the device {tensor.device.type}"
         if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
             return "a transform of torch.func"
         if self.training and self.dropout >= 1:
             return "dropout of 1"
-        if x.numel() == 0 or x.dim() not in (2, 3) or self.hidden_size == 0:
+        if x.numel() == 0 or x.dim() not in (2, 3):
             return ""
         return None
 
@@ -199,8 +211,8 @@ class _Layers(nn.RNNBase):
         why = self._why_not(x, states)
         if why is not None:
             return self._by_torch(input, hx, reset, why)
-        native, names, widths = self._native()
-        weights = tuple(getattr(self, name, None) for name in names)
+        native, _, widths = self._native()
+        weights = self._weights()
         if reset is not None and self.bidirectional:
             raise ValueError("`reset` is for layers of one direction: backwards there is no step to begin anew at")
         is_lstm = self.mode == "LSTM"

@@ -507,7 +507,8 @@ impl Layers {
             None => dw.fill(0.0),
         }
         // A sequence that is reset at its first step has no use for its initial state.
-        (h0.fill(0.0), c0.fill(0.0));
+        h0.fill(0.0);
+        c0.fill(0.0);
         for block in &pass.blocks {
             if let Some(dx) = dx_all.as_deref_mut() {
                 scatter(&block.dx, inputs, block, dx);

@@ -173,7 +173,7 @@ def test_ctrl_c_saves_and_the_program_goes_on(tmp_path):
     assert time.monotonic() - began < 3
     ending, step = json.loads(last)
     assert ending == "interrupted" and step > 0
-    assert elman.resume(tmp_path / "run", max_steps=step + 2).ending == "complete"
+    assert elman.resume(tmp_path / "run", max_steps=step + 40).ending == "complete"
 
 
 def test_training_releases_the_lock(table):

@@ -42,7 +42,7 @@ __all__ = ["DivergedError", "__version__", "set_threads", "threads", *sorted(_PL
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("torch", "estimators"):
+    if name in ("aeon", "estimators", "torch"):
         return importlib.import_module(f"elman.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module 'elman' has no attribute {name!r}")

@@ -52,8 +52,7 @@ impl Model {
     #[staticmethod]
     #[pyo3(signature = (path, answers))]
     fn open(py: Python<'_>, path: PathBuf, answers: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
-        let best = path.join(elman::format::model::BEST);
-        let path = if best.is_file() { best } else { path };
+        let path = elman::format::model::file_of(&path);
         let answers: Vec<(String, String)> =
             answers.extract::<std::collections::BTreeMap<_, _>>()?.into_iter().collect();
         let loaded = match answers.is_empty() {

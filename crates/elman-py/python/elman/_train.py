@@ -45,9 +45,7 @@ class Run:
     @cached_property
     def model(self) -> Model:
         """The best model by validation, or the last where the run was stopped before its first validation."""
-        if (self.folder / "best.safetensors").exists():
-            return open(self.folder)
-        return open(self.folder / "last.safetensors")
+        return open(self.folder)
 
     @property
     def best(self) -> dict[str, float]:

@@ -74,9 +74,12 @@ impl Line {
 /// The whole run.
 fn run(settings: Settings, folder: &Path, resume: bool, line: &mut Line) -> elman::Result<&'static str> {
     let stop = line.stop.clone();
-    let plan = plan_with(settings, &mut |done, all| {
-        line.report(|| json!({"event": "preparing", "done": done, "all": all}));
-        !stop.load(Ordering::Relaxed)
+    // In a pool of its own: rayon's would be missing in a forked process.
+    let plan = elman::train::pool(settings.threads)?.install(|| {
+        plan_with(settings, &mut |done, all| {
+            line.report(|| json!({"event": "preparing", "done": done, "all": all}));
+            !stop.load(Ordering::Relaxed)
+        })
     });
     let plan = match plan {
         Err(elman::Error::Stopped(_)) => return Ok(NOT_BEGUN),

@@ -187,6 +187,27 @@ def test_training_releases_the_lock(table):
     assert len(ticks) > 20
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_trains_after_its_parent_has(table):
+    settings = {**SHORT, "threads": 2}
+    want = elman.train("classify", table, **settings).model.predict_proba(table[0])
+    child = os.fork()
+    if child == 0:
+        found = elman.train("classify", table, **settings).model.predict_proba(table[0])
+        os._exit(0 if (found == want).all() else 1)
+    for _ in range(600):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise AssertionError("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 def test_a_temporary_run_goes_with_its_object(table):
     run = elman.train("classify", table, **SHORT)
     folder, model = run.folder, run.model

@@ -158,12 +158,23 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 }
 
-/// As [`add_pairwise`], of all parts, of which there are at most as many as a batch has blocks.
-pub(super) fn add_in_tree(all: Vec<&mut [f32]>) {
+/// As [`add_pairwise`], of all parts, of which there are at most as many as a batch has blocks; with `is_parallel` on the
+/// current thread pool, else on this thread alone. The sums are the same.
+pub(super) fn add_in_tree(all: Vec<&mut [f32]>, is_parallel: bool) {
     let count = all.len();
-    let mut parts: [&mut [f32]; MAX_BLOCKS] = Default::default();
-    parts.iter_mut().zip(all).for_each(|(part, values)| *part = values);
-    add_pairwise(parts, count);
+    let mut rest: [&mut [f32]; MAX_BLOCKS] = Default::default();
+    rest.iter_mut().zip(all).for_each(|(part, values)| *part = values);
+    if is_parallel {
+        return add_pairwise(rest, count);
+    }
+    while !rest[0].is_empty() {
+        let len = rest[0].len().min(CHUNK);
+        let mut stretch: [&mut [f32]; MAX_BLOCKS] = Default::default();
+        for (stretch, rest) in stretch.iter_mut().zip(&mut rest).take(count) {
+            (*stretch, *rest) = std::mem::take(rest).split_at_mut(len);
+        }
+        add_pairwise(stretch, count);
+    }
 }
 
 /// Adds the gradients of the first `count` blocks into the first, (0 + 1) + (2 + 3) and so on, and zeroes the

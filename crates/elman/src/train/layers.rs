@@ -499,8 +499,9 @@ impl Layers {
             .map(|grads| &mut grads.values[..])
             .collect();
         match pool {
-            Some(pool) if parts.len() > 1 => pool.install(|| add_in_tree(parts)),
-            _ => add_in_tree(parts),
+            Some(pool) if parts.len() > 1 => pool.install(|| add_in_tree(parts, true)),
+            // Without a pool of its own it would be rayon's, of all cores, which a forked process has not.
+            _ => add_in_tree(parts, false),
         }
         match pass.blocks.first().and_then(|block| block.grads.as_ref()) {
             Some(grads) => dw.copy_from_slice(&grads.values),

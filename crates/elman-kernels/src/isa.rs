@@ -17,6 +17,8 @@ const ALL: &[Isa] = &[
     Isa(Kind::Avx512Bf16),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     Isa(Kind::Neon),
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Isa(Kind::Simd128),
 ];
 
 /// One plus the index of [`Isa::best`] in [`ALL`]; 0 before detection.
@@ -44,6 +46,9 @@ pub(crate) enum Kind {
     /// NEON: 32 registers of 4 `f32`.
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     Neon,
+    /// WebAssembly's SIMD: registers of 4 `f32`.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128,
 }
 
 impl Isa {
@@ -84,8 +89,8 @@ impl Isa {
         }
     }
 
-    /// The instruction set the program was compiled for: without `std` there is no run-time detection, and NEON is
-    /// part of its target.
+    /// The instruction set the program was compiled for: without `std` there is no run-time detection, and NEON and
+    /// WebAssembly's SIMD are part of their targets.
     #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
     fn detect() -> Isa {
         #[cfg(all(target_arch = "x86_64", target_feature = "avx512f"))]
@@ -99,6 +104,8 @@ impl Isa {
         return Isa(Kind::Avx2);
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
         return Isa(Kind::Neon);
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        return Isa(Kind::Simd128);
         #[allow(unreachable_code)]
         Isa(Kind::Plain)
     }
@@ -109,7 +116,7 @@ impl Isa {
         ALL[..=widest].iter().copied()
     }
 
-    /// `"plain"`, `"avx2"`, `"avx512"`, `"neon"` or, with bfloat16 products, `"avx512-bf16"`.
+    /// `"plain"`, `"avx2"`, `"avx512"`, `"neon"`, `"simd128"` or, with bfloat16 products, `"avx512-bf16"`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Plain => "plain",
@@ -121,6 +128,8 @@ impl Isa {
             Kind::Avx512Bf16 => "avx512-bf16",
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Kind::Neon => "neon",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Kind::Simd128 => "simd128",
         }
     }
 
@@ -134,6 +143,8 @@ impl Isa {
             Kind::Avx512 | Kind::Avx512Bf16 => 16,
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Kind::Neon => 4,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Kind::Simd128 => 4,
         }
     }
 

@@ -6,6 +6,10 @@ mod neon;
 mod neon_step;
 mod plain;
 mod plain_step;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128_step;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
@@ -57,6 +61,8 @@ fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
         Kind::Neon => kernel.run::<neon::Neon>(),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Kind::Simd128 => kernel.run::<simd128::Simd128>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86::run_avx2(kernel) },
@@ -73,6 +79,8 @@ fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
         Kind::Neon => kernel.run::<neon::Neon>(),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Kind::Simd128 => kernel.run::<simd128::Simd128>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86::run_pairs_avx2(kernel) },
@@ -95,6 +103,8 @@ pub(crate) unsafe fn run_step<K: StepKernel>(isa: Isa, kernel: K) {
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
         Kind::Neon => kernel.run::<neon::Neon>(),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Kind::Simd128 => kernel.run::<simd128::Simd128>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86_step::run_avx2(kernel) },

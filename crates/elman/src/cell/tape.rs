@@ -33,6 +33,12 @@ impl<F: Scalar> Tape<F> {
         &self.h[self.batch * self.hidden..]
     }
 
+    /// An activated gate `[H]` of a row after a forward pass, and before the backward pass, which consumes it: in the order
+    /// of the weights. A simple cell has none.
+    pub(crate) fn gate(&self, row: usize, gate: usize) -> &[F] {
+        &self.gates[row * self.stride + gate * self.hidden..][..self.hidden]
+    }
+
     /// Between the halves of a backward pass: joins the tapes of single steps into one step of all their rows.
     /// `parts`: each tape and its active rows.
     pub fn join<'a>(&mut self, parts: impl Iterator<Item = (&'a Self, usize)> + Clone)

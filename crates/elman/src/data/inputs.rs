@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::dataset::{Dataset, Raw, RawInput};
 use super::features::Features;
 use super::{At, Pixels, Vary, builtin};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::fault;
 use crate::rng::Rng;
 
@@ -67,6 +67,23 @@ pub(crate) fn image(path: &Path, pixels: &Pixels) -> Result<Vec<u8>> {
 #[cfg(not(feature = "media"))]
 pub(crate) fn image(path: &Path, _: &Pixels) -> Result<Vec<u8>> {
     Err(fault(path, "this program was built without image readers (feature media)"))
+}
+
+/// An image in memory, which must have the size that the model reads.
+///
+/// # Errors
+/// [`Error::Usage`] for another size.
+pub(crate) fn bitmap([height, width, channels]: [usize; 3], values: &[u8], pixels: &Pixels) -> Result<Vec<u8>> {
+    if ([height, width, channels], values.len()) == ([pixels.height, pixels.width, pixels.channels], pixels.len()) {
+        return Ok(values.to_vec());
+    }
+    Err(Error::Usage(format!(
+        "an image of {height} x {width} with {channels} channels in {} bytes; the model reads {} x {} with {}",
+        values.len(),
+        pixels.height,
+        pixels.width,
+        pixels.channels
+    )))
 }
 
 /// Digits that the program draws; of a regression, with the number of dark pixels, which is known exactly.

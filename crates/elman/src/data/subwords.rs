@@ -1,22 +1,22 @@
 //! Lossless tokenisation: subwords trained on the data, whole words or characters.
 //!
-//! Needs the feature `subwords`. Without it every setting is still read, and tokenising a text is an error.
+//! Training needs the feature `subwords`. Without it every setting is still read, and models of words and characters run.
 
+#[cfg(feature = "subwords")]
+mod dropout;
 // Compiled for tests in every build.
 #[cfg(any(test, not(feature = "subwords")))]
 #[cfg_attr(feature = "subwords", allow(dead_code, unreachable_pub))]
-mod absent;
-#[cfg(feature = "subwords")]
-mod dropout;
+mod plain;
 #[cfg(feature = "subwords")]
 mod tokenizer;
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(not(feature = "subwords"))]
-pub use self::absent::{SubwordDropout, Subwords};
 #[cfg(feature = "subwords")]
 pub use self::dropout::SubwordDropout;
+#[cfg(not(feature = "subwords"))]
+pub use self::plain::{SubwordDropout, Subwords};
 #[cfg(feature = "subwords")]
 pub use self::tokenizer::Subwords;
 

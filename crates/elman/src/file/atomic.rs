@@ -3,7 +3,9 @@
 //! Write to a temporary name in the same folder, sync, read back and compare, rename, sync the folder. The temporary
 //! name is `.NAME.tmp-PID`, so that leftovers of killed processes can be told from files being written.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+#[cfg(unix)]
+use std::fs::TryLockError;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

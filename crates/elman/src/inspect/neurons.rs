@@ -102,7 +102,7 @@ impl Trace {
 }
 
 /// The most probable tokens by their logits; of a smaller vocabulary some with probability 0.
-fn likeliest(logits: &[f32]) -> [(u32, f32); GUESSES] {
+pub(super) fn likeliest(logits: &[f32]) -> [(u32, f32); GUESSES] {
     let most = logits.iter().copied().fold(f32::MIN, f32::max);
     let sum: f32 = logits.iter().map(|z| (z - most).exp()).sum();
     let mut found = [(0, 0.0); GUESSES];

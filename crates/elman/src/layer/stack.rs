@@ -109,6 +109,11 @@ pub struct StackTape<F> {
 }
 
 impl<F: Scalar> StackTape<F> {
+    /// The tape of each layer and direction.
+    pub(crate) fn cells(&self) -> &[Tape<F>] {
+        &self.cells
+    }
+
     /// The outputs `[N, D H]` of the top layer.
     pub fn output(&self) -> &[F] {
         match self.outputs.last() {

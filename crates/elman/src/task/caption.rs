@@ -364,13 +364,25 @@ impl Writing for Caption {
 
     fn asked(model: &Model<Self>, input: Input, options: &Predict) -> Result<Asked<Self>> {
         let network = model.network();
-        let Input::File(path) = input else { return Err(wrong_input("image files and matrices of features")) };
+        if !matches!(input, Input::File(_) | Input::Features(_)) {
+            return Err(wrong_input("image files and matrices of features"));
+        }
         if options.attention == Some(true) && network.config().positions == 1 {
             let message = "`attention`: the model reads an image as one vector and attends to no position; train it on a \
                            feature map, with `encoder_output`";
             return Err(Error::Usage(message.into()));
         }
-        let (sources, source) = model.task.features(path, options.encoder.as_deref(), network)?;
+        let path = match input {
+            Input::File(path) => path,
+            _ => Path::new("the features"),
+        };
+        let (sources, source) = match input {
+            Input::Features(features) => {
+                check_fits(features, network, path)?;
+                (features.clone(), Source::Features { grid: None, encoder: None })
+            }
+            _ => model.task.features(path, options.encoder.as_deref(), network)?,
+        };
         let name = |row: usize| match options.encoder {
             None => format!("{}:{row}", path.display()),
             Some(_) => path.display().to_string(),

@@ -356,6 +356,14 @@ impl Reading<Fixed> for FixedReading {
                 let values = vec![Values::Pixels(inputs::image(path, pixels)?)];
                 (FixedExamples::of(self.reader.clone(), values), vec![path.display().to_string()])
             }
+            (Reader::Pixels(pixels), Input::Image(image)) => {
+                let values = vec![Values::Pixels(inputs::bitmap(
+                    [image.height, image.width, image.channels],
+                    image.pixels,
+                    pixels,
+                )?)];
+                (FixedExamples::of(self.reader.clone(), values), vec!["the image".into()])
+            }
             (Reader::Features(features), Input::Table(table)) => {
                 let features = features.bind(table)?;
                 let read = |row: Row<'_>| {

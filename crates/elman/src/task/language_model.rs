@@ -3,11 +3,14 @@
 mod corpus;
 pub mod fit;
 pub mod generate;
+pub mod live;
 mod model;
+pub mod ngrams;
 mod presets;
 pub mod score;
 mod speed;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +23,7 @@ use super::plan::{self, RunSummary, TextStatistics, grouped, session};
 use super::pretrained::{Grown, Pretrained};
 use super::row::{Task, size, size_or};
 use crate::cell::{State, Steps};
-use crate::data::{Streams, builtin};
+use crate::data::{Streams, Vocab, builtin};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::format::document::DocumentWriter;
@@ -329,7 +332,7 @@ impl plan::Plan for Plan {
 /// Batches of the text, and the validation loss.
 #[derive(Debug)]
 pub struct TextBatches<'c> {
-    corpus: &'c Corpus,
+    corpus: Cow<'c, Corpus>,
     settings: Settings,
     streams: Streams,
     blocks: Vec<Range<usize>>,
@@ -341,6 +344,10 @@ impl<'c> TextBatches<'c> {
     /// # Errors
     /// If the text is too short.
     pub fn new(corpus: &'c Corpus, settings: &Settings) -> Result<Self> {
+        Self::of(Cow::Borrowed(corpus), settings)
+    }
+
+    fn of(corpus: Cow<'c, Corpus>, settings: &Settings) -> Result<Self> {
         let streams = Streams::new(corpus.train.len(), settings.batch, settings.seq_len, settings.seed)?;
         let batch = streams.batch();
         let count = if settings.rules == 1 { blocks_of(batch, 16) } else { blocks(batch) };
@@ -438,8 +445,8 @@ impl Batches<Synced> for TextBatches<'_> {
 
     fn model_config(&self, network: &Synced) -> Value {
         let is_builtin = self.settings.file.is_empty();
-        let mut config =
-            json!({"task": TASK.name, "shape": "synced", "network": network.config(), "vocab": self.corpus.vocab});
+        let vocab: &Vocab = &self.corpus.vocab;
+        let mut config = json!({"task": model::NAME, "shape": "synced", "network": network.config(), "vocab": vocab});
         if is_builtin {
             config["builtin"] = true.into();
         }

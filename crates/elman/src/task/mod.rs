@@ -29,8 +29,8 @@ pub use crate::metric::{Evaluation, Measure, Mistake, Unit};
 pub use language_model::PRESETS;
 pub use metadata::of_model;
 pub use model::{
-    Evaluate, Found, Input, Model, Output, Predict, Prediction, Reads, Sample, Source, StepKind, Stream, Written,
-    most_likely,
+    Bitmap, Evaluate, Found, Input, Model, Output, Predict, Prediction, Reads, Sample, Source, StepKind, Stream,
+    Written, most_likely,
 };
 pub use plan::{Callback, DataStatistics, Plan, RunSummary, TextStatistics, grouped};
 pub use row::{COMMON, Size, Task};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::plan::Callback;
+use crate::data::Matrix;
 use crate::data::encoder::Encoder;
 use crate::data::table::Table;
 use crate::decode::{BeamConfig, SamplerConfig};
@@ -95,6 +96,23 @@ pub enum Input<'a> {
     Table(&'a Table),
     /// A file: an image, a clip, a table, a matrix of features, as the model reads.
     File(&'a Path),
+    /// An image in memory.
+    Image(Bitmap<'a>),
+    /// Features in memory, a prediction for each row: what a model of captions reads of an image.
+    Features(&'a Matrix),
+}
+
+/// An image in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Bitmap<'a> {
+    /// `[height, width, channels]`, 0 to 255.
+    pub pixels: &'a [u8],
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
 }
 
 /// Declares a set of options, each given or not.

@@ -58,7 +58,21 @@ pub struct Engine<F: Scalar, S: Shape<F>> {
     /// Where the shape drops weights: those of the current batch.
     dropped: Option<MaskedWeights<F>>,
     blocks: Vec<Block<F, S>>,
-    pool: Arc<rayon::ThreadPool>,
+    pool: Pool,
+}
+
+/// The threads that an engine runs on.
+#[derive(Clone)]
+pub struct Pool(Option<Arc<rayon::ThreadPool>>);
+
+impl Pool {
+    /// Runs `f` in it.
+    pub fn install<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
+        match &self.0 {
+            Some(pool) => pool.install(f),
+            None => f(),
+        }
+    }
 }
 
 impl<F: Scalar, S: Shape<F>> Engine<F, S> {
@@ -72,11 +86,20 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
             .thread_name(|i| format!("elman-{i}"))
             .build()
             .map_err(|e| Error::setting("threads", threads, format!("cannot be started: {e}; try fewer")))?;
+        Ok(Self::on(shape, states, Pool(Some(Arc::new(pool)))))
+    }
+
+    /// As [`Self::new`] on the thread pool that calls it, where threads cannot be started: in a page.
+    pub fn here(shape: &S, states: Vec<S::State>) -> Self {
+        Self::on(shape, states, Pool(None))
+    }
+
+    fn on(shape: &S, states: Vec<S::State>, pool: Pool) -> Self {
         let block =
             |state| Block { state, tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 };
         let blocks = states.into_iter().map(block).collect();
         let dropped = shape.weight_drop().map(|_| MaskedWeights::new(&Params::zeros(shape.layout())));
-        Ok(Engine { prepared: S::Prepared::default(), dropped, blocks, pool: Arc::new(pool) })
+        Engine { prepared: S::Prepared::default(), dropped, blocks, pool }
     }
 
     /// Sets the rounding of the products' operands; sums and weights stay `f32`.
@@ -95,7 +118,7 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 
     /// The thread pool.
-    pub fn pool(&self) -> Arc<rayon::ThreadPool> {
+    pub fn pool(&self) -> Pool {
         self.pool.clone()
     }
 

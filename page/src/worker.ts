@@ -1,0 +1,182 @@
+// What runs beside the page: the networks, in WebAssembly. One worker trains, another answers questions, so that neither
+// waits for the other and the page never waits at all.
+
+import { gunzipSync } from "fflate";
+// Made by page/build from crates/elman-wasm.
+import * as wasm from "../build/elman_wasm.js";
+
+type Message = { id: number; call: string; args: unknown[] };
+
+let training: wasm.Training | null = null;
+const readers = new Map<string, wasm.Reader>();
+const tasks = new Map<string, wasm.TaskModel>();
+let running = false;
+/** Updates that may still be made; a single one for a step by hand. */
+let allowed = Infinity;
+let totals = { loss: 0, updates: 0, characters: 0, seconds: 0 };
+let perUpdate = 0;
+const next = new MessageChannel();
+
+const bytesOf = (base64: string): Uint8Array => {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+};
+
+/** WebAssembly with SIMD: the smallest module that needs it. */
+const hasSimd = (): boolean =>
+  WebAssembly.validate(
+    new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]),
+  );
+
+function begin(simd: string, plain: string, path: string): string {
+  const fast = path !== "plain" && hasSimd();
+  wasm.initSync({ module: gunzipSync(bytesOf(fast || !plain ? simd : plain)) as BufferSource });
+  if (path === "plain") wasm.choose_plain();
+  return wasm.isa();
+}
+
+const options = (value: unknown): string => JSON.stringify(value);
+
+function started(live: wasm.Training, o: { batch?: number; seq_len?: number }): unknown {
+  training?.free();
+  training = live;
+  running = false;
+  totals = { loss: 0, updates: 0, characters: 0, seconds: 0 };
+  perUpdate = (o.batch ?? 16) * (o.seq_len ?? 48);
+  return JSON.parse(live.info());
+}
+
+/** Updates for a moment, then whatever the page has asked meanwhile. */
+next.port1.onmessage = () => {
+  if (!running || !training) return;
+  const began = performance.now();
+  const span = { loss: 0, updates: 0, norm: 0 };
+  try {
+    do {
+      const [loss = NaN, norm = NaN] = training.update();
+      span.loss += loss;
+      span.norm = norm;
+      span.updates++;
+      allowed--;
+    } while (allowed > 0 && performance.now() - began < 40);
+  } catch (error) {
+    running = false;
+    postMessage({ event: "stopped", message: String(error instanceof Error ? error.message : error) });
+    return;
+  }
+  const seconds = (performance.now() - began) / 1000;
+  totals.updates += span.updates;
+  totals.characters += span.updates * perUpdate;
+  totals.seconds += seconds;
+  postMessage({
+    event: "progress",
+    updates: totals.updates,
+    loss: span.loss / span.updates,
+    norm: span.norm,
+    characters: totals.characters,
+    seconds: totals.seconds,
+    epochs: JSON.parse(training.info()).epochs,
+  });
+  if (allowed <= 0) running = false;
+  else next.port2.postMessage(null);
+};
+
+const reader = (name: string): wasm.Reader => {
+  const found = readers.get(name);
+  if (!found) throw new Error(`there is no model called ${name}`);
+  return found;
+};
+const task = (name: string): wasm.TaskModel => {
+  const found = tasks.get(name);
+  if (!found) throw new Error(`there is no model called ${name}`);
+  return found;
+};
+
+const text = async (from: string | Blob): Promise<string> => (typeof from === "string" ? from : await from.text());
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+const calls: Record<string, (...args: any[]) => unknown> = {
+  begin,
+  async train(from: string | Blob, o: object) {
+    return started(new wasm.Training(await text(from), options(o)), o);
+  },
+  async trainFrom(from: string | Blob, name: string, bytes: Uint8Array, o: object) {
+    return started(wasm.Training.fromModel(await text(from), name, bytes, options(o)), o);
+  },
+  run(updates: number) {
+    if (!training) throw new Error("there is no network yet");
+    allowed = updates > 0 ? updates : Infinity;
+    if (!running) {
+      running = true;
+      next.port2.postMessage(null);
+    }
+  },
+  pause() {
+    running = false;
+  },
+  rate: (lr: number) => training?.setRate(lr),
+  sample: (prompt: string, length: number, temperature: number, topP: number, seed: number) =>
+    training?.sample(prompt, length, temperature, topP, seed) ?? "",
+  validate: (limit: number) => training?.validate(limit),
+  ngrams: (orders: number, limit: number) => training?.ngrams(orders, limit),
+  save: () => training?.save(),
+  fingerprint: () => training?.fingerprint(),
+  lossAndGradients: (...args: Parameters<typeof wasm.lossAndGradients>) => wasm.lossAndGradients(...args),
+  open(name: string, file: string, bytes: Uint8Array) {
+    const opened = new wasm.Reader(file, bytes);
+    readers.get(name)?.free();
+    readers.set(name, opened);
+    return JSON.parse(opened.info());
+  },
+  async read(name: string, from: string | Blob, longest: number) {
+    const all = await text(from);
+    const cut = all.length > longest ? all.slice(0, longest) : all;
+    const r = reader(name);
+    const skipped = r.begin(cut);
+    return { text: r.text(), skipped, cut: all.length - cut.length };
+  },
+  advance: (name: string, count: number) => reader(name).advance(count),
+  look(name: string, neuron: number, from: number, to: number) {
+    const r = reader(name);
+    return {
+      levels: r.neuron(neuron, from, to),
+      costs: r.costs(from, to),
+      letters: r.guessedCharacters(from, to),
+      shares: r.guessedProbabilities(from, to),
+      nats: r.nats(),
+    };
+  },
+  neuron: (name: string, neuron: number, from: number, to: number) => reader(name).neuron(neuron, from, to),
+  states: (name: string, from: number, to: number) => reader(name).states(from, to),
+  following: (name: string) => JSON.parse(reader(name).following()),
+  followingText: (name: string, query: string) => JSON.parse(reader(name).followingText(query, 12)),
+  similar: (name: string, at: number) => JSON.parse(reader(name).similar(at, 6)),
+  influences: (name: string, at: number, window: number) => reader(name).influences(at, window),
+  gates: (name: string, from: number, to: number, layer: number) => JSON.parse(reader(name).gates(from, to, layer)),
+  write: (name: string, prompt: string, length: number, temperature: number, topP: number, seed: number) =>
+    reader(name).sample(prompt, length, temperature, topP, seed),
+  openTask(name: string, base64: string) {
+    if (!tasks.has(name)) tasks.set(name, new wasm.TaskModel(name, gunzipSync(bytesOf(base64))));
+    return task(name).task();
+  },
+  unpack: (base64: string) => gunzipSync(bytesOf(base64)),
+  ofText: (name: string, input: string) => JSON.parse(task(name).ofText(input)),
+  ofFeatures: (name: string, positions: number, values: Float32Array) =>
+    JSON.parse(task(name).ofFeatures(positions, values)),
+  ofImage: (name: string, pixels: Uint8Array, height: number, width: number) =>
+    JSON.parse(task(name).ofImage(pixels, height, width)),
+  beginStream: (name: string) => task(name).begin(),
+  stream: (name: string, lines: string[]) => lines.map((line) => JSON.parse(task(name).step(line))),
+};
+
+onmessage = async ({ data }: MessageEvent<Message>) => {
+  try {
+    const call = calls[data.call];
+    if (!call) throw new Error(`there is no call ${data.call}`);
+    postMessage({ id: data.id, value: await call(...data.args) });
+  } catch (error) {
+    postMessage({ id: data.id, error: String(error instanceof Error ? error.message : error) });
+  }
+};

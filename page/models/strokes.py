@@ -11,8 +11,8 @@ import math
 import random
 import sys
 
-STROKES = 900
-POINTS = 140
+STROKES = 700
+POINTS = 200
 
 
 def segment(rng, points, heading):
@@ -52,7 +52,7 @@ def segment(rng, points, heading):
 def stroke(rng):
     points, heading = [], rng.uniform(0.0, math.tau)
     while len(points) < POINTS:
-        kind, steps, heading = segment(rng, rng.randint(16, 46), heading)
+        kind, steps, heading = segment(rng, rng.randint(24, 80), heading)
         for direction, speed in steps:
             tremor = 0.4 + 0.03 * speed
             dx = speed * math.cos(direction) + rng.gauss(0.0, tremor)

@@ -173,7 +173,12 @@ export const ko: Words = {
   insideCompare: "나란히 볼 모델",
   insideCompareNone: "없음",
   insideCompareAbout: (a, b) => `주황은 첫 번째 모델이, 파랑은 두 번째 모델이 그 글자를 더 기대했다는 뜻입니다. 글자당 ${a} 대 ${b} nat.`,
+  insideCompareLength: "두 번째 모델이 이 글의 모든 글자를 알지는 못하므로 둘을 나란히 볼 수 없습니다.",
   insideLoad: "모델 열기 …",
+  insideGiven: (name) => `${name}, 이 페이지에 담긴 모델`,
+  insidePageBack: "앞 글자들",
+  insidePageOn: "뒤 글자들",
+  insideLayer: (layer) => `${layer}층`,
   featureNames: {
     "position in the line": "줄에서의 위치",
     "indentation of the line": "들여쓰기",
@@ -241,7 +246,7 @@ export const ko: Words = {
   numbersEnd: "(끝)",
   strokeTitle: "여럿에서 여럿, 곧바로: 획 알아보기",
   strokeAbout:
-    "열이 아직 들어오는 동안 걸음마다 이름을 붙입니다. 멈추지 말고 직선, 동그라미, 지그재그를 그려 보세요. 선은 신경망이 말하는 것의 색을 띠며, 손보다 네 점쯤 늦습니다.",
+    "열이 아직 들어오는 동안 걸음마다 이름을 붙입니다. 멈추지 말고 직선, 동그라미, 지그재그를 그려 보세요. 선은 신경망이 말하는 것의 색을 띠며, 손보다 여덟 점쯤 늦습니다.",
   strokeField: "획을 그리는 칸",
   strokeExample: "대신 그리기",
   strokeLabels: { still: "멈춤", line: "직선", circle: "동그라미", zigzag: "지그재그" },
@@ -250,6 +255,8 @@ export const ko: Words = {
   strokePerStep: (us) => `점 하나에 ${us} µs`,
   showTitle: "받은 모델",
   showAbout: (name) => `이 페이지에는 모델이 하나 들어 있습니다: ${name}.`,
+  showText: "글, 한 줄에 하나씩",
+  showTable: "모델이 아는 열이 있는 표 (CSV)",
   aboutTitle: "이 페이지에 대하여",
   aboutBody:
     "파일 하나뿐이고 서버가 없습니다. 신경망은 웹어셈블리로 컴파일한 Rust이며, CPU에서 학습하는 것과 같은 코드입니다. 스칼라 반복문은 브라우저 안에서나 밖에서나 비트까지 같은 결과를 냅니다. <code>elman page --out page.html</code>이 이 페이지를, <code>elman show MODEL</code>이 여러분의 모델을 담은 같은 페이지를 만듭니다.",

@@ -174,7 +174,12 @@ export const en = {
   insideCompare: "Beside it",
   insideCompareNone: "no other model",
   insideCompareAbout: (a: string, b: string) => `Orange: the first model expected the letter more; blue: the second. ${a} against ${b} nats per letter.`,
+  insideCompareLength: "The second model does not know all letters of this text; the two cannot be laid side by side.",
   insideLoad: "Open a model …",
+  insideGiven: (name: string) => `${name}, the model of this page`,
+  insidePageBack: "Earlier letters",
+  insidePageOn: "Later letters",
+  insideLayer: (layer: number) => `layer ${layer}`,
   featureNames: {
     "position in the line": "position in the line",
     "indentation of the line": "indentation of the line",
@@ -243,7 +248,7 @@ export const en = {
   numbersEnd: "(end)",
   strokeTitle: "Many to many, at once: a stroke",
   strokeAbout:
-    "A label at every step, while the sequence is still coming. Draw without stopping: lines, circles, zigzags. The line takes the colour of what the network says it is, some four points behind your hand.",
+    "A label at every step, while the sequence is still coming. Draw without stopping: lines, circles, zigzags. The line takes the colour of what the network says it is, some eight points behind your hand.",
   strokeField: "field to draw a stroke in",
   strokeExample: "Draw for me",
   strokeLabels: { still: "still", line: "line", circle: "circle", zigzag: "zigzag" } as Record<string, string>,
@@ -252,6 +257,8 @@ export const en = {
   strokePerStep: (us: string) => `${us} µs per point`,
   showTitle: "The model you were given",
   showAbout: (name: string) => `This page was made with a model inside: ${name}.`,
+  showText: "Texts, one on each line",
+  showTable: "A table (CSV) with the columns that the model knows",
   aboutTitle: "About this page",
   aboutBody:
     "One file, without a server. The networks are Rust compiled to WebAssembly, the same code that trains on a CPU; the scalar loops give the same bits in the browser and outside it. <code>elman page --out page.html</code> writes this page, <code>elman show MODEL</code> the same page with your model inside.",

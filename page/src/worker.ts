@@ -3,7 +3,7 @@
 
 import { gunzipSync } from "fflate";
 // Made by page/build from crates/elman-wasm.
-import * as wasm from "../build/elman_wasm.js";
+import * as wasm from "../build-wasm/simd/elman_wasm.js";
 
 type Message = { id: number; call: string; args: unknown[] };
 
@@ -163,6 +163,7 @@ const calls: Record<string, (...args: any[]) => unknown> = {
   },
   unpack: (base64: string) => gunzipSync(bytesOf(base64)),
   ofText: (name: string, input: string) => JSON.parse(task(name).ofText(input)),
+  ofTable: (name: string, table: string) => JSON.parse(task(name).ofTable(table)),
   ofFeatures: (name: string, positions: number, values: Float32Array) =>
     JSON.parse(task(name).ofFeatures(positions, values)),
   ofImage: (name: string, pixels: Uint8Array, height: number, width: number) =>

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use elman::data::Matrix;
+use elman::data::table::{Form, Table};
 use elman::task::{self, Bitmap, Input, Model, Output, Predict, Prediction, Source, Stream};
 use elman::{Error, Result};
 use serde_json::{Value, json};
@@ -54,6 +55,15 @@ impl TaskModel {
         let options =
             Predict { explain: (!writes).then_some(true), attention: writes.then_some(true), ..Predict::default() };
         self.predicted(Input::Texts(&[text]), &options)
+    }
+
+    /// Of each row, series or sequence of a table.
+    ///
+    /// # Errors
+    /// A model that does not read tables; a table without its columns.
+    pub fn of_table(&self, table: &str) -> Result<Value> {
+        let table = Table::parse(table.as_bytes(), Path::new("the table"), Form::default())?;
+        self.predicted(Input::Table(&table), &Predict::default())
     }
 
     /// Of features, with the attention.
@@ -126,6 +136,15 @@ impl TaskModel {
     #[wasm_bindgen(js_name = ofText)]
     pub fn of_text_js(&self, input: &str) -> std::result::Result<String, JsError> {
         text(self.of_text(input))
+    }
+
+    /// See [`Self::of_table`].
+    ///
+    /// # Errors
+    /// See [`Self::of_table`].
+    #[wasm_bindgen(js_name = ofTable)]
+    pub fn of_table_js(&self, table: &str) -> std::result::Result<String, JsError> {
+        text(self.of_table(table))
     }
 
     /// See [`Self::of_features`].

@@ -16,7 +16,7 @@ use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::{Synced, SyncedBatch};
-use crate::train::{Batches, Cursor, Engine, weights};
+use crate::train::{Batches, Engine, weights};
 
 /// A language model in training.
 ///

@@ -30,6 +30,7 @@ export class LossChart {
   clear(levels: { name: string; nats: number }[]): void {
     this.levels = levels;
     [this.updates, this.losses, this.held] = [[], [], []];
+    this.root.classList.remove("begun");
     this.build();
   }
 
@@ -74,6 +75,10 @@ export class LossChart {
   }
 
   add(updates: number, loss: number): void {
+    if (!this.root.classList.contains("begun")) {
+      this.root.classList.add("begun");
+      this.chart?.setSize(this.size());
+    }
     this.updates.push(updates);
     this.losses.push(loss);
     this.held.push(null);

@@ -8,7 +8,7 @@ import { stepChapter } from "./chapters/step";
 import { trainChapter } from "./chapters/train";
 import { h, select } from "./dom";
 import { given } from "./given";
-import { asking } from "./rpc";
+import { asking, training } from "./rpc";
 import { language, speak, t } from "./text";
 
 type Theme = "auto" | "light" | "dark";
@@ -114,5 +114,8 @@ async function begin(): Promise<void> {
     isa.textContent = `${w.failed} ${(error as Error).message}`;
   }
 }
+
+// For the curious at the console, and for the page's tests.
+Object.assign(window, { elman: { training, asking } });
 
 void begin();

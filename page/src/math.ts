@@ -11,31 +11,37 @@ const node = (tag: string, ...children: (Node | string)[]): Element => {
 const NAME = /^([A-Za-zα-ωΣΑ-Ωℓ∂1]+)(?:_([^^]+))?(?:\^(.+))?$/u;
 
 function name(text: string): Element {
-  const upright = text.length > 1 && !/^∂./u.test(text);
   const element = node("mi", text);
-  if (upright) element.setAttribute("mathvariant", "normal");
+  // Single letters slant by style: as characters of mathematics `h` is missing in many fonts.
+  element.setAttribute("mathvariant", "normal");
+  if (text.length === 1 || text.startsWith("∂")) element.setAttribute("class", "slanted");
   return element;
 }
 
+/** A name with its index and power. */
+function named(token: string): Element {
+  const [, base = token, low, high] = NAME.exec(token) ?? [];
+  const parts: Element[] = [base === "Σ" ? node("mo", base) : name(base)];
+  if (low) parts.push(node("mtext", low));
+  if (high) parts.push(node("mtext", high));
+  const tag = low && high ? "msubsup" : low ? "msub" : high ? "msup" : "";
+  return tag ? node(tag, ...parts) : parts[0]!;
+}
+
 /** `h_t = tanh ( W_hh h_t−1 + W_xh x_t )` */
-export function equation(line: string): Element {
+export function equation(line: string): HTMLElement {
   const row = node("mrow");
   for (const token of line.split(" ")) {
-    const found = NAME.exec(token);
-    if (/^\d+(\.\d+)?$/.test(token)) row.append(node("mn", token));
-    else if (!found) row.append(node("mo", token));
-    else {
-      const [, base = "", low, high] = found;
-      const parts: Element[] = [/^Σ$/.test(base) ? node("mo", base) : name(base)];
-      if (low) parts.push(node("mtext", low));
-      if (high) parts.push(node("mtext", high));
-      const tag = low && high ? "msubsup" : low ? "msub" : high ? "msup" : "";
-      row.append(tag ? node(tag, ...parts) : parts[0]!);
-    }
+    const [above = "", below] = token.split("/");
+    if (below) row.append(node("mfrac", named(above), named(below)));
+    else if (/^\d+$/.test(token)) row.append(node("mn", token));
+    else row.append(NAME.test(token) ? named(token) : node("mo", token));
   }
   const math = node("math", row);
-  math.setAttribute("display", "block");
-  return math;
+  math.setAttribute("displaystyle", "true");
+  const box = document.createElement("div");
+  box.append(math);
+  return box;
 }
 
 /** Several equations, one below another. */

@@ -97,17 +97,16 @@ export interface Plot {
   xName: string;
   lines: { points: [number, number][]; class: string }[];
   dots?: { at: [number, number]; class: string; title?: string }[];
-  width?: number;
-  height?: number;
 }
 
 export function plot(p: Plot): SVGElement {
-  const [width, height] = [p.width ?? 560, p.height ?? 240];
+  // Drawn at its own size, so that its words are as large as others.
+  const [width, height] = [Math.min(560, document.documentElement.clientWidth - 34), 240];
   const [left, right, top, bottom] = [48, 10, 10, 40];
   const x = (v: number) => left + ((v - p.x[0]) / (p.x[1] - p.x[0])) * (width - left - right);
   const y = (v: number) => height - bottom - ((v - p.y[0]) / (p.y[1] - p.y[0])) * (height - top - bottom);
   const inside = ([a, b]: [number, number]) => a >= p.x[0] && a <= p.x[1] && b >= p.y[0] - 1e-9 && b <= p.y[1] + 1e-9;
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": p.label, class: "plot" });
+  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": p.label, class: "plot", width });
   for (const [at, text] of p.yMarks)
     root.append(
       svg("line", { x1: left, x2: width - right, y1: y(at), y2: y(at), class: "rule" }),

@@ -51,6 +51,8 @@ export const en = {
     "Training is one function. It runs the network over a few letters, measures how surprised it was, and then goes back through the same steps to find how each weight should have been different. The first half is the <em>forward pass</em>, the second <em>backpropagation through time</em>.",
   lossAbout:
     "Eight letters, four units. Go through the code line by line: each line shows what it has just computed, for the step it is at.",
+  lossPosition: "Place in the code",
+  lossValues: "What this line computed",
   lossLine: (at: number, of: number) => `Stop ${at} of ${of}`,
   lossStep: (t: number, a: string, b: string) => `t = ${t}: reads “${a}”, should say “${b}”`,
   lossOutside: "outside the loops",
@@ -198,7 +200,7 @@ export const en = {
 
   picturesTitle: "Five pictures",
   picturesLead:
-    "Boxes and arrows: what goes in and out of a network over time comes in five forms. Each is at work below, with a small model that the program trained with the command under it; its weights are stored in one byte each.",
+    "Boxes and arrows: what goes in and out of a network over time comes in five forms. Each is at work below, with a small model that the program trained with the command under it; its matrices are stored with one byte a weight.",
   pictureMade: "How it was made",
   fixedTitle: "One to one: a digit",
   fixedAbout: "No time at all: an image in, a class out. Draw a digit.",

@@ -113,6 +113,8 @@ const calls: Record<string, (...args: any[]) => unknown> = {
       next.port2.postMessage(null);
     }
   },
+  /** Updates at once: for comparisons. */
+  updates: (many: number) => Array.from({ length: many }, () => training?.update()[0]),
   pause() {
     running = false;
   },

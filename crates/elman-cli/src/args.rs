@@ -67,6 +67,13 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Make one page of one or several runs: curves, samples, settings.
     Report(Report),
+    /// Write the offline page: a network step by step, its training, and what goes on inside, in a browser.
+    Page(Page),
+    /// Write that page with a model and a text or table inside.
+    ///
+    /// A language model is looked into along the text; any other that reads texts or tables answers the data and whatever
+    /// is typed.
+    Show(Show),
     /// Look at data before training: what is in them, and what training would do.
     CheckData(Box<CheckData>),
     /// Show what this machine offers, and any problem with it.
@@ -528,6 +535,32 @@ pub(crate) struct Report {
     /// The page.
     #[arg(long, value_name = "FILE.html", default_value = "report.html")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Page {
+    /// The page.
+    #[arg(long, value_name = "FILE.html", default_value = "page.html")]
+    pub(crate) out: PathBuf,
+    /// Open it in the browser.
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The model, or the folder of its run.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// A text to read, or a table.
+    #[arg(value_name = "TEXT|DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// The page. [default: the run's or the model's name with .html, in the current folder]
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
+    /// Open it in the browser.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, clap::Args)]

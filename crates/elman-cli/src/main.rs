@@ -4,6 +4,7 @@ mod args;
 mod chart;
 mod commands;
 mod exit_code;
+mod page;
 mod progress;
 mod settings_args;
 

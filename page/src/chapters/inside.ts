@@ -21,9 +21,12 @@ const WINDOW = 200;
 /** Letters of the heat map and of the gates. */
 const DRAWN = 600;
 
-const CODE = `let h = network.step(letter);                        // colours: one number of h after each letter
-let r = recording.correlations(&feature);            // which number follows quotes, line length, ..
-let dx = influence.of(&letters[..t], letters[t]);    // |dL/dx| of every earlier letter`;
+const CODE = `// a colour: one number of the state after each letter
+let levels = recording.neuron(k, 0..n);
+// which number follows quotes, the line's length, ..
+let r = recording.correlations(&feature);
+// how much each letter before mattered: |dL/dx|
+let lengths = influence.of(&letters[..t], letters[t])?;`;
 
 interface Info {
   cell: string;
@@ -46,7 +49,7 @@ export function insideChapter(): HTMLElement {
     4,
     w.insideTitle,
     w.insideLead,
-    ["g_s = ∥ ∂L_t/∂x_s ∥ s < t"],
+    ["g_s = ∥ ∂L_t/∂x_s ∥ , s < t", "L_t = − log p_t [ x_t+1 ]"],
     CODE,
   );
   const models = new Map<string, { label: string; file: string; bytes: () => Promise<Uint8Array>; text?: string }>();

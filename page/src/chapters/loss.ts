@@ -17,10 +17,10 @@ const hprev = Array<number>(HIDDEN).fill(0);
 const STEP = 1e-5;
 const REACH = 2.5;
 
-const CODE = `loss, dW_xh, dW_hh, dW_hy, db_h, db_y, hprev = lossFun(inputs, targets, hprev)
+const CODE = `loss, gradients, h = lossFun(inputs, targets, h)
 for W, dW, mem in zip(weights, gradients, memories):
   mem += dW * dW
-  W += -learning_rate * dW / sqrt(mem + 1e-8)      # Adagrad`;
+  W -= rate * dW / sqrt(mem + 1e-8)      # Adagrad`;
 
 const exponent = (value: number): string => {
   const [digits = "0", power = "0"] = value.toExponential(0).split("e");
@@ -75,7 +75,7 @@ export function lossChapter(): HTMLElement {
   };
   const player = new Player(() => go(at + 1), 800, (playing) => (play.textContent = playing ? w.pause : w.play));
   const play = button(w.play, () => player.toggle());
-  const position = slider(w.lossTitle, [0, run.stops.length - 1, 1, at], (v) => String(v + 1), go);
+  const position = slider(w.lossPosition, [0, run.stops.length - 1, 1, at], (v) => String(v + 1), go);
 
   // Is the gradient right?
   let [i, k] = [1, 2];
@@ -189,7 +189,7 @@ export function lossChapter(): HTMLElement {
       h("div", { class: "buttons" }, button(w.back, () => go(at - 1)), button(w.forward, () => go(at + 1), { class: "main" }), play),
     ),
     where,
-    h("div", { class: "beside" }, scroll("lossFun", list), scroll(w.lossLine(1, 1), values)),
+    h("div", { class: "beside" }, scroll("lossFun", list), scroll(w.lossValues, values)),
     h("h3", {}, w.lossWeightTitle),
     h("p", { html: w.lossWeightAbout }),
     h("div", { class: "panel" }, choice.root, drag.root),

@@ -8,9 +8,12 @@ import { sentence } from "../pictures/sentence";
 import { stroke } from "../pictures/stroke";
 import { t } from "../text";
 
-const CODE = `let model = elman::open("digit.safetensors")?;       // any of them
-let answer = model.predict(input, &options)?;        // a class, a text with its attention, labels
-let mut stream = model.stream()?;                    // or step by step, as it comes`;
+const CODE = `// any of them
+let model = elman::open("digit.safetensors")?;
+// a class, a text with its attention, a label for each step
+let answers = model.predict(input, &options)?;
+// or step by step, as it comes
+let mut stream = model.stream()?;`;
 
 export function picturesChapter(): HTMLElement {
   const w = t();

@@ -9,11 +9,11 @@ const LETTERS = ["h", "e", "l", "o"];
 const LONGEST = 40;
 
 const CODE = `def step(self, x):
-  self.h = tanh(dot(self.W_hh, self.h) + dot(self.W_xh, x) + self.b_h)
-  return dot(self.W_hy, self.h) + self.b_y
+  self.h = tanh(self.W_hh @ self.h + self.W_xh @ x + self.b)
+  return self.W_hy @ self.h + self.b_y
 
-y = rnn.step(x)                 # one
-y = rnn2.step(rnn1.step(x))     # one above the other`;
+y = rnn.step(x)
+y = rnn2.step(rnn1.step(x))   # one above the other`;
 
 export function stepChapter(): HTMLElement {
   const w = t();
@@ -25,7 +25,7 @@ export function stepChapter(): HTMLElement {
     ["h_t = tanh ( W_hh h_t−1 + W_xh x_t + b_h )", "y_t = W_hy h_t + b_y"],
     CODE,
   );
-  let [units, layers, at] = [4, 1, 0];
+  let [units, layers, at] = [4, 1, 2];
   let text = "hello";
   let net: Deep;
   let moments: Moment[] = [];

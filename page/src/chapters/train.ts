@@ -18,9 +18,10 @@ const ORDERS = 4;
 /** Letters of held-out text that are measured as training goes. */
 const MEASURED = 4096;
 
-const CODE = `let (loss, grads) = network.loss_and_grad(&batch);       // lossFun, for a whole batch
-let scale = clip::scale_for_norm(grads.norm(), 1.0);
-adam.update(&mut weights, &grads, lr, scale);`;
+const CODE = `// lossFun, for a whole batch
+let loss = engine.loss_and_grad(network, &params, &batch);
+let scale = clip::scale_for_norm(norm, 1.0);
+optimizer.update(&mut params, engine.grads(), lr, scale);`;
 
 const EQUATIONS: Record<string, string[]> = {
   "rnn-tanh": ["h_t = tanh ( W_xh x_t + W_hh h_t−1 + b )"],

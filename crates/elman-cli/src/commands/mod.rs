@@ -15,6 +15,7 @@ mod inspect;
 mod live;
 mod models;
 mod neurons;
+mod page;
 mod predict;
 mod quantize;
 mod quantize_graph;
@@ -37,6 +38,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::CheckData(args) => check_data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Report(args) => report::run(args),
+        Command::Page(args) => page::run(&args),
+        Command::Show(args) => page::show(&args),
         Command::Init(args) => describe::init(&args),
         Command::Completions { shell } => describe::completions(shell),
         Command::Man { out } => describe::man(out.as_deref()),

@@ -14,15 +14,18 @@ use elman::task::language_model;
 use elman::{Error, Result};
 use serde_json::{Value, json};
 
+use crate::page::COLOURS;
+
 /// Characters that are coloured on the terminal.
 const SHOWN: usize = 600;
 /// Characters of a page at most, and values of all neurons together: a page stays below a megabyte.
 const LONGEST: usize = 4000;
 const VALUES: usize = 1_100_000;
 
-/// The colours of the least and the greatest value: soft, so that black letters can be read on them.
-const BLUE: (f64, f64, f64) = (110.0, 165.0, 220.0);
-const ORANGE: (f64, f64, f64) = (240.0, 160.0, 90.0);
+/// The colours of the least and the greatest value: those of the page, as strong as there, so that black letters can be read
+/// on them.
+const BLUE: (f64, f64, f64) = (93.0, 148.0, 207.0);
+const ORANGE: (f64, f64, f64) = (224.0, 143.0, 77.0);
 
 /// The neurons that follow something in a text.
 pub(super) struct Neurons {
@@ -116,7 +119,7 @@ impl Neurons {
             true => format!("the first {} of {} characters", grouped(shown), grouped(self.characters.len())),
             false => format!("{} characters", grouped(shown)),
         };
-        PAGE.replace("{of}", &of).replace("{data}", &data)
+        PAGE.replace("{colours}", COLOURS).replace("{of}", &of).replace("{data}", &data)
     }
 
     /// The first values of a layer's neurons, a level from 0 to 15 in four bits each, neuron by neuron, as base64; 8 is about 0.
@@ -144,9 +147,7 @@ fn characters(vocab: &Vocab, tokens: &[u32]) -> Vec<char> {
 
 const PAGE: &str = r##"<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>What the neurons follow</title><style>
-:root{color-scheme:light dark;--ink:#1c1c1c;--ground:#fff;--line:#d8d8d8;--soft:#f5f6f8;--low:70,135,200;--high:225,125,45}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e6e6;--ground:#16181c;--line:#3a3d44;--soft:#1f2228;--low:85,150,215;--high:215,120,50}}
-*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground);margin:1rem auto;
+{colours}*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground);margin:1rem auto;
 max-width:64rem;padding:0 1rem}h1{font-size:1.3rem;margin:.3rem 0}p{margin:.3rem 0}
 .bar{position:sticky;top:0;background:var(--ground);padding:.5rem 0;border-bottom:1px solid var(--line);display:flex;flex-wrap:wrap;
 gap:.4rem 1rem;align-items:center;z-index:1}select,input,button{font:inherit;color:inherit;background:var(--soft);
@@ -154,7 +155,7 @@ border:1px solid var(--line);border-radius:.3rem;padding:.15rem .4rem;max-width:
 #what{font-size:.9rem;opacity:.8;min-height:1.5em}
 #text{font:15px/1.6 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;margin:.7rem 0}
 #text.guess{line-height:1.1}#text i{font-style:normal}.guess i{display:inline-block;vertical-align:top;text-align:center;
-min-width:.75em;margin-bottom:.7rem}.guess i b{display:block;font-weight:400;font-size:.72em;line-height:1.15;border-radius:2px;
+min-width:.75em;margin-bottom:.7rem}.guess i b{display:block;font-weight:400;font-size:.8em;line-height:1.15;border-radius:2px;
 white-space:pre}.scale{display:inline-block;width:9rem;height:.8rem;border-radius:.2rem;
 background:linear-gradient(90deg,rgb(var(--low)),transparent,rgb(var(--high)))}</style>
 <h1>What the neurons follow</h1><p>{of}, each coloured by one neuron after it was read:

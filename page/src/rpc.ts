@@ -31,8 +31,7 @@ export class Remote {
       if (data.error !== undefined) reject?.(new Error(data.error));
       else resolve?.(data.value as never);
     };
-    const part = (name: string) => document.getElementById(name)?.textContent ?? "";
-    this.ready = this.send("begin", part("wasm-simd"), part("wasm-plain"), new URLSearchParams(location.search).get("isa"));
+    this.ready = this.send("begin", part("wasm"), new URLSearchParams(location.search).get("isa"));
   }
 
   private send<T>(call: string, ...args: unknown[]): Promise<T> {
@@ -58,5 +57,5 @@ export const training = (): Remote => (trainer ??= new Remote());
 /** The worker that answers. */
 export const asking = (): Remote => (answers ??= new Remote());
 
-/** The base64 text of a part of the page. */
+/** The text of a part of the page. */
 export const part = (name: string): string => document.getElementById(name)?.textContent ?? "";

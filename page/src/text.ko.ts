@@ -66,7 +66,7 @@ export const ko: Words = {
   lossExact: "역전파로 구한 기울기",
   lossNumeric: "직접 재 본 기울기",
   lossLibrary: "라이브러리가 구한 기울기",
-  lossAgree: (gap) => `이 페이지의 코드와 웹어셈블리로 컴파일한 Rust 라이브러리의 모든 기울기는 ${gap} 안에서 일치합니다.`,
+  lossAgree: (gap) => `이 페이지의 코드와 웹어셈블리로 컴파일한 Rust 라이브러리의 모든 기울기는 32비트 수가 허락하는 만큼, ${gap} 안에서 일치합니다.`,
   lossCurve: "가중치 값에 따른 손실과 그 접선",
   lossFlowTitle: "기울기는 왜 사라지고 터질까요?",
   lossFlowAbout:

@@ -66,7 +66,7 @@ export const en = {
   lossExact: "slope by backpropagation",
   lossNumeric: "slope by trying",
   lossLibrary: "slope by the library",
-  lossAgree: (gap: string) => `All gradients of this page’s code and of the Rust library, compiled to WebAssembly, agree to ${gap}.`,
+  lossAgree: (gap: string) => `All gradients of this page’s code and of the Rust library, compiled to WebAssembly, agree to ${gap}, as near as its 32 bits allow.`,
   lossCurve: "Loss against the value of the weight, with its tangent",
   lossFlowTitle: "Why gradients vanish and explode",
   lossFlowAbout:

@@ -3,7 +3,7 @@
 
 import { gunzipSync } from "fflate";
 // Made by page/build from crates/elman-wasm.
-import * as wasm from "../build-wasm/simd/elman_wasm.js";
+import * as wasm from "../build-wasm/elman_wasm.js";
 
 type Message = { id: number; call: string; args: unknown[] };
 
@@ -17,10 +17,20 @@ let totals = { loss: 0, updates: 0, characters: 0, seconds: 0 };
 let perUpdate = 0;
 const next = new MessageChannel();
 
-const bytesOf = (base64: string): Uint8Array => {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+/** Seven bits in each character; what a page cannot hold stands elsewhere (see page/bundle.mjs). */
+const bytesOf = (text: string): Uint8Array => {
+  const bytes = new Uint8Array(Math.floor((text.length * 7) / 8));
+  let [held, bits, at] = [0, 0, 0];
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    held = (held << 7) | (code < 128 ? code : [0, 13, 60][code - 192]!);
+    bits += 7;
+    if (bits >= 8) {
+      bits -= 8;
+      bytes[at++] = held >> bits;
+      held &= (1 << bits) - 1;
+    }
+  }
   return bytes;
 };
 
@@ -30,9 +40,9 @@ const hasSimd = (): boolean =>
     new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]),
   );
 
-function begin(simd: string, plain: string, path: string): string {
-  const fast = path !== "plain" && hasSimd();
-  wasm.initSync({ module: gunzipSync(bytesOf(fast || !plain ? simd : plain)) as BufferSource });
+function begin(code: string, path: string): string {
+  if (!hasSimd()) throw new Error("this browser cannot run WebAssembly with SIMD; any of 2023 or later can");
+  wasm.initSync({ module: gunzipSync(bytesOf(code)) as BufferSource });
   if (path === "plain") wasm.choose_plain();
   return wasm.isa();
 }
@@ -159,11 +169,11 @@ const calls: Record<string, (...args: any[]) => unknown> = {
   gates: (name: string, from: number, to: number, layer: number) => JSON.parse(reader(name).gates(from, to, layer)),
   write: (name: string, prompt: string, length: number, temperature: number, topP: number, seed: number) =>
     reader(name).sample(prompt, length, temperature, topP, seed),
-  openTask(name: string, base64: string) {
-    if (!tasks.has(name)) tasks.set(name, new wasm.TaskModel(name, gunzipSync(bytesOf(base64))));
+  openTask(name: string, packed: string) {
+    if (!tasks.has(name)) tasks.set(name, new wasm.TaskModel(name, gunzipSync(bytesOf(packed))));
     return task(name).task();
   },
-  unpack: (base64: string) => gunzipSync(bytesOf(base64)),
+  unpack: (packed: string) => gunzipSync(bytesOf(packed)),
   ofText: (name: string, input: string) => JSON.parse(task(name).ofText(input)),
   ofTable: (name: string, table: string) => JSON.parse(task(name).ofTable(table)),
   ofFeatures: (name: string, positions: number, values: Float32Array) =>

@@ -94,13 +94,13 @@ export function lossChapter(): HTMLElement {
     const mine = ++asked;
     try {
       const all = await asking().call<Float64Array>(
-        "lossAndGradients", HIDDEN, letters.length, new Float64Array(flat(net)), new Uint32Array(inputs), new Uint32Array(targets), new Float64Array(hprev),
+        "lossAndGradients", HIDDEN, letters.length, new Float32Array(flat(net)), new Uint32Array(inputs), new Uint32Array(targets), new Float32Array(hprev),
       );
       if (mine !== asked) return;
       const own = [run.loss, ...flat(run.grads)];
       const gap = own.reduce((most, value, n) => Math.max(most, Math.abs(value - all[n]!)), 0);
       const place = 1 + HIDDEN * letters.length + i * HIDDEN + k;
-      library.textContent = number(all[place]!, 6);
+      library.textContent = number(all[place]!, 5);
       agree.textContent = w.lossAgree(exponent(Math.max(gap, 1e-16)));
     } catch (error) {
       agree.textContent = `${w.failed} ${(error as Error).message}`;

@@ -6,6 +6,7 @@ use std::path::Path;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE};
 
+use super::HAS_FILES;
 use super::read::fault;
 use crate::error::{Error, Result};
 
@@ -82,6 +83,9 @@ impl Encoding {
                 fault(path, format!("{}; {}", place(rest, error.valid_up_to(), 0), advice(rest, error.valid_up_to())))
             });
         }
+        if !HAS_FILES {
+            return Err(fault(path, "is not UTF-8"));
+        }
         encoding.decode_without_bom_handling_and_without_replacement(rest).ok_or_else(|| {
             let at = first_malformed(encoding, rest);
             let line = encoding.decode_without_bom_handling(&rest[..at]).0.matches('\n').count() + 1;
@@ -115,6 +119,9 @@ fn line_start(bytes: &[u8], at: usize) -> usize {
 /// What the bytes seem to be, and how their line would read.
 fn advice(bytes: &[u8], at: usize) -> String {
     const SHOWN: usize = 30;
+    if !HAS_FILES {
+        return "convert it to UTF-8".into();
+    }
     let controls =
         bytes.iter().take(SAMPLE).filter(|&&b| b < 9 || (14..27).contains(&b) || (28..32).contains(&b)).count();
     if controls * 100 > bytes.len().min(SAMPLE) {

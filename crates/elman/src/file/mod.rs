@@ -1,5 +1,8 @@
 //! Files read whole, plain or compressed, encodings of texts, and atomic replacement of files.
 
+/// Whether there are files at all. A page has none, and carries no code that reads data files or plans a run on them.
+pub(crate) const HAS_FILES: bool = !cfg!(target_arch = "wasm32");
+
 pub mod atomic;
 mod encoding;
 mod read;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::metadata::part;
 use super::model::wrong_input;
-use super::row::{base, size};
+use super::row::{base, no_files, planned, size};
 use super::writing::{self, Asked, Corpus, Example, Given, Model, Tokenizer, Writing, decoder, tokenizer};
 use super::{Callback, Evaluate, Evaluation, Input, Measure, Predict, Reads, Source, Task, Unit, grouped};
 use crate::cell::CellKind;
@@ -20,7 +20,7 @@ use crate::data::encoder::{Encoder, EncoderId, Wanted};
 use crate::data::images;
 use crate::data::{Matrix, Units, builtin, train_val_split};
 use crate::error::{Error, Result};
-use crate::file::{self, fault};
+use crate::file::{self, HAS_FILES, fault};
 use crate::format::model::Loaded;
 use crate::layer::AttentionKind;
 use crate::metric::{Shown, caption_bleu, caption_order};
@@ -59,7 +59,7 @@ pub const TASK: Task = Task {
         "ensemble", "scores",
     ],
     defaults,
-    plan: writing::plan::<Caption>,
+    plan: planned(writing::plan::<Caption>),
     open: writing::open::<Caption>,
 };
 
@@ -381,7 +381,8 @@ impl Writing for Caption {
                 check_fits(features, network, path)?;
                 (features.clone(), Source::Features { grid: None, encoder: None })
             }
-            _ => model.task.features(path, options.encoder.as_deref(), network)?,
+            _ if HAS_FILES => model.task.features(path, options.encoder.as_deref(), network)?,
+            _ => return Err(no_files()),
         };
         let name = |row: usize| match options.encoder {
             None => format!("{}:{row}", path.display()),

@@ -13,7 +13,7 @@ use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
 use super::pretrained::Pretrained;
-use super::row::{Task, size_or, supervised};
+use super::row::{Task, planned, size_or, supervised};
 use super::supervised::{
     Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
@@ -23,7 +23,7 @@ use crate::data::inputs::{self, Reader, Values, builtin_data};
 use crate::data::table::{Row, Table};
 use crate::data::{Labels, Pixels, Vary};
 use crate::error::Result;
-use crate::file::fault;
+use crate::file::{HAS_FILES, fault};
 use crate::format::model::Loaded;
 use crate::layer::{FrontConfig, Loss};
 use crate::settings::{Auto, Settings, Sizes};
@@ -45,7 +45,7 @@ pub const CLASSIFY: Task = Task {
     evaluate: &["split", "mistakes", "curves"],
     predict: &[],
     defaults: |_| defaults("classify"),
-    plan,
+    plan: planned(plan),
     open,
 };
 
@@ -352,7 +352,7 @@ impl Reading<Fixed> for FixedReading {
     fn unlabelled(&self, input: Input, _: &Predict) -> Result<Named<FixedExamples>> {
         let mut warnings = Vec::new();
         let (examples, names) = match (&self.reader, input) {
-            (Reader::Pixels(pixels), Input::File(path)) => {
+            (Reader::Pixels(pixels), Input::File(path)) if HAS_FILES => {
                 let values = vec![Values::Pixels(inputs::image(path, pixels)?)];
                 (FixedExamples::of(self.reader.clone(), values), vec![path.display().to_string()])
             }

@@ -17,7 +17,7 @@ use super::model::{Input, Predict, Reads, Stream, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
 use super::pretrained::Pretrained;
-use super::row::{Task, size, size_or, supervised};
+use super::row::{Task, planned, size, size_or, supervised};
 use super::supervised::{Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation};
 use crate::cell::CellKind;
 use crate::data::columns::{Choice, Columns};
@@ -27,6 +27,7 @@ use crate::data::recordings::{self, Data as Read, How, Reader};
 use crate::data::table::Table;
 use crate::data::{Labels, MAX_LOOKAHEAD, Pixels, Split};
 use crate::error::{Error, Result};
+use crate::file::HAS_FILES;
 use crate::layer::{FrontConfig, Loss};
 use crate::metric::Evaluator;
 use crate::param::Params;
@@ -62,7 +63,7 @@ pub const TASK: Task = Task {
     evaluate: &["split", "mistakes", "curves"],
     predict: &["sequence_column", "frames", "raw"],
     defaults,
-    plan,
+    plan: planned(plan),
     open: |loaded| Ok(Box::new(SupervisedModel::<Synced, FramesReading>::open(loaded, TASK.name)?)),
 };
 
@@ -441,8 +442,8 @@ impl Reading<Synced> for FramesReading {
 
     fn unlabelled(&self, input: Input, options: &Predict) -> Result<Named<Sequences>> {
         let (sequences, fps) = match (&self.reader, input) {
-            (Reader::Frames { pixels, .. }, Input::File(path)) => recordings::clip(path, pixels)?,
-            (Reader::Features(_) | Reader::Words(_), Input::File(path)) => {
+            (Reader::Frames { pixels, .. }, Input::File(path)) if HAS_FILES => recordings::clip(path, pixels)?,
+            (Reader::Features(_) | Reader::Words(_), Input::File(path)) if HAS_FILES => {
                 return self.unlabelled(Input::Table(&Table::read(path)?), options);
             }
             (Reader::Features(_) | Reader::Words(_), Input::Table(table)) => {

@@ -13,7 +13,7 @@ use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
 use super::pretrained::Pretrained;
-use super::row::{Task, size, size_or, supervised};
+use super::row::{Task, planned, size, size_or, supervised};
 use super::supervised::{
     Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
@@ -55,7 +55,7 @@ pub const CLASSIFY: Task = Task {
     evaluate: &["split", "mistakes", "curves"],
     predict: &["label_column", "sequence_column"],
     defaults: |_| defaults(CLASSIFY.name),
-    plan,
+    plan: planned(plan),
     open,
 };
 

@@ -13,7 +13,7 @@ use super::model::{Input, Predict, Reads, wrong_input};
 use super::plan::Callback;
 use super::plan::{Plan, RunSummary, grouped};
 use super::pretrained::Pretrained;
-use super::row::{Task, size, supervised};
+use super::row::{Task, planned, size, supervised};
 use super::supervised::{
     Examples, Goal, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, divided, one_piece,
 };
@@ -54,7 +54,7 @@ pub const TASK: Task = Task {
     evaluate: &["split", "mistakes", "curves"],
     predict: &["explain"],
     defaults,
-    plan,
+    plan: planned(plan),
     open: |loaded| Ok(Box::new(SupervisedModel::<SequenceInput, TextReading>::open(loaded, TASK.name)?)),
 };
 

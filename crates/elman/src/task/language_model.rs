@@ -21,7 +21,7 @@ use self::generate::Writer;
 use super::frozen::frozen;
 use super::plan::{self, RunSummary, TextStatistics, grouped, session};
 use super::pretrained::{Grown, Pretrained};
-use super::row::{Task, size, size_or};
+use super::row::{Task, planned, size, size_or};
 use crate::cell::{State, Steps};
 use crate::data::{Streams, Vocab, builtin};
 use crate::error::{Error, Result};
@@ -67,7 +67,7 @@ pub const TASK: Task = Task {
     evaluate: &["from", "dynamic", "dynamic_lr", "dynamic_decay", "skip_unseen"],
     predict: &[],
     defaults,
-    plan: |settings, _| Ok(Box::new(Plan::new(settings)?)),
+    plan: planned(|settings, _| Ok(Box::new(Plan::new(settings)?))),
     open: |loaded| Ok(Box::new(LanguageModel::open(loaded)?)),
 };
 

@@ -3,8 +3,12 @@
 use super::model::Model;
 use super::plan::{Callback, Plan};
 use crate::error::{Error, Result};
+use crate::file::HAS_FILES;
 use crate::format::model::Loaded;
 use crate::settings::{Auto, Data, Keep, Settings, Whether};
+
+/// Reads the data that settings name and lays a network out.
+type PlanFn = fn(Settings, &mut Callback) -> Result<Box<dyn Plan>>;
 
 /// A task.
 #[derive(Clone, Copy)]
@@ -30,7 +34,7 @@ pub struct Task {
     /// Its settings where nothing else is said.
     pub defaults: fn(Data) -> Settings,
     /// Reads the data that the settings name and lays the network out.
-    pub plan: fn(Settings, &mut Callback) -> Result<Box<dyn Plan>>,
+    pub plan: PlanFn,
     /// Opens a trained model.
     pub open: fn(&Loaded) -> Result<Box<dyn Model>>,
 }
@@ -44,6 +48,16 @@ pub struct Size {
     pub place: &'static str,
     /// Its text where there is nothing in that place; none if the model then does not decide it.
     pub absent: Option<&'static str>,
+}
+
+/// How a task reads data and lays its network out; not there where there are no files.
+pub(super) const fn planned(plan: PlanFn) -> PlanFn {
+    if HAS_FILES { plan } else { |_, _| Err(no_files()) }
+}
+
+/// [`Error::Usage`]: where there are no files.
+pub(super) fn no_files() -> Error {
+    Error::Usage("there are no files in a page".into())
 }
 
 /// A size that every file says.

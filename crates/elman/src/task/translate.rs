@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::model::wrong_input;
-use super::row::{base, size};
+use super::row::{base, planned, size};
 use super::writing::{
     self, Asked, Batch, Corpus, Example, Given, MAX_SOURCE, Model, Network, Pairs, Tokenizer, Writing, decoder,
     tokenizer,
@@ -58,7 +58,7 @@ pub const TASK: Task = Task {
         "ensemble", "scores", "source",
     ],
     defaults,
-    plan: writing::plan::<Translate>,
+    plan: planned(writing::plan::<Translate>),
     open: writing::open::<Translate>,
 };
 

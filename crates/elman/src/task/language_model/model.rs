@@ -11,7 +11,7 @@ use super::generate::Writer;
 use super::score::{self, Dynamic};
 use crate::data::{Vocab, builtin};
 use crate::error::{Error, Result};
-use crate::file::{self, Encoding};
+use crate::file::{self, Encoding, HAS_FILES};
 use crate::format::model::Loaded;
 use crate::metric::{Evaluation, Measure, Unit};
 use crate::param::Params;
@@ -20,6 +20,7 @@ use crate::shape::{InputKind, Synced, SyncedConfig};
 use crate::task::metadata::{contradiction, params, part};
 use crate::task::model::{Evaluate, Input, Model, Predict, Prediction, Reads, Sample};
 use crate::task::plan::Callback;
+use crate::task::row::no_files;
 
 /// The name of the task in files and on the command line.
 pub(super) const NAME: &str = "language-model";
@@ -124,6 +125,9 @@ impl Model for LanguageModel {
     }
 
     fn evaluate(&self, data: &Settings, options: &Evaluate, _: &mut Callback) -> Result<Evaluation> {
+        if !HAS_FILES {
+            return Err(no_files());
+        }
         let own = data.file.is_empty() && self.is_builtin;
         // Of the program's own text its end was held out.
         let from = options.from.unwrap_or(if own { 1.0 - data.val_frac } else { 0.0 });

@@ -7,6 +7,7 @@ use super::examples::{all_outputs, predicted};
 use super::goal::Goal;
 use super::reading::{Named, Reading};
 use crate::error::{Error, Result};
+use crate::file::HAS_FILES;
 use crate::format::model::Loaded;
 use crate::metric::{Evaluation, probabilities, sigmoid};
 use crate::param::Params;
@@ -15,6 +16,7 @@ use crate::shape::Outputs;
 use crate::task::metadata::{contradiction, params, part};
 use crate::task::model::{Evaluate, Input, Model, Output, Predict, Prediction, Reads, Stream, most_likely, no_steps};
 use crate::task::plan::Callback;
+use crate::task::row::no_files;
 
 /// Mistakes that are listed where nothing else is said.
 const MISTAKES: usize = 5;
@@ -107,6 +109,9 @@ where
     }
 
     fn evaluate(&self, data: &Settings, options: &Evaluate, _: &mut Callback) -> Result<Evaluation> {
+        if !HAS_FILES {
+            return Err(no_files());
+        }
         if data.file.is_empty() && !self.is_builtin {
             return Err(Error::Usage("name the data to evaluate on".into()));
         }

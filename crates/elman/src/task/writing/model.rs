@@ -9,10 +9,12 @@ use super::writer::Writer;
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::{BeamConfig, Hypothesis};
 use crate::error::{Error, Result};
+use crate::file::HAS_FILES;
 use crate::format::model::Loaded;
 use crate::settings::Settings;
 use crate::shape::Shape;
 use crate::task::metadata::{contradiction, params, part};
+use crate::task::row::no_files;
 use crate::task::{Callback, Evaluate, Evaluation, Input, Output, Predict, Prediction, Reads, Written, grouped, model};
 
 /// Opens a model or a checkpoint.
@@ -82,6 +84,9 @@ impl<W: Writing> model::Model for Model<W> {
     }
 
     fn evaluate(&self, data: &Settings, options: &Evaluate, callback: &mut Callback) -> Result<Evaluation> {
+        if !HAS_FILES {
+            return Err(no_files());
+        }
         let config = options.beam_config(&self.decoding)?;
         let Given { sources, examples, notes } = W::given(self, data, options, callback)?;
         let mut found = self.writer().evaluate(&sources, &examples, &config)?;

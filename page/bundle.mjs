@@ -22,8 +22,6 @@ const parts = {
   setup(plugin) {
     plugin.onResolve({ filter: /^worker:/ }, () => ({ path: "worker", namespace: "worker" }));
     plugin.onLoad({ filter: /.*/, namespace: "worker" }, () => ({ contents: worker.outputFiles[0].text, loader: "text" }));
-    plugin.onResolve({ filter: /^text:/ }, ({ path, resolveDir }) => ({ path: resolve(resolveDir, path.slice(5)), namespace: "text" }));
-    plugin.onLoad({ filter: /.*/, namespace: "text" }, ({ path }) => ({ contents: readFileSync(path, "utf8"), loader: "text" }));
   },
 };
 const script = (await build({ ...common, entryPoints: [join(here, "src/main.ts")], plugins: [parts] })).outputFiles[0].text;
@@ -56,6 +54,7 @@ function packed(path) {
 const embedded = [
   ["wasm", join(here, "build-wasm/elman_wasm_bg.wasm")],
   ...["inside", "digit", "scene", "sentence", "numbers", "stroke"].map((name) => [`model-${name}`, join(here, `models/${name}.safetensors`)]),
+  ...["en", "ko", "code"].map((name) => [`text-${name}`, join(here, `texts/${name}.txt`)]),
 ].map(([id, path]) => [id, packed(path)]);
 
 // Nothing may be fetched, whatever the script would do.

@@ -76,9 +76,10 @@ export function select(
 }
 
 /** The colour of a value from -1 to 1: blue below 0, orange above, the ground at 0. */
-export function tint(value: number, strength = 0.82): string {
-  const share = Math.min(1, Math.abs(value)) * strength;
-  return share < 0.02 ? "transparent" : `rgba(var(${value < 0 ? "--low" : "--high"}),${share.toFixed(3)})`;
+export function tint(value: number): string {
+  const share = Math.min(1, Math.abs(value));
+  // `--deep`: as strong as letters on it can be read.
+  return share < 0.02 ? "transparent" : `rgba(var(${value < 0 ? "--low" : "--high"}),calc(${share.toFixed(3)}*var(--deep)))`;
 }
 
 /** A colour of the page as three numbers, for canvases. */

@@ -15,7 +15,7 @@ export function chapter(
   code: string,
 ): { root: HTMLElement; formulas: HTMLElement } {
   const formulas = equations(lines);
-  const listing = h("pre", { class: "code", tabindex: 0, "aria-label": t().code }, h("code", {}, code));
+  const listing = h("pre", { class: "code", tabindex: 0, role: "group", "aria-label": t().code }, h("code", {}, code));
   const root = h(
     "section",
     { id, class: "chapter", "aria-labelledby": `${id}-title` },
@@ -60,8 +60,7 @@ export function grid(caption: string, matrix: Mat, look: Look = {}): HTMLElement
     if (look.rows) line.append(h("th", { scope: "row" }, look.rows[i] ?? ""));
     row.forEach((value, k) => {
       const picked = k === look.column ? "picked" : "";
-      const dim = look.column !== undefined && k !== look.column ? "dim" : "";
-      const cell = h("td", { class: `${picked} ${dim}`.trim(), style: `background:${tint(value / most)}` });
+      const cell = h("td", { class: picked, style: `background:${tint(value / most)}` });
       const text = number(value, look.digits ?? 2);
       if (look.choose) {
         const chosen = look.chosen?.[0] === i && look.chosen[1] === k;

@@ -1,6 +1,6 @@
 // A page of a text, letter by letter: coloured, pointed at, gone through by keys.
 
-import { h, visible } from "./dom";
+import { h, tint, visible } from "./dom";
 
 export class TextView {
   readonly root = h("div", { class: "letters", tabindex: 0, role: "application" });
@@ -105,7 +105,7 @@ export class TextView {
       const cell = h("i", { "data-at": from + n }, head);
       for (let g = 0; g < 5; g++) {
         const share = guesses.shares[5 * n + g]!;
-        const guess = h("b", { style: `background:rgba(var(--high),${(0.85 * share).toFixed(2)})` }, visible(guesses.letters[5 * n + g]!));
+        const guess = h("b", { style: `background:${tint(share)}` }, visible(guesses.letters[5 * n + g]!));
         if (share < 0.05) guess.classList.add("rare");
         cell.append(guess);
       }

@@ -1,7 +1,7 @@
 // What runs beside the page: the networks, in WebAssembly. One worker trains, another answers questions, so that neither
 // waits for the other and the page never waits at all.
 
-import { gunzipSync } from "fflate";
+import { unpacked } from "./packed";
 // Made by page/build from crates/elman-wasm.
 import * as wasm from "../build-wasm/elman_wasm.js";
 
@@ -17,23 +17,6 @@ let totals = { loss: 0, updates: 0, characters: 0, seconds: 0 };
 let perUpdate = 0;
 const next = new MessageChannel();
 
-/** Seven bits in each character; what a page cannot hold stands elsewhere (see page/bundle.mjs). */
-const bytesOf = (text: string): Uint8Array => {
-  const bytes = new Uint8Array(Math.floor((text.length * 7) / 8));
-  let [held, bits, at] = [0, 0, 0];
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    held = (held << 7) | (code < 128 ? code : [0, 13, 60][code - 192]!);
-    bits += 7;
-    if (bits >= 8) {
-      bits -= 8;
-      bytes[at++] = held >> bits;
-      held &= (1 << bits) - 1;
-    }
-  }
-  return bytes;
-};
-
 /** WebAssembly with SIMD: the smallest module that needs it. */
 const hasSimd = (): boolean =>
   WebAssembly.validate(
@@ -42,9 +25,16 @@ const hasSimd = (): boolean =>
 
 function begin(code: string, path: string): string {
   if (!hasSimd()) throw new Error("this browser cannot run WebAssembly with SIMD; any of 2023 or later can");
-  wasm.initSync({ module: gunzipSync(bytesOf(code)) as BufferSource });
+  wasm.initSync({ module: unpacked(code) as BufferSource });
   if (path === "plain") wasm.choose_plain();
   return wasm.isa();
+}
+
+/** Whether the WebAssembly itself has ended; the page then begins another worker. */
+function broken(error: unknown): boolean {
+  const ended = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
+  if (ended) postMessage({ event: "broken", message: `this took more memory than a page has (${String(error.message)})` });
+  return ended;
 }
 
 const options = (value: unknown): string => JSON.stringify(value);
@@ -73,7 +63,7 @@ next.port1.onmessage = () => {
     } while (allowed > 0 && performance.now() - began < 40);
   } catch (error) {
     running = false;
-    postMessage({ event: "stopped", message: String(error instanceof Error ? error.message : error) });
+    if (!broken(error)) postMessage({ event: "stopped", message: String(error instanceof Error ? error.message : error) });
     return;
   }
   const seconds = (performance.now() - began) / 1000;
@@ -170,10 +160,10 @@ const calls: Record<string, (...args: any[]) => unknown> = {
   write: (name: string, prompt: string, length: number, temperature: number, topP: number, seed: number) =>
     reader(name).sample(prompt, length, temperature, topP, seed),
   openTask(name: string, packed: string) {
-    if (!tasks.has(name)) tasks.set(name, new wasm.TaskModel(name, gunzipSync(bytesOf(packed))));
+    if (!tasks.has(name)) tasks.set(name, new wasm.TaskModel(name, unpacked(packed)));
     return task(name).task();
   },
-  unpack: (packed: string) => gunzipSync(bytesOf(packed)),
+  unpack: (packed: string) => unpacked(packed),
   ofText: (name: string, input: string) => JSON.parse(task(name).ofText(input)),
   ofTable: (name: string, table: string) => JSON.parse(task(name).ofTable(table)),
   ofFeatures: (name: string, positions: number, values: Float32Array) =>
@@ -181,7 +171,11 @@ const calls: Record<string, (...args: any[]) => unknown> = {
   ofImage: (name: string, pixels: Uint8Array, height: number, width: number) =>
     JSON.parse(task(name).ofImage(pixels, height, width)),
   beginStream: (name: string) => task(name).begin(),
-  stream: (name: string, lines: string[]) => lines.map((line) => JSON.parse(task(name).step(line))),
+  stream(name: string, line: string) {
+    const began = performance.now();
+    const found = JSON.parse(task(name).step(line));
+    return { found, ms: performance.now() - began };
+  },
 };
 
 onmessage = async ({ data }: MessageEvent<Message>) => {
@@ -190,6 +184,6 @@ onmessage = async ({ data }: MessageEvent<Message>) => {
     if (!call) throw new Error(`there is no call ${data.call}`);
     postMessage({ id: data.id, value: await call(...data.args) });
   } catch (error) {
-    postMessage({ id: data.id, error: String(error instanceof Error ? error.message : error) });
+    if (!broken(error)) postMessage({ id: data.id, error: String(error instanceof Error ? error.message : error) });
   }
 };

@@ -1,6 +1,6 @@
 // The model that `elman show` put into the page, if it is one that no chapter of its own shows.
 
-import { h } from "../dom";
+import { h, tint } from "../dom";
 import { latest, percent } from "../pictures/picture";
 import { scroll } from "../parts";
 import { asking, part } from "../rpc";
@@ -39,14 +39,14 @@ const bars = (labels: string[], probabilities: number[]): HTMLElement =>
 
 const attention = (read: string[], written: [string, number[]][]): HTMLElement => {
   const table = h("table", { class: "numbers attention" }, h("caption", {}, t().numbersWritten));
-  table.append(h("tr", {}, h("td"), ...read.map((word) => h("th", { scope: "col" }, word))));
+  table.append(h("tr", {}, h("td"), ...read.map((word) => h("th", { scope: "col" }, word.replace("▁", "")))));
   for (const [word, weights] of written)
     table.append(
       h(
         "tr",
         {},
-        h("th", { scope: "row" }, word.trim() || t().numbersEnd),
-        ...weights.map((p) => h("td", { style: `background:rgba(var(--high),${(0.85 * p).toFixed(3)})` }, p >= 0.05 ? percent(p) : "")),
+        h("th", { scope: "row" }, word.replace("▁", "").trim() || t().numbersEnd),
+        ...weights.map((p) => h("td", { style: `background:${tint(p)}` }, p >= 0.05 ? percent(p) : "")),
       ),
     );
   return scroll(t().numbersWritten, table);

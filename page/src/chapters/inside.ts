@@ -1,12 +1,10 @@
 // What goes on in a model along a text.
 
-import code from "text:../../texts/code.txt";
-
 import { button, h, id, number, select, slider, tint, visible } from "../dom";
 import { handed, isModel, opener } from "../files";
 import { gatePanels, heatmap, type Gate } from "../insidedrawings";
 import { chapter, scroll } from "../parts";
-import { asking, part } from "../rpc";
+import { asking, part, story } from "../rpc";
 import { given } from "../given";
 import { t } from "../text";
 import { TextView } from "../textview";
@@ -19,7 +17,7 @@ const PAGE_GUESSES = 500;
 const READ = 8000;
 const WINDOW = 200;
 /** Letters of the heat map and of the gates. */
-const DRAWN = 600;
+const DRAWN = 200;
 
 const CODE = `// a colour: one number of the state after each letter
 let levels = recording.neuron(k, 0..n);
@@ -52,6 +50,7 @@ export function insideChapter(): HTMLElement {
     ["g_s = ∥ ∂L_t/∂x_s ∥ , s < t", "L_t = − log p_t [ x_t+1 ]"],
     CODE,
   );
+  const code = story("code");
   const models = new Map<string, { label: string; file: string; bytes: () => Promise<Uint8Array>; text?: string }>();
   models.set("shipped", {
     label: w.insideShipped,
@@ -185,8 +184,16 @@ export function insideChapter(): HTMLElement {
       await follow(mine);
       await draw(mine);
       await drawings(mine);
+      if (mine === turn) example();
       if (second.select.value !== "none") await compareWith(second.select.value);
     });
+  /** A letter in the middle of something, so that there is something to see. */
+  const example = () => {
+    const at = Math.min(317, read - 1);
+    if (at < 1) return;
+    view.point(at);
+    view.onchoose(at);
+  };
   const follow = async (mine: number) => {
     const found = await asking().call<[string, number, number][]>("following", "a");
     if (mine !== turn) return;
@@ -359,7 +366,7 @@ export function insideChapter(): HTMLElement {
   // Writing.
   let [temperature, topP, seed] = [0.7, 0.95, 1];
   const prompt = h("input", { type: "text", id: id(), value: "", maxlength: 200, autocomplete: "off", spellcheck: "false", onchange: () => void guarded(write) });
-  const written = h("pre", { class: "sample", id: "inside-written", tabindex: 0, "aria-label": w.insideWrite });
+  const written = h("pre", { class: "sample", id: "inside-written", tabindex: 0, role: "group", "aria-label": w.insideWrite });
   let writing = 0;
   const write = async () => {
     const mine = ++writing;
@@ -412,7 +419,7 @@ export function insideChapter(): HTMLElement {
       by.root,
       h("div", { class: "control" }, h("label", { for: chooser.id }, w.insideNeuron), chooser),
       follows.root,
-      h("div", { class: "control" }, h("label", { for: query.id }, w.insideFindText), query, button(w.insideSearch, seek)),
+      h("div", { class: "control" }, h("label", { for: query.id }, w.insideFindText), h("div", { class: "row" }, query, button(w.insideSearch, seek))),
       h("div", { class: "control check" }, guessed, h("label", { for: guessed.id }, w.insideGuesses)),
     ),
     foundText,

@@ -1,14 +1,11 @@
 // A network in training on the reader's text.
 
-import docs from "text:../../texts/en.txt";
-import poems from "text:../../texts/ko.txt";
-
 import { LossChart } from "../chart";
 import { button, h, id, moves, number, select, slider } from "../dom";
 import { hand, isModel, opener, save, size } from "../files";
 import { equations } from "../math";
 import { chapter } from "../parts";
-import { training, type Progress, type Stopped } from "../rpc";
+import { story, training, type Progress, type Stopped } from "../rpc";
 import { language, t } from "../text";
 
 /** Longer texts are not put into the field. */
@@ -50,7 +47,7 @@ interface Info {
 export function trainChapter(): HTMLElement {
   const w = t();
   const { root, formulas } = chapter("train", 3, w.trainTitle, w.trainLead, EQUATIONS.gru!, CODE);
-  const texts: Record<string, string> = { docs, poems };
+  const texts: Record<string, string> = { docs: story("en"), poems: story("ko") };
   const options = { cell: "gru", hidden: 128, layers: 1, seq_len: 48, lr: 0.005, seed: 1 };
   let source: string | Blob = texts[language() === "ko" ? "poems" : "docs"]!;
   let info: Info | null = null;
@@ -85,7 +82,7 @@ export function trainChapter(): HTMLElement {
   const chart = new LossChart({ title: w.trainChart, training: w.trainCurve, held: w.trainVal });
   const key = h("ul", { class: "key" });
   const sampleHead = h("p", { class: "caption" });
-  const sample = h("pre", { class: "sample", id: "train-sample", tabindex: 0, "aria-label": w.trainSample });
+  const sample = h("pre", { class: "sample", id: "train-sample", tabindex: 0, role: "group", "aria-label": w.trainSample });
   const earlier = h("div", { class: "earlier" });
 
   const say = (message: string) => (status.textContent = message);

@@ -1,6 +1,6 @@
 // One to many: a scene of shapes, described in words.
 
-import { button, h, select } from "../dom";
+import { button, h, select, tint } from "../dom";
 import { t } from "../text";
 import { latest, percent, picture, Pictured } from "./picture";
 
@@ -8,7 +8,7 @@ const GRID = 4;
 const PATCH = 8;
 const SIDE = GRID * PATCH;
 const ZOOM = 7;
-/** As in the program's scenes (crates/elman/src/data/builtin/scenes.rs). */
+/** As in the scenes that it was trained on (page/models/scenes.py). */
 const COLOURS: Record<string, [number, number, number]> = {
   red: [0.9, 0.1, 0.1],
   green: [0.1, 0.8, 0.2],
@@ -24,7 +24,9 @@ const FORMS: Record<string, (x: number, y: number) => boolean> = {
   cross: (x, y) => Math.max(Math.abs(x), Math.abs(y)) <= RADIUS && Math.min(Math.abs(x), Math.abs(y)) <= 0.4 * RADIUS,
 };
 
-const MADE = `elman train --task caption --hidden 96 --embedding 32 --out runs/scenes     # 6,000 made scenes
+const MADE = `python3 page/models/scenes.py                 # 5,000 made scenes: scenes.npy, scenes.tsv
+elman train --task caption --features scenes.npy --captions scenes.tsv --cell gru --hidden 48 \\
+  --embedding 24 --units word --batch 32 --lr 0.005 --dropout 0 --epochs 12 --out runs/scenes
 elman quantize runs/scenes --precision int8 --out scene.safetensors`;
 
 interface Thing {
@@ -105,16 +107,16 @@ export function scene(): HTMLElement {
       words.replaceChildren(
         ...best.words.map(([word, weights]) => {
           const most = weights.indexOf(Math.max(...weights));
-          const label = w.sceneLooks(word, Math.floor(most / GRID) + 1, (most % GRID) + 1, percent(weights[most] ?? 0));
+          const label = w.sceneLooks(word.replace("▁", ""), Math.floor(most / GRID) + 1, (most % GRID) + 1, percent(weights[most] ?? 0));
           return h(
             "figure",
             { title: label },
             h(
               "div",
               { class: "fields", role: "img", "aria-label": label },
-              ...weights.map((weight) => h("span", { style: `background:rgba(var(--high),${Math.min(1, weight).toFixed(3)})` })),
+              ...weights.map((weight) => h("span", { style: `background:${tint(weight)}` })),
             ),
-            h("figcaption", { lang: "en" }, word.trim() || w.numbersEnd),
+            h("figcaption", { lang: "en" }, word.replace("▁", "").trim() || w.numbersEnd),
           );
         }),
       );
@@ -144,13 +146,11 @@ export function scene(): HTMLElement {
   } });
   const random = () => {
     const pick = <T>(from: T[]): T => from[Math.floor(Math.random() * from.length)]!;
-    // One above the other or side by side, as the scenes that it has seen.
-    const [across, first] = [Math.floor(Math.random() * GRID), Math.floor(Math.random() * (GRID - 1))];
-    const after = first + 1 + Math.floor(Math.random() * (GRID - 1 - first));
-    const upright = Math.random() < 0.5;
+    const first = Math.floor(Math.random() * (GRID * GRID - 1));
+    const second = first + 1 + Math.floor(Math.random() * (GRID * GRID - 1 - first));
     things.forEach((thing, n) => {
-      const along = n === 0 ? first : after;
-      Object.assign(thing, { colour: pick(Object.keys(COLOURS)), form: pick(Object.keys(FORMS)), row: upright ? along : across, column: upright ? across : along });
+      const field = n === 0 ? first : second;
+      Object.assign(thing, { colour: pick(Object.keys(COLOURS)), form: pick(Object.keys(FORMS)), row: Math.floor(field / GRID), column: field % GRID });
       const [form, colour, row, column] = (n === 0 ? one : two).map((c) => c.select);
       [form!.value, colour!.value, row!.value, column!.value] = [thing.form, thing.colour, String(thing.row), String(thing.column)];
     });

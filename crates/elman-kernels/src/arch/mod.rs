@@ -19,6 +19,12 @@ use crate::isa::{Isa, Kind};
 use crate::vector::step::StepKernel;
 use crate::vector::{Kernel, PairKernel};
 
+/// What a page steps with, whatever is chosen: two paths of these kernels are half a page.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+type InPage = simd128::Simd128;
+#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
+type InPage = plain::Plain<f32>;
+
 /// An element type that kernels run over. Sealed: no other crate can name this trait.
 pub trait Run: Sized {
     /// Runs a kernel on the vectors of an instruction set.
@@ -76,11 +82,13 @@ fn run_f32<K: Kernel<f32>>(isa: Isa, kernel: K) -> K::Output {
 #[inline(always)]
 fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
     match isa.kind() {
+        #[cfg(not(target_arch = "wasm32"))]
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        // One path in a page, for its size: bfloat16 is no precision that it trains in.
+        #[cfg(target_arch = "wasm32")]
+        _ => kernel.run::<InPage>(),
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
         Kind::Neon => kernel.run::<neon::Neon>(),
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        Kind::Simd128 => kernel.run::<simd128::Simd128>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86::run_pairs_avx2(kernel) },
@@ -100,11 +108,13 @@ fn run_pairs<K: PairKernel<f32>>(isa: Isa, kernel: K) {
 #[inline(always)]
 pub(crate) unsafe fn run_step<K: StepKernel>(isa: Isa, kernel: K) {
     match isa.kind() {
+        #[cfg(not(target_arch = "wasm32"))]
         Kind::Plain => kernel.run::<plain::Plain<f32>>(),
+        // One path in a page, for its size.
+        #[cfg(target_arch = "wasm32")]
+        _ => kernel.run::<InPage>(),
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
         Kind::Neon => kernel.run::<neon::Neon>(),
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        Kind::Simd128 => kernel.run::<simd128::Simd128>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` of this kind exists only after the CPU was seen to have AVX2 and FMA.
         Kind::Avx2 => unsafe { x86_step::run_avx2(kernel) },

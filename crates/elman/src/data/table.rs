@@ -52,7 +52,7 @@ impl Table {
     /// As [`Table::read`].
     pub fn parse(bytes: &[u8], path: &Path, form: impl Into<Form>) -> Result<Table> {
         let form = form.into();
-        if crate::data::arrays::is(bytes, path) {
+        if file::HAS_FILES && crate::data::arrays::is(bytes, path) {
             return arrays::table(bytes, path);
         }
         parse::table(&form.encoding.decode(bytes, path)?, path, &form, 0)

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
+use super::HAS_FILES;
 use crate::error::{Error, Result};
 
 #[cfg(test)]
@@ -156,6 +157,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// A file, or standard input, as a stream, decompressed. Map the stream's errors with [`read_failed`].
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
+    if !HAS_FILES {
+        return Err(fault(path, "cannot be read: there are no files in a page"));
+    }
     if path == Path::new(STDIN) {
         return decompressed(std::io::stdin().lock(), path, u64::MAX);
     }

@@ -22,7 +22,7 @@ const args = process.argv.slice(2);
 const file = pathToFileURL(resolve(args[0])).href;
 const shots = args.includes("--shots") ? args[args.indexOf("--shots") + 1] : null;
 const quick = args.includes("--quick");
-const only = args.includes("--only") ? args[args.indexOf("--only") + 1] : "";
+const only = new RegExp(args.includes("--only") ? args[args.indexOf("--only") + 1] : "");
 if (shots) mkdirSync(shots, { recursive: true });
 const recorded = JSON.parse(readFileSync(join(here, "fingerprint.json"), "utf8"));
 
@@ -57,7 +57,7 @@ const number = (value) => Number(value.replace("−", "-").replaceAll(",", ""));
 const figures = [];
 const figure = (name, value) => figures.push(`${name.padEnd(58)} ${value}`);
 async function part(name, run) {
-  if (only && !name.includes(only)) return;
+  if (!only.test(name)) return;
   const began = performance.now();
   await run();
   assert.deepEqual(faults, [], `${name}: faults`);

@@ -11,7 +11,7 @@ mod reader;
 mod tasks;
 mod training;
 
-pub use lossfun::loss_and_gradients;
+pub use lossfun::{loss_and_gradients, loss_and_gradients_js};
 pub use reader::Reader;
 pub use tasks::TaskModel;
 pub use training::Training;

@@ -19,6 +19,7 @@ mod look_before;
 mod models;
 #[cfg(unix)]
 mod outputs;
+mod page;
 mod quantize;
 mod report;
 mod resume;

@@ -32,8 +32,11 @@ pub(crate) fn show(args: &Show) -> Outcome {
         return Err(refused("it reads subwords, which the page cannot; train with --units word, or --level word"));
     }
     let text = args.data.as_deref().map_or(Ok(String::new()), read)?;
-    let bytes = std::fs::read(&loaded.path)
-        .map_err(|source| Error::Io { path: loaded.path.clone(), action: "read", source })?;
+    let bytes = std::fs::read(&loaded.path).map_err(|source| Error::Io {
+        path: loaded.path.clone(),
+        action: "read",
+        source,
+    })?;
     let name = name(&loaded.path);
     let about = json!({"name": name, "task": task.name, "text": text, "labels": model.labels()});
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.html")));

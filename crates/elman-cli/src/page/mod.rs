@@ -93,8 +93,7 @@ mod tests {
         let text = seven_bits(&bytes);
         assert!(!text.contains(['<', '\0', '\r']) && text.chars().count() == (bytes.len() * 8).div_ceil(7));
         let code = |c: char| [0, 13, 60].get((c as usize).wrapping_sub(0xc0)).copied().unwrap_or(c as u32);
-        let bits: Vec<bool> =
-            text.chars().flat_map(|c| (0..7).rev().map(move |bit| code(c) >> bit & 1 == 1)).collect();
+        let bits: Vec<bool> = text.chars().flat_map(|c| (0..7).rev().map(move |bit| code(c) >> bit & 1 == 1)).collect();
         let back = bits.chunks_exact(8).map(|bits| bits.iter().fold(0u8, |byte, &bit| byte << 1 | u8::from(bit)));
         assert!(back.eq(bytes));
     }

@@ -8,6 +8,8 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { constants, gzipSync } from "node:zlib";
 
+import { packed } from "./packed.mjs";
+
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = resolve(process.env.NODE_PATH || join(here, "node_modules"));
 const require = createRequire(join(modules, "x.js"));
@@ -28,34 +30,11 @@ const script = (await build({ ...common, entryPoints: [join(here, "src/main.ts")
 const styles = [join(here, "../crates/elman-cli/src/page/colours.css"), join(modules, "uplot/dist/uPlot.min.css"), join(here, "src/style.css")];
 const style = transformSync(styles.map((path) => readFileSync(path, "utf8")).join("\n"), { loader: "css", minify: true }).code;
 
-/**
- * Bytes as text of seven bits a character: an eighth shorter than base64, and UTF-8 still, wherever the page lies. The three
- * that HTML would change or read (NUL, CR, `<`) stand as U+00C0 and after.
- */
-function packed(path) {
-  const bytes = gzipSync(readFileSync(path), { level: 9 });
-  const codes = [];
-  let [held, bits] = [0, 0];
-  const put = (code) => codes.push(code === 0 ? 0xc0 : code === 13 ? 0xc1 : code === 60 ? 0xc2 : code);
-  for (const byte of bytes) {
-    held = (held << 8) | byte;
-    bits += 8;
-    while (bits >= 7) {
-      bits -= 7;
-      put((held >> bits) & 127);
-    }
-    held &= (1 << bits) - 1;
-  }
-  if (bits > 0) put((held << (7 - bits)) & 127);
-  let text = "";
-  for (const code of codes) text += String.fromCharCode(code);
-  return text;
-}
 const embedded = [
   ["wasm", join(here, "build-wasm/elman_wasm_bg.wasm")],
   ...["inside", "digit", "scene", "sentence", "numbers", "stroke"].map((name) => [`model-${name}`, join(here, `models/${name}.safetensors`)]),
   ...["en", "ko", "code"].map((name) => [`text-${name}`, join(here, `texts/${name}.txt`)]),
-].map(([id, path]) => [id, packed(path)]);
+].map(([id, path]) => [id, packed(readFileSync(path))]);
 
 // Nothing may be fetched, whatever the script would do.
 const policy = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; style-src 'unsafe-inline'; img-src data: blob:";

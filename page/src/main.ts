@@ -83,6 +83,7 @@ async function fill(main: HTMLElement, chapters: (() => HTMLElement)[]): Promise
 }
 
 async function begin(): Promise<void> {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("theme")));
   speak(words());
   colour((stored("elman-theme") ?? "auto") as Theme);
   const w = t();

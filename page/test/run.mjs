@@ -6,11 +6,13 @@
 // --quick, what takes long is left out; figures are printed, and only those are held that no busy machine can miss.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+
+import { packed } from "../packed.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = resolve(process.env.NODE_PATH || join(here, "../node_modules"));
@@ -304,6 +306,28 @@ try {
     assert.ok(gap < 1e-5, `${gap}`);
     figure("fingerprint after 200 updates, page and native", plain.fingerprint.toString(16));
     figure("losses of 20 updates, SIMD against scalar", gap.toExponential(1));
+  });
+
+  await part("a page with a model inside", async () => {
+    const place = mkdtempSync(join(tmpdir(), "elman-page-"));
+    const withModel = (name, about) => {
+      const model = packed(readFileSync(join(here, `../models/${name}.safetensors`)));
+      const given = `<script type="application/json" id="given">${JSON.stringify(about)}</script><script type="text/plain" id="given-model">${model}</script>`;
+      const path = join(place, `${name}.html`);
+      writeFileSync(path, readFileSync(fileURLToPath(file), "utf8").replace("<!--given-->", () => given));
+      return pathToFileURL(path).href;
+    };
+    const shown = await opened({ url: withModel("inside", { name: "mine", task: "language-model", text: "let x = (1 + 2) * 3;\n".repeat(30), labels: [] }) });
+    await settled(shown.page, () => /nats per letter/.test(document.getElementById("inside-status").textContent));
+    assert.match(await text(shown.page, "#inside select >> nth=0"), /mine/);
+    assert.match(await text(shown.page, "#inside .letters"), /let x = \(1 \+ 2\)/);
+    await shown.close();
+    const judged = await opened({ url: withModel("sentence", { name: "films", task: "classify-text", text: "a warm and funny film\na dull mess", labels: ["0", "1"] }) });
+    await settled(judged.page, () => document.querySelectorAll("#given-answers .bars").length === 2);
+    await judged.close();
+    const drawn = await opened({ url: withModel("stroke", { name: "strokes", task: "classify-frames", text: "stroke,dx,dy\n" + "1,8,3\n".repeat(60), labels: [] }) });
+    await settled(drawn.page, () => document.querySelectorAll("#given-answers .ribbon i").length === 60);
+    await drawn.close();
   });
 
   for (const [lang, width, scheme] of [["en", 1280, "light"], ["ko", 1280, "dark"], ["en", 390, "dark"], ["ko", 390, "light"]])

@@ -311,7 +311,6 @@ export function trainChapter(): HTMLElement {
     sample,
     earlier,
   );
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.build());
   document.addEventListener("theme", () => chart.build());
   chart.clear([]);
   show();

@@ -17,6 +17,8 @@ mod arch;
 pub mod attention;
 mod bf16;
 mod buffer;
+#[cfg(target_arch = "wasm32")]
+mod for_size;
 pub mod gates;
 mod gemm;
 mod isa;

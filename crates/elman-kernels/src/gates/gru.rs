@@ -10,6 +10,8 @@
 
 use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
+#[cfg(target_arch = "wasm32")]
+use crate::for_size::{is_f32, same};
 use crate::isa::Isa;
 use crate::mat::size;
 use crate::scalar::Scalar;
@@ -25,6 +27,21 @@ use crate::vector::{Kernel, Vector, load, store};
 /// # Panics
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
+    #[cfg(target_arch = "wasm32")]
+    if is_f32::<F>() {
+        // SAFETY: `F` is `f32`.
+        return unsafe { forward_f32(same(w_hh), same(b_hn), same(h_prev), same(a), same(h)) };
+    }
+    forward_of(w_hh, b_hn, h_prev, a, h);
+}
+
+#[cfg(target_arch = "wasm32")]
+#[inline(never)]
+fn forward_f32(w_hh: &Packed<f32>, b_hn: &[f32], h_prev: &[f32], a: &mut [f32], h: &mut [f32]) {
+    forward_of(w_hh, b_hn, h_prev, a, h);
+}
+
+fn forward_of<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
     let hidden = w_hh.depth();
     let packed = w_hh.gates == 3 && hidden > 0 && w_hh.cols() == size([3, hidden]);
     assert!(packed, "w_hh is not packed for a GRU");

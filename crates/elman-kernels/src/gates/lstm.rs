@@ -5,6 +5,8 @@
 
 use super::{Ending, Epilogue, registers, stride_of};
 use crate::gemm::Packed;
+#[cfg(target_arch = "wasm32")]
+use crate::for_size::{is_f32, same};
 use crate::isa::Isa;
 use crate::mat::size;
 use crate::scalar::Scalar;
@@ -19,6 +21,37 @@ use crate::vector::{Kernel, Vector, load, store};
 /// # Panics
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(
+    w_hh: &Packed<F>,
+    peephole: Option<&[F]>,
+    h_prev: &[F],
+    c_prev: &[F],
+    a: &mut [F],
+    c: &mut [F],
+    h: &mut [F],
+) {
+    #[cfg(target_arch = "wasm32")]
+    if is_f32::<F>() {
+        // SAFETY: `F` is `f32`.
+        return unsafe { forward_f32(same(w_hh), same(peephole), same(h_prev), same(c_prev), same(a), same(c), same(h)) };
+    }
+    forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
+}
+
+#[cfg(target_arch = "wasm32")]
+#[inline(never)]
+fn forward_f32(
+    w_hh: &Packed<f32>,
+    peephole: Option<&[f32]>,
+    h_prev: &[f32],
+    c_prev: &[f32],
+    a: &mut [f32],
+    c: &mut [f32],
+    h: &mut [f32],
+) {
+    forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
+}
+
+fn forward_of<F: Scalar>(
     w_hh: &Packed<F>,
     peephole: Option<&[F]>,
     h_prev: &[F],

@@ -2,6 +2,8 @@
 
 use super::{Ending, Epilogue, registers};
 use crate::gemm::{PLAIN, Packed};
+#[cfg(target_arch = "wasm32")]
+use crate::for_size::{is_f32, same};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::step::panels::Panels;
@@ -24,6 +26,21 @@ pub enum Nonlinearity {
 /// # Panics
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
+    #[cfg(target_arch = "wasm32")]
+    if is_f32::<F>() {
+        // SAFETY: `F` is `f32`.
+        return unsafe { forward_f32(same(w_hh), nonlinearity, same(h_prev), same(h)) };
+    }
+    forward_of(w_hh, nonlinearity, h_prev, h);
+}
+
+#[cfg(target_arch = "wasm32")]
+#[inline(never)]
+fn forward_f32(w_hh: &Packed<f32>, nonlinearity: Nonlinearity, h_prev: &[f32], h: &mut [f32]) {
+    forward_of(w_hh, nonlinearity, h_prev, h);
+}
+
+fn forward_of<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
     let hidden = w_hh.depth();
     let packed = w_hh.gates == 1 && hidden > 0 && w_hh.cols() == hidden;
     assert!(packed, "w_hh is not packed for a simple recurrent network");

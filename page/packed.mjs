@@ -2,12 +2,13 @@
 
 import { gzipSync } from "node:zlib";
 
+export const packed = (content) => sevenBits(gzipSync(content, { level: 9 }));
+
 /**
  * Bytes as text of seven bits a character: an eighth shorter than base64, and UTF-8 still, wherever the page lies. The three
  * that HTML would change or read (NUL, CR, `<`) stand as U+00C0 and after.
  */
-export function packed(content) {
-  const bytes = gzipSync(content, { level: 9 });
+export function sevenBits(bytes) {
   const codes = [];
   let [held, bits] = [0, 0];
   const put = (code) => codes.push(code === 0 ? 0xc0 : code === 13 ? 0xc1 : code === 60 ? 0xc2 : code);

@@ -32,7 +32,9 @@ impl TaskModel {
 
     fn as_json(&self, prediction: Prediction) -> Value {
         let mut value = match prediction.output {
-            Output::Class { probabilities, words } => json!({"probabilities": probabilities, "words": words}),
+            Output::Class { probabilities, words } | Output::Labels { probabilities, words } => {
+                json!({"probabilities": probabilities, "words": words})
+            }
             Output::Value(value) => json!({"value": value}),
             Output::Steps { probabilities, .. } => json!({"steps": probabilities}),
             Output::Texts { written, source } => {

@@ -9,9 +9,9 @@
 //! `r h_prev`.
 
 use super::{Ending, Epilogue, registers, stride_of};
-use crate::gemm::Packed;
 #[cfg(target_arch = "wasm32")]
 use crate::for_size::{is_f32, same};
+use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::mat::size;
 use crate::scalar::Scalar;

@@ -4,9 +4,9 @@
 //! `a_f += p_f c_prev`, `a_o += p_o c`.
 
 use super::{Ending, Epilogue, registers, stride_of};
-use crate::gemm::Packed;
 #[cfg(target_arch = "wasm32")]
 use crate::for_size::{is_f32, same};
+use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::mat::size;
 use crate::scalar::Scalar;
@@ -32,7 +32,9 @@ pub fn forward<F: Scalar>(
     #[cfg(target_arch = "wasm32")]
     if is_f32::<F>() {
         // SAFETY: `F` is `f32`.
-        return unsafe { forward_f32(same(w_hh), same(peephole), same(h_prev), same(c_prev), same(a), same(c), same(h)) };
+        return unsafe {
+            forward_f32(same(w_hh), same(peephole), same(h_prev), same(c_prev), same(a), same(c), same(h))
+        };
     }
     forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
 }

@@ -1,9 +1,9 @@
 //! Elman's simple recurrent network, one step: `h = tanh(a)` or `relu(a)` with `a = W_xh x + W_hh h_prev + b`.
 
 use super::{Ending, Epilogue, registers};
-use crate::gemm::{PLAIN, Packed};
 #[cfg(target_arch = "wasm32")]
 use crate::for_size::{is_f32, same};
+use crate::gemm::{PLAIN, Packed};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::step::panels::Panels;

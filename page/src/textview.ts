@@ -6,6 +6,7 @@ export class TextView {
   readonly root = h("div", { class: "letters", tabindex: 0, role: "application" });
   private cells: HTMLElement[] = [];
   private heads: HTMLElement[] = [];
+  private painted: string[] = [];
   private from = 0;
   private at = -1;
   onpoint: (at: number) => void = () => {};
@@ -91,6 +92,7 @@ export class TextView {
   show(letters: string[], from: number, guesses?: { letters: string[]; shares: Float32Array }): void {
     this.from = from;
     this.heads = [];
+    this.painted = [];
     this.root.classList.toggle("guess", guesses !== undefined);
     const part = document.createDocumentFragment();
     this.cells = letters.map((c, n) => {
@@ -119,6 +121,11 @@ export class TextView {
   }
 
   paint(colour: (n: number) => string): void {
-    this.heads.forEach((head, n) => (head.style.background = colour(n)));
+    this.heads.forEach((head, n) => {
+      const next = colour(n);
+      if (this.painted[n] === next) return;
+      this.painted[n] = next;
+      head.style.background = next;
+    });
   }
 }

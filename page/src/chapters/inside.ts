@@ -69,7 +69,7 @@ export function insideChapter(): HTMLElement {
   let looked: Looked | null = null;
   let other: Float32Array | null = null;
   /** Of the gradient: the letter, and its lengths. */
-  let moved: { at: number; lengths: Float32Array } | null = null;
+  let moved: { at: number; lengths: Float32Array; most: number } | null = null;
   /** Work that was begun before the last change is dropped. */
   let turn = 0;
   let name = models.has("given") ? "given" : "shipped";
@@ -108,7 +108,7 @@ export function insideChapter(): HTMLElement {
         const back = moved.at - (from + n);
         if (back === 0) return "rgba(var(--low),0.6)";
         const length = moved.lengths[moved.lengths.length - back];
-        return length === undefined ? "" : tint(length / Math.max(1e-9, ...moved.lengths));
+        return length === undefined ? "" : tint(length / moved.most);
       }
       return other ? tint((other[n]! - costs![n]!) / 2) : "";
     });
@@ -193,6 +193,8 @@ export function insideChapter(): HTMLElement {
     if (at < 1) return;
     view.point(at);
     view.onchoose(at);
+    // The browser compiles again, and better, what has run a few times: before the reader points.
+    for (let n = 0; n < 6; n++) void asking().call("influences", "a", at, WINDOW).catch(() => {});
   };
   const follow = async (mine: number) => {
     const found = await asking().call<[string, number, number][]>("following", "a");
@@ -234,7 +236,7 @@ export function insideChapter(): HTMLElement {
       try {
         const began = performance.now();
         const lengths = await asking().call<Float32Array>("influences", "a", at, WINDOW);
-        moved = { at, lengths };
+        moved = { at, lengths, most: Math.max(1e-9, ...lengths) };
         gradientNote.textContent = w.insideGradient((performance.now() - began).toFixed(0));
         gradientNote.dataset.ms = String(performance.now() - began);
         paint();

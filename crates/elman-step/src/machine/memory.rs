@@ -184,6 +184,10 @@ impl Memory {
     }
 }
 
+/// Rows, and the number of values from the beginning of one to that of the next.
+type Rows<'a> = (&'a [f32], usize);
+type RowsMut<'a> = (&'a mut [f32], usize);
+
 /// The memory as the instructions of one step see it.
 pub(super) struct Frame<'a> {
     constants: &'a [f32],
@@ -240,7 +244,7 @@ impl Frame<'_> {
         read: Place,
         write: Place,
         steps: usize,
-    ) -> ((&[f32], usize), (&mut [f32], usize), &mut step::Scratch) {
+    ) -> (Rows<'_>, RowsMut<'_>, &mut step::Scratch) {
         let (read_stride, write_stride) = (self.width(read.room), self.width(write.room));
         let reach = |stride: usize, len: usize| steps.saturating_sub(1) * stride + len;
         let to = reach(write_stride, write.len);

@@ -296,5 +296,5 @@ fn parts(cell: CellKind) -> usize {
 
 /// `h0`, `c0`, `h1`, …: of an LSTM `parts` is 2.
 fn state_name(at: usize, parts: usize) -> String {
-    format!("{}{}", if at % parts == 0 { "h" } else { "c" }, at / parts)
+    format!("{}{}", if at.is_multiple_of(parts) { "h" } else { "c" }, at / parts)
 }

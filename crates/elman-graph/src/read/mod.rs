@@ -74,7 +74,7 @@ pub fn open(path: &Path, options: &Options) -> Result<Graph> {
 /// If the bytes are not such a model, or its network is none that a graph describes.
 pub fn of_model(bytes: &[u8]) -> Result<Graph> {
     let document = elman_step::model::Document::parse(bytes);
-    trained::convert(&document.map_err(|error| Error::Unrecognized { reason: error.to_string() })?)
+    trained::of_document(&document.map_err(|error| Error::Unrecognized { reason: error.to_string() })?)
 }
 
 fn read(path: &Path, options: &Options) -> Result<Graph> {

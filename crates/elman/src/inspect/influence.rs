@@ -192,7 +192,7 @@ mod tests {
             let width = influence.width;
             let x = influence.vectors(&TOKENS).unwrap();
             let steps = Steps::equal(TOKENS.len(), 1);
-            let mut loss = |x: &[f32]| {
+            let loss = |x: &[f32]| {
                 let (mut state, mut tape) = (influence.stack.zero_state(1), StackTape::default());
                 influence.stack.forward(&influence.prepared, Input::Dense(x), &steps, &mut state, &mut tape, None);
                 let mut logits = vec![0.0f32; 5];
@@ -201,7 +201,7 @@ mod tests {
                 softmax::cross_entropy(&logits, &[3])
             };
             for i in 0..x.len() {
-                let mut at = |by: f32| {
+                let at = |by: f32| {
                     let mut moved = x.clone();
                     moved[i] += by;
                     loss(&moved)

@@ -48,6 +48,11 @@ impl Part {
     }
 }
 
+/// The network of a model file that has been read.
+pub(super) fn of_document(document: &Document) -> Result<Graph> {
+    convert(document, None)
+}
+
 /// The network of a verified model file. Its input is what the network reads: tokens, or numbers that are standardized
 /// already.
 fn convert(document: &Document, part: Option<Part>) -> Result<Graph> {

@@ -519,6 +519,22 @@ fn limit_outliers(values: &mut [f64]) {
     }
 }
 
+/// Titles of columns that name the rows.
+const NAMES: [&str; 11] =
+    ["id", "index", "row", "rownames", "row.names", "row_names", "rowname", "row number", "uuid", "unnamed: 0", ""];
+
+/// Whether these are numbers of a row of whole numbers, each drawn once, as row numbers are after a shuffle: measurements that
+/// lie so close repeat.
+fn are_drawn(x: &[f64]) -> bool {
+    const ROWS: usize = 100;
+    const SPREAD: f64 = 4.0;
+    let (least, greatest) = x.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+    let is_close = greatest - least < SPREAD * x.len() as f64;
+    let mut sorted = x.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    x.len() >= ROWS && is_close && x.iter().all(|x| x.fract() == 0.0) && sorted.windows(2).all(|pair| pair[0] < pair[1])
+}
+
 /// Why a column is no measurement, if it seems to be none: it counts the rows of each group, or it names them or the group.
 fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Option<&'static str> {
     /// Rows and groups from which on chance is no reason.
@@ -544,14 +560,18 @@ fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Option<&'static 
     if !long.is_empty() && long.iter().all(counts) {
         return Some("it counts the rows");
     }
-    let is_number = numbers(&rows).is_some();
+    // A missing value among numbers makes no text of them.
+    let is_number = 2 * present.iter().filter(|cell| number(cell).is_some()).count() >= present.len();
     if !is_number && distinct.len() > MAX_CATEGORIES && distinct.len() * 2 > present.len() {
         return Some("its values hardly ever repeat, as names, times and sentences do");
     }
-    let is_called_so =
-        ["id", "index", "row", "uuid", "unnamed: 0", ""].contains(&title.as_str()) || title.ends_with("_id");
+    let is_called_so = NAMES.contains(&title.as_str()) || title.ends_with("_id");
     if is_called_so && table.header.is_some() && distinct.len() == present.len() {
         return Some("it names the rows");
+    }
+    if is_one && present.len() == rows.len() && !title.contains("rank") && numbers(&rows).is_some_and(|x| are_drawn(&x))
+    {
+        return Some("it numbers the rows");
     }
     let constant = |rows: &Vec<usize>| rows.windows(2).all(|pair| cell(pair[0]) == cell(pair[1]));
     let firsts: HashSet<&str> = groups.iter().filter_map(|rows| rows.first()).map(|&row| cell(row)).collect();
@@ -644,6 +664,16 @@ mod tests {
             "a column that counts may be all there is"
         );
         assert!(chosen(&text, &all, &[4], "y", "").unwrap_err().to_string().contains("no column \"y\""));
+    }
+
+    #[test]
+    fn measurements_with_a_gap_are_read_and_shuffled_row_numbers_are_not() {
+        let length = |i: usize| if i == 50 { String::new() } else { format!("{}.{}", 30 + i * 37 % 100, i % 10) };
+        let row = |i: usize| format!("{},{},{},{},a\n", i * 37 % 151 + 1, length(i), i * i % 90, i * 37 % 151 + 1);
+        let text = format!("nr,length,count,rank,class\n{}", (0..150).map(row).collect::<String>());
+        let (names, note) = chosen(&text, &[(0..150).collect()], &[4], "", "").unwrap();
+        assert_eq!(names, ["length", "count", "rank"]);
+        assert!(note.contains("\"nr\" (it numbers the rows)"), "{note}");
     }
 
     #[test]

@@ -216,9 +216,7 @@ impl Stream {
         Ok(match &running.engine {
             Engine::Token(network) => PyArray1::from_slice(py, network.state()),
             Engine::Tokens(streams) => PyArray1::from_slice(py, streams.state()),
-            Engine::Machines(machines) => {
-                PyArray1::from_iter(py, machines.iter().flat_map(|machine| machine.state().iter().copied()))
-            }
+            Engine::Machines(machines) => PyArray1::from_iter(py, machines.iter().flat_map(|machine| machine.state())),
             Engine::Live(_) => return Err(no_state()),
         })
     }

@@ -162,7 +162,7 @@ fn a_text_may_have_several_labels_or_none() {
     let run = place.ok("predict lists new.txt");
     assert!(run.stdout.lines().nth(1).unwrap().starts_with("no label\t"), "{run:?}");
     place.ok("report lists");
-    place.run("eval lists s.jsonl --curves c.csv").fails(2, &["several labels"]);
+    place.run("eval lists s.jsonl --curves c.csv").fails(2, &["two classes"]);
     train(&place, "s.jsonl --task classify-text --class-weights balanced").fails(2, &["several labels"]);
     place.write("one.csv", reviews(60, ","));
     train(&place, "one.csv --task classify-text --from lists").fails(2, &["several labels"]);

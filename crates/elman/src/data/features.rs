@@ -672,7 +672,7 @@ mod tests {
         let row = |i: usize| format!("{},{},{},{},a\n", i * 37 % 151 + 1, length(i), i * i % 90, i * 37 % 151 + 1);
         let text = format!("nr,length,count,rank,class\n{}", (0..150).map(row).collect::<String>());
         let (names, note) = chosen(&text, &[(0..150).collect()], &[4], "", "").unwrap();
-        assert_eq!(names, ["length", "count", "rank"]);
+        assert_eq!(names, ["length", "length is missing", "count", "rank"]);
         assert!(note.contains("\"nr\" (it numbers the rows)"), "{note}");
     }
 

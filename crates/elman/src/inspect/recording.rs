@@ -207,13 +207,15 @@ mod tests {
                 let values = exact.neuron(layer, neuron);
                 let levels = recording.neuron(layer * 6 + neuron, 0..300);
                 assert!(values.iter().zip(&levels).all(|(x, &l)| (x - f64::from(l) / 127.0).abs() < 0.51 / 127.0));
+                // The correlation is that of what was kept.
+                let values: Vec<f64> = levels.iter().map(|&l| f64::from(l) / 127.0).collect();
                 let n = 300.0;
                 let (mx, my) = (values.iter().sum::<f64>() / n, f64::from(feature.iter().sum::<f32>()) / n);
                 let both = values.iter().zip(&feature).map(|(x, &y)| (x - mx) * (f64::from(y) - my)).sum::<f64>();
                 let x2 = values.iter().map(|x| (x - mx).powi(2)).sum::<f64>();
                 let y2 = feature.iter().map(|&y| (f64::from(y) - my).powi(2)).sum::<f64>();
                 let want = both / (x2 * y2).sqrt();
-                assert!((f64::from(found[layer * 6 + neuron]) - want).abs() < 0.01, "{layer} {neuron}");
+                assert!((f64::from(found[layer * 6 + neuron]) - want).abs() < 1e-3, "{layer} {neuron}");
             }
         }
     }

@@ -22,6 +22,9 @@ use crate::shape::Outputs;
 /// Products that the nearest examples of an evaluation may take.
 const NEAREST_WORK: usize = 4_000_000_000;
 
+/// The outputs for standardised inputs.
+type Rule<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + Sync + 'a>;
+
 /// Rules that were fitted to the training examples.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,8 +89,7 @@ impl Simple {
         }
         if let Some(linear) = &self.linear {
             // What each rule says of one step, from standardised inputs.
-            let mut of_step: Vec<(String, Box<dyn Fn(&[f32]) -> Vec<f32> + Sync>)> =
-                vec![("linear".into(), Box::new(|x| linear.outputs(x)))];
+            let mut of_step: Vec<(String, Rule<'_>)> = vec![("linear".into(), Box::new(|x| linear.outputs(x)))];
             let steps: usize = all.clone().map(|i| targets(examples.truth(i))).sum();
             let is_soon = |kept: usize| steps.saturating_mul(kept * linear.width()) <= NEAREST_WORK;
             if let Some(nearest) = self.nearest.as_ref().filter(|nearest| is_soon(nearest.len())) {

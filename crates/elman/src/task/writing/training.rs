@@ -99,7 +99,7 @@ impl<W: Writing> Batches<W::Network> for Training<'_, W> {
             step,
             examples: self.val.len(),
             baselines: self.baselines.clone(),
-            shown: shown::<W>(&self.settings, &self.corpus.sources, &self.val, &self.written),
+            shown: shown::<W>(self.settings, &self.corpus.sources, &self.val, &self.written),
             ..Review::default()
         })
     }

@@ -20,7 +20,7 @@ use crate::shape::{InputKind, Outputs, SequenceInputConfig};
 use crate::task::frozen::frozen;
 use crate::task::plan::{DataStatistics, Plan, RunSummary, memory, session};
 use crate::task::pretrained::{Grown, Pretrained};
-use crate::train::{RunFolder, Session};
+use crate::train::{RunFolder, Session, pool};
 
 /// What a task has read and decided.
 pub(crate) struct Parts<S: Outputs, R: Reading<S>> {
@@ -101,7 +101,9 @@ where
         config["shape"] = json!(R::SHAPE);
         config["builtin"] = json!(s.file.is_empty());
         let (goal, simple) = (self.reading.goal(), Simple::fit::<S, _>(&self.train, self.reading.goal()));
-        let baselines = simple.scores::<S, _>(&self.val, &self.evaluator, goal, self.reading.rules(&self.val));
+        // On the run's own threads: those of the process are gone in a fork of it.
+        let rules = self.reading.rules(&self.val);
+        let baselines = pool(s.threads)?.install(|| simple.scores::<S, _>(&self.val, &self.evaluator, goal, rules));
         config["baseline"] = json!(simple);
         let about = About { goal, baselines };
         let mut params = self.network.initial(s.init.0, &mut Rng::new(s.seed, "weights"));

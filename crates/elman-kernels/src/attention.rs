@@ -16,7 +16,7 @@ use crate::vector::{Kernel, Vector, load};
 /// # Panics
 /// If the dimensions do not match.
 pub fn dot<F: Scalar>(queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
-    dot_on(Isa::best(), queries, keys, width, scores);
+    F::dot(queries, keys, width, scores);
 }
 
 pub(crate) fn dot_on<F: Scalar>(isa: Isa, queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
@@ -109,7 +109,7 @@ impl<F: Scalar> Dot<'_, F> {
 /// # Panics
 /// If the dimensions do not match.
 pub fn additive<F: Scalar>(keys: &[F], query: &[F], v: &[F], scores: &mut [F]) {
-    additive_on(Isa::best(), keys, query, v, scores);
+    F::additive(keys, query, v, scores);
 }
 
 pub(crate) fn additive_on<F: Scalar>(isa: Isa, keys: &[F], query: &[F], v: &[F], scores: &mut [F]) {
@@ -161,7 +161,7 @@ pub fn additive_backward<F: Scalar>(
     dquery: &mut [F],
     dv: &mut [F],
 ) {
-    additive_backward_on(Isa::best(), keys, query, v, dscores, dkeys, dquery, dv);
+    F::additive_backward(keys, query, v, dscores, dkeys, dquery, dv);
 }
 
 pub(crate) fn additive_backward_on<F: Scalar>(

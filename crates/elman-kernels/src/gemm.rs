@@ -2,8 +2,6 @@
 
 use crate::bf16::{self, Operands, Pairs, RoundedLeft};
 use crate::buffer::Buffer;
-#[cfg(target_arch = "wasm32")]
-use crate::for_size::{is_f32, same};
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut, size};
 use crate::scalar::Scalar;
@@ -53,7 +51,7 @@ impl<F: Scalar> Packed<F> {
 
     /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
     pub fn pack(&mut self, b: Mat<F>) {
-        self.pack_on(self.best(), b, 1);
+        F::pack(self, b, 1);
     }
 
     /// Packs `b` `[K, gates * H]`, gate after gate in its columns, for a fused recurrent step: a panel holds one
@@ -63,10 +61,10 @@ impl<F: Scalar> Packed<F> {
     /// If `gates` is 0 or does not divide the columns.
     pub fn pack_gates(&mut self, b: Mat<F>, gates: usize) {
         assert!(gates > 0, "a cell has at least one gate");
-        self.pack_on(self.best(), b, gates);
+        F::pack(self, b, gates);
     }
 
-    fn best(&self) -> Isa {
+    pub(crate) fn best(&self) -> Isa {
         match self.operands {
             Operands::Exact => Isa::best(),
             Operands::Bf16 => Isa::best().with_pair_products(),
@@ -212,21 +210,10 @@ pub enum Start<'a, F> {
 /// # Panics
 /// If the dimensions do not match, or if `b` was packed with gates.
 pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
-    #[cfg(target_arch = "wasm32")]
-    if is_f32::<F>() {
-        // SAFETY: `F` is `f32`.
-        return unsafe { gemm_f32(same(a), same(b), same(c), same(start)) };
-    }
-    gemm_of(a, b, c, start);
+    F::gemm(a, b, c, start);
 }
 
-#[cfg(target_arch = "wasm32")]
-#[inline(never)]
-fn gemm_f32(a: Mat<f32>, b: &Packed<f32>, c: MatMut<f32>, start: Start<f32>) {
-    gemm_of(a, b, c, start);
-}
-
-fn gemm_of<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
+pub(crate) fn gemm_of<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
     assert_eq!(b.gates, 1, "a product needs a matrix packed without gates");
     check(&a, [b.depth, b.cols], &c, start);
     if c.rows == 0 || c.cols == 0 {
@@ -277,28 +264,10 @@ pub fn gemm_unpacked_of<F: Scalar>(
     start: Start<F>,
     scratch: &mut Scratch<F>,
 ) {
-    #[cfg(target_arch = "wasm32")]
-    if is_f32::<F>() {
-        // SAFETY: `F` is `f32`.
-        return unsafe { unpacked_f32(operands, same(a), same(b), same(c), same(start), same(scratch)) };
-    }
-    unpacked(operands, a, b, c, start, scratch);
+    F::gemm_unpacked(operands, a, b, c, start, scratch);
 }
 
-#[cfg(target_arch = "wasm32")]
-#[inline(never)]
-fn unpacked_f32(
-    operands: Operands,
-    a: Mat<f32>,
-    b: Mat<f32>,
-    c: MatMut<f32>,
-    start: Start<f32>,
-    scratch: &mut Scratch<f32>,
-) {
-    unpacked(operands, a, b, c, start, scratch);
-}
-
-fn unpacked<F: Scalar>(
+pub(crate) fn unpacked<F: Scalar>(
     operands: Operands,
     a: Mat<F>,
     b: Mat<F>,

@@ -17,8 +17,7 @@ mod arch;
 pub mod attention;
 mod bf16;
 mod buffer;
-#[cfg(target_arch = "wasm32")]
-mod for_size;
+mod compiled;
 pub mod gates;
 mod gemm;
 mod isa;

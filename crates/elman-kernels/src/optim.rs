@@ -11,6 +11,9 @@ use crate::vector::{Kernel, Vector};
 pub trait UpdateRule<F: Scalar, const N: usize>: Copy {
     /// The new values of `[w, buffers ..]` from the old ones and the gradient.
     fn step<V: Vector<Scalar = F>>(self, g: V, state: [V; N]) -> [V; N];
+    /// [`update`] by this rule, compiled in this crate.
+    #[doc(hidden)]
+    fn apply(self, grad: &[F], state: [&mut [F]; N]);
 }
 
 /// Applies an update rule to `state`, `[w, buffers ..]`, with the gradient `grad`; all `[P]`.
@@ -18,7 +21,7 @@ pub trait UpdateRule<F: Scalar, const N: usize>: Copy {
 /// # Panics
 /// If the lengths differ.
 pub fn update<F: Scalar, const N: usize>(rule: impl UpdateRule<F, N>, grad: &[F], state: [&mut [F]; N]) {
-    update_on(Isa::best(), rule, grad, state);
+    rule.apply(grad, state);
 }
 
 pub(crate) fn update_on<F: Scalar, const N: usize>(
@@ -101,6 +104,10 @@ pub struct Sgd<F> {
 }
 
 impl<F: Scalar> UpdateRule<F, 1> for Sgd<F> {
+    fn apply(self, grad: &[F], state: [&mut [F]; 1]) {
+        F::sgd(self, grad, state);
+    }
+
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w]: [V; 1]) -> [V; 1] {
         let g = self.gradient.of(g, w);
@@ -120,6 +127,10 @@ pub struct Momentum<F> {
 }
 
 impl<F: Scalar> UpdateRule<F, 2> for Momentum<F> {
+    fn apply(self, grad: &[F], state: [&mut [F]; 2]) {
+        F::momentum(self, grad, state);
+    }
+
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, v]: [V; 2]) -> [V; 2] {
         let g = self.gradient.of(g, w);
@@ -142,6 +153,10 @@ pub struct Adagrad<F> {
 }
 
 impl<F: Scalar> UpdateRule<F, 2> for Adagrad<F> {
+    fn apply(self, grad: &[F], state: [&mut [F]; 2]) {
+        F::adagrad(self, grad, state);
+    }
+
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m]: [V; 2]) -> [V; 2] {
         let g = self.gradient.of(g, w);
@@ -177,6 +192,10 @@ impl<F: Scalar> Rmsprop<F> {
 }
 
 impl<F: Scalar> UpdateRule<F, 2> for Rmsprop<F> {
+    fn apply(self, grad: &[F], state: [&mut [F]; 2]) {
+        F::rmsprop(self, grad, state);
+    }
+
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m]: [V; 2]) -> [V; 2] {
         let (m, q) = self.normalised(g, w, m);
@@ -194,6 +213,10 @@ pub struct RmspropMomentum<F> {
 }
 
 impl<F: Scalar> UpdateRule<F, 3> for RmspropMomentum<F> {
+    fn apply(self, grad: &[F], state: [&mut [F]; 3]) {
+        F::rmsprop_momentum(self, grad, state);
+    }
+
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m, v]: [V; 3]) -> [V; 3] {
         let (m, q) = self.rmsprop.normalised(g, w, m);
@@ -229,6 +252,10 @@ pub struct Adam<F> {
 }
 
 impl<F: Scalar> UpdateRule<F, 3> for Adam<F> {
+    fn apply(self, grad: &[F], state: [&mut [F]; 3]) {
+        F::adam(self, grad, state);
+    }
+
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, g: V, [w, m, v]: [V; 3]) -> [V; 3] {
         let g = self.gradient.of(g, w);
@@ -247,6 +274,10 @@ pub struct Average<F> {
 }
 
 impl<F: Scalar> UpdateRule<F, 1> for Average<F> {
+    fn apply(self, grad: &[F], state: [&mut [F]; 1]) {
+        F::average(self, grad, state);
+    }
+
     #[inline(always)]
     fn step<V: Vector<Scalar = F>>(self, w: V, [a]: [V; 1]) -> [V; 1] {
         [V::splat(self.part).mul_add(w.sub(a), a)]
@@ -255,7 +286,7 @@ impl<F: Scalar> UpdateRule<F, 1> for Average<F> {
 
 /// `x = min(max(x, -bound), bound)`; NaN stays.
 pub fn clamp<F: Scalar>(x: &mut [F], bound: F) {
-    clamp_on(Isa::best(), x, bound);
+    F::clamp(x, bound);
 }
 
 pub(crate) fn clamp_on<F: Scalar>(isa: Isa, x: &mut [F], bound: F) {
@@ -286,7 +317,7 @@ const SUMS: usize = 16;
 
 /// The sum of `x^2`, in `f64`, bit-identical on every instruction set.
 pub fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
-    sum_of_squares_on(Isa::best(), x)
+    F::sum_of_squares(x)
 }
 
 pub(crate) fn sum_of_squares_on<F: Scalar>(isa: Isa, x: &[F]) -> f64 {

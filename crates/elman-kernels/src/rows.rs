@@ -34,6 +34,10 @@ fn row_of(table: usize, width: usize, token: u32) -> usize {
 /// # Panics
 /// If a token is beyond the table, or `x` too short.
 pub fn scatter_add<F: Scalar>(x: &[F], stride: usize, tokens: &[u32], table: &mut [F], width: usize) {
+    F::scatter_add(x, stride, tokens, table, width);
+}
+
+pub(crate) fn scatter_add_of<F: Scalar>(x: &[F], stride: usize, tokens: &[u32], table: &mut [F], width: usize) {
     assert!(reaches(x.len(), tokens.len(), width, stride), "scatter_add: x has no row for each token");
     if width == 0 {
         return;
@@ -84,6 +88,10 @@ fn add_to<V: Vector>(y: &mut [V::Scalar], x: &[V::Scalar]) {
 /// # Panics
 /// If `x` is shorter than `rows` rows.
 pub fn sum_add<F: Scalar>(x: &[F], rows: usize, stride: usize, out: &mut [F]) {
+    F::sum_add(x, rows, stride, out);
+}
+
+pub(crate) fn sum_add_of<F: Scalar>(x: &[F], rows: usize, stride: usize, out: &mut [F]) {
     assert!(reaches(x.len(), rows, out.len(), stride), "sum_add: x is shorter than its rows");
     if out.is_empty() {
         return;
@@ -122,6 +130,10 @@ pub fn add<F: Scalar>(x: &[F], y: &mut [F]) {
 /// # Panics
 /// If the lengths differ.
 pub fn multiply<F: Scalar>(x: &[F], y: &mut [F]) {
+    F::multiply(x, y);
+}
+
+pub(crate) fn multiply_of<F: Scalar>(x: &[F], y: &mut [F]) {
     assert_eq!(x.len(), y.len(), "multiply: x and y differ in length");
     F::run(Isa::best(), Multiply { x, y });
 }

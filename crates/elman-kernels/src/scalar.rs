@@ -6,6 +6,7 @@ use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAss
 
 use crate::arch::Run;
 use crate::buffer::Element;
+use crate::compiled::Compiled;
 
 /// An element type: `f32` or (with `std`) `f64`.
 pub trait Scalar:
@@ -27,6 +28,7 @@ pub trait Scalar:
     + MulAssign
     + DivAssign
     + Run
+    + Compiled
     + Element
     + 'static
 {

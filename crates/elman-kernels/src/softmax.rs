@@ -14,7 +14,7 @@ pub const IGNORE: u32 = u32::MAX;
 /// If `logits` is not `targets.len()` rows, or a target is not below `V`.
 #[cfg(feature = "std")]
 pub fn cross_entropy_backward<F: Scalar>(logits: &mut [F], targets: &[u32], scale: F) -> f64 {
-    cross_entropy_backward_on(Isa::best(), logits, targets, scale)
+    F::cross_entropy_backward(logits, targets, scale)
 }
 
 #[cfg(feature = "std")]
@@ -48,7 +48,7 @@ pub fn smoothed_cross_entropy_backward<F: Scalar>(
     smoothing: f64,
     scale: F,
 ) -> (f64, f64) {
-    smoothed_cross_entropy_backward_on(Isa::best(), logits, targets, smoothing, scale)
+    F::smoothed_cross_entropy_backward(logits, targets, smoothing, scale)
 }
 
 #[cfg(feature = "std")]
@@ -87,7 +87,7 @@ pub(crate) fn smoothed_cross_entropy_backward_on<F: Scalar>(
 /// If `logits` is not `targets.len()` rows, or a target is not below `V`.
 #[cfg(feature = "std")]
 pub fn cross_entropy<F: Scalar>(logits: &[F], targets: &[u32]) -> f64 {
-    cross_entropy_on(Isa::best(), logits, targets)
+    F::cross_entropy(logits, targets)
 }
 
 #[cfg(feature = "std")]
@@ -120,6 +120,10 @@ fn class(target: u32, classes: usize) -> usize {
 
 /// `x = softmax(x)` for one row.
 pub fn softmax<F: Scalar>(row: &mut [F]) {
+    F::softmax(row);
+}
+
+pub(crate) fn softmax_of<F: Scalar>(row: &mut [F]) {
     F::run(Isa::best(), Softmax { row, scale: F::ONE, shift: F::ZERO });
 }
 
@@ -137,6 +141,11 @@ fn max_of<V: Vector>(row: &[V::Scalar]) -> V::Scalar {
 /// `ln sum e^x` of one row: a logit minus this is its log-probability. NaN if the row has a NaN.
 #[cfg(feature = "std")]
 pub fn log_sum_exp<F: Scalar>(row: &[F]) -> F {
+    F::log_sum_exp(row)
+}
+
+#[cfg(feature = "std")]
+pub(crate) fn log_sum_exp_of<F: Scalar>(row: &[F]) -> F {
     let (max, sum) = F::run(Isa::best(), MaxAndSum { row });
     F::from_f64(sum.to_f64().ln() + max.to_f64())
 }

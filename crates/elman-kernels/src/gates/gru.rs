@@ -9,8 +9,6 @@
 //! `r h_prev`.
 
 use super::{Ending, Epilogue, registers, stride_of};
-#[cfg(target_arch = "wasm32")]
-use crate::for_size::{is_f32, same};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::mat::size;
@@ -27,21 +25,10 @@ use crate::vector::{Kernel, Vector, load, store};
 /// # Panics
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
-    #[cfg(target_arch = "wasm32")]
-    if is_f32::<F>() {
-        // SAFETY: `F` is `f32`.
-        return unsafe { forward_f32(same(w_hh), same(b_hn), same(h_prev), same(a), same(h)) };
-    }
-    forward_of(w_hh, b_hn, h_prev, a, h);
+    F::gru_forward(w_hh, b_hn, h_prev, a, h);
 }
 
-#[cfg(target_arch = "wasm32")]
-#[inline(never)]
-fn forward_f32(w_hh: &Packed<f32>, b_hn: &[f32], h_prev: &[f32], a: &mut [f32], h: &mut [f32]) {
-    forward_of(w_hh, b_hn, h_prev, a, h);
-}
-
-fn forward_of<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
+pub(crate) fn forward_of<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
     let hidden = w_hh.depth();
     let packed = w_hh.gates == 3 && hidden > 0 && w_hh.cols() == size([3, hidden]);
     assert!(packed, "w_hh is not packed for a GRU");
@@ -183,7 +170,7 @@ impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
 /// # Panics
 /// If a slice length does not match.
 pub fn backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
-    backward_on(Isa::best(), hidden, a, h_prev, dh);
+    F::gru_backward(hidden, a, h_prev, dh);
 }
 
 pub(crate) fn backward_on<F: Scalar>(isa: Isa, hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
@@ -207,6 +194,10 @@ pub(crate) fn backward_on<F: Scalar>(isa: Isa, hidden: usize, a: &mut [F], h_pre
 /// # Panics
 /// If a slice length does not match.
 pub fn reset<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
+    F::gru_reset(hidden, a, h_prev, h);
+}
+
+pub(crate) fn reset_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
     struct Reset;
     impl<F: Scalar> Pointwise<F> for Reset {
         #[inline(always)]
@@ -223,6 +214,10 @@ pub fn reset<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
 /// # Panics
 /// If a slice length does not match.
 pub fn update<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
+    F::gru_update(hidden, a, h_prev, h);
+}
+
+pub(crate) fn update_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
     struct Update;
     impl<F: Scalar> Pointwise<F> for Update {
         #[inline(always)]
@@ -239,6 +234,10 @@ pub fn update<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) 
 /// # Panics
 /// If a slice length does not match.
 pub fn update_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
+    F::gru_update_backward(hidden, a, h_prev, dh);
+}
+
+pub(crate) fn update_backward_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
     struct UpdateBackward;
     impl<F: Scalar> Pointwise<F> for UpdateBackward {
         #[inline(always)]
@@ -258,6 +257,10 @@ pub fn update_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: 
 /// # Panics
 /// If a slice length does not match.
 pub fn reset_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &mut [F]) {
+    F::gru_reset_backward(hidden, a, h_prev, ds);
+}
+
+pub(crate) fn reset_backward_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &mut [F]) {
     struct ResetBackward;
     impl<F: Scalar> Pointwise<F> for ResetBackward {
         #[inline(always)]

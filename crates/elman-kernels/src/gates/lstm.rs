@@ -4,8 +4,6 @@
 //! `a_f += p_f c_prev`, `a_o += p_o c`.
 
 use super::{Ending, Epilogue, registers, stride_of};
-#[cfg(target_arch = "wasm32")]
-use crate::for_size::{is_f32, same};
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::mat::size;
@@ -29,31 +27,10 @@ pub fn forward<F: Scalar>(
     c: &mut [F],
     h: &mut [F],
 ) {
-    #[cfg(target_arch = "wasm32")]
-    if is_f32::<F>() {
-        // SAFETY: `F` is `f32`.
-        return unsafe {
-            forward_f32(same(w_hh), same(peephole), same(h_prev), same(c_prev), same(a), same(c), same(h))
-        };
-    }
-    forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
+    F::lstm_forward(w_hh, peephole, h_prev, c_prev, a, c, h);
 }
 
-#[cfg(target_arch = "wasm32")]
-#[inline(never)]
-fn forward_f32(
-    w_hh: &Packed<f32>,
-    peephole: Option<&[f32]>,
-    h_prev: &[f32],
-    c_prev: &[f32],
-    a: &mut [f32],
-    c: &mut [f32],
-    h: &mut [f32],
-) {
-    forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
-}
-
-fn forward_of<F: Scalar>(
+pub(crate) fn forward_of<F: Scalar>(
     w_hh: &Packed<F>,
     peephole: Option<&[F]>,
     h_prev: &[F],
@@ -171,7 +148,7 @@ pub fn backward<F: Scalar>(
     dh: &[F],
     dc: &mut [F],
 ) {
-    backward_on(Isa::best(), hidden, peephole, a, c_prev, c, dh, dc);
+    F::lstm_backward(hidden, peephole, a, c_prev, c, dh, dc);
 }
 
 pub(crate) fn backward_on<F: Scalar>(

@@ -1,8 +1,6 @@
 //! Elman's simple recurrent network, one step: `h = tanh(a)` or `relu(a)` with `a = W_xh x + W_hh h_prev + b`.
 
 use super::{Ending, Epilogue, registers};
-#[cfg(target_arch = "wasm32")]
-use crate::for_size::{is_f32, same};
 use crate::gemm::{PLAIN, Packed};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -26,21 +24,10 @@ pub enum Nonlinearity {
 /// # Panics
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
-    #[cfg(target_arch = "wasm32")]
-    if is_f32::<F>() {
-        // SAFETY: `F` is `f32`.
-        return unsafe { forward_f32(same(w_hh), nonlinearity, same(h_prev), same(h)) };
-    }
-    forward_of(w_hh, nonlinearity, h_prev, h);
+    F::rnn_forward(w_hh, nonlinearity, h_prev, h);
 }
 
-#[cfg(target_arch = "wasm32")]
-#[inline(never)]
-fn forward_f32(w_hh: &Packed<f32>, nonlinearity: Nonlinearity, h_prev: &[f32], h: &mut [f32]) {
-    forward_of(w_hh, nonlinearity, h_prev, h);
-}
-
-fn forward_of<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
+pub(crate) fn forward_of<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
     let hidden = w_hh.depth();
     let packed = w_hh.gates == 1 && hidden > 0 && w_hh.cols() == hidden;
     assert!(packed, "w_hh is not packed for a simple recurrent network");
@@ -115,7 +102,7 @@ impl<V: Vector> Epilogue<V, PLAIN> for End<V> {
 /// # Panics
 /// If the lengths differ.
 pub fn backward<F: Scalar>(nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {
-    backward_on(Isa::best(), nonlinearity, h, dh);
+    F::rnn_backward(nonlinearity, h, dh);
 }
 
 pub(crate) fn backward_on<F: Scalar>(isa: Isa, nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {

@@ -1,37 +1,43 @@
 //! The kernels as functions of each element type.
 //!
 //! What is generic is compiled in every crate that calls it: all bodies of all instruction sets once more for each library,
-//! test and page, and optimized as that crate is. Through [`Compiled`] they are compiled here, once.
+//! test and page, and optimized as that crate is. Through [`Compiled`] (cells: [`crate::gates::Cells`]) they are compiled here,
+//! once.
 
 use crate::bf16::Operands;
-use crate::gates::rnn::Nonlinearity;
-use crate::gates::{gru, lstm, rnn};
 use crate::gemm::{self, Packed, Scratch, Start};
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut};
 use crate::{activation, attention, optim, rows, softmax};
 
-/// Declares the trait and implements it alike for `f32` and (with `std`) `f64`.
+/// Declares a trait of kernels and implements it alike for `f32` and (with `std`) `f64`.
 macro_rules! compiled {
-    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*) => {
-        /// An element type that has these kernels. Sealed: no other crate can name this trait.
-        pub trait Compiled: Sized {
+    (
+        $(#[$about:meta])* trait $trait:ident;
+        $($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*
+    ) => {
+        $(#[$about])*
+        pub trait $trait: Sized {
             $($(#[$attribute])* fn $name($($argument: $type),*) $(-> $output)?;)*
         }
 
-        impl Compiled for f32 {
+        impl $trait for f32 {
             $($(#[$attribute])* #[inline(never)] fn $name($($argument: $type),*) $(-> $output)? $body)*
         }
 
-        /// Plain arrays, whatever the instruction set.
+        // Plain arrays, whatever the instruction set.
         #[cfg(feature = "std")]
-        impl Compiled for f64 {
+        impl $trait for f64 {
             $($(#[$attribute])* #[inline(never)] fn $name($($argument: $type),*) $(-> $output)? $body)*
         }
     };
 }
+pub(crate) use compiled;
 
 compiled! {
+    /// An element type that has these kernels. Sealed: no other crate can name this trait.
+    trait Compiled;
+
     fn pack(packed: &mut Packed<Self>, b: Mat<'_, Self>, gates: usize) {
         packed.pack_on(packed.best(), b, gates);
     }
@@ -47,53 +53,6 @@ compiled! {
         scratch: &mut Scratch<Self>,
     ) {
         gemm::unpacked(operands, a, b, c, start, scratch);
-    }
-
-    fn rnn_forward(w_hh: &Packed<Self>, nonlinearity: Nonlinearity, h_prev: &[Self], h: &mut [Self]) {
-        rnn::forward_of(w_hh, nonlinearity, h_prev, h);
-    }
-    fn rnn_backward(nonlinearity: Nonlinearity, h: &[Self], dh: &mut [Self]) {
-        rnn::backward_on(Isa::best(), nonlinearity, h, dh);
-    }
-    fn gru_forward(w_hh: &Packed<Self>, b_hn: &[Self], h_prev: &[Self], a: &mut [Self], h: &mut [Self]) {
-        gru::forward_of(w_hh, b_hn, h_prev, a, h);
-    }
-    fn gru_backward(hidden: usize, a: &mut [Self], h_prev: &[Self], dh: &mut [Self]) {
-        gru::backward_on(Isa::best(), hidden, a, h_prev, dh);
-    }
-    fn gru_reset(hidden: usize, a: &mut [Self], h_prev: &[Self], h: &mut [Self]) {
-        gru::reset_of(hidden, a, h_prev, h);
-    }
-    fn gru_update(hidden: usize, a: &mut [Self], h_prev: &[Self], h: &mut [Self]) {
-        gru::update_of(hidden, a, h_prev, h);
-    }
-    fn gru_update_backward(hidden: usize, a: &mut [Self], h_prev: &[Self], dh: &mut [Self]) {
-        gru::update_backward_of(hidden, a, h_prev, dh);
-    }
-    fn gru_reset_backward(hidden: usize, a: &mut [Self], h_prev: &[Self], ds: &mut [Self]) {
-        gru::reset_backward_of(hidden, a, h_prev, ds);
-    }
-    fn lstm_forward(
-        w_hh: &Packed<Self>,
-        peephole: Option<&[Self]>,
-        h_prev: &[Self],
-        c_prev: &[Self],
-        a: &mut [Self],
-        c: &mut [Self],
-        h: &mut [Self],
-    ) {
-        lstm::forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
-    }
-    fn lstm_backward(
-        hidden: usize,
-        peephole: Option<&[Self]>,
-        a: &mut [Self],
-        c_prev: &[Self],
-        c: &[Self],
-        dh: &[Self],
-        dc: &mut [Self],
-    ) {
-        lstm::backward_on(Isa::best(), hidden, peephole, a, c_prev, c, dh, dc);
     }
 
     fn dot(queries: &[Self], keys: &[Self], width: usize, scores: &mut [Self]) {

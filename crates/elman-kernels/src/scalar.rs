@@ -7,6 +7,7 @@ use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAss
 use crate::arch::Run;
 use crate::buffer::Element;
 use crate::compiled::Compiled;
+use crate::gates::Cells;
 
 /// An element type: `f32` or (with `std`) `f64`.
 pub trait Scalar:
@@ -29,6 +30,7 @@ pub trait Scalar:
     + DivAssign
     + Run
     + Compiled
+    + Cells
     + Element
     + 'static
 {

@@ -14,6 +14,68 @@ use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector};
 
+pub(crate) use self::compiled::Cells;
+
+mod compiled {
+    use super::rnn::Nonlinearity;
+    use super::{gru, lstm, rnn};
+    use crate::compiled::compiled;
+    use crate::gemm::Packed;
+    use crate::isa::Isa;
+
+    compiled! {
+        /// An element type that has the steps of the cells. Sealed: no other crate can name this trait.
+        trait Cells;
+
+        fn rnn_forward(w_hh: &Packed<Self>, nonlinearity: Nonlinearity, h_prev: &[Self], h: &mut [Self]) {
+            rnn::forward_of(w_hh, nonlinearity, h_prev, h);
+        }
+        fn rnn_backward(nonlinearity: Nonlinearity, h: &[Self], dh: &mut [Self]) {
+            rnn::backward_on(Isa::best(), nonlinearity, h, dh);
+        }
+        fn gru_forward(w_hh: &Packed<Self>, b_hn: &[Self], h_prev: &[Self], a: &mut [Self], h: &mut [Self]) {
+            gru::forward_of(w_hh, b_hn, h_prev, a, h);
+        }
+        fn gru_backward(hidden: usize, a: &mut [Self], h_prev: &[Self], dh: &mut [Self]) {
+            gru::backward_on(Isa::best(), hidden, a, h_prev, dh);
+        }
+        fn gru_reset(hidden: usize, a: &mut [Self], h_prev: &[Self], h: &mut [Self]) {
+            gru::reset_of(hidden, a, h_prev, h);
+        }
+        fn gru_update(hidden: usize, a: &mut [Self], h_prev: &[Self], h: &mut [Self]) {
+            gru::update_of(hidden, a, h_prev, h);
+        }
+        fn gru_update_backward(hidden: usize, a: &mut [Self], h_prev: &[Self], dh: &mut [Self]) {
+            gru::update_backward_of(hidden, a, h_prev, dh);
+        }
+        fn gru_reset_backward(hidden: usize, a: &mut [Self], h_prev: &[Self], ds: &mut [Self]) {
+            gru::reset_backward_of(hidden, a, h_prev, ds);
+        }
+        fn lstm_forward(
+            w_hh: &Packed<Self>,
+            peephole: Option<&[Self]>,
+            h_prev: &[Self],
+            c_prev: &[Self],
+            a: &mut [Self],
+            c: &mut [Self],
+            h: &mut [Self],
+        ) {
+            lstm::forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
+        }
+        fn lstm_backward(
+            hidden: usize,
+            peephole: Option<&[Self]>,
+            a: &mut [Self],
+            c_prev: &[Self],
+            c: &[Self],
+            dh: &[Self],
+            dc: &mut [Self],
+        ) {
+            lstm::backward_on(Isa::best(), hidden, peephole, a, c_prev, c, dh, dc);
+        }
+    }
+}
+
 /// Rows per pass over the weights.
 const ROWS: usize = 32;
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Standardize;
+
 /// Steps below which each step is read for itself.
 const SHORT: usize = 64;
 /// Windows that a series becomes at most, about, and that a short one does.
@@ -13,6 +15,11 @@ const OVERLAP: usize = 4;
 /// How far the means and deviations of series may tell their classes apart by chance: the value of F that is exceeded so in
 /// about one of a hundred cases.
 const F_LIMIT: f64 = 5.0;
+/// The spread of the series' deviations, that of their logarithms, above which the shapes of the weaker series would be lost
+/// beside the stronger ones.
+const WIDE: f64 = 0.5;
+/// The means and deviations of series are inputs within these bounds.
+const FARTHEST: f64 = 10.0;
 
 /// How the steps of a series become those that a network reads; saved in the model.
 ///
@@ -28,6 +35,10 @@ pub(crate) struct Windows {
     per_series: bool,
     /// What the values less their window's mean are multiplied by, of each channel `[C]`.
     detail: Vec<f32>,
+    /// The scales of the series' means and of the logarithms of their deviations, where these are inputs at each step, of each
+    /// channel `[C, 2]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    level: Vec<[Scale; 2]>,
 }
 
 /// Steps of a window and from one to the next, for series of so many steps.
@@ -39,21 +50,66 @@ pub(crate) fn fitting(steps: usize) -> [usize; 2] {
     [OVERLAP * stride, stride]
 }
 
+/// A mean and a deviation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scale {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Scale {
+    fn of(values: &[f64]) -> Scale {
+        let n = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        Scale { mean, deviation: (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt() }
+    }
+
+    fn is_finite(&self) -> bool {
+        self.mean.is_finite() && self.deviation.is_finite()
+    }
+
+    /// `value` in deviations from the mean, within bounds.
+    fn apply(&self, value: f64) -> f32 {
+        ((value - self.mean) / self.deviation.max(1e-9)).clamp(-FARTHEST, FARTHEST) as f32
+    }
+}
+
 impl Windows {
-    /// Fits training series `[T, C]` with their classes; `per_series` is decided by them where it is not given.
+    /// Fits training series `[T, C]` with their classes, which decide how series are standardised where it is left to them.
     pub(crate) fn fit<'a>(
         [length, stride]: [usize; 2],
         channels: usize,
-        per_series: Option<bool>,
+        standardize: Standardize,
         series: impl Iterator<Item = (&'a [f32], u32)> + Clone,
     ) -> Windows {
-        let per_series = per_series.unwrap_or_else(|| !amplitude_tells(channels, series.clone()));
-        let mut windows = Windows { length, stride, per_series, detail: vec![1.0; channels] };
+        let mut moments: Vec<Vec<f64>> = vec![Vec::new(); 2 * channels];
+        let mut classes = Vec::new();
+        for (values, class) in series.clone() {
+            classes.push(class as usize);
+            for (c, [mean, deviation]) in moments_of(values, channels).into_iter().enumerate() {
+                moments[2 * c].push(mean);
+                moments[2 * c + 1].push(logarithm(deviation));
+            }
+        }
+        let standardize = match standardize {
+            Standardize::Auto => by_classes(&moments, &classes),
+            given => given,
+        };
+        let level = match standardize {
+            Standardize::Moments => {
+                moments.chunks_exact(2).map(|pair| [Scale::of(&pair[0]), Scale::of(&pair[1])]).collect()
+            }
+            _ => Vec::new(),
+        };
+        let per_series = matches!(standardize, Standardize::Series | Standardize::Moments);
+        let mut windows = Windows { length, stride, per_series, detail: vec![1.0; channels], level };
         if length > 1 {
             let (mut squares, mut count) = (vec![0.0f64; channels], 0.0);
             for (values, _) in series {
                 let steps = windows.apply(values);
                 for step in steps.chunks_exact(windows.width()) {
+                    // Behind the windows lies the level.
                     for (square, window) in squares.iter_mut().zip(step.chunks_exact(length + 1)) {
                         *square += window[1..].iter().map(|x| f64::from(x * x)).sum::<f64>();
                     }
@@ -70,23 +126,30 @@ impl Windows {
 
     /// `I`, the numbers of a step.
     pub(crate) fn width(&self) -> usize {
-        self.detail.len() * if self.length > 1 { self.length + 1 } else { 1 }
+        self.detail.len() * if self.length > 1 { self.length + 1 } else { 1 } + 2 * self.level.len()
     }
 
     /// Whether its parts fit each other and steps of `width` numbers.
     pub(crate) fn fits(&self, width: usize) -> bool {
         const LONGEST: usize = 1 << 16;
-        let scales = self.detail.iter().all(|scale| scale.is_finite());
+        let scales =
+            self.detail.iter().all(|scale| scale.is_finite()) && self.level.iter().flatten().all(Scale::is_finite);
+        let level = self.level.is_empty() || self.per_series && self.level.len() == width;
         (1..=LONGEST).contains(&self.length)
             && (1..=LONGEST).contains(&self.stride)
             && width > 0
             && self.detail.len() == width
             && scales
+            && level
     }
 
-    /// Whether each series is standardised by its own mean and deviation.
-    pub(crate) fn per_series(&self) -> bool {
-        self.per_series
+    /// How series are standardised.
+    pub(crate) fn standardize(&self) -> Standardize {
+        match (self.per_series, self.level.is_empty()) {
+            (false, _) => Standardize::All,
+            (true, true) => Standardize::Series,
+            (true, false) => Standardize::Moments,
+        }
     }
 
     /// Steps that a series of `steps` steps becomes.
@@ -96,7 +159,11 @@ impl Windows {
 
     /// How a step is read, in words.
     pub(crate) fn describe(&self) -> String {
-        let scale = if self.per_series { ", each series by its own mean and deviation" } else { "" };
+        let scale = match self.standardize() {
+            Standardize::Series => ", each series by its own mean and deviation",
+            Standardize::Moments => ", each series by its own mean and deviation, which are inputs too",
+            _ => "",
+        };
         match self.length {
             1 => format!("one step at a time{scale}"),
             length => format!("windows of {length} steps every {}, their means apart{scale}", self.stride),
@@ -107,10 +174,15 @@ impl Windows {
     pub(crate) fn apply(&self, values: &[f32]) -> Vec<f32> {
         let channels = self.detail.len();
         let mut values = std::borrow::Cow::Borrowed(values);
+        let mut level = Vec::new();
         if self.per_series {
-            standardise(values.to_mut(), channels);
+            let moments = moments_of(&values, channels);
+            standardise(values.to_mut(), &moments);
+            level.extend(self.level.iter().zip(&moments).flat_map(|(scales, [mean, deviation])| {
+                [scales[0].apply(*mean), scales[1].apply(logarithm(*deviation))]
+            }));
         }
-        if self.length == 1 {
+        if self.length == 1 && level.is_empty() {
             return values.into_owned();
         }
         let len = values.len() / channels.max(1);
@@ -120,18 +192,23 @@ impl Windows {
         let mut out = Vec::with_capacity(self.steps(len) * self.width());
         for window in 0..self.steps(len) {
             for (c, detail) in self.detail.iter().enumerate() {
+                if self.length == 1 {
+                    out.push(values[window * self.stride * channels + c]);
+                    continue;
+                }
                 let at = |i: usize| values[(window * self.stride + i).min(len - 1) * channels + c];
                 let mean = (0..self.length).map(at).sum::<f32>() / self.length as f32;
                 out.push(mean);
                 out.extend((0..self.length).map(|i| (at(i) - mean) * detail));
             }
+            out.extend(&level);
         }
         out
     }
 }
 
 /// Mean and deviation of each channel of a series.
-fn moments(values: &[f32], channels: usize) -> Vec<[f64; 2]> {
+fn moments_of(values: &[f32], channels: usize) -> Vec<[f64; 2]> {
     let n = (values.len() / channels).max(1) as f64;
     let one = |c: usize| {
         let of = || values.iter().skip(c).step_by(channels).map(|&x| f64::from(x));
@@ -141,30 +218,33 @@ fn moments(values: &[f32], channels: usize) -> Vec<[f64; 2]> {
     (0..channels).map(one).collect()
 }
 
-fn standardise(values: &mut [f32], channels: usize) {
-    let moments = moments(values, channels);
-    for step in values.chunks_exact_mut(channels) {
-        for (x, [mean, deviation]) in step.iter_mut().zip(&moments) {
+/// A deviation on the scale of ratios.
+fn logarithm(deviation: f64) -> f64 {
+    deviation.max(1e-9).ln()
+}
+
+fn standardise(values: &mut [f32], moments: &[[f64; 2]]) {
+    for step in values.chunks_exact_mut(moments.len()) {
+        for (x, [mean, deviation]) in step.iter_mut().zip(moments) {
             let scale = if *deviation > 1e-9 { 1.0 / deviation } else { 0.0 };
             *x = ((f64::from(*x) - mean) * scale) as f32;
         }
     }
 }
 
-/// Whether the classes of series differ in the mean or the deviation of a channel, by a one-way analysis of variance.
-fn amplitude_tells<'a>(channels: usize, series: impl Iterator<Item = (&'a [f32], u32)>) -> bool {
-    let mut classes = Vec::new();
-    let mut measures: Vec<Vec<f64>> = vec![Vec::new(); 2 * channels];
-    for (values, class) in series {
-        classes.push(class as usize);
-        for (c, [mean, deviation]) in moments(values, channels).into_iter().enumerate() {
-            measures[2 * c].push(mean);
-            measures[2 * c + 1].push(deviation.max(1e-9).ln());
-        }
-    }
+/// How series are standardised, by their `moments`, of each channel the means and the logarithms of the deviations: each by its
+/// own, unless the classes differ in them by a one-way analysis of variance; then all alike, or, where the deviations lie far
+/// apart, each by its own with its moments as inputs.
+fn by_classes(moments: &[Vec<f64>], classes: &[usize]) -> Standardize {
     // Many channels are many chances.
-    let limit = F_LIMIT * (1.0 + (channels as f64).ln());
-    measures.iter().any(|values| variance_ratio(values, &classes) > limit)
+    let limit = F_LIMIT * (1.0 + (moments.len() as f64 / 2.0).ln());
+    if !moments.iter().any(|values| variance_ratio(values, classes) > limit) {
+        return Standardize::Series;
+    }
+    // A channel that is still in most series says nothing of the others.
+    let mut spreads: Vec<f64> = moments.iter().skip(1).step_by(2).map(|values| Scale::of(values).deviation).collect();
+    spreads.sort_by(f64::total_cmp);
+    if spreads[spreads.len() / 2] > WIDE { Standardize::Moments } else { Standardize::All }
 }
 
 /// F of a one-way analysis of variance: the variance between classes against that within; 0 where there is next to none.
@@ -195,7 +275,7 @@ mod tests {
     #[test]
     fn windows_overlap_and_split_off_their_mean() {
         let values: Vec<f32> = (0..10).map(|t| t as f32).collect();
-        let windows = Windows { length: 4, stride: 2, per_series: false, detail: vec![2.0] };
+        let windows = Windows { length: 4, stride: 2, per_series: false, detail: vec![2.0], level: Vec::new() };
         let steps = windows.apply(&values);
         assert_eq!((windows.width(), windows.steps(10), steps.len()), (5, 4, 20));
         assert_eq!(steps[..5], [1.5, -3.0, -1.0, 1.0, 3.0]);
@@ -208,7 +288,7 @@ mod tests {
     #[test]
     fn details_are_scaled_to_deviations_of_one() {
         let series: Vec<f32> = (0..400).map(|t| 50.0 + 0.01 * (t as f32 * 0.9).sin()).collect();
-        let windows = Windows::fit([16, 4], 1, Some(false), std::iter::once((&series[..], 0)));
+        let windows = Windows::fit([16, 4], 1, Standardize::All, std::iter::once((&series[..], 0)));
         let steps = windows.apply(&series);
         let details: Vec<f32> = steps.chunks_exact(17).flat_map(|step| step[1..].to_vec()).collect();
         let square = details.iter().map(|x| x * x).sum::<f32>() / details.len() as f32;
@@ -221,10 +301,37 @@ mod tests {
         let decide = |scales: [f32; 2]| {
             let all: Vec<(Vec<f32>, u32)> =
                 (0..20).map(|i| (series(scales[i % 2] * (1.0 + 0.01 * i as f32), i as f32), (i % 2) as u32)).collect();
-            Windows::fit([16, 4], 1, None, all.iter().map(|(values, class)| (&values[..], *class))).per_series
+            let all = all.iter().map(|(values, class)| (&values[..], *class));
+            Windows::fit([16, 4], 1, Standardize::Auto, all).standardize()
         };
-        assert!(decide([1.0, 1.0]) && !decide([1.0, 3.0]));
-        let windows = Windows { length: 1, stride: 1, per_series: true, detail: vec![1.0; 2] };
+        assert_eq!(decide([1.0, 1.0]), Standardize::Series);
+        assert_eq!(decide([1.0, 1.8]), Standardize::All);
+        assert_eq!(decide([1.0, 10.0]), Standardize::Moments);
+        let windows = Windows { length: 1, stride: 1, per_series: true, detail: vec![1.0; 2], level: Vec::new() };
         assert_eq!(windows.apply(&[1.0, 7.0, 3.0, 7.0]), [-1.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn the_level_of_a_series_is_an_input_at_each_step() {
+        let e = std::f32::consts::E;
+        let strong: Vec<f32> = (0..80).map(|t| if t % 2 == 0 { 1.0 + e } else { 1.0 - e }).collect();
+        let weak: Vec<f32> = (0..80).map(|t| if t % 2 == 0 { 4.0 } else { 2.0 }).collect();
+        let series = [(&strong[..], 0), (&weak[..], 1)];
+        for length in [1, 4] {
+            let windows = Windows::fit([length, length], 1, Standardize::Moments, series.into_iter());
+            let width = if length == 1 { 3 } else { 7 };
+            assert_eq!((windows.width(), windows.fits(1)), (width, true));
+            // Means 1 and 3, logarithms of the deviations 1 and 0: one deviation either way.
+            for (values, level) in [(&strong, [-1.0, 1.0]), (&weak, [1.0, -1.0])] {
+                let steps = windows.apply(values);
+                assert_eq!(steps.len() / width, 80 / length);
+                for step in steps.chunks_exact(width) {
+                    assert!(step[width - 2..].iter().zip(level).all(|(a, b)| (a - b).abs() < 1e-5), "{step:?}");
+                    assert!(step[..width - 2].iter().all(|x| x.abs() < 1.01));
+                }
+            }
+            // What is unlike all that training saw stays within bounds.
+            assert_eq!(windows.apply(&[1e20; 8])[width - 2..], [10.0, -10.0]);
+        }
     }
 }

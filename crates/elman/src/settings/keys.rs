@@ -255,8 +255,8 @@ settings! {
         window: usize as "super::auto" = 1 => ranges::size;
         /// Steps from one window to the next.
         stride: usize as "super::auto" = 1 => ranges::size;
-        /// Standardise series by the mean and deviation of all of them, of each by its own (series), or auto: by its own,
-        /// unless these tell the classes apart.
+        /// Standardise series by the mean and deviation of all of them (all), each by its own (series), each by its own with
+        /// these as inputs (moments), or auto: by its own, unless these tell the classes apart.
         standardize: Standardize = Standardize::All;
         /// Read each image as a sequence of its rows.
         rows: bool = false;

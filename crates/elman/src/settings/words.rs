@@ -48,6 +48,8 @@ pub enum Standardize {
     All,
     /// Those of each series.
     Series,
+    /// Those of each series, which are inputs too.
+    Moments,
 }
 
 /// Yes, no, or left to the data.

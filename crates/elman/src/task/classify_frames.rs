@@ -136,19 +136,26 @@ impl Settings {
     }
 
     /// What is added to the rows of a table, settled where it is left to the data; nothing where its rows are read as they are.
-    fn motion(&mut self, reader: &Reader, train: &Read) -> Option<Motion> {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is only read for whole series.
+    fn motion(&mut self, reader: &Reader, train: &Read) -> Result<Option<Motion>> {
         let s = self;
-        let Reader::Features(features) = reader else { return None };
+        let Reader::Features(features) = reader else { return Ok(None) };
         let running = match s.standardize {
             Standardize::Auto => None,
             // As version 0.1 did.
-            Standardize::All if s.rules == 1 => return None,
+            Standardize::All if s.rules == 1 => return Ok(None),
             Standardize::All => Some(false),
             Standardize::Series => Some(true),
+            Standardize::Moments => {
+                let want = "is only read by `classify-sequence` and `regress-sequence`";
+                return Err(Error::setting("standardize", s.get("standardize"), want));
+            }
         };
         let motion = Motion::fit(features.numeric(), running, train.sequences.iter().map(|s| s.values.numbers()));
         s.standardize = if motion.is_running() { Standardize::Series } else { Standardize::All };
-        Some(motion)
+        Ok(Some(motion))
     }
 }
 
@@ -251,7 +258,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     settings.settle_frames_network(&steps, matches!(reader, Reader::Frames { .. }));
     let motion = match &old {
         Some(old) => settings.motion_of(old.motion.as_ref())?,
-        None => settings.motion(&reader, &train),
+        None => settings.motion(&reader, &train)?,
     };
     let mut train = Sequences::new(train, &reader, motion.as_ref(), &labels, settings.lookahead)?;
     let val = Sequences::new(val, &reader, motion.as_ref(), &labels, settings.lookahead)?;

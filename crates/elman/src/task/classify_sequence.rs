@@ -127,26 +127,23 @@ impl Settings {
         if s.window == 1 && s.standardize == Standardize::All {
             return None;
         }
-        let per_series = match s.standardize {
+        let standardize = match s.standardize {
             // A number depends on the level of its series, rather.
-            Standardize::Auto if s.task == REGRESS.name => Some(false),
-            Standardize::Auto => None,
-            Standardize::All => Some(false),
-            Standardize::Series => Some(true),
+            Standardize::Auto if s.task == REGRESS.name => Standardize::All,
+            given => given,
         };
         let classes = train.classes();
         let series = train.series.iter().zip(&classes).map(|(values, label)| (values.numbers(), label[0]));
-        let windows = Windows::fit([s.window, s.stride], channels, per_series, series);
-        s.standardize = if windows.per_series() { Standardize::Series } else { Standardize::All };
-        (s.window > 1 || windows.per_series()).then_some(windows)
+        let windows = Windows::fit([s.window, s.stride], channels, standardize, series);
+        s.standardize = windows.standardize();
+        (s.window > 1 || s.standardize != Standardize::All).then_some(windows)
     }
 }
 
 impl Settings {
     /// The windows of the model that a run begins from, which settle how series are standardised.
     fn windows_of(&mut self, windows: Option<&Windows>) -> Result<Option<Windows>> {
-        let per_series = windows.is_some_and(Windows::per_series);
-        let own = if per_series { Standardize::Series } else { Standardize::All };
+        let own = windows.map_or(Standardize::All, Windows::standardize);
         if self.standardize != Standardize::Auto && self.standardize != own {
             let why = "is not how the model of `from` reads its series; leave it out";
             return Err(Error::setting("standardize", self.get("standardize"), why));

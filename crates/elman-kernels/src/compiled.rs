@@ -10,7 +10,7 @@ use crate::isa::Isa;
 use crate::mat::{Mat, MatMut};
 use crate::{activation, attention, optim, rows, softmax};
 
-/// Declares a trait of kernels and implements it alike for `f32` and (with `std`) `f64`.
+/// Declares a trait of kernels and implements it for `f32` and (with `std`) `f64`.
 macro_rules! compiled {
     (
         $(#[$about:meta])* trait $trait:ident;
@@ -25,10 +25,10 @@ macro_rules! compiled {
             $($(#[$attribute])* #[inline(never)] fn $name($($argument: $type),*) $(-> $output)? $body)*
         }
 
-        // Plain arrays, whatever the instruction set.
+        // Plain arrays, whatever the instruction set; compiled where they are called, which is seldom but in tests.
         #[cfg(feature = "std")]
         impl $trait for f64 {
-            $($(#[$attribute])* #[inline(never)] fn $name($($argument: $type),*) $(-> $output)? $body)*
+            $($(#[$attribute])* #[inline] fn $name($($argument: $type),*) $(-> $output)? $body)*
         }
     };
 }

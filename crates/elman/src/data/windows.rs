@@ -17,7 +17,7 @@ const OVERLAP: usize = 4;
 const F_LIMIT: f64 = 5.0;
 /// The spread of the series' deviations, that of their logarithms, above which the shapes of the weaker series would be lost
 /// beside the stronger ones.
-const WIDE: f64 = 0.5;
+const WIDE: f64 = 1.5;
 /// The means and deviations of series are inputs within these bounds.
 const FARTHEST: f64 = 10.0;
 
@@ -305,8 +305,8 @@ mod tests {
             Windows::fit([16, 4], 1, Standardize::Auto, all).standardize()
         };
         assert_eq!(decide([1.0, 1.0]), Standardize::Series);
-        assert_eq!(decide([1.0, 1.8]), Standardize::All);
-        assert_eq!(decide([1.0, 10.0]), Standardize::Moments);
+        assert_eq!(decide([1.0, 3.0]), Standardize::All);
+        assert_eq!(decide([1.0, 100.0]), Standardize::Moments);
         let windows = Windows { length: 1, stride: 1, per_series: true, detail: vec![1.0; 2], level: Vec::new() };
         assert_eq!(windows.apply(&[1.0, 7.0, 3.0, 7.0]), [-1.0, 0.0, 1.0, 0.0]);
     }

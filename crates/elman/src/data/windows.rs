@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::Standardize;
-
 /// Steps below which each step is read for itself.
 const SHORT: usize = 64;
 /// Windows that a series becomes at most, about, and that a short one does.
@@ -20,6 +18,20 @@ const F_LIMIT: f64 = 5.0;
 const WIDE: f64 = 1.5;
 /// The means and deviations of series are inputs within these bounds.
 const FARTHEST: f64 = 10.0;
+
+/// What the values of a series are standardised by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standardize {
+    /// Left to the data.
+    Auto,
+    /// Mean and deviation of all training data.
+    All,
+    /// Those of each series.
+    Series,
+    /// Those of each series, which are inputs too.
+    Moments,
+}
 
 /// How the steps of a series become those that a network reads; saved in the model.
 ///

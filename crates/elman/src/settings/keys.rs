@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{self, Check};
-use super::words::{ClassWeights, InitWord, Keep, Sizes, Standardize, Whether};
+use super::words::{ClassWeights, InitWord, Keep, Sizes, Whether};
 use crate::cell::{CellKind, FORGET_BIAS};
 use crate::data::columns::Choice;
 use crate::data::table::Form;
 use crate::data::words::Level;
-use crate::data::{HoldOut, Units};
+use crate::data::{HoldOut, Standardize, Units};
 use crate::decode::{BeamConfig, SamplerConfig};
 use crate::error::{Error, Result};
 use crate::file::Encoding;

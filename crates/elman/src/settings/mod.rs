@@ -11,4 +11,6 @@ pub use auto::Auto;
 pub use keys::{KEYS, Key, Settings};
 pub use resolve::Data;
 pub use toml::ConfigFile;
-pub use words::{ClassWeights, InitWord, Keep, Sizes, Standardize, Whether};
+pub use words::{ClassWeights, InitWord, Keep, Sizes, Whether};
+
+pub use crate::data::Standardize;

@@ -38,20 +38,6 @@ pub enum Keep {
     Last,
 }
 
-/// What the values of a series are standardised by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Standardize {
-    /// Left to the data.
-    Auto,
-    /// Mean and deviation of all training data.
-    All,
-    /// Those of each series.
-    Series,
-    /// Those of each series, which are inputs too.
-    Moments,
-}
-
 /// Yes, no, or left to the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -15,7 +15,7 @@ const OVERLAP: usize = 4;
 const F_LIMIT: f64 = 5.0;
 /// The spread of the series' deviations, that of their logarithms, above which the shapes of the weaker series would be lost
 /// beside the stronger ones.
-const WIDE: f64 = 1.5;
+const WIDE: f64 = 1.0;
 /// The means and deviations of series are inputs within these bounds.
 const FARTHEST: f64 = 10.0;
 
@@ -119,7 +119,7 @@ impl Windows {
         if length > 1 {
             let (mut squares, mut count) = (vec![0.0f64; channels], 0.0);
             for (values, _) in series {
-                let steps = windows.apply(values);
+                let steps = windows.apply(values.to_vec(), |_| {});
                 for step in steps.chunks_exact(windows.width()) {
                     // Behind the windows lies the level.
                     for (square, window) in squares.iter_mut().zip(step.chunks_exact(length + 1)) {
@@ -182,20 +182,21 @@ impl Windows {
         }
     }
 
-    /// A series `[T, C]` as a network reads it `[T', I]`; beyond its end a series keeps its last values.
-    pub(crate) fn apply(&self, values: &[f32]) -> Vec<f32> {
+    /// A series `[T, C]` as a network reads it `[T', I]`; beyond its end a series keeps its last values. `vary` changes the values
+    /// once they are standardised, so that what it adds is as strong beside weak series as beside strong ones.
+    pub(crate) fn apply(&self, mut values: Vec<f32>, vary: impl FnOnce(&mut [f32])) -> Vec<f32> {
         let channels = self.detail.len();
-        let mut values = std::borrow::Cow::Borrowed(values);
         let mut level = Vec::new();
         if self.per_series {
             let moments = moments_of(&values, channels);
-            standardise(values.to_mut(), &moments);
+            standardise(&mut values, &moments);
             level.extend(self.level.iter().zip(&moments).flat_map(|(scales, [mean, deviation])| {
                 [scales[0].apply(*mean), scales[1].apply(logarithm(*deviation))]
             }));
         }
+        vary(&mut values);
         if self.length == 1 && level.is_empty() {
-            return values.into_owned();
+            return values;
         }
         let len = values.len() / channels.max(1);
         if len == 0 {
@@ -288,20 +289,20 @@ mod tests {
     fn windows_overlap_and_split_off_their_mean() {
         let values: Vec<f32> = (0..10).map(|t| t as f32).collect();
         let windows = Windows { length: 4, stride: 2, per_series: false, detail: vec![2.0], level: Vec::new() };
-        let steps = windows.apply(&values);
+        let steps = windows.apply(values.clone(), |_| {});
         assert_eq!((windows.width(), windows.steps(10), steps.len()), (5, 4, 20));
         assert_eq!(steps[..5], [1.5, -3.0, -1.0, 1.0, 3.0]);
         assert_eq!(steps[15..], [7.5, -3.0, -1.0, 1.0, 3.0]);
         // A last window that reaches beyond the end keeps the last value; so does a series shorter than a window.
-        assert_eq!((windows.steps(11), windows.apply(&values[..2]).len()), (5, 5));
-        assert_eq!(windows.apply(&[1.0, 3.0]), [2.5, -3.0, 1.0, 1.0, 1.0]);
+        assert_eq!((windows.steps(11), windows.apply(values[..2].to_vec(), |_| {}).len()), (5, 5));
+        assert_eq!(windows.apply(vec![1.0, 3.0], |_| {}), [2.5, -3.0, 1.0, 1.0, 1.0]);
     }
 
     #[test]
     fn details_are_scaled_to_deviations_of_one() {
         let series: Vec<f32> = (0..400).map(|t| 50.0 + 0.01 * (t as f32 * 0.9).sin()).collect();
         let windows = Windows::fit([16, 4], 1, Standardize::All, std::iter::once((&series[..], 0)));
-        let steps = windows.apply(&series);
+        let steps = windows.apply(series.clone(), |_| {});
         let details: Vec<f32> = steps.chunks_exact(17).flat_map(|step| step[1..].to_vec()).collect();
         let square = details.iter().map(|x| x * x).sum::<f32>() / details.len() as f32;
         assert!((square - 1.0).abs() < 1e-3, "{square}");
@@ -320,7 +321,10 @@ mod tests {
         assert_eq!(decide([1.0, 3.0]), Standardize::All);
         assert_eq!(decide([1.0, 100.0]), Standardize::Moments);
         let windows = Windows { length: 1, stride: 1, per_series: true, detail: vec![1.0; 2], level: Vec::new() };
-        assert_eq!(windows.apply(&[1.0, 7.0, 3.0, 7.0]), [-1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(windows.apply(vec![1.0, 7.0, 3.0, 7.0], |_| {}), [-1.0, 0.0, 1.0, 0.0]);
+        // What varies them comes after.
+        let varied = windows.apply(vec![1.0, 7.0, 3.0, 7.0], |values| values.iter_mut().for_each(|x| *x += 0.5));
+        assert_eq!(varied, [-0.5, 0.5, 1.5, 0.5]);
     }
 
     #[test]
@@ -335,7 +339,7 @@ mod tests {
             assert_eq!((windows.width(), windows.fits(1)), (width, true));
             // Means 1 and 3, logarithms of the deviations 1 and 0: one deviation either way.
             for (values, level) in [(&strong, [-1.0, 1.0]), (&weak, [1.0, -1.0])] {
-                let steps = windows.apply(values);
+                let steps = windows.apply(values.clone(), |_| {});
                 assert_eq!(steps.len() / width, 80 / length);
                 for step in steps.chunks_exact(width) {
                     assert!(step[width - 2..].iter().zip(level).all(|(a, b)| (a - b).abs() < 1e-5), "{step:?}");
@@ -343,7 +347,7 @@ mod tests {
                 }
             }
             // What is unlike all that training saw stays within bounds.
-            assert_eq!(windows.apply(&[1e20; 8])[width - 2..width], [10.0, -10.0]);
+            assert_eq!(windows.apply(vec![1e20; 8], |_| {})[width - 2..width], [10.0, -10.0]);
         }
     }
 }

@@ -64,10 +64,12 @@ impl Series {
                     // A variation is drawn of whatever is read.
                     self.vary.draw(rng);
                 }
-                self.vary.add_noise(rng, &mut out);
                 match &self.windows {
-                    Some(windows) => windows.apply(&out),
-                    None => out,
+                    Some(windows) => windows.apply(out, |values| self.vary.add_noise(rng, values)),
+                    None => {
+                        self.vary.add_noise(rng, &mut out);
+                        out
+                    }
                 }
             }
             (Values::Pixels(_), _) => Vec::new(),

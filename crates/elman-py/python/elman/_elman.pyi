@@ -110,6 +110,7 @@ class Layers:
     def backward(
         self,
         passed: Pass,
+        weights: list[NDArray[np.float32] | None],
         x: NDArray[np.float32],
         batch: int,
         dy: NDArray[np.float32] | None,

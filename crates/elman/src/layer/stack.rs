@@ -48,6 +48,11 @@ impl<F: Scalar> StackPrepared<F> {
     pub fn set_operands(&mut self, operands: Operands) {
         self.operands = operands;
     }
+
+    /// Those of a layer and direction.
+    pub(crate) fn cell(&self, i: usize) -> &Prepared<F> {
+        &self.cells[i]
+    }
 }
 
 /// The state of each layer and direction.

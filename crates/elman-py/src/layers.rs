@@ -122,7 +122,7 @@ impl Layers {
     }
 
     /// A pass: `y`, `h`, `c` (empty but for an LSTM), flat, and what its backward pass needs.
-    #[pyo3(signature = (weights, x, steps, batch, batch_first, sizes, reset, h0, c0, seed, threads))]
+    #[pyo3(signature = (weights, x, steps, batch, batch_first, sizes, reset, h0, c0, seed, is_kept, threads))]
     fn forward<'py>(
         &self,
         py: Python<'py>,
@@ -136,6 +136,7 @@ impl Layers {
         h0: Option<&Bound<'py, PyAny>>,
         c0: Option<&Bound<'py, PyAny>>,
         seed: Option<u64>,
+        is_kept: bool,
         threads: usize,
     ) -> PyResult<(Array<'py>, Array<'py>, Array<'py>, Pass)> {
         let layout = Layout::of(steps, batch, batch_first, sizes.as_ref())?;
@@ -166,7 +167,7 @@ impl Layers {
                 h: h.as_slice_mut().map_err(own)?,
                 c: c.as_slice_mut().map_err(own)?,
             };
-            let input = LayersInput { rows: layout.rows(), x, reset, h0, c0, dropout_seed: seed };
+            let input = LayersInput { rows: layout.rows(), x, reset, h0, c0, dropout_seed: seed, is_kept };
             py.detach(|| self.layers.forward(&weights, &input, output, pool.as_deref())).map_err(raised)?
         };
         Ok((y, h, c, Pass { pass: Mutex::new(Some(pass)) }))

@@ -105,6 +105,7 @@ class Layers:
         h0: NDArray[np.float32] | None,
         c0: NDArray[np.float32] | None,
         seed: int | None,
+        is_kept: bool,
         threads: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Pass]: ...
     def backward(

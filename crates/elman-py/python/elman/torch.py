@@ -92,8 +92,8 @@ class _Rows:
         self.seed: int | None = None
         self.threads = torch.get_num_threads()
 
-    def forward(self, x: Tensor, h0: Tensor | None, c0: Tensor | None, weights: tuple[Tensor | None, ...]) -> Any:
-        """A pass of the kernels: `y`, `h`, `c` (flat), and what its backward pass needs."""
+    def forward(self, x: Tensor, h0: Tensor | None, c0: Tensor | None, weights: tuple[Tensor | None, ...], *, is_kept: bool) -> Any:
+        """A pass of the kernels: `y`, `h`, `c` (flat), and, if it is kept, what its backward pass needs."""
         y, h, c, kept = self.native.layers.forward(
             self.native.arrays(weights),
             x.detach().numpy(),
@@ -105,6 +105,7 @@ class _Rows:
             None if h0 is None else h0.detach().numpy(),
             None if c0 is None else c0.detach().numpy(),
             self.seed,
+            is_kept,
             self.threads,
         )
         return torch.from_numpy(y), torch.from_numpy(h), torch.from_numpy(c), kept
@@ -127,7 +128,7 @@ class _Function(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: _Rows, x: Tensor, h0: Tensor | None, c0: Tensor | None, *weights: Tensor | None) -> Any:
-        y, h, c, kept = rows.forward(x, h0, c0, weights)
+        y, h, c, kept = rows.forward(x, h0, c0, weights, is_kept=True)
         ctx.rows, ctx.kept = rows, kept
         ctx.given = [h0 is not None, c0 is not None, *(weight is not None for weight in weights)]
         # Torch checks that none of them is overwritten before the backward pass.
@@ -154,7 +155,7 @@ class _Function(torch.autograd.Function):
         kept = ctx.kept
         if kept.is_done:
             # The graph was retained, and what the first backward pass read is overwritten.
-            *_, kept = rows.forward(x, h0, c0, tuple(weights))
+            *_, kept = rows.forward(x, h0, c0, tuple(weights), is_kept=True)
         flat = [None if d is None else d.detach().contiguous().numpy() for d in (dy, dh, dc)]
         _, wants_x, wants_h0, wants_c0, *wanted = ctx.needs_input_grad
         dw, dx, dh0, dc0 = rows.native.layers.backward(
@@ -287,7 +288,7 @@ class _Layers(nn.RNNBase):
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights)):
             y, h, c = _Function.apply(rows, x, h0, c0, *weights)
         else:
-            y, h, c, _ = rows.forward(x, h0, c0, weights)
+            y, h, c, _ = rows.forward(x, h0, c0, weights, is_kept=False)
         directions = 2 if self.bidirectional else 1
         y = y.view(*dims, directions * self.hidden_size)
         of_state = (self.num_layers * directions, batch, self.hidden_size)

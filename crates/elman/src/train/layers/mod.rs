@@ -45,6 +45,8 @@ pub struct LayersInput<'a> {
     pub c0: Option<&'a [f32]>,
     /// With a seed, dropout is on.
     pub dropout_seed: Option<u64>,
+    /// Whether a backward pass may follow.
+    pub is_kept: bool,
 }
 
 /// What a forward pass writes.
@@ -97,7 +99,7 @@ pub struct InputGradients<'a> {
 /// // Four steps of one sequence.
 /// let (x, mut y, mut h) = ([0.5; 8], [0.0; 12], [0.0; 3]);
 /// let rows = Rows::TimeFirst { steps: 4, batch: 1 };
-/// let input = LayersInput { rows, x: &x, reset: None, h0: None, c0: None, dropout_seed: None };
+/// let input = LayersInput { rows, x: &x, reset: None, h0: None, c0: None, dropout_seed: None, is_kept: true };
 /// let mut pass = layers.forward(&weights, &input, LayersOutput { y: &mut y, h: &mut h, c: &mut [] }, None)?;
 /// assert_eq!(y[9..], h);
 /// let of = OutputGradients { y: Some(&[1.0; 12]), h: None, c: None };
@@ -213,7 +215,7 @@ impl Layers {
         output: LayersOutput,
         pool: Option<&rayon::ThreadPool>,
     ) -> Result<Pass> {
-        let LayersInput { rows, x, reset, h0, c0, dropout_seed } = *input;
+        let LayersInput { rows, x, reset, h0, c0, dropout_seed, is_kept } = *input;
         rows.check()?;
         self.check_weights(weights)?;
         let config = self.stack.config();
@@ -235,9 +237,14 @@ impl Layers {
         }
         let packed = (count > self.few).then(|| self.pack(weights));
         let pieces = pieces(rows, reset);
-        // Blocks would each read the weights.
-        let parts = if packed.is_some() { blocks(pieces.len()) } else { 1 };
-        let parts = divided(pieces, parts);
+        let count = match (is_kept, dropout_seed, &packed) {
+            // Each block would write gradients of all weights.
+            (true, _, None) => 1,
+            // A sequence does not depend on the others of its block: fewer blocks read the weights less often.
+            (false, None, _) => blocks(pieces.len()).min(pool.map_or(1, rayon::ThreadPool::current_num_threads)),
+            _ => blocks(pieces.len()),
+        };
+        let parts = divided(pieces, count);
         let mut blocks = self.kept.take();
         blocks.resize_with(parts.len(), Block::default);
         for (block, pieces) in blocks.iter_mut().zip(parts) {
@@ -258,14 +265,14 @@ impl Layers {
             block.scatter(block.tape.output(), width, y);
             block.give_states([&mut *h, &mut *c], batch, config.hidden, |piece| piece.is_last);
         }
-        Ok(Pass { blocks, packed, kept: self.kept.clone(), batch, rows: count, is_done: false })
+        Ok(Pass { blocks, packed, kept: self.kept.clone(), batch, rows: count, is_done: !is_kept })
     }
 
     /// Backpropagation through time of a pass, which it uses up; `weights` and `x` are what the pass read. Returns the gradients
     /// of the weights, one behind the other in the order of [`Self::layout`].
     ///
     /// # Errors
-    /// [`Error::Usage`] if a slice has not the stated dimensions, or the pass is used up.
+    /// [`Error::Usage`] if a slice has not the stated dimensions, or the pass is used up or was not kept.
     pub fn backward(
         &self,
         pass: &mut Pass,
@@ -291,7 +298,7 @@ impl Layers {
         ];
         check_sizes(&sizes)?;
         if mem::replace(&mut pass.is_done, true) {
-            return Err(Error::Usage("this pass was used up by a backward pass before".into()));
+            return Err(Error::Usage("this pass was not kept, or used up by a backward pass before".into()));
         }
         // Kept for another pass only if this one ends.
         let mut blocks = mem::take(&mut pass.blocks);
@@ -301,7 +308,8 @@ impl Layers {
             // From here on it holds dL/d(state).
             self.stack.zero_state_into(block.pieces.len(), &mut block.state);
             block.take_states([of.h, of.c], batch, config.hidden, |piece| piece.is_last);
-            let Block { steps: Some(steps), rows, is_whole, x: gathered, dy, dx, state, tape, grads, .. } = block else {
+            let Block { steps: Some(steps), rows, is_whole, x: gathered, dy, dx, state, tape, grads, .. } = block
+            else {
                 return;
             };
             let n = rows.len();

@@ -74,13 +74,7 @@ impl Block {
     }
 
     /// The other way round.
-    pub(super) fn give_states(
-        &self,
-        to: [&mut [f32]; 2],
-        batch: usize,
-        hidden: usize,
-        is_wanted: fn(&Piece) -> bool,
-    ) {
+    pub(super) fn give_states(&self, to: [&mut [f32]; 2], batch: usize, hidden: usize, is_wanted: fn(&Piece) -> bool) {
         let [to_h, to_c] = to;
         for (cell, own) in self.state.cells.iter().enumerate() {
             for (own, to) in [(&own.h, &mut *to_h), (&own.c, &mut *to_c)] {
@@ -140,7 +134,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Whether [`super::Layers::backward`] has used it up.
+    /// Whether there is nothing for [`super::Layers::backward`]: it was used up, or not kept.
     pub fn is_done(&self) -> bool {
         self.is_done
     }

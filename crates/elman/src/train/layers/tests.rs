@@ -23,7 +23,7 @@ fn run(
     let count = rows.count();
     let cells = if layers.stack.config().cell.has_c() { h0.len() } else { 0 };
     let (mut y, mut h, mut c) = (vec![0.0; count * layers.stack.output_width()], vec![0.0; h0.len()], vec![0.0; cells]);
-    let input = LayersInput { rows, x, reset, h0: Some(h0), c0: None, dropout_seed: None };
+    let input = LayersInput { rows, x, reset, h0: Some(h0), c0: None, dropout_seed: None, is_kept: true };
     let output = LayersOutput { y: &mut y, h: &mut h, c: &mut c };
     let weights = &given(weights)[..];
     let mut pass = layers.forward(weights, &input, output, None).unwrap();
@@ -134,28 +134,37 @@ fn a_reset_is_a_call_of_its_own_from_the_zero_state() {
 
 #[test]
 fn threads_change_no_bit_and_wrong_sizes_are_refused() {
-    let layers = Layers::new(config(CellKind::Gru)).unwrap();
+    let mut layers = Layers::new(config(CellKind::Gru)).unwrap();
     let rng = &mut Rng::new(7, "test");
     let tensors = weights(&layers, rng);
     let (mut y, mut h) = (vec![0.0; 5 * 40 * 5], vec![0.0; 2 * 40 * 5]);
     let x: Vec<f32> = (0..5 * 40 * 3).map(|_| rng.range(-1.0, 1.0) as f32).collect();
     let rows = Rows::TimeFirst { steps: 5, batch: 40 };
-    let input = LayersInput { rows, x: &x, reset: None, h0: None, c0: None, dropout_seed: None };
+    let input = LayersInput { rows, x: &x, reset: None, h0: None, c0: None, dropout_seed: None, is_kept: true };
     let weights = &given(&tensors)[..];
     for wrong in [&[None][..], &[&[None], &weights[1..]].concat(), &[&weights[1..2], &weights[1..]].concat()] {
         assert!(layers.forward(wrong, &input, LayersOutput { y: &mut y, h: &mut h, c: &mut [] }, None).is_err());
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    let mut found = Vec::new();
-    for pool in [None, Some(&pool)] {
-        let mut pass = layers.forward(weights, &input, LayersOutput { y: &mut y, h: &mut h, c: &mut [] }, pool).unwrap();
-        let mut dh0 = vec![0.0; 400];
-        let of = OutputGradients { y: Some(&y), h: None, c: None };
-        let by = InputGradients { x: None, h0: &mut dh0, c0: &mut [] };
-        let dw = layers.backward(&mut pass, weights, &x, of, by, pool).unwrap();
-        found.push((y.clone(), dw, dh0));
+    for few in [0, usize::MAX] {
+        layers.few = few;
+        let mut pass = |is_kept, pool| {
+            let input = LayersInput { is_kept, ..input };
+            let pass = layers.forward(weights, &input, LayersOutput { y: &mut y, h: &mut h, c: &mut [] }, pool);
+            (pass.unwrap(), y.clone())
+        };
+        let found = [None, Some(&pool)].map(|pool| {
+            let (_, read) = pass(false, pool);
+            let (mut kept, y) = pass(true, pool);
+            assert!(read == y);
+            let mut dh0 = vec![0.0; 400];
+            let of = OutputGradients { y: Some(&y), h: None, c: None };
+            let by = InputGradients { x: None, h0: &mut dh0, c0: &mut [] };
+            let dw = layers.backward(&mut kept, weights, &x, of, by, pool).unwrap();
+            (y, dw, dh0)
+        });
+        assert!(found[0] == found[1]);
     }
-    assert!(found[0] == found[1]);
     let short = LayersInput { x: &x[1..], ..input };
     assert!(layers.forward(weights, &short, LayersOutput { y: &mut y, h: &mut h, c: &mut [] }, None).is_err());
     let unsorted = LayersInput { rows: Rows::Packed(&[1, 2]), ..input };

@@ -237,14 +237,14 @@ impl Layers {
         }
         let packed = (count > self.few).then(|| self.pack(weights));
         let pieces = pieces(rows, reset);
-        let count = match (is_kept, dropout_seed, &packed) {
+        let parts = match (is_kept, dropout_seed, &packed) {
             // Each block would write gradients of all weights.
             (true, _, None) => 1,
             // A sequence does not depend on the others of its block: fewer blocks read the weights less often.
             (false, None, _) => blocks(pieces.len()).min(pool.map_or(1, rayon::ThreadPool::current_num_threads)),
             _ => blocks(pieces.len()),
         };
-        let parts = divided(pieces, count);
+        let parts = divided(pieces, parts);
         let mut blocks = self.kept.take();
         blocks.resize_with(parts.len(), Block::default);
         for (block, pieces) in blocks.iter_mut().zip(parts) {

@@ -44,7 +44,7 @@ impl<'a, F: Scalar> Plain<'a, F> {
 pub enum Given<'a, F> {
     /// For many rows.
     Packed(&'a Prepared<F>),
-    /// For few.
+    /// For few, all those of a batch: the gradients of the matrices are written, not added to what is there.
     Plain(Plain<'a, F>),
 }
 
@@ -60,6 +60,14 @@ impl<'a, F: Scalar> Given<'a, F> {
         match self {
             Given::Packed(prepared) => prepared.operands(),
             Given::Plain(_) => Operands::Exact,
+        }
+    }
+
+    /// What the gradients of the matrices begin with.
+    pub(super) fn gradient_start(&self) -> Start<'static, F> {
+        match self {
+            Given::Packed(_) => Start::Add,
+            Given::Plain(_) => Start::Zero,
         }
     }
 

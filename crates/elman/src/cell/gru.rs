@@ -152,13 +152,13 @@ impl Cell for Gru {
         let n = steps.rows();
         let h_prev = Mat::new(tape.h_prev(steps), n, hidden);
         let gates = &tape.gates[..];
-        self.weights.backward_recurrent(0..2, given.operands(), gates, stride, h_prev, &mut scratch, grads);
+        self.weights.backward_recurrent(0..2, given, gates, stride, h_prev, &mut scratch, grads);
         if n > 0 {
             let (da_n, into_n) = match self.reset {
                 Reset::After => (&gates[3 * hidden..], h_prev),
                 Reset::Before => (&gates[2 * hidden..], Mat::strided(&gates[3 * hidden..], n, hidden, stride)),
             };
-            self.weights.backward_recurrent(2..3, given.operands(), da_n, stride, into_n, &mut scratch, grads);
+            self.weights.backward_recurrent(2..3, given, da_n, stride, into_n, &mut scratch, grads);
         }
         let source = &mut tape.source;
         self.weights.backward_input(params, given, x, gates, stride, source, &mut scratch, grads, dx);

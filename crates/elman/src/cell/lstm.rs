@@ -148,7 +148,7 @@ impl Cell for Lstm {
         tape.gather_h_prev(steps);
         let mut scratch = std::mem::take(&mut tape.scratch);
         let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);
-        self.weights.backward_recurrent(0..GATES, given.operands(), &tape.gates, stride, h_prev, &mut scratch, grads);
+        self.weights.backward_recurrent(0..GATES, given, &tape.gates, stride, h_prev, &mut scratch, grads);
         let source = &mut tape.source;
         self.weights.backward_input(params, given, x, &tape.gates, stride, source, &mut scratch, grads, dx);
         rows::add(&tape.source.dbias, self.weights.b_hh.of_mut(grads));

@@ -201,7 +201,8 @@ impl Weights {
                 let n = x.len() / inputs;
                 let da_rows = Mat::strided(da, n, width, stride);
                 let dw = MatMut::new(self.w_ih.of_mut(grads), width, inputs);
-                gemm_unpacked_of(given.operands(), da_rows.t(), Mat::new(x, n, inputs), dw, Start::Add, scratch);
+                let start = given.gradient_start();
+                gemm_unpacked_of(given.operands(), da_rows.t(), Mat::new(x, n, inputs), dw, start, scratch);
                 rows::sum_add(da, n, stride, dbias);
                 let (dx, start) = match dx {
                     InputGrad::None => (None, Start::Zero),
@@ -255,7 +256,7 @@ impl Weights {
     pub(super) fn backward_recurrent<F: Scalar>(
         &self,
         gates: std::ops::Range<usize>,
-        operands: Operands,
+        given: Given<F>,
         da: &[F],
         stride: usize,
         h_prev: Mat<F>,
@@ -266,7 +267,7 @@ impl Weights {
         let da_rows = Mat::strided(da, h_prev.rows(), gates.len() * hidden, stride);
         let dw = &mut self.w_hh.of_mut(grads)[gates.start * hidden * hidden..gates.end * hidden * hidden];
         let dw = MatMut::new(dw, gates.len() * hidden, hidden);
-        gemm_unpacked_of(operands, da_rows.t(), h_prev, dw, Start::Add, scratch);
+        gemm_unpacked_of(given.operands(), da_rows.t(), h_prev, dw, given.gradient_start(), scratch);
     }
 
     /// `W_hh` `[gH, H]`.

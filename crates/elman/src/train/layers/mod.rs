@@ -27,6 +27,9 @@ use crate::rng::Rng;
 /// pack them longer.
 const FEW: usize = 64;
 
+/// Multiply-adds that take longer than to wake another thread, some 100 us.
+const WORTH_A_THREAD: usize = 1 << 23;
+
 /// A layer's weights in the order of the layout; none is zeros.
 type Tensor<'a> = Option<&'a [f32]>;
 
@@ -241,6 +244,7 @@ impl Layers {
             // Each block would write gradients of all weights.
             (true, _, None) => 1,
             // A sequence does not depend on the others of its block: fewer blocks read the weights less often.
+            (false, None, _) if count.saturating_mul(self.layout.len()) < WORTH_A_THREAD => 1,
             (false, None, _) => blocks(pieces.len()).min(pool.map_or(1, rayon::ThreadPool::current_num_threads)),
             _ => blocks(pieces.len()),
         };

@@ -28,27 +28,28 @@ CASES = [
     # Small ones: what a call costs.
     *[(cell, 1, 128, batch, 1, False, False) for cell in CELLS for batch in (1, 32)],
     *[(cell, 1, 64, 1, 20, False, True) for cell in CELLS],
-    *[(cell, 2, 512, 1, 1, False, False) for cell in CELLS],
+    *[(cell, 2, 512, batch, 1, False, False) for cell in CELLS for batch in (1, 32)],
+    *[(cell, 2, 512, batch, steps, False, True) for cell in CELLS for batch, steps in ((1, 1), (4, 16))],
 ]
 
 
-def work(module, x, gradients):
+def work(module, x, state, gradients):
     """One call."""
     if not gradients:
         with torch.no_grad():
-            return module(x)
+            return module(x, state)
     module.zero_grad(set_to_none=True)
-    y = module(x)[0]
+    y = module(x, state)[0]
     (y.data if hasattr(y, "batch_sizes") else y).sum().backward()
     return None
 
 
-def alike(theirs, ours, x):
+def alike(theirs, ours, x, state):
     """Holds that both compute the same."""
     answers = []
     for module in (theirs, ours):
         module.zero_grad()
-        y = module(x)[0]
+        y = module(x, state)[0]
         y = y.data if hasattr(y, "batch_sizes") else y
         y.sum().backward()
         answers.append([y.detach(), *(p.grad.clone() for p in module.parameters())])
@@ -57,11 +58,11 @@ def alike(theirs, ours, x):
         assert (want - got).abs().max() <= 1e-4 * scale, (want - got).abs().max() / scale
 
 
-def burst(module, x, gradients, seconds, clock):
+def burst(module, x, state, gradients, seconds, clock):
     """Seconds of a call, over so many seconds."""
     count, began = 0, clock()
     while True:
-        work(module, x, gradients)
+        work(module, x, state, gradients)
         count += 1
         spent = clock() - began
         if spent >= seconds:
@@ -71,7 +72,7 @@ def burst(module, x, gradients, seconds, clock):
 def main():
     """Prints a line for each case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default="", help="only those whose names hold this")
+    parser.add_argument("--cases", default="", help="only those whose names hold this (several: a,b)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--bursts", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="of a burst")
@@ -82,7 +83,7 @@ def main():
     found = []
     for cell, layers, hidden, batch, steps, ragged, gradients in CASES:
         name = f"{cell} {layers}x{hidden} B{batch} T{steps}{' ragged' if ragged else ''}{'' if gradients else ' forward'}"
-        if args.cases not in name:
+        if not any(part in name for part in args.cases.split(",")):
             continue
         torch.manual_seed(1)
         theirs, ours = (module(hidden, hidden, layers) for module in CELLS[cell])
@@ -91,15 +92,20 @@ def main():
         if ragged:
             lengths = torch.linspace(1, steps, batch).round().long()[torch.randperm(batch)]
             x = pack_padded_sequence(x, lengths, enforce_sorted=False)
-        alike(theirs, ours, x)
+        state = None
+        if steps == 1:
+            # As it is called from step to step.
+            h = torch.randn(layers, batch, hidden)
+            state = (h, torch.randn_like(h)) if cell == "lstm" else h
+        alike(theirs, ours, x, state)
         for threads in args.threads:
             torch.set_num_threads(threads)
             times = [[], []]
             for module in (theirs, ours):
-                work(module, x, gradients)
+                work(module, x, state, gradients)
             for _ in range(args.bursts):
                 for module, spent in zip((theirs, ours), times, strict=True):
-                    spent.append(burst(module, x, gradients, args.seconds, clock))
+                    spent.append(burst(module, x, state, gradients, args.seconds, clock))
             one, other = (1e3 * statistics.median(spent) for spent in times)
             found.append({"case": name, "threads": threads, "torch_ms": one, "elman_ms": other, "ratio": one / other})
             print(f"{name:<28} {threads} threads: torch {one:8.3f} ms, elman {other:8.3f} ms, {one / other:5.2f}x", flush=True)

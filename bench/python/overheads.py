@@ -2,12 +2,18 @@
 """What Python costs: import, a step, the wheel.
 
     python bench/python/overheads.py [WHEEL]
+    cargo build --release -p elman-graph --example step_time     # and a step without Python, in turn with those of Python
+    python bench/python/overheads.py --rust target/release/examples/step_time
+
+Times are medians.
 """
 
+import argparse
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -34,9 +40,13 @@ def stepped(step, count=20_000):
 
 def main():
     """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("wheel", type=pathlib.Path, nargs="?")
+    parser.add_argument("--rust", help="the example step_time")
+    args = parser.parse_args()
     print(f"import elman: {1e3 * imported():.1f} ms")
-    if len(sys.argv) > 1:
-        print(f"wheel: {pathlib.Path(sys.argv[1]).stat().st_size / 1e6:.2f} MB")
+    if args.wheel:
+        print(f"wheel: {args.wheel.stat().st_size / 1e6:.2f} MB")
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(400, 64))
     lengths = [rows[i : i + 40] for i in range(0, 400, 40)]
@@ -45,10 +55,18 @@ def main():
         # With a single unit a step is next to nothing: what remains is the call.
         settings = {"cell": "lstm", "hidden": hidden, "layers": 1, "bidirectional": False, "lookahead": 0}
         run = elman.train("classify-frames", (lengths, labels), max_steps=2, threads=1, progress=False, **settings)
-        stream = run.model.network().stream()
+        network = run.model.network()
+        stream = network.stream()
         x, out = np.zeros(stream.input_width, np.float32), np.empty(stream.output_width, np.float32)
-        new, into = (1e6 * stepped(step) for step in (lambda: stream.step(x), lambda: stream.step(x, out)))  # noqa: B023
-        print(f"a step of lstm 1x{hidden}, {stream.input_width} inputs: {new:.2f} us, into `out` {into:.2f} us")
+        steps = (lambda: stream.step(x), lambda: stream.step(x, out))  # noqa: B023
+        said = f"a step of lstm 1x{hidden}, {stream.input_width} inputs"
+        with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+            network.save(file.name)
+            for _ in range(3 if args.rust else 1):
+                alone = float(subprocess.check_output([args.rust, file.name])) if args.rust else None
+                new, into = (1e6 * stepped(step) for step in steps)
+                beside = "" if alone is None else f", without Python {alone:.2f} us ({into - alone:+.2f} us)"
+                print(f"{said}: {new:.2f} us, into `out` {into:.2f} us{beside}")
 
 
 if __name__ == "__main__":

@@ -53,10 +53,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=50_000)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--torch", action="store_true", help="as it comes, for comparison")
     args = parser.parse_args()
     policy = "MlpLstmPolicy" if args.torch else ElmanPolicy
-    for seed in range(args.seeds):
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
         envs = make_vec_env("CartPole-v1", n_envs=8, seed=seed, wrapper_class=WithoutVelocities)
         model = RecurrentPPO(
             policy, envs, seed=seed, n_steps=128, batch_size=256, n_epochs=10, learning_rate=1e-3, gamma=0.98,

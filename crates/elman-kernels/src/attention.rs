@@ -5,10 +5,12 @@
 //! Additive scores (Bahdanau et al. 2015) are `score_s = v . tanh(key_s + query)`. The hidden layer `[S, A]` of a query
 //! is never stored: backward recomputes it, which costs a tanh and saves `T S A` values.
 
+use crate::dot::gemm_rows_on;
+use crate::gemm::Start;
 use crate::isa::Isa;
-use crate::mat::size;
+use crate::mat::{Mat, MatMut, size};
 use crate::scalar::Scalar;
-use crate::vector::{Kernel, Vector, load};
+use crate::vector::{Kernel, Vector};
 
 /// `scores[t][s] = queries[t] . keys[s]`; `queries` `[T, K]`, `keys` `[S, K]`, `scores` `[T, S]`. A score depends
 /// on its query and key alone.
@@ -26,82 +28,8 @@ pub(crate) fn dot_on<F: Scalar>(isa: Isa, queries: &[F], keys: &[F], width: usiz
         queries.len() == t * width && keys.len() == s * width && scores.len() == size([t, s]),
         "queries [T, K], keys [S, K], scores [T, S]"
     );
-    F::run(isa, Dot { queries, keys, width, scores });
-}
-
-struct Dot<'a, F> {
-    queries: &'a [F],
-    keys: &'a [F],
-    width: usize,
-    scores: &'a mut [F],
-}
-
-impl<F: Scalar> Kernel<F> for Dot<'_, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Vector<Scalar = F>>(mut self) {
-        let (t, s) = (self.queries.len() / self.width, self.keys.len() / self.width);
-        for query in (0..t - t % 2).step_by(2) {
-            // SAFETY: both queries exist.
-            unsafe { self.rows::<V, 2>(query, s) };
-        }
-        if t % 2 == 1 {
-            // SAFETY: the last query.
-            unsafe { self.rows::<V, 1>(t - 1, s) };
-        }
-    }
-}
-
-impl<F: Scalar> Dot<'_, F> {
-    /// `M` queries from `query` on with all `s` keys.
-    ///
-    /// # Safety
-    /// These queries and keys must exist.
-    #[inline(always)]
-    unsafe fn rows<V: Vector<Scalar = F>, const M: usize>(&mut self, query: usize, s: usize) {
-        // SAFETY: keys below `s`; the caller guarantees the queries.
-        unsafe {
-            for key in (0..s - s % 4).step_by(4) {
-                self.tile::<V, M, 4>(query, key, s);
-            }
-            for key in s - s % 4..s {
-                self.tile::<V, M, 1>(query, key, s);
-            }
-        }
-    }
-
-    /// `M` queries from `query` on with `N` keys from `key` on, of `s`.
-    ///
-    /// # Safety
-    /// These queries and keys must exist.
-    #[inline(always)]
-    unsafe fn tile<V: Vector<Scalar = F>, const M: usize, const N: usize>(
-        &mut self,
-        query: usize,
-        key: usize,
-        s: usize,
-    ) {
-        let width = self.width;
-        let mut sums = [[V::splat(F::ZERO); N]; M];
-        for i in (0..width).step_by(V::LANES) {
-            let n = V::LANES.min(width - i);
-            // SAFETY: the caller guarantees the rows, i + n <= width; lanes beyond are zero and add nothing.
-            unsafe {
-                let keys: [V; N] = core::array::from_fn(|c| load(self.keys.as_ptr().add((key + c) * width + i), n));
-                for r in 0..M {
-                    let query = load::<V>(self.queries.as_ptr().add((query + r) * width + i), n);
-                    for c in 0..N {
-                        sums[r][c] = query.mul_add(keys[c], sums[r][c]);
-                    }
-                }
-            }
-        }
-        for r in 0..M {
-            for c in 0..N {
-                self.scores[(query + r) * s + key + c] = sums[r][c].sum();
-            }
-        }
-    }
+    let (queries, keys) = (Mat::new(queries, t, width), Mat::new(keys, s, width));
+    gemm_rows_on(isa, queries, keys, MatMut::new(scores, t, s), Start::Zero);
 }
 
 /// `scores[s] = v . tanh(keys[s] + query)`; `keys` `[S, A]`, `query` and `v` `[A]`, `scores` `[S]`.

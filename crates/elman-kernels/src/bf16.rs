@@ -96,7 +96,10 @@ impl<'a, F: Scalar> RoundedLeft<'a, F> {
 }
 
 impl<F: Scalar> Left<u32> for RoundedLeft<'_, F> {
-    const DEPTH: usize = DEPTH;
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        DEPTH
+    }
 
     #[inline(always)]
     unsafe fn block(&mut self, row: usize, rows: usize, k: usize, depth: usize) -> (*const u32, usize, usize) {

@@ -8,7 +8,7 @@ use crate::bf16::Operands;
 use crate::gemm::{self, Packed, Scratch, Start};
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut};
-use crate::{activation, attention, optim, rows, softmax};
+use crate::{activation, attention, dot, optim, rows, softmax};
 
 /// Declares a trait of kernels and implements it for `f32` and (with `std`) `f64`.
 macro_rules! compiled {
@@ -53,6 +53,10 @@ compiled! {
         scratch: &mut Scratch<Self>,
     ) {
         gemm::unpacked(operands, a, b, c, start, scratch);
+    }
+
+    fn gemm_rows(a: Mat<'_, Self>, b: Mat<'_, Self>, c: MatMut<'_, Self>, start: Start<'_, Self>) {
+        dot::gemm_rows_on(Isa::best(), a, b, c, start);
     }
 
     fn dot(queries: &[Self], keys: &[Self], width: usize, scores: &mut [Self]) {

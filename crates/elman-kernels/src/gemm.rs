@@ -279,14 +279,21 @@ pub(crate) fn unpacked<F: Scalar>(
     if c.rows == 0 || c.cols == 0 {
         return;
     }
+    let mut done = 0;
     let MatMut { data, rows, cols, row_stride } = c;
-    let mut start = start;
     if operands == Operands::Exact && b.col_stride == 1 {
         let (b, c) = (Operand::Rows(b), MatMut::strided(&mut *data, rows, cols, row_stride));
-        if F::run(Isa::best(), ExactGemm { a, b, c, start }) {
+        done = F::run(Isa::best(), ExactGemm { a, b, c, start });
+        if done == cols {
             return;
         }
     }
+    let b = Mat { data: b.data.get(done..).unwrap_or(&[]), cols: cols - done, ..b };
+    let (data, cols) = (&mut data[done..], cols - done);
+    let mut start = match start {
+        Start::Bias(bias) => Start::Bias(&bias[done..]),
+        start => start,
+    };
     let mut from = 0;
     let block = b.rows.div_ceil(b.rows.div_ceil(DEPTH).max(1)).next_multiple_of(2);
     scratch.b.set_operands(operands);
@@ -334,8 +341,8 @@ enum Operand<'a, F> {
     Rows(Mat<'a, F>),
 }
 
-/// Computes the product and returns true; false for rows in place that would be read more than once or do not fill
-/// panels.
+/// Computes the product and returns the columns of which it did: all, or of rows in place those that fill panels, none if
+/// the rows would be read more than once.
 struct ExactGemm<'a, 'b, F> {
     a: Mat<'b, F>,
     b: Operand<'b, F>,
@@ -344,21 +351,26 @@ struct ExactGemm<'a, 'b, F> {
 }
 
 impl<F: Scalar> Kernel<F> for ExactGemm<'_, '_, F> {
-    type Output = bool;
+    type Output = usize;
     #[inline(always)]
-    fn run<V: Vector<Scalar = F>>(self) -> bool {
+    fn run<V: Vector<Scalar = F>>(self) -> usize {
         let ExactGemm { a, b, c, start } = self;
-        let width = PLAIN * V::LANES;
-        let right = match b {
-            Operand::Packed(b) => Right::packed(b, a.cols, c.cols, width),
-            Operand::Rows(b) if a.rows <= V::ROWS_2 && b.cols.is_multiple_of(width) => {
-                Right { first: b.data.as_ptr(), panel: width, row: b.row_stride }
+        let (width, depth) = (PLAIN * V::LANES, a.cols);
+        let cols = c.cols;
+        let (right, cols, left) = match b {
+            Operand::Packed(b) => (Right::packed(b, depth, cols, width), cols, InPlace::new(a)),
+            Operand::Rows(b) if a.rows <= V::ROWS_2 => {
+                let right = Right { first: b.data.as_ptr(), panel: width, row: b.row_stride };
+                (right, cols - cols % width, InPlace::beside_rows(a))
             }
-            Operand::Rows(_) => return false,
+            Operand::Rows(_) => return 0,
         };
-        // SAFETY: `a` has these columns; `b` so many rows, in panels or of columns that fill panels.
-        unsafe { Gemm { a, right, c, start }.blocks::<V, Exact, _>(a.cols, InPlace::new(a)) };
-        true
+        if cols > 0 {
+            let c = MatMut { cols, ..c };
+            // SAFETY: `a` has these columns; `b` so many rows, in panels or of columns that fill panels.
+            unsafe { Gemm { a, right, c, start }.blocks::<V, Exact, _>(depth, left) };
+        }
+        cols
     }
 }
 
@@ -397,7 +409,7 @@ impl<F: Scalar, W> Gemm<'_, '_, F, W> {
         if depth == 0 {
             return fill(c, start);
         }
-        let blocks = depth.div_ceil(L::DEPTH);
+        let blocks = depth.div_ceil(left.depth());
         let block = depth.div_ceil(blocks);
         let panels = c.cols.div_ceil(width);
         let to = c.data.as_mut_ptr();
@@ -438,7 +450,7 @@ impl<F: Scalar, W> Gemm<'_, '_, F, W> {
 }
 
 /// A product of depth 0: only the initial value remains.
-fn fill<F: Scalar>(c: MatMut<F>, start: Start<F>) {
+pub(crate) fn fill<F: Scalar>(c: MatMut<F>, start: Start<F>) {
     for r in 0..c.rows {
         let row = &mut c.data[r * c.row_stride..r * c.row_stride + c.cols];
         match start {
@@ -548,7 +560,8 @@ mod tests {
     #[test]
     fn unpacked_products_equal_packed_ones_bit_for_bit() {
         // Packed on the way, and read in place: few rows, columns that fill panels.
-        for (m, k, n) in [(37, 700, 45), (1, 700, 64), (5, 1100, 128), (6, 3, 64), (1, 9, 45)] {
+        for (m, k, n) in [(37, 700, 45), (1, 700, 64), (5, 1100, 128), (6, 3, 64), (1, 9, 45), (3, 50, 100), (2, 0, 70)]
+        {
             // Rows of `b` with a gap after each.
             let (a, b) = (numbers(m * k, 5), numbers(k * (n + 3), 6));
             let (a, b) = (Mat::new(&a, k, m).t(), Mat::strided(&b, k, n, n + 3));

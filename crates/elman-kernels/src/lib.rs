@@ -18,6 +18,7 @@ pub mod attention;
 mod bf16;
 mod buffer;
 mod compiled;
+mod dot;
 pub mod gates;
 mod gemm;
 mod isa;
@@ -34,6 +35,7 @@ mod vector;
 
 pub use bf16::Operands;
 pub use buffer::Buffer;
+pub use dot::gemm_rows;
 pub use gemm::{Packed, Scratch, Start, gemm, gemm_unpacked, gemm_unpacked_of};
 pub use isa::Isa;
 pub use mat::{Mat, MatMut};

@@ -51,7 +51,7 @@ impl<V: Vector> Words<V> for Exact {
 /// The left operand of a product, provided a block at a time.
 pub(crate) trait Left<W> {
     /// Most words of depth per block.
-    const DEPTH: usize;
+    fn depth(&self) -> usize;
 
     /// Location of the words `k..k + depth` of the rows `row..row + rows`: a pointer to the first, and the strides
     /// between rows and between `k`, in words. Valid until the next call.
@@ -66,20 +66,31 @@ pub(crate) struct InPlace<'a, F> {
     data: *const F,
     row_stride: usize,
     k_stride: usize,
+    depth: usize,
     matrix: PhantomData<&'a [F]>,
 }
 
 impl<'a, F> InPlace<'a, F> {
     #[inline(always)]
     pub(crate) fn new(a: Mat<'a, F>) -> Self {
-        InPlace { data: a.data.as_ptr(), row_stride: a.row_stride, k_stride: a.col_stride, matrix: PhantomData }
+        let (row_stride, k_stride) = (a.row_stride, a.col_stride);
+        // Few passes over the result, whose rows are far apart; a panel is read sequentially, which even the L3 cache feeds
+        // faster than it is used.
+        InPlace { data: a.data.as_ptr(), row_stride, k_stride, depth: 1024, matrix: PhantomData }
+    }
+
+    /// Beside a right operand in rows, which are read once: some rows at a time, each from its beginning to its end.
+    #[inline(always)]
+    pub(crate) fn beside_rows(a: Mat<'a, F>) -> Self {
+        InPlace { depth: 16, ..Self::new(a) }
     }
 }
 
 impl<F> Left<F> for InPlace<'_, F> {
-    /// Few passes over the result, whose rows are far apart; a panel is read sequentially, which even the L3 cache
-    /// feeds faster than it is used.
-    const DEPTH: usize = 1024;
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        self.depth
+    }
 
     #[inline(always)]
     unsafe fn block(&mut self, row: usize, _: usize, k: usize, _: usize) -> (*const F, usize, usize) {

@@ -15,8 +15,8 @@ use elman_kernels::gates::{gru, lstm, rnn};
 use elman_kernels::optim::{self, Adagrad, Adam, Average, Gradient, Momentum, Rmsprop, RmspropMomentum, Sgd};
 use elman_kernels::step::{self, Panels, Precision};
 use elman_kernels::{
-    Isa, Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, activation, attention, gemm, gemm_unpacked_of,
-    reference, rows, softmax,
+    Isa, Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, activation, attention, gemm, gemm_rows,
+    gemm_unpacked_of, reference, rows, softmax,
 };
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -284,7 +284,7 @@ fn products<F: Scalar>(random: &mut Random, kept: &mut Kept<F>) {
     let (a, b) = (Matrix::new(random, m, k), Matrix::new(random, k, n));
     let (mut c, bias) = (Matrix::of(random, m, n, false), random.slice(n));
     let start = start(random, &bias);
-    match random.below(5) {
+    match random.below(6) {
         0 | 1 => {
             CALL.set("gemm");
             kept.packed.set_operands(operands(random));
@@ -294,6 +294,14 @@ fn products<F: Scalar>(random: &mut Random, kept: &mut Kept<F>) {
         2 | 3 => {
             CALL.set("gemm_unpacked_of");
             gemm_unpacked_of(operands(random), a.view(), b.view(), c.view_mut(), start, &mut kept.scratch);
+        }
+        4 => {
+            CALL.set("gemm_rows");
+            let b = Matrix::new(random, n, k);
+            // Only rows that are contiguous are multiplied.
+            if !a.transposed && !b.transposed {
+                gemm_rows(a.view(), b.view(), c.view_mut(), start);
+            }
         }
         _ => {
             CALL.set("reference::gemm");
@@ -330,14 +338,16 @@ fn gates<F: Scalar>(random: &mut Random, kept: &mut Kept<F>) {
             CALL.set("rnn");
             rnn::forward(&kept.packed, nonlinearity, &h_prev, &mut h);
             rnn::backward(nonlinearity, &h, &mut dh);
+            rnn::activate(nonlinearity, &mut h);
         }
         3 => {
             CALL.set("gru");
-            match random.below(6) {
+            match random.below(7) {
                 0 | 1 => gru::forward(&kept.packed, &b_hn, &h_prev, &mut a, &mut h),
                 2 => gru::backward(said, &mut a, &h_prev, &mut dh),
                 3 => gru::reset(said, &mut a, &h_prev, &mut h),
                 4 => gru::update(said, &mut a, &h_prev, &mut h),
+                5 => gru::activate(said, &h_prev, &mut a, &mut h),
                 _ => {
                     gru::update_backward(said, &mut a, &h_prev, &mut dh);
                     gru::reset_backward(said, &mut a, &h_prev, &mut dh);
@@ -346,10 +356,10 @@ fn gates<F: Scalar>(random: &mut Random, kept: &mut Kept<F>) {
         }
         _ => {
             CALL.set("lstm");
-            if random.below(2) == 0 {
-                lstm::forward(&kept.packed, peephole, &h_prev, &c_prev, &mut a, &mut c, &mut h);
-            } else {
-                lstm::backward(said, peephole, &mut a, &c_prev, &c, &dh, &mut dc);
+            match random.below(3) {
+                0 => lstm::forward(&kept.packed, peephole, &h_prev, &c_prev, &mut a, &mut c, &mut h),
+                1 => lstm::activate(said, peephole, &c_prev, &mut a, &mut c, &mut h),
+                _ => lstm::backward(said, peephole, &mut a, &c_prev, &c, &dh, &mut dc),
             }
         }
     }

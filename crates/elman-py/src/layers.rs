@@ -19,7 +19,7 @@ type Array<'py> = Bound<'py, PyArray1<f32>>;
 /// Layers whose weights are given with each pass.
 #[pyclass(frozen, module = "elman._elman")]
 pub(crate) struct Layers {
-    layers: Mutex<train::Layers>,
+    layers: train::Layers,
     inputs: usize,
     hidden: usize,
     directions: usize,
@@ -73,8 +73,18 @@ fn values<'a>(array: &'a PyReadonlyArrayDyn<'_, f32>) -> PyResult<&'a [f32]> {
     array.as_slice().map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-fn given<'py>(array: Option<&Bound<'py, PyAny>>, what: &str) -> PyResult<Option<PyReadonlyArrayDyn<'py, f32>>> {
+fn given<'py>(array: Option<&Bound<'py, PyAny>>, what: &str) -> PyResult<Given<'py>> {
     array.map(|array| contiguous(array, what)).transpose()
+}
+
+type Given<'py> = Option<PyReadonlyArrayDyn<'py, f32>>;
+
+fn all_given<'py>(arrays: &[Option<Bound<'py, PyAny>>]) -> PyResult<Vec<Given<'py>>> {
+    arrays.iter().map(|array| given(array.as_ref(), "a weight")).collect()
+}
+
+fn all_values<'a>(arrays: &'a [Given<'_>]) -> PyResult<Vec<Option<&'a [f32]>>> {
+    arrays.iter().map(|array| array.as_ref().map(values).transpose()).collect()
 }
 
 /// The pool for so many threads, none for one.
@@ -103,17 +113,16 @@ impl Layers {
         let config = StackConfig { cell, source, hidden, layers, bidirectional, dropout, locked: false };
         let built = train::Layers::new(config).map_err(raised)?;
         let directions = if bidirectional { 2 } else { 1 };
-        Ok(Layers { layers: Mutex::new(built), inputs, hidden, directions, depth: layers, has_c: cell.has_c() })
+        Ok(Layers { layers: built, inputs, hidden, directions, depth: layers, has_c: cell.has_c() })
     }
 
     /// Names and dimensions of the weights, in the order in which a pass takes them.
     fn weights(&self) -> Vec<(String, Vec<usize>)> {
-        let layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-        layers.layout().tensors().iter().map(|tensor| (tensor.name.clone(), tensor.dims.clone())).collect()
+        self.layers.layout().tensors().iter().map(|tensor| (tensor.name.clone(), tensor.dims.clone())).collect()
     }
 
     /// A pass: `y`, `h`, `c` (empty but for an LSTM), flat, and what its backward pass needs.
-    #[pyo3(signature = (weights, x, steps, batch, batch_first, sizes, reset, h0, c0, seed, threads))]
+    #[pyo3(signature = (weights, x, steps, batch, batch_first, sizes, reset, h0, c0, seed, is_kept, threads))]
     fn forward<'py>(
         &self,
         py: Python<'py>,
@@ -127,6 +136,7 @@ impl Layers {
         h0: Option<&Bound<'py, PyAny>>,
         c0: Option<&Bound<'py, PyAny>>,
         seed: Option<u64>,
+        is_kept: bool,
         threads: usize,
     ) -> PyResult<(Array<'py>, Array<'py>, Array<'py>, Pass)> {
         let layout = Layout::of(steps, batch, batch_first, sizes.as_ref())?;
@@ -142,10 +152,8 @@ impl Layers {
         let (h0, c0) = (h0.as_ref().map(values).transpose()?, c0.as_ref().map(values).transpose()?);
         let reset = reset.as_ref().map(|reset| reset.as_slice()).transpose();
         let reset = reset.map_err(|error| PyValueError::new_err(format!("reset: {error}")))?;
-        let weights: Vec<Option<PyReadonlyArrayDyn<'py, f32>>> =
-            weights.iter().map(|weight| given(weight.as_ref(), "a weight")).collect::<PyResult<_>>()?;
-        let weights: Vec<Option<&[f32]>> =
-            weights.iter().map(|weight| weight.as_ref().map(values).transpose()).collect::<PyResult<_>>()?;
+        let weights = all_given(&weights)?;
+        let weights = all_values(&weights)?;
         let states = self.depth * self.directions * batch * self.hidden;
         let y = PyArray1::<f32>::zeros(py, rows * self.directions * self.hidden, false);
         let h = PyArray1::<f32>::zeros(py, states, false);
@@ -159,13 +167,8 @@ impl Layers {
                 h: h.as_slice_mut().map_err(own)?,
                 c: c.as_slice_mut().map_err(own)?,
             };
-            let input = LayersInput { rows: layout.rows(), x, reset, h0, c0, dropout_seed: seed };
-            py.detach(|| {
-                let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-                layers.set_weights(&weights)?;
-                layers.forward(&input, output, pool.as_deref())
-            })
-            .map_err(raised)?
+            let input = LayersInput { rows: layout.rows(), x, reset, h0, c0, dropout_seed: seed, is_kept };
+            py.detach(|| self.layers.forward(&weights, &input, output, pool.as_deref())).map_err(raised)?
         };
         Ok((y, h, c, Pass { pass: Mutex::new(Some(pass)) }))
     }
@@ -175,6 +178,7 @@ impl Layers {
         &self,
         py: Python<'py>,
         pass: &Pass,
+        weights: Vec<Option<Bound<'py, PyAny>>>,
         x: &Bound<'py, PyAny>,
         batch: usize,
         dy: Option<&Bound<'py, PyAny>>,
@@ -192,18 +196,17 @@ impl Layers {
             c: dc.as_ref().map(values).transpose()?,
         };
         let states = self.depth * self.directions * batch * self.hidden;
-        let weights = self.layers.lock().unwrap_or_else(PoisonError::into_inner).layout().len();
-        let dw = PyArray1::<f32>::zeros(py, weights, false);
+        let weights = all_given(&weights)?;
+        let weights = all_values(&weights)?;
         let dx = wants_dx.then(|| PyArray1::<f32>::zeros(py, x.len(), false));
         let dh0 = PyArray1::<f32>::zeros(py, states, false);
         let dc0 = PyArray1::<f32>::zeros(py, if self.has_c { states } else { 0 }, false);
         let pool = pool_of(threads)?;
-        {
+        let dw = {
             let own = |error: numpy::AsSliceError| PyRuntimeError::new_err(error.to_string());
-            let (mut dw, mut dh0, mut dc0) = (dw.readwrite(), dh0.readwrite(), dc0.readwrite());
+            let (mut dh0, mut dc0) = (dh0.readwrite(), dc0.readwrite());
             let mut dx = dx.as_ref().map(PyArrayMethods::readwrite);
             let by = InputGradients {
-                weights: dw.as_slice_mut().map_err(own)?,
                 x: dx.as_mut().map(|dx| dx.as_slice_mut()).transpose().map_err(own)?,
                 h0: dh0.as_slice_mut().map_err(own)?,
                 c0: dc0.as_slice_mut().map_err(own)?,
@@ -212,12 +215,11 @@ impl Layers {
                 let mut pass = pass.pass.lock().unwrap_or_else(PoisonError::into_inner);
                 let used = || elman::Error::Usage("this pass was used up by a backward pass before".into());
                 let mut pass = pass.take().ok_or_else(used)?;
-                let layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-                layers.backward(&mut pass, x, of, by, pool.as_deref())
+                self.layers.backward(&mut pass, &weights, x, of, by, pool.as_deref())
             })
-            .map_err(raised)?;
-        }
-        Ok((dw, dx, dh0, dc0))
+            .map_err(raised)?
+        };
+        Ok((PyArray1::from_vec(py, dw), dx, dh0, dc0))
     }
 }
 

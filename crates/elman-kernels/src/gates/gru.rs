@@ -37,11 +37,32 @@ pub(crate) fn forward_of<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], 
         "the states h_prev and h of a GRU step differ in rows, or b_hn in units"
     );
     let stride = stride_of(a.len(), h.len() / hidden, size([4, hidden]));
-    super::forward(w_hh, h_prev, Forward { b_hn, h_prev, a, stride, h, hidden });
+    super::forward(w_hh, h_prev, Forward { b_hn: Some(b_hn), h_prev, a, stride, h, hidden });
+}
+
+/// [`forward`] over pre-activations `a` that are complete: `r` and `z` with the recurrent product in them, and in the fourth
+/// part `q = W_hn h_prev + b_hn`.
+///
+/// # Panics
+/// If a slice length does not match.
+pub fn activate<F: Scalar>(hidden: usize, h_prev: &[F], a: &mut [F], h: &mut [F]) {
+    F::gru_activate(hidden, h_prev, a, h);
+}
+
+pub(crate) fn activate_of<F: Scalar>(hidden: usize, h_prev: &[F], a: &mut [F], h: &mut [F]) {
+    assert!(hidden > 0, "hidden must be at least 1");
+    let rows = h.len() / hidden;
+    assert!(
+        h.len() == rows * hidden && h_prev.len() == h.len(),
+        "the states h_prev and h of a GRU step differ in rows"
+    );
+    let stride = stride_of(a.len(), rows, size([4, hidden]));
+    super::finish(rows, 3, hidden, Forward { b_hn: None, h_prev, a, stride, h, hidden });
 }
 
 struct Forward<'a, F> {
-    b_hn: &'a [F],
+    /// None where `q` is complete.
+    b_hn: Option<&'a [F]>,
     h_prev: &'a [F],
     a: &'a mut [F],
     stride: usize,
@@ -53,11 +74,17 @@ impl<F: Scalar> Ending<F, 3> for Forward<'_, F> {
     type End<V: Vector<Scalar = F>> = End<V>;
     #[inline(always)]
     fn end<V: Vector<Scalar = F>>(&mut self) -> End<V> {
+        let a = self.a.as_mut_ptr();
+        let (q, q_stride) = match self.b_hn {
+            Some(b_hn) => (b_hn.as_ptr(), 0),
+            None => (a.cast_const().wrapping_add(3 * self.hidden), self.stride),
+        };
         End {
             hidden: self.hidden,
-            b_hn: self.b_hn.as_ptr(),
+            q,
+            q_stride,
             h_prev: self.h_prev.as_ptr(),
-            a: self.a.as_mut_ptr(),
+            a,
             stride: self.stride,
             h: self.h.as_mut_ptr(),
         }
@@ -66,7 +93,9 @@ impl<F: Scalar> Ending<F, 3> for Forward<'_, F> {
 
 struct End<V: Vector> {
     hidden: usize,
-    b_hn: *const V::Scalar,
+    /// What `q` begins with: a row for all, or one for each.
+    q: *const V::Scalar,
+    q_stride: usize,
     h_prev: *const V::Scalar,
     a: *mut V::Scalar,
     stride: usize,
@@ -81,7 +110,7 @@ impl<V: Vector> Epilogue<V, 3> for End<V> {
         // SAFETY: row and unit lie within the step; each part of a row has `hidden` elements, the bias as many.
         unsafe {
             let part = |g: usize| load(self.a.add(row * self.stride + g * self.hidden + unit), n);
-            [part(0), part(1), load(self.b_hn.add(unit), n)]
+            [part(0), part(1), load(self.q.add(row * self.q_stride + unit), n)]
         }
     }
 

@@ -42,14 +42,50 @@ pub(crate) fn forward_of<F: Scalar>(
     let hidden = w_hh.depth();
     let packed = w_hh.gates == 4 && hidden > 0 && w_hh.cols() == size([4, hidden]);
     assert!(packed, "w_hh is not packed for an LSTM");
-    let rows = h.len() / hidden;
-    assert!(
-        h.len() == rows * hidden && [h_prev.len(), c_prev.len(), c.len()] == [h.len(); 3],
-        "the states h_prev, c_prev, c and h of an LSTM step differ in rows"
-    );
-    let stride = stride_of(a.len(), rows, size([4, hidden]));
-    assert!(peephole.is_none_or(|p| p.len() == size([3, hidden])), "the peephole is [3H]");
-    super::forward(w_hh, h_prev, Forward { peephole, c_prev, a, stride, c, h, hidden });
+    assert_eq!(h_prev.len(), h.len(), "the states h_prev and h of an LSTM step differ in rows");
+    super::forward(w_hh, h_prev, Forward::new(hidden, peephole, c_prev, a, c, h));
+}
+
+/// [`forward`] over pre-activations `a` that are complete, the recurrent product in them.
+///
+/// # Panics
+/// If a slice length does not match.
+pub fn activate<F: Scalar>(hidden: usize, peephole: Option<&[F]>, c_prev: &[F], a: &mut [F], c: &mut [F], h: &mut [F]) {
+    F::lstm_activate(hidden, peephole, c_prev, a, c, h);
+}
+
+pub(crate) fn activate_of<F: Scalar>(
+    hidden: usize,
+    peephole: Option<&[F]>,
+    c_prev: &[F],
+    a: &mut [F],
+    c: &mut [F],
+    h: &mut [F],
+) {
+    assert!(hidden > 0, "hidden must be at least 1");
+    super::finish(h.len() / hidden, 4, hidden, Forward::new(hidden, peephole, c_prev, a, c, h));
+}
+
+impl<'a, F> Forward<'a, F> {
+    /// # Panics
+    /// If a slice length does not match.
+    fn new(
+        hidden: usize,
+        peephole: Option<&'a [F]>,
+        c_prev: &'a [F],
+        a: &'a mut [F],
+        c: &'a mut [F],
+        h: &'a mut [F],
+    ) -> Self {
+        let rows = h.len() / hidden;
+        assert!(
+            h.len() == rows * hidden && [c_prev.len(), c.len()] == [h.len(); 2],
+            "the states c_prev, c and h of an LSTM step differ in rows"
+        );
+        let stride = stride_of(a.len(), rows, size([4, hidden]));
+        assert!(peephole.is_none_or(|p| p.len() == size([3, hidden])), "the peephole is [3H]");
+        Forward { peephole, c_prev, a, stride, c, h, hidden }
+    }
 }
 
 struct Forward<'a, F> {

@@ -9,6 +9,7 @@ use core::mem::MaybeUninit;
 
 use crate::bf16::{Operands, Pairs, RoundedLeft, words};
 use crate::gemm::{Packed, Parts};
+use crate::isa::Isa;
 use crate::mat::{Mat, size};
 use crate::scalar::Scalar;
 use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
@@ -36,6 +37,9 @@ mod compiled {
         fn gru_forward(w_hh: &Packed<Self>, b_hn: &[Self], h_prev: &[Self], a: &mut [Self], h: &mut [Self]) {
             gru::forward_of(w_hh, b_hn, h_prev, a, h);
         }
+        fn gru_activate(hidden: usize, h_prev: &[Self], a: &mut [Self], h: &mut [Self]) {
+            gru::activate_of(hidden, h_prev, a, h);
+        }
         fn gru_backward(hidden: usize, a: &mut [Self], h_prev: &[Self], dh: &mut [Self]) {
             gru::backward_on(Isa::best(), hidden, a, h_prev, dh);
         }
@@ -61,6 +65,16 @@ mod compiled {
             h: &mut [Self],
         ) {
             lstm::forward_of(w_hh, peephole, h_prev, c_prev, a, c, h);
+        }
+        fn lstm_activate(
+            hidden: usize,
+            peephole: Option<&[Self]>,
+            c_prev: &[Self],
+            a: &mut [Self],
+            c: &mut [Self],
+            h: &mut [Self],
+        ) {
+            lstm::activate_of(hidden, peephole, c_prev, a, c, h);
         }
         fn lstm_backward(
             hidden: usize,
@@ -288,6 +302,34 @@ impl<V: Vector, W: Words<V>, E: Epilogue<V, G>, const G: usize> ForRows for Tile
     }
 }
 
+/// The epilogue alone, over pre-activations that are complete: `rows` of `gates` gates of `hidden` units.
+pub(crate) fn finish<F: Scalar, C: Ending<F, G>, const G: usize>(rows: usize, gates: usize, hidden: usize, cell: C) {
+    F::run(Isa::best(), Finish { rows, gates, hidden, cell });
+}
+
+struct Finish<C, const G: usize> {
+    rows: usize,
+    gates: usize,
+    hidden: usize,
+    cell: C,
+}
+
+impl<F: Scalar, C: Ending<F, G>, const G: usize> Kernel<F> for Finish<C, G> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector<Scalar = F>>(mut self) {
+        let Parts { width, panels, .. } = Parts::new(size([self.gates, self.hidden]), self.gates, V::LANES);
+        assert!(width == G * V::LANES, "the gates of another cell");
+        let end = self.cell.end::<V>();
+        for row in 0..self.rows {
+            for panel in 0..panels {
+                // SAFETY: the cell checked what `end` reads and writes over these rows and its units.
+                unsafe { end.finish(row, panel, end.start(row, panel)) };
+            }
+        }
+    }
+}
+
 /// Calls `f(first unit, units)` for each register of a row of `hidden` units.
 #[inline(always)]
 pub(crate) fn registers<V: Vector>(hidden: usize, mut f: impl FnMut(usize, usize)) {
@@ -304,8 +346,8 @@ mod tests {
     use crate::gates::rnn::Nonlinearity;
     use crate::gemm::{PLAIN, Start};
     use crate::mat::MatMut;
+    use crate::reference;
     use crate::vector::store;
-    use crate::{Isa, reference};
     use std::vec;
     use std::vec::Vec;
 
@@ -366,6 +408,54 @@ mod tests {
             }
             // Rows too long to be rounded at once.
             is_near_f64(isa, Operands::Bf16, "tanh", 33, 1030);
+        }
+    }
+
+    #[test]
+    fn a_step_whose_product_was_added_before_is_the_fused_one() {
+        for (rows, hidden) in [(1, 1), (3, 17), (5, 40)] {
+            let w = numbers::<f32>(4 * hidden * hidden, 9);
+            let (h_prev, c_prev, b_hn) = (numbers(rows * hidden, 1), numbers(rows * hidden, 2), numbers(hidden, 3));
+            let peephole = numbers::<f32>(3 * hidden, 4);
+            let fresh = || (numbers::<f32>(rows * 4 * hidden, 5), vec![0.0; rows * hidden], vec![0.0; rows * hidden]);
+            let near = |got: [&[f32]; 3], want: [&[f32]; 3]| {
+                for (got, want) in got.concat().iter().zip(want.concat()) {
+                    assert!((got - want).abs() < 1e-5 * hidden as f32, "[{rows}, {hidden}] {got} {want}");
+                }
+            };
+            // `a += h_prev W^T` of some gates, `a` beginning at the part `from`.
+            let product = |a: &mut [f32], from: usize, gates: core::ops::Range<usize>, start| {
+                let w = &w[gates.start * hidden * hidden..gates.end * hidden * hidden];
+                let w = Mat::new(w, gates.len() * hidden, hidden);
+                let to = MatMut::strided(&mut a[from * hidden..], rows, gates.len() * hidden, 4 * hidden);
+                crate::gemm_rows(Mat::new(&h_prev, rows, hidden), w, to, start);
+            };
+            let packed = |gates: usize| {
+                let mut packed = Packed::new();
+                packed.pack_gates(Mat::new(&w, gates * hidden, hidden).t(), gates);
+                packed
+            };
+            let ((mut a, mut c, mut h), (mut a_2, mut c_2, mut h_2)) = (fresh(), fresh());
+            lstm::forward(&packed(4), Some(&peephole), &h_prev, &c_prev, &mut a, &mut c, &mut h);
+            product(&mut a_2, 0, 0..4, Start::Add);
+            lstm::activate(hidden, Some(&peephole), &c_prev, &mut a_2, &mut c_2, &mut h_2);
+            near([&a, &c, &h], [&a_2, &c_2, &h_2]);
+            let ((mut a, _, mut h), (mut a_2, _, mut h_2)) = (fresh(), fresh());
+            gru::forward(&packed(3), &b_hn, &h_prev, &mut a, &mut h);
+            product(&mut a_2, 0, 0..2, Start::Add);
+            product(&mut a_2, 3, 2..3, Start::Bias(&b_hn));
+            gru::activate(hidden, &h_prev, &mut a_2, &mut h_2);
+            near([&a, &[], &h], [&a_2, &[], &h_2]);
+            for nonlinearity in [Nonlinearity::Tanh, Nonlinearity::Relu] {
+                let (mut h, mut h_2) = (c_prev.clone(), c_prev.clone());
+                let mut one = Packed::new();
+                one.pack(Mat::new(&w[..hidden * hidden], hidden, hidden).t());
+                rnn::forward(&one, nonlinearity, &h_prev, &mut h);
+                let to = MatMut::new(&mut h_2, rows, hidden);
+                crate::gemm_rows(Mat::new(&h_prev, rows, hidden), Mat::new(&w, hidden, hidden), to, Start::Add);
+                rnn::activate(nonlinearity, &mut h_2);
+                near([&[], &[], &h], [&[], &[], &h_2]);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Elman's simple recurrent network, one step: `h = tanh(a)` or `relu(a)` with `a = W_xh x + W_hh h_prev + b`.
 
 use super::{Ending, Epilogue, registers};
+use crate::activation;
 use crate::gemm::{PLAIN, Packed};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -34,6 +35,14 @@ pub(crate) fn forward_of<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity
     let rows = h.len() == h_prev.len() && h.len().is_multiple_of(hidden);
     assert!(rows, "the states h_prev and h of a step differ in rows");
     super::forward(w_hh, h_prev, Forward { nonlinearity, h, hidden });
+}
+
+/// [`forward`] over pre-activations `h` that are complete, the recurrent product in them.
+pub fn activate<F: Scalar>(nonlinearity: Nonlinearity, h: &mut [F]) {
+    match nonlinearity {
+        Nonlinearity::Tanh => activation::tanh(h),
+        Nonlinearity::Relu => activation::relu(h),
+    }
 }
 
 struct Forward<'a, F> {

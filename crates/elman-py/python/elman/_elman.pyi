@@ -105,11 +105,13 @@ class Layers:
         h0: NDArray[np.float32] | None,
         c0: NDArray[np.float32] | None,
         seed: int | None,
+        is_kept: bool,
         threads: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Pass]: ...
     def backward(
         self,
         passed: Pass,
+        weights: list[NDArray[np.float32] | None],
         x: NDArray[np.float32],
         batch: int,
         dy: NDArray[np.float32] | None,

@@ -27,6 +27,11 @@ _TAGS = {
 }
 
 
+def _hold(estimator: Any, given: dict[str, Any]) -> None:
+    """The arguments of a constructor, each as the attribute of its name."""
+    estimator.__dict__.update((name, value) for name, value in given.items() if name not in ("self", "__class__"))
+
+
 class SequenceClassifier(BaseClassifier):
     """Series of measurements to a class; see `elman.SequenceClassifier` for the parameters."""
 
@@ -53,24 +58,7 @@ class SequenceClassifier(BaseClassifier):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.cell = cell
-        self.layers = layers
-        self.hidden = hidden
-        self.bidirectional = bidirectional
-        self.pooling = pooling
-        self.window = window
-        self.stride = stride
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.val_frac = val_frac
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
+        _hold(self, locals())
         super().__init__()
 
     def _fit(self, X: Any, y: Any) -> SequenceClassifier:
@@ -115,25 +103,7 @@ class SequenceRegressor(BaseRegressor):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.cell = cell
-        self.layers = layers
-        self.hidden = hidden
-        self.bidirectional = bidirectional
-        self.pooling = pooling
-        self.window = window
-        self.stride = stride
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.val_frac = val_frac
-        self.huber = huber
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
+        _hold(self, locals())
         super().__init__()
 
     def _fit(self, X: Any, y: Any) -> SequenceRegressor:

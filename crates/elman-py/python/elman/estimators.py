@@ -14,7 +14,7 @@ True
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 from elman import _data
 from elman._model import Model
 from elman._train import train
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "ElmanClassifier",
@@ -46,7 +49,15 @@ class _Estimator(BaseEstimator):
     _task: str
     model_: Model
 
-    def _train(self, x: Any, y: Any) -> None:
+    def _hold(self, given: dict[str, Any]) -> None:
+        """The arguments of a constructor, each as the attribute of its name."""
+        self.__dict__.update((name, value) for name, value in given.items() if name != "self")
+
+    def _read(self, x: Any, *, is_new: bool) -> Any:
+        """Examples as the task takes them; `is_new` where they are trained on."""
+        raise NotImplementedError
+
+    def _train(self, x: Any, y: Any) -> Self:
         if len(y) < 2:
             raise ValueError(f"X has {len(y)} sample; training needs more, some of which it holds out")
         given = {name: value for name, value in self.get_params(deep=False).items() if name not in _OWN}
@@ -58,9 +69,18 @@ class _Estimator(BaseEstimator):
         self.model_ = run.model
         self.history_ = run.records
         self.n_iter_ = int(run.records[-1]["step"]) if run.records else 0
+        return self
+
+    def _target(self, y: Any, count: int) -> NDArray[Any]:
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        y = column_or_1d(y, warn=True)
+        if len(y) != count:
+            raise ValueError(f"Found input variables with inconsistent numbers of samples: {[count, len(y)]}")
+        return y
 
 
-class _Classes(ClassifierMixin):
+class _Labels(_Estimator):
     """Labels as numbers in training and back."""
 
     classes_: NDArray[Any]
@@ -68,8 +88,6 @@ class _Classes(ClassifierMixin):
     def _coded(self, y: Any) -> list[str]:
         """The labels as Elman's, `c0` and so on: in the order of `classes_` whatever they are."""
         self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {self.classes_[:1].tolist()}; a classifier needs at least two classes")
         return [f"c{code}" for code in codes.tolist()]
 
     def _in_order(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,26 +97,67 @@ class _Classes(ClassifierMixin):
         found[..., places] = probabilities
         return found
 
+
+class _Classes(ClassifierMixin, _Labels):
+    """A class for each example."""
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Trains on the examples `X` and their classes `y` `[N]`.
+
+        Raises:
+            ValueError: Data that cannot be used, with the place; fewer than two classes.
+        """
+        x = self._read(X, is_new=True)
+        y = self._target(y, len(x))
+        check_classification_targets(y)
+        coded = self._coded(y)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only, {self.classes_[:1].tolist()}; a classifier needs at least two classes")
+        return self._train(x, coded)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The probability of each class, `[N, V]` in the order of `classes_`."""
+        check_is_fitted(self)
+        return self._in_order(self.model_.predict_proba(self._read(X, is_new=False)))
+
     def predict(self, X: Any) -> NDArray[Any]:
         """The most likely class of each example, `[N]`."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
 
-class _Tabular(_Estimator):
-    """Rows of numbers; frames may hold words."""
+class _Numbers(RegressorMixin, _Estimator):
+    """A number for each example."""
 
-    def _rows(self, x: Any, *, reset: bool) -> Any:
+    def fit(self, X: Any, y: Any) -> Self:
+        """Trains on the examples `X` and the numbers `y` `[N]`.
+
+        Raises:
+            ValueError: Data that cannot be used, with the place.
+        """
+        x = self._read(X, is_new=True)
+        y = np.asarray(self._target(y, len(x)), dtype=np.float64)
+        if not np.isfinite(y).all():
+            at = int(np.argmin(np.isfinite(y)))
+            raise ValueError(f"Input y contains {'NaN' if np.isnan(y[at]) else 'infinity'}: y[{at}] is {y[at]}")
+        return self._train(x, y)
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """The number predicted for each example, `[N]`."""
+        check_is_fitted(self)
+        return self.model_.predict(self._read(X, is_new=False))
+
+
+class _Rows(_Estimator):
+    """Rows of numbers `[N, C]`; frames may hold words."""
+
+    def _read(self, x: Any, *, is_new: bool) -> Any:
         if _data.is_frame(x) and any(getattr(dtype, "kind", "O") not in "fiub" for dtype in x.dtypes):
             # Words are inputs too.
-            _check_feature_names(self, x, reset=reset)
-            _check_n_features(self, x, reset=reset)
+            _check_feature_names(self, x, reset=is_new)
+            _check_n_features(self, x, reset=is_new)
             return x
-        return validate_data(self, x, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
-
-    def _asked(self, x: Any) -> dict[str, Any]:
-        check_is_fitted(self)
-        return self.model_._ask(self._rows(x, reset=False), {})
+        return validate_data(self, x, reset=is_new, dtype=np.float64, ensure_all_finite="allow-nan")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -106,7 +165,33 @@ class _Tabular(_Estimator):
         return tags
 
 
-class ElmanClassifier(_Classes, _Tabular):
+class _Series(_Estimator):
+    """Collections of series, as aeon lays them out: `[N, C, T]`, `[N, T]`, or a list of `[C, T]`."""
+
+    def _read(self, x: Any, *, is_new: bool) -> list[NDArray[np.float64]]:
+        """Each `[T, C]`."""
+        if isinstance(x, np.ndarray) and x.dtype != object and x.ndim not in (2, 3):
+            raise ValueError(f"X has dimensions {list(x.shape)}; [N, C, T] or [N, T] is read, or a list of [C, T]")
+        parts = [np.asarray(part, dtype=np.float64) for part in x]
+        parts = [part[:, None] if part.ndim == 1 else part.T for part in parts]
+        if is_new:
+            _data.series(parts)
+            self.n_channels_ = int(parts[0].shape[1])
+            return parts
+        channels = {part.shape[1] for part in parts if part.ndim == 2}
+        if channels != {self.n_channels_}:
+            raise ValueError(f"X has series of {sorted(channels)} channels; the model reads {self.n_channels_}")
+        return parts
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.two_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class ElmanClassifier(_Classes, _Rows):
     """Rows of a table to a class: a feed-forward network (task `classify`).
 
     Columns are standardised, missing values (NaN) flagged, words of frames read as categories; sizes, dropout and length follow
@@ -164,41 +249,10 @@ class ElmanClassifier(_Classes, _Tabular):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.dense = dense
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.label_smoothing = label_smoothing
-        self.val_frac = val_frac
-        self.class_weights = class_weights
-        self.calibrate = calibrate
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
-
-    def fit(self, X: Any, y: Any) -> ElmanClassifier:
-        """Trains on `X` `[N, C]` and `y` `[N]`.
-
-        Raises:
-            ValueError: Data that cannot be used; fewer than two classes.
-        """
-        X = self._rows(X, reset=True)
-        y = _target(self, y, len(X))
-        check_classification_targets(y)
-        self._train(X, self._coded(y))
-        return self
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """The probability of each class, `[N, V]` in the order of `classes_`."""
-        return self._in_order(self._asked(X)["probabilities"])
+        self._hold(locals())
 
 
-class ElmanRegressor(RegressorMixin, _Tabular):
+class ElmanRegressor(_Numbers, _Rows):
     """Rows of a table to a number: a feed-forward network (task `regress`). Parameters as `ElmanClassifier`'s.
 
     Parameters:
@@ -230,38 +284,10 @@ class ElmanRegressor(RegressorMixin, _Tabular):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.dense = dense
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.val_frac = val_frac
-        self.huber = huber
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
-
-    def fit(self, X: Any, y: Any) -> ElmanRegressor:
-        """Trains on `X` `[N, C]` and the numbers `y` `[N]`.
-
-        Raises:
-            ValueError: Data that cannot be used.
-        """
-        X = self._rows(X, reset=True)
-        y = _target(self, y, len(X))
-        self._train(X, _numbers(y))
-        return self
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """The number predicted for each row, `[N]`."""
-        return self._asked(X)["values"]
+        self._hold(locals())
 
 
-class TextClassifier(_Classes, _Estimator):
+class TextClassifier(_Classes):
     """Texts to a class (task `classify-text`). Parameters as `ElmanClassifier`'s, and those of the network.
 
     Parameters:
@@ -303,76 +329,16 @@ class TextClassifier(_Classes, _Estimator):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.cell = cell
-        self.layers = layers
-        self.hidden = hidden
-        self.embedding = embedding
-        self.bidirectional = bidirectional
-        self.level = level
-        self.vocab_size = vocab_size
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.val_frac = val_frac
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
+        self._hold(locals())
 
-    def fit(self, X: Any, y: Any) -> TextClassifier:
-        """Trains on the texts `X` and their labels `y`.
-
-        Raises:
-            ValueError: Something that is not a text, with its place; fewer than two classes.
-        """
-        texts = _data.texts(X)
-        y = _target(self, y, len(texts))
-        check_classification_targets(y)
-        self._train(texts, self._coded(y))
-        return self
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """The probability of each class, `[N, V]` in the order of `classes_`."""
-        check_is_fitted(self)
-        return self._in_order(self.model_.predict_proba(_data.texts(X)))
+    def _read(self, x: Any, *, is_new: bool) -> list[str]:
+        return _data.texts(x)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
-        return tags
-
-
-class _Series(_Estimator):
-    """Collections of series, as aeon lays them out: `[N, C, T]`, `[N, T]`, or a list of `[C, T]`."""
-
-    def _series(self, x: Any) -> list[NDArray[np.float64]]:
-        """Each `[T, C]`."""
-        if isinstance(x, np.ndarray) and x.dtype != object and x.ndim not in (2, 3):
-            raise ValueError(f"X has dimensions {list(x.shape)}; [N, C, T] or [N, T] is read, or a list of [C, T]")
-        parts = [np.asarray(part, dtype=np.float64) for part in x]
-        parts = [part[:, None] if part.ndim == 1 else part.T for part in parts]
-        channels = {part.shape[1] for part in parts if part.ndim == 2}
-        if hasattr(self, "n_channels_") and channels != {self.n_channels_}:
-            raise ValueError(f"X has series of {sorted(channels)} channels; the model reads {self.n_channels_}")
-        return parts
-
-    def _fitted(self, x: Any, y: Any) -> None:
-        self.__dict__.pop("n_channels_", None)
-        parts = self._series(x)
-        _data.series(parts)
-        self.n_channels_ = int(parts[0].shape[1])
-        self._train(parts, y)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.two_d_array = True
-        tags.input_tags.allow_nan = True
         return tags
 
 
@@ -425,43 +391,10 @@ class SequenceClassifier(_Classes, _Series):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.cell = cell
-        self.layers = layers
-        self.hidden = hidden
-        self.bidirectional = bidirectional
-        self.pooling = pooling
-        self.window = window
-        self.stride = stride
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.val_frac = val_frac
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
-
-    def fit(self, X: Any, y: Any) -> SequenceClassifier:
-        """Trains on the series `X` and their labels `y` `[N]`.
-
-        Raises:
-            ValueError: Data that cannot be used, with the place; fewer than two classes.
-        """
-        y = _target(self, y, len(X))
-        check_classification_targets(y)
-        self._fitted(X, self._coded(y))
-        return self
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """The probability of each class, `[N, V]` in the order of `classes_`."""
-        check_is_fitted(self)
-        return self._in_order(self.model_.predict_proba(self._series(X)))
+        self._hold(locals())
 
 
-class SequenceRegressor(RegressorMixin, _Series):
+class SequenceRegressor(_Numbers, _Series):
     """Series of measurements to a number (task `regress-sequence`). Layout and parameters as `SequenceClassifier`'s.
 
     >>> import numpy as np, elman
@@ -495,42 +428,10 @@ class SequenceRegressor(RegressorMixin, _Series):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.cell = cell
-        self.layers = layers
-        self.hidden = hidden
-        self.bidirectional = bidirectional
-        self.pooling = pooling
-        self.window = window
-        self.stride = stride
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.val_frac = val_frac
-        self.huber = huber
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
-
-    def fit(self, X: Any, y: Any) -> SequenceRegressor:
-        """Trains on the series `X` and the numbers `y` `[N]`.
-
-        Raises:
-            ValueError: Data that cannot be used, with the place.
-        """
-        self._fitted(X, _numbers(_target(self, y, len(X))))
-        return self
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """The number predicted for each series, `[N]`."""
-        check_is_fitted(self)
-        return self.model_.predict(self._series(X))
+        self._hold(locals())
 
 
-class FrameLabeler(_Estimator):
+class FrameLabeler(_Labels):
     """A label for each step of a series (task `classify-frames`): gestures, sounds, parts of speech.
 
     Series are a list of arrays `[T, C]`, time first, of any lengths; labels a list of as many lists `[T]`. `score` is the share of
@@ -571,68 +472,28 @@ class FrameLabeler(_Estimator):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.cell = cell
-        self.layers = layers
-        self.hidden = hidden
-        self.bidirectional = bidirectional
-        self.lookahead = lookahead
-        self.dropout = dropout
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.max_time = max_time
-        self.batch = batch
-        self.lr = lr
-        self.val_frac = val_frac
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.settings = settings
-        self.verbose = verbose
+        self._hold(locals())
 
-    def fit(self, X: Any, y: Any) -> FrameLabeler:
+    def fit(self, X: Any, y: Any) -> Self:
         """Trains on the series `X` and the labels `y` of their steps.
 
         Raises:
             ValueError: Data that cannot be used, with the place.
         """
         labels = [np.asarray(of) for of in y]
-        self.classes_, codes = np.unique(np.concatenate(labels), return_inverse=True)
         ends = np.cumsum([len(of) for of in labels])[:-1]
-        self._train(X, [[f"c{code}" for code in of.tolist()] for of in np.split(codes, ends)])
-        return self
+        coded = self._coded(np.concatenate(labels))
+        return self._train(X, [of.tolist() for of in np.split(np.asarray(coded), ends)])
 
     def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
         """The probability of each class at each step, a list of `[T, V]`."""
         check_is_fitted(self)
-        places = [int(label[1:]) for label in self.model_.labels]
-        found = []
-        for p in self.model_.predict_proba(X):
-            found.append(np.zeros((len(p), len(self.classes_))))
-            found[-1][:, places] = p
-        return found
+        return [self._in_order(p) for p in self.model_.predict_proba(X)]
 
     def predict(self, X: Any) -> list[NDArray[Any]]:
         """The class at each step, a list of `[T]`."""
-        found = self.predict_proba(X)
-        return [self.classes_[p.argmax(axis=1)] for p in found]
+        return [self.classes_[p.argmax(axis=1)] for p in self.predict_proba(X)]
 
     def score(self, X: Any, y: Any) -> float:
         """The share of steps labelled rightly, in [0, 1]."""
         return float(np.mean(np.concatenate(self.predict(X)) == np.concatenate([np.asarray(of) for of in y])))
-
-
-def _target(estimator: BaseEstimator, y: Any, count: int) -> NDArray[Any]:
-    if y is None:
-        name = type(estimator).__name__
-        raise ValueError(f"{name} requires y to be passed, but the target y is None")
-    y = column_or_1d(y, warn=True)
-    if len(y) != count:
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: {[count, len(y)]}")
-    return y
-
-
-def _numbers(y: NDArray[Any]) -> NDArray[np.float64]:
-    y = np.asarray(y, dtype=np.float64)
-    if not np.isfinite(y).all():
-        at = int(np.argmin(np.isfinite(y)))
-        raise ValueError(f"Input y contains {'NaN' if np.isnan(y[at]) else 'infinity'}: y[{at}] is {y[at]}")
-    return y

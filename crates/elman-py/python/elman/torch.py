@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -35,25 +36,54 @@ __all__ = ["GRU", "LSTM", "RNN", "replace"]
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-#: The native layers of each module; not in the module, so that it is copied and pickled as torch's is.
-_layers: weakref.WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], _elman.Layers, list[str], list[int]]] = (
-    weakref.WeakKeyDictionary()
-)
+#: The native half of each module; not in the module, so that it is copied and pickled as torch's is.
+_layers: weakref.WeakKeyDictionary[nn.Module, _Native] = weakref.WeakKeyDictionary()
 _said: set[str] = set()
 _PLAIN = (Tensor, nn.Parameter)
 
 _NO_DOUBLE = "elman.torch: a second derivative through its layers is not computed; use torch.nn's layers for it"
 
 
+class _Native:
+    """The kernels' layers, and weights as they were last seen."""
+
+    __slots__ = ("layers", "made_of", "names", "seen", "widths")
+
+    def __init__(self, made_of: tuple[Any, ...]) -> None:
+        self.made_of = made_of
+        self.layers = _elman.Layers(*made_of)
+        names, dims = zip(*self.layers.weights(), strict=True)
+        self.names: list[str] = list(names)
+        #: Elements of each weight.
+        self.widths = [torch.Size(of).numel() for of in dims]
+        #: Address and array of each weight. While an array lives, nothing else lies at its address.
+        self.seen: list[tuple[int, Any]] = [(0, None)] * len(names)
+
+    def arrays(self, weights: Sequence[Tensor | None]) -> list[Any]:
+        """The weights as arrays, whose values are those of this moment."""
+        found = []
+        for i, weight in enumerate(weights):
+            if weight is None:
+                found.append(None)
+                continue
+            if not weight.is_contiguous():
+                found.append(weight.detach().contiguous().numpy())
+                continue
+            at, array = self.seen[i]
+            if at != weight.data_ptr():
+                array = weight.detach().numpy()
+                self.seen[i] = (weight.data_ptr(), array)
+            found.append(array)
+        return found
+
+
 class _Rows:
     """Where a batch's steps lie, and how they are run."""
 
-    __slots__ = ("batch", "batch_first", "native", "reset", "seed", "sizes", "steps", "threads", "widths")
+    __slots__ = ("batch", "batch_first", "native", "reset", "seed", "sizes", "steps", "threads")
 
-    def __init__(self, native: _elman.Layers, widths: list[int], steps: int, batch: int, batch_first: bool, sizes: Any) -> None:
+    def __init__(self, native: _Native, steps: int, batch: int, batch_first: bool, sizes: Any) -> None:
         self.native = native
-        #: Elements of each weight.
-        self.widths = widths
         self.steps = steps
         self.batch = batch
         self.batch_first = batch_first
@@ -62,10 +92,10 @@ class _Rows:
         self.seed: int | None = None
         self.threads = torch.get_num_threads()
 
-    def forward(self, x: Tensor, h0: Tensor | None, c0: Tensor | None, weights: tuple[Tensor | None, ...]) -> Any:
-        """A pass of the kernels: `y`, `h`, `c` (flat), and what its backward pass needs."""
-        y, h, c, kept = self.native.forward(
-            [None if weight is None else weight.detach().numpy() for weight in weights],
+    def forward(self, x: Tensor, h0: Tensor | None, c0: Tensor | None, weights: tuple[Tensor | None, ...], *, is_kept: bool) -> Any:
+        """A pass of the kernels: `y`, `h`, `c` (flat), and, if it is kept, what its backward pass needs."""
+        y, h, c, kept = self.native.layers.forward(
+            self.native.arrays(weights),
             x.detach().numpy(),
             self.steps,
             self.batch,
@@ -75,6 +105,7 @@ class _Rows:
             None if h0 is None else h0.detach().numpy(),
             None if c0 is None else c0.detach().numpy(),
             self.seed,
+            is_kept,
             self.threads,
         )
         return torch.from_numpy(y), torch.from_numpy(h), torch.from_numpy(c), kept
@@ -97,7 +128,7 @@ class _Function(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: _Rows, x: Tensor, h0: Tensor | None, c0: Tensor | None, *weights: Tensor | None) -> Any:
-        y, h, c, kept = rows.forward(x, h0, c0, weights)
+        y, h, c, kept = rows.forward(x, h0, c0, weights, is_kept=True)
         ctx.rows, ctx.kept = rows, kept
         ctx.given = [h0 is not None, c0 is not None, *(weight is not None for weight in weights)]
         # Torch checks that none of them is overwritten before the backward pass.
@@ -124,10 +155,12 @@ class _Function(torch.autograd.Function):
         kept = ctx.kept
         if kept.is_done:
             # The graph was retained, and what the first backward pass read is overwritten.
-            *_, kept = rows.forward(x, h0, c0, tuple(weights))
+            *_, kept = rows.forward(x, h0, c0, tuple(weights), is_kept=True)
         flat = [None if d is None else d.detach().contiguous().numpy() for d in (dy, dh, dc)]
         _, wants_x, wants_h0, wants_c0, *wanted = ctx.needs_input_grad
-        dw, dx, dh0, dc0 = rows.native.backward(kept, x.detach().numpy(), rows.batch, *flat, wants_x, rows.threads)
+        dw, dx, dh0, dc0 = rows.native.layers.backward(
+            kept, rows.native.arrays(weights), x.detach().numpy(), rows.batch, *flat, wants_x, rows.threads
+        )
         found: list[Any] = [None]
         found.append(torch.from_numpy(dx).view(x.shape) if dx is not None else None)
         found.append(torch.from_numpy(dh0).view(h0.shape) if wants_h0 and h0 is not None else None)
@@ -135,7 +168,7 @@ class _Function(torch.autograd.Function):
         if any(wanted):
             at, all_dw = 0, torch.from_numpy(dw)
             # A bias that is not there has its place all the same.
-            for weight, is_wanted, size in zip(weights, wanted, rows.widths, strict=True):
+            for weight, is_wanted, size in zip(weights, wanted, rows.native.widths, strict=True):
                 of_weight = all_dw[at : at + size]
                 at += size
                 found.append(of_weight.view(weight.shape) if is_wanted and weight is not None else None)
@@ -147,36 +180,38 @@ class _Function(torch.autograd.Function):
 class _Layers(nn.RNNBase):
     """What the three have in common."""
 
-    def _native(self) -> tuple[_elman.Layers, list[str], list[int]]:
+    def _native(self) -> _Native:
         cell = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn-tanh", "RNN_RELU": "rnn-relu"}[self.mode]
         # Dropout between layers, as long as there are some; 1 is torch's own affair.
         dropout = self.dropout if self.num_layers > 1 and self.dropout < 1 else 0.0
         made_of = (cell, self.input_size, self.hidden_size, self.num_layers, bool(self.bidirectional), float(dropout))
-        kept = _layers.get(self)
-        if kept is None or kept[0] != made_of:
-            native = _elman.Layers(*made_of)
-            names, dims = zip(*native.weights(), strict=True)
-            kept = _layers[self] = (made_of, native, list(names), [torch.Size(of).numel() for of in dims])
-        return kept[1:]
+        native = _layers.get(self)
+        if native is None or native.made_of != made_of:
+            native = _layers[self] = _Native(made_of)
+        return native
 
-    def _weights(self) -> tuple[Tensor | None, ...]:
+    def _weights(self, names: list[str]) -> tuple[Tensor | None, ...]:
         """The weights in the kernels' order, None for a bias that there is not."""
-        own, names = self._parameters, self._native()[1]
+        own = self._parameters
         # Of the module's own, unless a hook or a parametrization puts something in their place.
         return tuple([own[name] if name in own else getattr(self, name, None) if self.bias or "bias" not in name else None
                       for name in names])  # fmt: skip
 
-    def _why_not(self, x: Tensor, hx: tuple[Tensor, ...]) -> str | None:
-        """Why torch computes this call, if it does; empty where that is not worth a word."""
+    def _why_never(self) -> str | None:
+        """Why torch computes every call of this module, if it does; empty where that is not worth a word."""
         if self.proj_size > 0:
             return "proj_size"
         if self.hidden_size == 0 or self.input_size == 0:
             return ""
+        return None
+
+    def _why_not(self, x: Tensor, hx: tuple[Tensor, ...], weights: tuple[Tensor | None, ...]) -> str | None:
+        """As `_why_never`, of this call."""
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return "tracing or compiling"
         if torch.is_autocast_enabled("cpu"):
             return "autocast"
-        for tensor in (x, *hx, *self._weights()):
+        for tensor in (x, *hx, *weights):
             if tensor is None:
                 continue
             if type(tensor) not in _PLAIN or tensor.layout is not torch.strided:
@@ -208,11 +243,13 @@ class _Layers(nn.RNNBase):
         is_packed = isinstance(input, PackedSequence)
         x = input.data if is_packed else input
         states = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
-        why = self._why_not(x, states)
+        why = self._why_never()
+        if why is None:
+            native = self._native()
+            weights = self._weights(native.names)
+            why = self._why_not(x, states, weights)
         if why is not None:
             return self._by_torch(input, hx, reset, why)
-        native, _, widths = self._native()
-        weights = self._weights()
         if reset is not None and self.bidirectional:
             raise ValueError("`reset` is for layers of one direction: backwards there is no step to begin anew at")
         is_lstm = self.mode == "LSTM"
@@ -220,7 +257,7 @@ class _Layers(nn.RNNBase):
             sizes, order, back = input.batch_sizes, input.sorted_indices, input.unsorted_indices
             batch = int(sizes[0])
             steps, is_batched = len(sizes), True
-            rows = _Rows(native, widths, steps, batch, False, sizes.numpy())
+            rows = _Rows(native, steps, batch, False, sizes.numpy())
             hx = self._checked(x, hx, sizes, batch)
             if hx is not None and order is not None:
                 hx = self.permute_hidden(hx, order)
@@ -231,7 +268,7 @@ class _Layers(nn.RNNBase):
             steps, batch = (
                 (x.shape[0], 1) if not is_batched else (x.shape[1 if batch_first else 0], x.shape[0 if batch_first else 1])
             )
-            rows = _Rows(native, widths, steps, batch, batch_first, None)
+            rows = _Rows(native, steps, batch, batch_first, None)
             order = back = None
             hx = self._checked(
                 x if is_batched else x.unsqueeze(0 if self.batch_first else 1), self._batched(hx, is_batched), None, batch
@@ -251,7 +288,7 @@ class _Layers(nn.RNNBase):
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights)):
             y, h, c = _Function.apply(rows, x, h0, c0, *weights)
         else:
-            y, h, c, _ = rows.forward(x, h0, c0, weights)
+            y, h, c, _ = rows.forward(x, h0, c0, weights, is_kept=False)
         directions = 2 if self.bidirectional else 1
         y = y.view(*dims, directions * self.hidden_size)
         of_state = (self.num_layers * directions, batch, self.hidden_size)
@@ -290,6 +327,9 @@ class _Layers(nn.RNNBase):
         if why and why not in _said:
             _said.add(why)
             warnings.warn(f"elman.torch: torch computes this, because of {why}", stacklevel=4)
+        if (native := _layers.get(self)) is not None:
+            # Weights that have moved away are held no longer.
+            native.seen = [(0, None)] * len(native.names)
         if reset is None:
             return super().forward(given, hx)
         if isinstance(given, PackedSequence):

@@ -2,6 +2,7 @@
 
 use elman_kernels::{Mat, MatMut, Scalar, Start, gemm};
 
+use super::given::Given;
 use super::prepared::Prepared;
 use super::state::State;
 use super::steps::Steps;
@@ -24,14 +25,7 @@ pub trait Cell {
     fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>);
 
     /// `x` to `tape.h()` `[N, H]`, from `state`; leaves the final state of each sequence in `state`.
-    fn forward<F: Scalar>(
-        &self,
-        prepared: &Prepared<F>,
-        x: Input<F>,
-        steps: &Steps,
-        state: &mut State<F>,
-        tape: &mut Tape<F>,
-    );
+    fn forward<F: Scalar>(&self, given: Given<F>, x: Input<F>, steps: &Steps, state: &mut State<F>, tape: &mut Tape<F>);
 
     /// Backpropagation through time, from `T - 1` to 0. Takes dL/dh `[N, H]` and, in `dstate`, dL/d(final state);
     /// leaves there dL/d(initial state). Adds to `grads`, so that a batch may be split; `dx` `[N, I]`. Consumes the
@@ -39,7 +33,7 @@ pub trait Cell {
     fn backward<F: Scalar>(
         &self,
         params: &Params<F>,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
@@ -48,14 +42,14 @@ pub trait Cell {
         grads: &mut Grads<F>,
         dx: InputGrad<F>,
     ) {
-        self.backward_through_time(prepared, steps, tape, dh, dstate);
-        self.backward_weights(params, prepared, x, steps, tape, grads, dx);
+        self.backward_through_time(given, steps, tape, dh, dstate);
+        self.backward_weights(params, given, x, steps, tape, grads, dx);
     }
 
     /// The recurrent half of [`Self::backward`]; leaves the gradients of the gates in the tape.
     fn backward_through_time<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
@@ -66,7 +60,7 @@ pub trait Cell {
     fn backward_weights<F: Scalar>(
         &self,
         params: &Params<F>,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,

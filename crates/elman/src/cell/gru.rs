@@ -6,10 +6,11 @@
 //!
 //! A row of the tape's gates has four parts `r, z, n, q`; see [`elman_kernels::gates::gru`].
 
-use elman_kernels::{Mat, MatMut, Scalar, Start, gates::gru, gemm, rows};
+use elman_kernels::{Mat, MatMut, Scalar, Start, gates::gru, rows};
 use elman_step::Reset;
 
 use super::cell::Cell;
+use super::given::Given;
 use super::prepared::Prepared;
 use super::state::State;
 use super::steps::Steps;
@@ -40,8 +41,7 @@ impl Cell for Gru {
         let w = &self.weights;
         let hidden = w.hidden;
         let (b_ih, b_hh) = (w.b_ih.of(params), w.b_hh.of(params));
-        // The reset gate scales b_hn only if it acts after the product.
-        let shared = if self.reset == Reset::After { 2 * hidden } else { 3 * hidden };
+        let shared = self.shared();
         prepared.bias.clear();
         prepared.bias.extend_from_slice(b_ih);
         rows::add(&b_hh[..shared], &mut prepared.bias[..shared]);
@@ -62,7 +62,7 @@ impl Cell for Gru {
 
     fn forward<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         state: &mut State<F>,
@@ -71,22 +71,29 @@ impl Cell for Gru {
         let hidden = self.weights.hidden;
         tape.begin(steps, hidden, PARTS, state);
         let stride = tape.stride;
-        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, stride);
+        self.weights.project(given, x, steps.rows(), self.shared(), &mut tape.bias, &mut tape.gates, stride);
         for t in 0..steps.len() {
             let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
             let a = part_mut(&mut tape.gates, steps.range(t), stride);
-            if self.reset == Reset::After {
+            if let (Reset::After, Given::Packed(prepared)) = (self.reset, given) {
                 gru::forward(&prepared.w_hh, &prepared.b_hn, h_prev, a, h);
                 continue;
             }
             let n = steps.active(t);
             let r_z = MatMut::strided(a, n, 2 * hidden, stride);
-            gemm(Mat::new(h_prev, n, hidden), &prepared.w_hh, r_z, Start::Add);
+            given.recurrent(0..2, Mat::new(h_prev, n, hidden), r_z, Start::Add);
+            if let (Reset::After, Given::Plain(plain)) = (self.reset, given) {
+                let b_hn = plain.b_hh.map_or(Start::Zero, |b_hh| Start::Bias(&b_hh[2 * hidden..]));
+                let q = MatMut::strided(&mut a[3 * hidden..], n, hidden, stride);
+                given.recurrent(2..3, Mat::new(h_prev, n, hidden), q, b_hn);
+                gru::activate(hidden, h_prev, a, h);
+                continue;
+            }
             gru::reset(hidden, a, h_prev, h);
             // The fourth part, r h_{t-1}, goes through W_hn into the third; they share rows, so it is copied out.
             copy_columns(a, stride, 3 * hidden, h, hidden);
             let candidate = MatMut::strided(&mut a[2 * hidden..], n, hidden, stride);
-            gemm(Mat::new(h, n, hidden), &prepared.w_hn, candidate, Start::Add);
+            given.recurrent(2..3, Mat::new(h, n, hidden), candidate, Start::Add);
             gru::update(hidden, a, h_prev, h);
         }
         tape.end(steps, state);
@@ -94,7 +101,7 @@ impl Cell for Gru {
 
     fn backward_through_time<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
@@ -114,24 +121,24 @@ impl Cell for Gru {
                 // dh becomes dh z; the rest of dL/dh_{t-1} passes through W_hr, W_hz, and W_hn behind r.
                 gru::backward(hidden, a, h_prev, dh_t);
                 let dq = Mat::strided(&a[3 * hidden..], n, hidden, stride);
-                gemm(dq, &prepared.w_hn_back, MatMut::new(dh_t, n, hidden), Start::Add);
+                given.recurrent_back(2..3, dq, MatMut::new(dh_t, n, hidden), Start::Add, &mut tape.scratch);
             } else {
                 gru::update_backward(hidden, a, h_prev, dh_t);
                 let ds = &mut tape.h_prev[..n * hidden];
                 let da_n = Mat::strided(&a[2 * hidden..], n, hidden, stride);
-                gemm(da_n, &prepared.w_hn_back, MatMut::new(ds, n, hidden), Start::Zero);
+                given.recurrent_back(2..3, da_n, MatMut::new(ds, n, hidden), Start::Zero, &mut tape.scratch);
                 gru::reset_backward(hidden, a, h_prev, ds);
                 rows::add(ds, dh_t);
             }
             let da_rz = Mat::strided(a, n, 2 * hidden, stride);
-            gemm(da_rz, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Add);
+            given.recurrent_back(0..2, da_rz, MatMut::new(dh_t, n, hidden), Start::Add, &mut tape.scratch);
         }
     }
 
     fn backward_weights<F: Scalar>(
         &self,
         params: &Params<F>,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
@@ -145,16 +152,16 @@ impl Cell for Gru {
         let n = steps.rows();
         let h_prev = Mat::new(tape.h_prev(steps), n, hidden);
         let gates = &tape.gates[..];
-        self.weights.backward_recurrent(0..2, prepared.operands(), gates, stride, h_prev, &mut scratch, grads);
+        self.weights.backward_recurrent(0..2, given, gates, stride, h_prev, &mut scratch, grads);
         if n > 0 {
             let (da_n, into_n) = match self.reset {
                 Reset::After => (&gates[3 * hidden..], h_prev),
                 Reset::Before => (&gates[2 * hidden..], Mat::strided(&gates[3 * hidden..], n, hidden, stride)),
             };
-            self.weights.backward_recurrent(2..3, prepared.operands(), da_n, stride, into_n, &mut scratch, grads);
+            self.weights.backward_recurrent(2..3, given, da_n, stride, into_n, &mut scratch, grads);
         }
         let source = &mut tape.source;
-        self.weights.backward_input(params, prepared, x, gates, stride, source, &mut scratch, grads, dx);
+        self.weights.backward_input(params, given, x, gates, stride, source, &mut scratch, grads, dx);
         let db_hh = self.weights.b_hh.of_mut(grads);
         if self.reset == Reset::Before {
             rows::add(&tape.source.dbias, db_hh);
@@ -164,6 +171,13 @@ impl Cell for Gru {
             rows::sum_add(gates.get(3 * hidden..).unwrap_or(&[]), n, stride, &mut db_hh[2 * hidden..]);
         }
         tape.scratch = scratch;
+    }
+}
+
+impl Gru {
+    /// Elements of the biases that are added: the reset gate scales `b_hn` only if it acts after the product.
+    fn shared(&self) -> usize {
+        (if self.reset == Reset::After { 2 } else { GATES }) * self.weights.hidden
     }
 }
 

@@ -5,9 +5,10 @@
 //!
 //! With peepholes (Gers & Schmidhuber 2000) `i` and `f` also see `c_{t-1}` and `o` sees `c_t`, unit by unit.
 
-use elman_kernels::{Mat, MatMut, Scalar, Start, gates::lstm, gemm, rows};
+use elman_kernels::{Mat, MatMut, Scalar, Start, gates::lstm, rows};
 
 use super::cell::Cell;
+use super::given::Given;
 use super::prepared::Prepared;
 use super::state::State;
 use super::steps::Steps;
@@ -75,7 +76,7 @@ impl Cell for Lstm {
 
     fn forward<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         state: &mut State<F>,
@@ -84,20 +85,28 @@ impl Cell for Lstm {
         let hidden = self.weights.hidden;
         tape.begin(steps, hidden, GATES, state);
         let stride = tape.stride;
-        self.weights.project(prepared, x, steps.rows(), &mut tape.gates, stride);
-        let peephole = self.peephole.map(|_| &prepared.peephole[..]);
+        self.weights.project(given, x, steps.rows(), GATES * hidden, &mut tape.bias, &mut tape.gates, stride);
+        let peephole = given.peephole();
         for t in 0..steps.len() {
             let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
             let (c_prev, c) = before_and_now(&mut tape.c, steps.before(t), steps.now(t), hidden);
             let a = part_mut(&mut tape.gates, steps.range(t), stride);
-            lstm::forward(&prepared.w_hh, peephole, h_prev, c_prev, a, c, h);
+            match given {
+                Given::Packed(prepared) => lstm::forward(&prepared.w_hh, peephole, h_prev, c_prev, a, c, h),
+                Given::Plain(_) => {
+                    let n = steps.active(t);
+                    let into = MatMut::strided(a, n, GATES * hidden, stride);
+                    given.recurrent(0..GATES, Mat::new(h_prev, n, hidden), into, Start::Add);
+                    lstm::activate(hidden, peephole, c_prev, a, c, h);
+                }
+            }
         }
         tape.end(steps, state);
     }
 
     fn backward_through_time<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
@@ -105,7 +114,7 @@ impl Cell for Lstm {
     ) {
         let hidden = self.weights.hidden;
         let stride = tape.stride;
-        let peephole = self.peephole.map(|_| &prepared.peephole[..]);
+        let peephole = given.peephole();
         for t in (0..steps.len()).rev() {
             // dL/dh_t comes from above and from t + 1.
             let n = steps.active(t);
@@ -118,14 +127,14 @@ impl Cell for Lstm {
             lstm::backward(hidden, peephole, a, c_prev, c, dh_t, &mut dstate.c[..n * hidden]);
             // dh_{t-1} = da W_hh
             let da = Mat::strided(a, n, GATES * hidden, stride);
-            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero);
+            given.recurrent_back(0..GATES, da, MatMut::new(dh_t, n, hidden), Start::Zero, &mut tape.scratch);
         }
     }
 
     fn backward_weights<F: Scalar>(
         &self,
         params: &Params<F>,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
@@ -139,17 +148,9 @@ impl Cell for Lstm {
         tape.gather_h_prev(steps);
         let mut scratch = std::mem::take(&mut tape.scratch);
         let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);
-        self.weights.backward_recurrent(
-            0..GATES,
-            prepared.operands(),
-            &tape.gates,
-            stride,
-            h_prev,
-            &mut scratch,
-            grads,
-        );
+        self.weights.backward_recurrent(0..GATES, given, &tape.gates, stride, h_prev, &mut scratch, grads);
         let source = &mut tape.source;
-        self.weights.backward_input(params, prepared, x, &tape.gates, stride, source, &mut scratch, grads, dx);
+        self.weights.backward_input(params, given, x, &tape.gates, stride, source, &mut scratch, grads, dx);
         rows::add(&tape.source.dbias, self.weights.b_hh.of_mut(grads));
         tape.scratch = scratch;
     }

@@ -8,6 +8,7 @@
 
 #[allow(clippy::module_inception)] // `cell/cell.rs` holds the trait `Cell`.
 mod cell;
+mod given;
 mod gru;
 mod lstm;
 mod prepared;
@@ -18,6 +19,7 @@ mod tape;
 mod weights;
 
 pub use cell::Cell;
+pub use given::{Given, Plain};
 pub use gru::Gru;
 pub use lstm::{FORGET_BIAS, Lstm, set_forget_bias};
 pub use prepared::Prepared;
@@ -90,36 +92,36 @@ impl Cell for AnyCell {
 
     fn forward<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         state: &mut State<F>,
         tape: &mut Tape<F>,
     ) {
-        with!(self, cell => cell.forward(prepared, x, steps, state, tape))
+        with!(self, cell => cell.forward(given, x, steps, state, tape))
     }
 
     fn backward_through_time<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
         dstate: &mut State<F>,
     ) {
-        with!(self, cell => cell.backward_through_time(prepared, steps, tape, dh, dstate))
+        with!(self, cell => cell.backward_through_time(given, steps, tape, dh, dstate))
     }
 
     fn backward_weights<F: Scalar>(
         &self,
         params: &Params<F>,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         grads: &mut Grads<F>,
         dx: InputGrad<F>,
     ) {
-        with!(self, cell => cell.backward_weights(params, prepared, x, steps, tape, grads, dx))
+        with!(self, cell => cell.backward_weights(params, given, x, steps, tape, grads, dx))
     }
 }

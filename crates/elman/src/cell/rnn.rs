@@ -1,9 +1,10 @@
 //! The simple recurrent network (Elman 1990): `h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`, or with relu.
 
 use elman_kernels::gates::rnn::{self, Nonlinearity};
-use elman_kernels::{Mat, MatMut, Scalar, Start, gemm, rows};
+use elman_kernels::{Mat, MatMut, Scalar, Start, rows};
 
 use super::cell::Cell;
+use super::given::Given;
 use super::prepared::Prepared;
 use super::state::State;
 use super::steps::Steps;
@@ -35,7 +36,7 @@ impl Cell for Rnn {
 
     fn forward<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         state: &mut State<F>,
@@ -45,17 +46,24 @@ impl Cell for Rnn {
         tape.begin(steps, hidden, 1, state);
         // The pre-activations are written in place of the states.
         let a = &mut tape.h[steps.batch() * hidden..];
-        self.weights.project(prepared, x, steps.rows(), a, hidden);
+        self.weights.project(given, x, steps.rows(), hidden, &mut tape.bias, a, hidden);
         for t in 0..steps.len() {
             let (h_prev, h) = before_and_now(&mut tape.h, steps.before(t), steps.now(t), hidden);
-            rnn::forward(&prepared.w_hh, self.nonlinearity, h_prev, h);
+            match given {
+                Given::Packed(prepared) => rnn::forward(&prepared.w_hh, self.nonlinearity, h_prev, h),
+                Given::Plain(_) => {
+                    let n = steps.active(t);
+                    given.recurrent(0..1, Mat::new(h_prev, n, hidden), MatMut::new(h, n, hidden), Start::Add);
+                    rnn::activate(self.nonlinearity, h);
+                }
+            }
         }
         tape.end(steps, state);
     }
 
     fn backward_through_time<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
         dh: &[F],
@@ -75,14 +83,14 @@ impl Cell for Rnn {
             }
             // dh_{t-1} = da W_hh
             let da = Mat::strided(da, n, hidden, stride);
-            gemm(da, &prepared.w_hh_back, MatMut::new(dh_t, n, hidden), Start::Zero);
+            given.recurrent_back(0..1, da, MatMut::new(dh_t, n, hidden), Start::Zero, &mut tape.scratch);
         }
     }
 
     fn backward_weights<F: Scalar>(
         &self,
         params: &Params<F>,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut Tape<F>,
@@ -94,9 +102,9 @@ impl Cell for Rnn {
         tape.gather_h_prev(steps);
         let mut scratch = std::mem::take(&mut tape.scratch);
         let h_prev = Mat::new(tape.h_prev(steps), steps.rows(), hidden);
-        self.weights.backward_recurrent(0..1, prepared.operands(), &tape.gates, stride, h_prev, &mut scratch, grads);
+        self.weights.backward_recurrent(0..1, given, &tape.gates, stride, h_prev, &mut scratch, grads);
         let source = &mut tape.source;
-        self.weights.backward_input(params, prepared, x, &tape.gates, stride, source, &mut scratch, grads, dx);
+        self.weights.backward_input(params, given, x, &tape.gates, stride, source, &mut scratch, grads, dx);
         rows::add(&tape.source.dbias, self.weights.b_hh.of_mut(grads));
         tape.scratch = scratch;
     }

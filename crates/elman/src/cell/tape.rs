@@ -25,6 +25,8 @@ pub struct Tape<F> {
     pub(super) batch: usize,
     pub(super) hidden: usize,
     pub(super) scratch: Scratch<F>,
+    /// Of weights as they lie: the bias of the input product.
+    pub(super) bias: Vec<F>,
 }
 
 impl<F: Scalar> Tape<F> {

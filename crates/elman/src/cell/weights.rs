@@ -4,8 +4,9 @@
 //! rows, computed once per optimizer step and gathered; its gradient is a scatter-add into `V` rows, then small
 //! products.
 
-use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked_of, rows};
+use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_rows, gemm_unpacked_of, rows};
 
+use super::given::Given;
 use super::prepared::Prepared;
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
@@ -141,29 +142,39 @@ impl Weights {
         }
     }
 
-    /// Writes `W_ih x + bias` into the first `gH` columns of `out`, whose rows are `stride` apart.
+    /// Writes `W_ih x + bias` into the first `gH` columns of `out`, whose rows are `stride` apart. `shared`: elements of the
+    /// bias that `b_hh` adds to. `bias` is working memory.
+    ///
+    /// # Panics
+    /// If there are tokens and no table of them.
     pub(super) fn project<F: Scalar>(
         &self,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         n: usize,
+        shared: usize,
+        bias: &mut Vec<F>,
         out: &mut [F],
         stride: usize,
     ) {
-        match x {
-            Input::Dense(x) => {
-                assert_eq!(x.len(), n * self.source.width(), "input [N, I]");
-                gemm(
-                    Mat::new(x, n, self.source.width()),
-                    &prepared.w_ih,
-                    MatMut::strided(out, n, self.width(), stride),
-                    Start::Bias(&prepared.bias),
-                );
+        let inputs = self.source.width();
+        match (x, given) {
+            (Input::Dense(x), given) => {
+                assert_eq!(x.len(), n * inputs, "input [N, I]");
+                let (x, out) = (Mat::new(x, n, inputs), MatMut::strided(out, n, self.width(), stride));
+                match given {
+                    Given::Packed(prepared) => gemm(x, &prepared.w_ih, out, Start::Bias(&prepared.bias)),
+                    Given::Plain(plain) => {
+                        plain.bias(self.width(), shared, bias);
+                        gemm_rows(x, Mat::new(plain.w_ih, self.width(), inputs), out, Start::Bias(bias));
+                    }
+                }
             }
-            Input::Tokens(tokens) => {
+            (Input::Tokens(tokens), Given::Packed(prepared)) => {
                 assert_eq!(tokens.len(), n, "tokens [N]");
                 rows::gather(&prepared.table, self.width(), tokens, out, stride);
             }
+            (Input::Tokens(_), Given::Plain(_)) => panic!("tokens are looked up in a table, which is prepared"),
         }
     }
 
@@ -172,7 +183,7 @@ impl Weights {
     pub(super) fn backward_input<F: Scalar>(
         &self,
         params: &Params<F>,
-        prepared: &Prepared<F>,
+        given: Given<F>,
         x: Input<F>,
         da: &[F],
         stride: usize,
@@ -190,7 +201,8 @@ impl Weights {
                 let n = x.len() / inputs;
                 let da_rows = Mat::strided(da, n, width, stride);
                 let dw = MatMut::new(self.w_ih.of_mut(grads), width, inputs);
-                gemm_unpacked_of(prepared.operands(), da_rows.t(), Mat::new(x, n, inputs), dw, Start::Add, scratch);
+                let start = given.gradient_start();
+                gemm_unpacked_of(given.operands(), da_rows.t(), Mat::new(x, n, inputs), dw, start, scratch);
                 rows::sum_add(da, n, stride, dbias);
                 let (dx, start) = match dx {
                     InputGrad::None => (None, Start::Zero),
@@ -198,16 +210,18 @@ impl Weights {
                     InputGrad::Add(dx) => (Some(dx), Start::Add),
                 };
                 if let Some(dx) = dx {
-                    gemm(da_rows, &prepared.w_ih_back, MatMut::new(dx, n, inputs), start);
+                    given.input_back(da_rows, MatMut::new(dx, n, inputs), start, scratch);
                 }
             }
             Input::Tokens(tokens) => {
-                let vocab = prepared.table.len() / width;
+                let vocab = match self.source {
+                    Source::Dense(n) | Source::Tokens(n) | Source::Embedded { vocab: n, .. } => n,
+                };
                 dtable.clear();
                 dtable.resize(vocab * width, F::ZERO);
                 rows::scatter_add(da, stride, tokens, dtable, width);
                 rows::sum_add(dtable, vocab, width, dbias);
-                self.backward_table(params, prepared.operands(), dtable, vocab, scratch, grads);
+                self.backward_table(params, given.operands(), dtable, vocab, scratch, grads);
             }
         }
         rows::add(dbias, self.b_ih.of_mut(grads));
@@ -242,7 +256,7 @@ impl Weights {
     pub(super) fn backward_recurrent<F: Scalar>(
         &self,
         gates: std::ops::Range<usize>,
-        operands: Operands,
+        given: Given<F>,
         da: &[F],
         stride: usize,
         h_prev: Mat<F>,
@@ -253,7 +267,7 @@ impl Weights {
         let da_rows = Mat::strided(da, h_prev.rows(), gates.len() * hidden, stride);
         let dw = &mut self.w_hh.of_mut(grads)[gates.start * hidden * hidden..gates.end * hidden * hidden];
         let dw = MatMut::new(dw, gates.len() * hidden, hidden);
-        gemm_unpacked_of(operands, da_rows.t(), h_prev, dw, Start::Add, scratch);
+        gemm_unpacked_of(given.operands(), da_rows.t(), h_prev, dw, given.gradient_start(), scratch);
     }
 
     /// `W_hh` `[gH, H]`.

@@ -4,7 +4,7 @@
 use elman_kernels::{Operands, Scalar};
 
 use super::Dropout;
-use crate::cell::{AnyCell, Cell, CellKind, Input, InputGrad, Order, Prepared, Source, State, Steps, Tape};
+use crate::cell::{AnyCell, Cell, CellKind, Given, Input, InputGrad, Order, Prepared, Source, State, Steps, Tape};
 use crate::error::{Error, Result};
 use crate::param::{Grads, Init, Layout, MAX_WEIGHTS, Params, Slot};
 use crate::rng::Rng;
@@ -47,6 +47,11 @@ impl<F: Scalar> StackPrepared<F> {
     /// Precision of the operands of all products prepared from now on.
     pub fn set_operands(&mut self, operands: Operands) {
         self.operands = operands;
+    }
+
+    /// Those of a layer and direction.
+    pub(crate) fn cell(&self, i: usize) -> &Prepared<F> {
+        &self.cells[i]
     }
 }
 
@@ -215,6 +220,19 @@ impl Stack {
         steps: &Steps,
         state: &mut StackState<F>,
         tape: &mut StackTape<F>,
+        dropout: Option<&mut Rng>,
+    ) {
+        self.forward_given(|i| (&prepared.cells[i]).into(), x, steps, state, tape, dropout);
+    }
+
+    /// As [`Self::forward`], by what each cell is given.
+    pub(crate) fn forward_given<'a, F: Scalar>(
+        &self,
+        given: impl Fn(usize) -> Given<'a, F>,
+        x: Input<F>,
+        steps: &Steps,
+        state: &mut StackState<F>,
+        tape: &mut StackTape<F>,
         mut dropout: Option<&mut Rng>,
     ) {
         let (layers, directions, width) = (self.config.layers, self.directions(), self.output_width());
@@ -231,11 +249,11 @@ impl Stack {
                 Some(l) if tape.outputs[l].is_empty() => Input::Dense(below[first - 1].h()),
                 Some(l) => Input::Dense(&tape.outputs[l]),
             };
-            self.cells[first].forward(&prepared.cells[first], x, steps, &mut state.cells[first], &mut cells[0]);
+            self.cells[first].forward(given(first), x, steps, &mut state.cells[first], &mut cells[0]);
             if directions == 2 {
                 let i = first + 1;
                 let x = reverse(x, steps, &mut tape.reversed[layer], &mut tape.reversed_tokens);
-                self.cells[i].forward(&prepared.cells[i], x, steps, &mut state.cells[i], &mut cells[1]);
+                self.cells[i].forward(given(i), x, steps, &mut state.cells[i], &mut cells[1]);
             }
             let masked = tape.dropped && layer + 1 < layers;
             let output = &mut tape.outputs[layer];
@@ -259,6 +277,22 @@ impl Stack {
         &self,
         params: &Params<F>,
         prepared: &StackPrepared<F>,
+        x: Input<F>,
+        steps: &Steps,
+        tape: &mut StackTape<F>,
+        dy: &[F],
+        dstate: &mut StackState<F>,
+        grads: &mut Grads<F>,
+        dx: Option<&mut [F]>,
+    ) {
+        self.backward_given(params, |i| (&prepared.cells[i]).into(), x, steps, tape, dy, dstate, grads, dx);
+    }
+
+    /// As [`Self::backward`], by what each cell is given. Of `params` only the embedding of tokens is read.
+    pub(crate) fn backward_given<'a, F: Scalar>(
+        &self,
+        params: &Params<F>,
+        given: impl Fn(usize) -> Given<'a, F>,
         x: Input<F>,
         steps: &Steps,
         tape: &mut StackTape<F>,
@@ -308,9 +342,9 @@ impl Stack {
                     None => InputGrad::None,
                 };
                 let (cell, dstate) = (&self.cells[i], &mut dstate.cells[i]);
-                let (prepared, tape_i) = (&prepared.cells[i], &mut cells[direction]);
+                let (given, tape_i) = (given(i), &mut cells[direction]);
                 if direction == 0 {
-                    cell.backward(params, prepared, input, steps, tape_i, dh, dstate, grads, target);
+                    cell.backward(params, given, input, steps, tape_i, dh, dstate, grads, target);
                 } else {
                     let inputs = cell.weights().source.width();
                     let reversed = if wants_dx {
@@ -319,7 +353,7 @@ impl Stack {
                     } else {
                         InputGrad::None
                     };
-                    cell.backward(params, prepared, input, steps, tape_i, dh, dstate, grads, reversed);
+                    cell.backward(params, given, input, steps, tape_i, dh, dstate, grads, reversed);
                     if let InputGrad::Write(dx) | InputGrad::Add(dx) = target {
                         add_reversed(steps, &tape.dx_reversed, inputs, dx);
                     }

@@ -47,11 +47,11 @@ impl Decoder {
                 _ => step.groups.set_one_step((0..steps.batch()).map(|s| usize::from(s < n))),
             }
             let x = Input::Dense(&x[range.start * embedding..range.end * embedding]);
-            lower.forward(lower_prepared, x, &one, state, &mut step.lower);
+            lower.forward(lower_prepared.into(), x, &one, state, &mut step.lower);
             let (h, offsets) = (step.lower.h(), &step.groups.offsets);
             attention.forward(&prepared.attention, memory, offsets, h, &mut step.attention);
             let context = step.attention.context();
-            upper.forward(upper_prepared, Input::Dense(context), &one, state, &mut step.upper);
+            upper.forward(upper_prepared.into(), Input::Dense(context), &one, state, &mut step.upper);
             let read = &mut read[range.start * width..];
             copy_columns(step.upper.h(), hidden, read, width, hidden, n);
             copy_columns(context, self.memory, &mut read[hidden..], width, self.memory, n);
@@ -84,14 +84,14 @@ impl Decoder {
             dh.resize(n * hidden, F::ZERO);
             copy_columns(&dread[range.start * width..], width, dh, hidden, hidden, n);
             let dcontext = &mut dcontext[range.start * self.memory..range.end * self.memory];
-            upper.backward_through_time(upper_prepared, &one, &mut step.upper, dh, dstate);
+            upper.backward_through_time(upper_prepared.into(), &one, &mut step.upper, dh, dstate);
             upper.backward_dense_input(upper_prepared, &step.upper, dcontext);
             dqueries.resize(n * hidden, F::ZERO);
             let (offsets, queries) = (&step.groups.offsets, step.lower.h());
             let asked = &mut step.attention;
             attention
                 .backward(&prepared.attention, memory, offsets, queries, dcontext, asked, grads, dqueries, dmemory);
-            lower.backward_through_time(lower_prepared, &one, &mut step.lower, dqueries, dstate);
+            lower.backward_through_time(lower_prepared.into(), &one, &mut step.lower, dqueries, dstate);
         }
         // The weights and the memory see all steps at once, as one step of all rows.
         let once = Steps::one(n, n);
@@ -99,14 +99,14 @@ impl Decoder {
         copy_columns(&read[hidden..], width, contexts, self.memory, self.memory, n);
         all.upper.join(tapes.iter().enumerate().map(|(t, step)| (&step.upper, steps.active(t))));
         let contexts = Input::Dense(contexts);
-        upper.backward_weights(params, upper_prepared, contexts, &once, &mut all.upper, grads, InputGrad::None);
+        upper.backward_weights(params, upper_prepared.into(), contexts, &once, &mut all.upper, grads, InputGrad::None);
         all.lower.join(tapes.iter().enumerate().map(|(t, step)| (&step.lower, steps.active(t))));
         grouped_queries.resize(n * hidden, F::ZERO);
         rows::gather(all.lower.h(), hidden, &groups.row, grouped_queries, hidden);
         grouped_dcontext.resize(n * self.memory, F::ZERO);
         rows::gather(dcontext, self.memory, &groups.row, grouped_dcontext, self.memory);
         let (x, dx) = (Input::Dense(&x[..]), InputGrad::Add(&mut dx[..]));
-        lower.backward_weights(params, lower_prepared, x, &once, &mut all.lower, grads, dx);
+        lower.backward_weights(params, lower_prepared.into(), x, &once, &mut all.lower, grads, dx);
         all.attention.join(tapes.iter().map(|step| &step.attention), &groups.offsets, memory);
         let asked = &mut all.attention;
         attention.backward_rows(memory, &groups.offsets, grouped_queries, grouped_dcontext, asked, dmemory, dvalues);

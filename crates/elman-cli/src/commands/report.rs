@@ -45,7 +45,7 @@ pub(crate) fn write(paths: &[PathBuf], out: &Path) -> Result<(), Failure> {
         }
     }
     if runs.is_empty() && !others.is_empty() {
-        return Err(others.swap_remove(0).into());
+        return Err(others.swap_remove(0));
     }
     others.iter().for_each(|error| eprintln!("{}; left out", said(&error.to_string())));
     let reason = "has no metrics yet; let the run reach its first record";

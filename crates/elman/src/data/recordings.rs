@@ -111,11 +111,13 @@ impl Recording {
 /// class is left to be learned; in cross-validation one of as many stretches as there are folds.
 fn held_out<L: AsRef<str>>(labels: &[L], hold_out: &HoldOut) -> Range<usize> {
     let steps = labels.len();
-    if hold_out.folds > 0 {
-        let fold = hold_out.fold.max(1);
-        return (fold - 1) * steps / hold_out.folds..fold * steps / hold_out.folds;
-    }
-    let held = steps - hold_out.cut(steps);
+    let held = match hold_out.folds {
+        0 => steps - hold_out.cut(steps),
+        folds => {
+            let fold = hold_out.fold.max(1);
+            return (fold - 1) * steps / folds..fold * steps / folds;
+        }
+    };
     let all = counts(labels);
     let leaves_some =
         |start: usize| counts(&labels[start..start + held]).iter().all(|(label, times)| all[label] > *times);

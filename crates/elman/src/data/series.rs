@@ -232,7 +232,10 @@ fn label_of(rows: &Rows) -> Option<usize> {
     const SHARE: usize = 4;
     let is_number = |cell: &str| cell.trim().parse::<f64>().is_ok();
     let width = rows.first()?.width();
-    if width < WIDTH || !rows.iter().take(100).all(|row| row.cells().all(|cell| is_missing(cell) || is_number(cell))) {
+    // A slip is named later, with its line.
+    let is_row = |row: &Row<'_>| row.cells().all(|cell| is_missing(cell) || is_number(cell));
+    let sample = rows.len().min(100);
+    if width < WIDTH || rows.iter().take(sample).filter(is_row).count() * 20 < sample * 19 {
         return None;
     }
     let values = |column: usize| -> Option<std::collections::BTreeSet<String>> {

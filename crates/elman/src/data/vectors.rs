@@ -34,7 +34,7 @@ const MAX_LINE: usize = 1 << 20;
 /// invalid number, or if no word is found.
 pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Result<usize> {
     let data = |reason: String| Error::Data { path: path.into(), reason };
-    let mut found = 0;
+    let (mut found, mut lines) = (0, 0);
     let (mut stream, mut bytes) = (BufReader::new(file::open(path)?), Vec::new());
     for i in 0.. {
         bytes.clear();
@@ -80,6 +80,10 @@ pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Resu
             let wrong = cells.iter().skip(1).find(|cell| cell.parse::<f32>().is_err());
             return Err(match wrong.filter(|_| cells.len() == width + 1) {
                 Some(number) => data(format!("line {}: {number:?} is not a number", i + 1)),
+                None if lines > 0 => data(format!(
+                    "line {}: {numbers} numbers, but {width} in the lines before; is the file damaged?",
+                    i + 1
+                )),
                 None if numbers == 0 => data(format!("line {}: is not a word with numbers behind it", i + 1)),
                 None => data(format!(
                     "line {}: {numbers} numbers; set `embedding` to {numbers} to use these vectors",
@@ -95,6 +99,7 @@ pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Resu
                 i + 1
             )));
         }
+        lines += 1;
         let token = words.id(&word.join(" "));
         if token == super::words::UNKNOWN {
             continue;
@@ -191,6 +196,9 @@ mod tests {
             (2, &[3.0, 4.0][..], &[1.0, 2.0][..])
         );
         assert!(read_text("good 1 2 3\n").unwrap_err().contains("`embedding` to 3"));
+        assert!(read_text("good 1 2\nbad 1\n").unwrap_err().contains("line 2: 1 numbers, but 2 in the lines before"));
+        assert!(read_text("a text\tpos\n").unwrap_err().contains("line 1: is not a word with numbers"));
+        assert!(read_text("\u{feff}").is_err());
         assert!(read_text("good 1 x\n").unwrap_err().contains("line 1: \"x\""));
         assert!(read_text(&" ".repeat(MAX_LINE + 1)).unwrap_err().contains("line 1 is longer"));
         assert!(read_text("other 1 2\n").unwrap_err().contains("none of its words"));

@@ -14,6 +14,9 @@ pub(super) fn no_table(text: &str) -> Option<&'static str> {
         ("<html", "is a page of HTML, perhaps that of an error or a login; download the file itself"),
         ("<?xml", "is XML; write it as CSV or JSON"),
     ];
+    if text.contains('\0') {
+        return Some("holds bytes of zero, as archives and other binary files do: it is no table in text");
+    }
     let start = text.trim_start();
     let begins = |beginning: &str| start.get(..beginning.len()).is_some_and(|s| s.eq_ignore_ascii_case(beginning));
     if let Some((_, what)) = BEGINNINGS.into_iter().find(|(beginning, _)| begins(beginning)) {
@@ -198,6 +201,8 @@ mod tests {
             ("'a','b'\n1,'x'\n2,'y'\n3,'z'\n4,'x'\n", "single quotes"),
             ("\"a\"\t\"b\"\n1\t\"x\"\n2\t\"y\"\n3\t\"z\"\n4\t\"x\"\n", "tabs"),
             ("a b\n1 x\n2 y\n3 z\n4 x\n", "blanks"),
+            ("a,b,\n1,x\n2,y\n3,z\n4,x\n", "end of the header"),
+            ("a,b\n1 kg,x\n2 kg,y\n3kg,z\n4 kg,x\n", "unit \"kg\""),
             ("#a,b\n1,x\n2,y\n3,z\n4,x\n\0\u{1a}", ""),
         ] {
             let table = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
@@ -237,6 +242,7 @@ mod tests {
         for (text, said) in [
             ("version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS"),
             ("<!DOCTYPE html>\n<html>\n", "page of HTML"),
+            ("a.csv\0\0\0\0x,y\n1,2\n", "bytes of zero"),
             ("<?xml version=\"1.0\"?>\n<a/>\n", "XML"),
             ("1 1:0.5 3:2\n-1 2:1\n", "LIBSVM"),
         ] {

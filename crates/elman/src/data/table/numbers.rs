@@ -58,6 +58,48 @@ pub(super) fn rewrite(rows: &mut Rows, by_commas: bool, name: impl Fn(usize) -> 
     (!said.is_empty()).then(|| format!("numbers are written with {}", said.join(" and ")))
 }
 
+/// Units behind numbers, as people write them; those of one letter stand behind a blank.
+const UNITS: [&str; 52] = [
+    "mm", "cm", "m", "km", "in", "ft", "yd", "mi", "mg", "g", "kg", "t", "lb", "lbs", "oz", "ml", "cl", "l", "gal",
+    "ms", "s", "sec", "min", "h", "hr", "hrs", "days", "years", "yrs", "mph", "km/h", "m/s", "hz", "khz", "mhz", "ghz",
+    "kb", "mb", "gb", "tb", "w", "kw", "kwh", "v", "mv", "a", "ma", "°c", "°f", "px", "rpm", "db",
+];
+
+/// A number and the unit behind it.
+fn with_unit(cell: &str) -> Option<(&str, &str)> {
+    let cell = cell.trim();
+    let end = cell.rfind(|c: char| c.is_ascii_digit())? + 1;
+    let (value, unit) = (&cell[..end], cell[end..].trim_start());
+    let is_apart = cell[end..].starts_with(char::is_whitespace) || unit.chars().count() > 1;
+    let is_number = plain(value, Style::Point).or_else(|| plain(value, Style::Comma)).is_some();
+    (is_apart && is_number && UNITS.contains(&unit.to_lowercase().as_str())).then_some((value, unit))
+}
+
+/// Takes the units off columns whose cells, the first row's perhaps apart, are all numbers with one; says which.
+pub(super) fn take_units_off(rows: &mut Rows) -> Option<String> {
+    let of = |column: usize| -> Option<String> {
+        let mut cells = rows.iter().skip(usize::from(rows.len() > 1)).map(|row| row.cell(column));
+        let mut cells = cells.by_ref().filter(|cell| !is_missing(cell)).peekable();
+        let (_, unit) = with_unit(cells.peek()?)?;
+        cells.all(|cell| with_unit(cell).is_some_and(|(_, other)| other == unit)).then(|| unit.to_string())
+    };
+    let units: Vec<Option<String>> = (0..rows.first()?.width()).map(of).collect();
+    if units.iter().all(Option::is_none) {
+        return None;
+    }
+    let bare = |row: Row<'_>| {
+        let cell = |(cell, unit): (&str, &Option<String>)| match with_unit(cell).filter(|_| unit.is_some()) {
+            Some((value, _)) => value.to_string(),
+            None => cell.to_string(),
+        };
+        (row.line(), row.cells().zip(&units).map(cell).collect::<Vec<String>>())
+    };
+    *rows = rows.iter().map(bare).collect();
+    let named =
+        units.iter().zip(1..).filter_map(|(unit, column)| Some(format!("{:?} of column {column}", unit.as_ref()?)));
+    Some(format!("numbers are read without their unit {}", named.collect::<Vec<_>>().join(", ")))
+}
+
 /// What the cells of a column look like: how many there are, and how many are numbers in each way of writing.
 #[derive(Clone, Copy, Default)]
 struct Looks {

@@ -130,6 +130,7 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
         notes.push(format!("{left_out} lines with another number of cells were left out (`skip_bad`)"));
     }
     notes.extend(unquote(&mut rows));
+    notes.extend(numbers::take_units_off(&mut rows));
     notes.extend(drop_headers(&mut rows, form.header));
     let has_header = form.header.unwrap_or_else(|| first_is_header(&rows));
     let mut header = if has_header { rows.take_first() } else { None };
@@ -166,6 +167,12 @@ fn is_quote_after_blank(cell: &str) -> bool {
 /// Rows that are all one cell longer than the header: a name for each, as R writes them, or a separator at each line's end.
 fn even_out(rows: &mut Rows) -> Option<String> {
     let width = rows.first()?.width();
+    let is_ended = rows.first()?.cells().last().is_some_and(|cell| cell.trim().is_empty());
+    if width > 2 && is_ended && rows.len() > 1 && rows.of_width(width - 1) == rows.len() - 1 {
+        let kept = rows.iter().map(|row| (row.line(), row.cells().take(width - 1).collect::<Vec<_>>()));
+        *rows = kept.collect();
+        return Some("the separator at the end of the header was passed over".into());
+    }
     if width < 2 || rows.len() < 2 || rows.of_width(width + 1) < rows.len() - 1 {
         return None;
     }

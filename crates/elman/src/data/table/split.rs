@@ -120,7 +120,8 @@ impl Separator {
         counts.iter().for_each(|&count| *times.entry(count).or_default() += 1);
         let (&usual, &most) = times.iter().max_by_key(|(count, times)| (**times, **count))?;
         // The header may lack the name of the rows' names, or of what follows a separator at each line's end.
-        let is_near = first == usual || first + 1 == usual;
+        let is_ended = first == usual + 1 && lines[0].ends_with(self.sign());
+        let is_near = first == usual || first + 1 == usual || is_ended;
         (usual > 1 && is_near && most as f64 >= SURELY * (counts.len() - usize::from(counts.len() > 4)) as f64)
             .then_some(usual)
     }
@@ -178,7 +179,7 @@ fn are_between_blanks(lines: &[&str]) -> bool {
     };
     let is_number = |column: usize| {
         let mut cells = rest.iter().map(|row| row[column]).filter(|cell| !is_missing(cell)).peekable();
-        cells.peek().is_some() && cells.all(|cell| plain_or_decimal_comma(cell))
+        cells.peek().is_some() && cells.all(plain_or_decimal_comma)
     };
     is_header(first)
         && rest.iter().all(|row| row.len() == width)

@@ -43,7 +43,7 @@ fn an_only_recording_is_one_sequence_split_by_time() {
     assert!(said(&run).contains("lines 542 to 601"), "{run:?}");
     place.write("end.csv", format!("{}{}", log(540, 180), lines(50, |i| format!("99,{},fall", i % 7))));
     let run = place.ok(&format!("check-data {}", words.replace("log.csv", "end.csv")));
-    assert!(said(&run).contains("lines 424 to 482") && said(&run).contains("4 classes"), "{run:?}");
+    assert!(said(&run).contains("lines 474 to 532") && said(&run).contains("4 classes"), "{run:?}");
     place.ok(&format!("train {words} --hidden 8 --folds 3 --out folds {SHORT}"));
 }
 

@@ -172,7 +172,7 @@ impl Dataset {
 
     fn of_table(path: &Path, label_column: &str, form: Form) -> Result<Dataset> {
         let mut table = Table::read_for(path, form, &[label_column])?;
-        if table.width() == 1 && table.header.is_none() {
+        if table.width() == 1 {
             let first = table.rows.first().map_or("", |row| row.cell(0));
             let shown: String = first.chars().take(60).collect();
             let reason = format!(

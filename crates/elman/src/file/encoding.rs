@@ -162,7 +162,7 @@ fn advice(bytes: &[u8], at: usize) -> String {
     // Lines with other letters than those of ASCII, from the first on: the longer, the surer.
     detector.feed(&bytes[line_start(bytes, at)..], true);
     let guess = detector.guess(None, Utf8Detection::Deny);
-    let guess = if !guess.is_single_byte() && is_korean(bytes) { encoding_rs::EUC_KR } else { guess };
+    let guess = if guess == encoding_rs::EUC_JP && is_korean(bytes) { encoding_rs::EUC_KR } else { guess };
     let is_few = is_western(bytes) && is_plausible(encoding_rs::WINDOWS_1252, bytes);
     let found = if is_few && guess.is_single_byte() { encoding_rs::WINDOWS_1252 } else { guess };
     let found = match is_plausible(found, bytes) {
@@ -194,7 +194,7 @@ fn advice(bytes: &[u8], at: usize) -> String {
     )
 }
 
-/// Whether the bytes read as Korean in EUC-KR: other languages of East Asia hit few syllables there.
+/// Whether the bytes read as Korean in EUC-KR: Japanese in the like encoding has its own letters where there are few syllables.
 fn is_korean(bytes: &[u8]) -> bool {
     let (text, _, is_wrong) = encoding_rs::EUC_KR.decode(&bytes[..bytes.len().min(SAMPLE)]);
     let letters = || text.chars().filter(|c| !c.is_ascii() && c.is_alphabetic());

@@ -160,9 +160,6 @@ pub(super) fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Optio
     if !is_number && distinct.len() > MAX_CATEGORIES && distinct.len() * 2 > present.len() {
         return Some("its values hardly ever repeat, as names, times and sentences do");
     }
-    if !is_number && distinct.len() == present.len() {
-        return Some("its values never repeat, as names do");
-    }
     let words = present.iter().filter(|cell| number(cell).is_none() && !is_no_number(cell)).count();
     if is_number && words * WORDS >= present.len() && words >= ROWS / 2 && distinct.len() * 2 > present.len() {
         return Some("its numbers and words hardly ever repeat, as codes do");
@@ -170,6 +167,9 @@ pub(super) fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Optio
     let is_called_so = NAMES.contains(&title.as_str()) || title.ends_with("_id");
     if is_called_so && table.header.is_some() && distinct.len() == present.len() {
         return Some("it names the rows");
+    }
+    if !is_number && distinct.len() == present.len() {
+        return Some("its values never repeat, as names do");
     }
     if is_one && present.len() == rows.len() && !title.contains("rank") && numbers(&rows).is_some_and(|x| are_drawn(&x))
     {

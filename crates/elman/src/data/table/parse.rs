@@ -337,11 +337,19 @@ mod tests {
 
     #[test]
     fn nested_json_is_written_as_it_is_read() {
-        let value = r#"{"a":[1,-2,0.5,1e300,[],{},[null,true,"q\"\n"],{"b":{"c":""}}],"z":"x"}"#;
+        let value = r#"[{"a":[1,-2,0.5,1e300,[],{},[null,true,"q\"\n"],{"b":{"c":""}}],"z":"x"}]"#;
         let table = read("t.jsonl", &format!("{{\"v\": {value}, \"w\": 18446744073709551615}}")).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(value).unwrap();
         assert_eq!(cells(&table, 0), [parsed.to_string(), u64::MAX.to_string()]);
         assert!(refusal("t.jsonl", &format!("{{\"v\": {}", "[".repeat(100_000))).contains("recursion"));
+        // The values of an object within are columns.
+        let table = read(
+            "t.jsonl",
+            "{\"id\": 1, \"t\": {\"en\": \"a\", \"x\": {\"y\": 2}}}\n{\"id\": 2, \"t\": {\"en\": \"b\"}}\n",
+        );
+        let table = table.unwrap();
+        assert_eq!(table.header.as_deref().unwrap(), ["id", "t.en", "t.x.y"]);
+        assert_eq!((cells(&table, 0), cells(&table, 1)), (vec!["1", "a", "2"], vec!["2", "b", ""]));
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn blank_cells(line: &str) -> Vec<&str> {
     cells
 }
 
-/// Whether blanks separate cells of which at least half are columns of numbers; the first line may be a header, and lack the name
+/// Whether blanks separate cells of which at least half are columns of numbers, or the first of each line is in quotes; the first line may be a header, and lack the name
 /// of the rows' names.
 fn are_between_blanks(lines: &[&str]) -> bool {
     let rows: Vec<Vec<&str>> = lines.iter().map(|line| blank_cells(line)).collect();
@@ -181,9 +181,11 @@ fn are_between_blanks(lines: &[&str]) -> bool {
         let mut cells = rest.iter().map(|row| row[column]).filter(|cell| !is_missing(cell)).peekable();
         cells.peek().is_some() && cells.all(plain_or_decimal_comma)
     };
+    // R puts all words in quotes.
+    let are_quoted = lines.iter().all(|line| line.trim_start().starts_with('"'));
     is_header(first)
         && rest.iter().all(|row| row.len() == width)
-        && 2 * (0..width).filter(|column| is_number(*column)).count() >= width
+        && (are_quoted || 2 * (0..width).filter(|column| is_number(*column)).count() >= width)
 }
 
 fn plain_or_decimal_comma(cell: &str) -> bool {

@@ -9,6 +9,7 @@ import { trainChapter } from "./chapters/train";
 import { h, select } from "./dom";
 import { given } from "./given";
 import { asking, training } from "./rpc";
+import { hasSimd } from "./simd";
 import { language, speak, t } from "./text";
 
 type Theme = "auto" | "light" | "dark";
@@ -102,7 +103,8 @@ async function begin(): Promise<void> {
   const main = h("main", { id: "main", tabindex: -1 });
   const isa = h("p", { class: "note", id: "isa" });
   const footer = h("footer", {}, h("h2", {}, w.aboutTitle), h("p", { html: w.aboutBody }), isa);
-  document.body.replaceChildren(...head(chapters), main, footer);
+  const lacking = hasSimd() ? [] : [h("p", { class: "panel", role: "alert", id: "lacking" }, w.noSimd)];
+  document.body.replaceChildren(...head(chapters), ...lacking, main, footer);
   // The model of a page made for it comes first.
   const made = [stepChapter, lossChapter, trainChapter, insideChapter, picturesChapter];
   await fill(main, apart ? [() => givenChapter(show), ...made] : made);

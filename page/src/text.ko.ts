@@ -4,6 +4,7 @@ import type { Words } from "./text";
 
 export const ko: Words = {
   title: "생각하는 것을 보다",
+  noSimd: "이 브라우저에는 여기 신경망을 계산하는 SIMD 웹어셈블리가 없습니다. 2023년 이후의 브라우저에는 있습니다. 처음 두 장은 그대로 움직이고, 나머지는 움직이지 않습니다.",
   subtitle:
     "순환 신경망은 글을 한 글자씩 읽으며 중요한 것을 상태에 담아 둡니다. 이 페이지에서는 작은 순환 신경망이 실제로 돌고, 배우고, 속을 보여 줍니다. 숫자와 수식, 그리고 코드 몇 줄과 함께요. 모든 계산은 여러분의 브라우저 안에서 이루어지며, 아무것도 보내거나 받아 오지 않습니다.",
   based:
@@ -226,13 +227,13 @@ export const ko: Words = {
   sceneLooks: (word, row, column, p) => `“${word}”: ${row}행 ${column}열을 가장 많이 봄 (${p} %)`,
   sentenceTitle: "여럿에서 하나: 판단하기",
   sentenceAbout:
-    "문장이 들어가고 종류가 나옵니다. 막대는 낱말을 읽을 때마다의 생각이고, 색은 그 낱말이 마지막 판단을 얼마나 움직였는지입니다. 영어 영화평으로 학습했습니다.",
+    "문장이 들어가고 종류가 나옵니다. 막대는 낱말을 읽을 때마다의 생각이고, 색은 그 낱말이 마지막 판단을 얼마나 움직였는지입니다. 프로그램이 만들어 낸 예순 낱말 남짓의 영어 감상평으로 학습했습니다. “not”, “although”, “but”을 따라가지만 다른 낱말은 모릅니다.",
   sentenceInput: "영화에 대한 영어 문장",
   sentenceExamples: [
-    "a warm and funny film that never loses its way",
-    "not a bad film, but not a good one either",
-    "two hours of my life that i will never get back",
-    "the plot is thin but the acting is wonderful",
+    "The plot is not dull at all, it is gripping.",
+    "I thought the music would be moving, but it was dreadful.",
+    "Although the story is clumsy, the acting is brilliant.",
+    "Nobody could call this ending brilliant.",
   ],
   sentenceTry: "예문",
   sentenceIs: (label, p) => `${label}, ${p} %`,

@@ -4,6 +4,7 @@ import { ko } from "./text.ko";
 
 export const en = {
   title: "See it think",
+  noSimd: "This browser lacks WebAssembly with SIMD, which the networks here are computed with; any of 2023 or later has it. The first two chapters work all the same, the others cannot.",
   subtitle:
     "A recurrent network reads a text one letter at a time and keeps what matters in its state. On this page small ones run, learn and can be looked into: with the numbers, the equations and the lines of code. Everything is computed here, in your browser; nothing is sent or fetched.",
   based:
@@ -228,13 +229,13 @@ export const en = {
     `“${word}”: looks most at row ${row}, column ${column} (${p} %)`,
   sentenceTitle: "Many to one: a judgement",
   sentenceAbout:
-    "A sentence in, a class out. The bars show what the network thinks after each word; the colours how much each word moved the final judgement. Trained on film reviews.",
+    "A sentence in, a class out. The bars show what the network thinks after each word; the colours how much each word moved the final judgement. Trained on reviews that the program makes, of some sixty words: it follows “not”, “although” and “but”, and knows no other words.",
   sentenceInput: "A sentence about a film",
   sentenceExamples: [
-    "a warm and funny film that never loses its way",
-    "not a bad film, but not a good one either",
-    "two hours of my life that i will never get back",
-    "the plot is thin but the acting is wonderful",
+    "The plot is not dull at all, it is gripping.",
+    "I thought the music would be moving, but it was dreadful.",
+    "Although the story is clumsy, the acting is brilliant.",
+    "Nobody could call this ending brilliant.",
   ],
   sentenceTry: "Try",
   sentenceIs: (label: string, p: string) => `${label}, ${p} %`,

@@ -2,6 +2,7 @@
 // waits for the other and the page never waits at all.
 
 import { unpacked } from "./packed";
+import { hasSimd } from "./simd";
 // Made by page/build from crates/elman-wasm.
 import * as wasm from "../build-wasm/elman_wasm.js";
 
@@ -17,14 +18,8 @@ let totals = { loss: 0, updates: 0, characters: 0, seconds: 0 };
 let perUpdate = 0;
 const next = new MessageChannel();
 
-/** WebAssembly with SIMD: the smallest module that needs it. */
-const hasSimd = (): boolean =>
-  WebAssembly.validate(
-    new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]),
-  );
-
 function begin(code: string, path: string): string {
-  if (!hasSimd()) throw new Error("this browser cannot run WebAssembly with SIMD; any of 2023 or later can");
+  if (!hasSimd()) throw new Error("this browser lacks WebAssembly with SIMD; any of 2023 or later has it");
   wasm.initSync({ module: unpacked(code) as BufferSource });
   if (path === "plain") wasm.choose_plain();
   return wasm.isa();

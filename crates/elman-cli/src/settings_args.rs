@@ -60,6 +60,10 @@ impl SettingArgs {
         let given = self.given()?;
         let is_config = |file: &&PathBuf| file.extension().is_some_and(|e| e == "toml");
         let (configs, files): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(is_config);
+        if let Some(address) = files.iter().find(|file| file.to_string_lossy().contains("://")) {
+            let message = format!("{}: is an address, and files are read; download it first", address.display());
+            return Err(Error::Usage(message));
+        }
         let config = match configs[..] {
             [] => None,
             [path] => Some(ConfigFile::read(path)?),
@@ -80,6 +84,13 @@ impl SettingArgs {
             (None, None) => &language_model::TASK,
         };
 
+        if let Some(val) = last("val").or(of_config("val"))
+            && val.trim_end_matches('%').parse::<f64>().is_ok()
+            && !Path::new(val).exists()
+        {
+            let want = "names a file, and there is none of this name; `val_frac` is the share that is held out";
+            return Err(Error::setting("val", val, want));
+        }
         let is_given = |key: &str| {
             let is_file = key == "file" && !files.is_empty();
             is_file || last(key).or(of_config(key)).is_some_and(|text| !text.is_empty())

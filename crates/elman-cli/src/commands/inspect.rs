@@ -73,8 +73,28 @@ fn in_words(value: &Value) -> String {
         Value::String(text) => shown(text, usize::MAX),
         Value::Array(values) => values.iter().map(in_words).collect::<Vec<_>>().join(" "),
         Value::Object(map) => format!("({})", pairs(map)),
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(value) => rounded(value),
+            None => number.to_string(),
+        },
         value => value.to_string(),
     }
+}
+
+/// Four digits.
+fn rounded(value: f64) -> String {
+    let digits = 3 - value.abs().max(1e-9).log10().floor() as i32;
+    let text = format!("{value:.*}", digits.clamp(0, 12) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+/// A recurrent network in a sentence; none of another.
+fn sentence(network: &Map<String, Value>) -> Option<String> {
+    let get = |key: &str| network.get(key).and_then(Value::as_u64);
+    let (cell, layers, hidden) = (network.get("cell")?.as_str()?, get("layers")?, get("hidden")?);
+    let plural = if layers == 1 { "" } else { "s" };
+    let both = if network.get("bidirectional") == Some(&Value::Bool(true)) { ", in both directions" } else { "" };
+    Some(format!("{layers} layer{plural} of {hidden} {} units{both}", cell.to_uppercase()))
 }
 
 fn pairs(map: &Map<String, Value>) -> String {
@@ -89,6 +109,10 @@ fn print(loaded: &Loaded, description: &[(&str, String)]) {
     for key in ["task", "shape", "network", "trained"] {
         match &config[key] {
             Value::Null => {}
+            Value::Object(map) if sentence(map).is_some() => {
+                println!("{key:<10} {}", sentence(map).unwrap_or_default());
+                println!("{:<10} {}", "", pairs(map));
+            }
             Value::Object(map) => println!("{key:<10} {}", pairs(map)),
             value => println!("{key:<10} {}", in_words(value)),
         }

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Predict) -> Outcome {
         Reads::Texts => run.texts()?,
         Reads::Rows => {
             for table in run.tables()? {
-                run.predict(Input::Table(&table), |_| table.path.display().to_string())?;
+                run.rows(&table)?;
             }
         }
         Reads::Files | Reads::Sequences if !run.is_stdin() => run.files()?,
@@ -130,6 +130,17 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Predicts for the rows of a table; what is said of one names it.
+    fn rows(&mut self, table: &Table) -> Result<(), Failure> {
+        for found in &self.model.predict(Input::Table(table), &self.options)? {
+            if let Some(warning) = &found.warning {
+                eprintln!("{}: {}: {}", table.path.display(), found.input, said(warning));
+            }
+            self.out.show(found)?;
+        }
+        Ok(())
+    }
+
     /// Draws what a decoder attended to.
     fn draw(&mut self, found: &Prediction) -> Result<(), Failure> {
         let Output::Texts { written, source } = &found.output else { return Ok(()) };
@@ -166,6 +177,8 @@ impl Run<'_> {
                 let path = Path::new(text);
                 if path.is_file() {
                     self.file_of_texts(path)?;
+                } else if path.is_dir() {
+                    self.folder_of_texts(path)?;
                 } else if is_name_of_file(text) {
                     let reason =
                         "there is no such file; a text of its own stands in quotes, with a blank or without an ending";
@@ -185,6 +198,14 @@ impl Run<'_> {
         while lines.next(&mut bytes)? {
             let place = format!("line {}", lines.number);
             let text = std::str::from_utf8(&bytes).map(|text| text.trim_end_matches('\r'));
+            if lines.number == 1
+                && let Some(label) = text.ok().and_then(|text| self.label_beside(text))
+            {
+                eprintln!(
+                    "{}: line 1 holds the label {label:?} in a cell of its own: if it is a table, name its --text-column",
+                    live::STDIN
+                );
+            }
             let why = match text {
                 Ok(text) if !text.trim().is_empty() => {
                     self.predict(Input::Texts(&[text]), |_| place.clone())?;
@@ -200,6 +221,13 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// A label that stands beside a text, as in a row of a table.
+    fn label_beside<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let cells = |sign: char| text.split_once(sign).into_iter().chain(text.rsplit_once(sign));
+        let ends = ['\t', ',', ';'].into_iter().flat_map(cells).flat_map(|(a, b)| [a, b]);
+        ends.map(str::trim).find(|cell| self.model.labels().iter().any(|label| label == cell))
+    }
+
     /// A file of texts: the text column of a table, or a text on each line.
     fn file_of_texts(&mut self, path: &Path) -> Result<(), Failure> {
         let name = path.to_string_lossy().to_lowercase();
@@ -210,8 +238,22 @@ impl Run<'_> {
         }
         let bytes = elman::file::read(path)?;
         let text = self.form()?.encoding.decode(&bytes, path)?;
+        if text.starts_with("__label__") {
+            return self.column(&Table::parse(&bytes, path, self.form()?)?);
+        }
         let lines: Vec<&str> = text.lines().collect();
         self.chunks(&lines, |i| format!("{}: line {}", path.display(), i + 1))
+    }
+
+    /// The files of a folder and of those in it, each a text.
+    fn folder_of_texts(&mut self, folder: &Path) -> Result<(), Failure> {
+        for file in files(folder, &[])? {
+            let bytes = elman::file::read(&file)?;
+            let text = self.form()?.encoding.decode(&bytes, &file)?;
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            self.chunks(&[line.as_str()], |_| file.display().to_string())?;
+        }
+        Ok(())
     }
 
     /// The texts of a table.
@@ -302,6 +344,11 @@ fn is_name_of_file(text: &str) -> bool {
 /// The images of a folder and of those in it, in the order of their names.
 fn images(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     const ENDS: [&str; 9] = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pgm", "ppm", "pnm"];
+    files(folder, &ENDS)
+}
+
+/// The files of a folder and of those in it with these endings, or any, in the order of their names; hidden ones apart.
+fn files(folder: &Path, ends: &[&str]) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::Io { path: folder.into(), action: "read", source };
     let mut entries: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -310,10 +357,13 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     entries.sort();
     let mut found = Vec::new();
     for path in entries {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            continue;
+        }
         let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
         if path.is_dir() {
-            found.extend(images(&path)?);
-        } else if ENDS.contains(&end.as_str()) {
+            found.extend(files(&path, ends)?);
+        } else if ends.is_empty() || ends.contains(&end.as_str()) {
             found.push(path);
         }
     }

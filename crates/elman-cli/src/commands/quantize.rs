@@ -51,8 +51,11 @@ pub(crate) fn run(args: Quantize) -> Outcome {
         false => of_examples(&args, &data, &loaded, &rounded)?,
     };
     model::save(&args.out, &document)?;
+    // What a checkpoint holds of its training is no part of the model.
+    let of_training = loaded.document.names().filter(|name| name.starts_with("training."));
+    let of_training: usize = of_training.filter_map(|name| Some(loaded.document.tensor(name)?.bytes.len())).sum();
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
-    print(&args, cost.as_ref(), [size(&loaded.path), size(&args.out)]);
+    print(&args, cost.as_ref(), [size(&loaded.path) - of_training as u64, size(&args.out)]);
     Ok(0)
 }
 

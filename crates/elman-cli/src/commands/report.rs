@@ -36,13 +36,18 @@ pub(crate) fn run(args: Report) -> Outcome {
 
 /// Writes the page of these runs. A run without metrics is told and passed over, if there are others.
 pub(crate) fn write(paths: &[PathBuf], out: &Path) -> Result<(), Failure> {
-    let (mut runs, mut without) = (Vec::new(), Vec::new());
+    let (mut runs, mut without, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
-        match Run::read(path)? {
-            Some(run) => runs.push(run),
-            None => without.push(path),
+        match Run::read(path) {
+            Ok(Some(run)) => runs.push(run),
+            Ok(None) => without.push(path),
+            Err(error) => others.push(error),
         }
     }
+    if runs.is_empty() && !others.is_empty() {
+        return Err(others.swap_remove(0));
+    }
+    others.iter().for_each(|error| eprintln!("{}; left out", said(&error.to_string())));
     let reason = "has no metrics yet; let the run reach its first record";
     match without.first() {
         Some(path) if runs.is_empty() => {

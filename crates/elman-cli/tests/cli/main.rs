@@ -9,6 +9,7 @@ mod classify;
 mod disk;
 mod divergence;
 mod examples;
+mod forms;
 mod going_on;
 mod graphs;
 mod hostile;

@@ -59,7 +59,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Vec<(String, Array)>> {
     if bytes.starts_with(NPY_MAGIC) {
         return Ok(vec![(String::new(), one(bytes, path)?)]);
     }
-    let damaged = |error: ZipError| fault(path, format!("is not an archive of arrays: {error}"));
+    let damaged = |error: ZipError| fault(path, format!("is not an archive of arrays, or is cut short: {error}"));
     let limit = max_decompressed(bytes.len() as u64);
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let mut arrays = Vec::new();

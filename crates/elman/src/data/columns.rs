@@ -1,5 +1,7 @@
 //! The columns of a table that say what its rows are.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Form, Table};
@@ -66,6 +68,14 @@ impl Columns {
     /// The column of the sequence; empty where there is none.
     pub(crate) fn sequence(&self) -> &str {
         self.sequence.as_deref().unwrap_or_default()
+    }
+
+    /// The table of a file, with a header if its first row holds one of the columns by name.
+    ///
+    /// # Errors
+    /// As [`Table::read_with`].
+    pub(crate) fn read(&self, path: &Path) -> Result<Table> {
+        Table::read_for(path, self.form(), &[self.text(), &self.label, self.sequence()])
     }
 
     /// What is said of a table's form.

@@ -171,7 +171,16 @@ impl Dataset {
     }
 
     fn of_table(path: &Path, label_column: &str, form: Form) -> Result<Dataset> {
-        let mut table = Table::read_with(path, form)?;
+        let mut table = Table::read_for(path, form, &[label_column])?;
+        if table.width() == 1 {
+            let first = table.rows.first().map_or("", |row| row.cell(0));
+            let shown: String = first.chars().take(60).collect();
+            let reason = format!(
+                "has one column: its lines, such as {shown:?}, hold no separator that parts all of them into cells (commas, \
+                 semicolons, tabs, bars; blanks between numbers)"
+            );
+            return Err(fault(path, reason));
+        }
         let label = table.label_column(label_column)?;
         if table.series.is_some() {
             return Err(fault(path, "holds series of several steps; the task classify-sequence reads them"));

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::table::cells::is_missing;
 use crate::error::{Error, Result};
 
 /// A label's position in its file, for messages.
@@ -109,7 +110,9 @@ impl Labels {
         let names: Vec<&str> = names.collect();
         let numbers: Option<Vec<f64>> = names.iter().map(|name| name.trim().parse().ok()).collect();
         let distinct = names.iter().collect::<BTreeSet<_>>().len();
-        let are_measured = numbers.is_some_and(|numbers| numbers.iter().any(|x| x.fract() != 0.0));
+        let has_fractions = numbers.as_ref().is_some_and(|numbers| numbers.iter().any(|x| x.fract() != 0.0));
+        // Whole numbers may be classes, but hardly a class for each row.
+        let are_measured = has_fractions || (numbers.is_some() && distinct * 10 > names.len() * 9);
         if names.len() < ROWS || !are_measured || distinct * 2 <= names.len() {
             return Ok(());
         }
@@ -118,6 +121,20 @@ impl Labels {
             names.len()
         );
         Err(Error::Data { path: path.into(), reason })
+    }
+
+    /// A sentence on names that look like slips: some that differ in case or blanks alone, and marks of missing values.
+    pub(crate) fn alike(names: &[String]) -> Option<String> {
+        let plain = |name: &str| name.split_whitespace().collect::<String>().to_lowercase();
+        let mut seen: HashMap<String, &String> = HashMap::new();
+        let twice = names.iter().find_map(|name| Some((seen.insert(plain(name), name)?, name)));
+        if let Some((a, b)) = twice {
+            return Some(format!("the labels {a:?} and {b:?} are two classes; if they are one, write them alike"));
+        }
+        let missing = names.iter().find(|name| is_missing(name) && !name.eq_ignore_ascii_case("none"))?;
+        Some(format!(
+            "the label {missing:?} is a class; if it marks missing labels, empty those cells, and `skip_bad` leaves them out"
+        ))
     }
 
     /// `V`.
@@ -140,7 +157,7 @@ impl Labels {
     /// # Errors
     /// [`Error::Data`] with the position, if the name is not a class.
     pub fn index(&self, name: &str, path: &Path, at: At) -> Result<u32> {
-        self.index.get(name).copied().ok_or_else(|| {
+        self.find(name).or_else(|| self.of_number(name)).ok_or_else(|| {
             let more = if self.names.len() > SHOWN { ", .." } else { "" };
             let known: Vec<&str> = self.names.iter().take(SHOWN).map(String::as_str).collect();
             let reason = format!(
@@ -149,6 +166,13 @@ impl Labels {
             );
             Error::Data { path: path.into(), reason }
         })
+    }
+
+    /// The index of the only class that is the same number written otherwise: `1.0` of `1`.
+    fn of_number(&self, name: &str) -> Option<u32> {
+        let wanted: f64 = name.trim().parse().ok()?;
+        let mut same = (0..).zip(&self.names).filter(|(_, name)| name.parse::<f64>().is_ok_and(|x| x == wanted));
+        same.next().map(|(i, _)| i).filter(|_| same.next().is_none())
     }
 
     /// The number of a name, if it is one.
@@ -184,8 +208,20 @@ mod tests {
         let message = labels.index("7", path, At::Line(12)).unwrap_err().to_string();
         assert!(message.contains("a.tsv: line 12: label \"7\"") && message.contains("1, 9, 10"), "{message}");
         assert!(Labels::of(["a", "a"].into_iter(), path).unwrap_err().to_string().contains("one class only"));
+        // Another program may have written the same numbers.
+        assert_eq!(labels.index("1.0000000e+00", path, At::Line(1)).unwrap(), 0);
+        let both = Labels::from(["1".to_string(), "1.0".into()].to_vec());
+        assert!(both.index("1e0", path, At::Line(1)).is_err() && both.index("1.0", path, At::Line(1)).is_ok());
         let text = serde_json::to_string(&labels).unwrap();
         assert_eq!(serde_json::from_str::<Labels>(&text).unwrap(), labels);
+    }
+
+    #[test]
+    fn names_that_look_like_slips_are_said() {
+        let said = |names: &[&str]| Labels::alike(&names.iter().map(|n| n.to_string()).collect::<Vec<_>>());
+        assert!(said(&["no", "Yes", "yes "]).unwrap().contains("\"Yes\" and \"yes \""));
+        assert!(said(&["a", "NaN"]).unwrap().contains("\"NaN\""));
+        assert_eq!(said(&["a", "none", "b"]), None);
     }
 
     #[test]

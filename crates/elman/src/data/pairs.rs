@@ -70,7 +70,7 @@ pub fn read_parallel(source: &Path, target: &Path, encoding: Encoding) -> Result
 /// # Errors
 /// As [`Table::read_with`]; fewer than two columns of texts; an empty cell, by its line.
 pub fn read_table(path: &Path, [source, target]: [&str; 2], form: Form) -> Result<(Vec<Pair>, Vec<String>)> {
-    let mut table = Table::read_with(path, form)?;
+    let mut table = Table::read_for(path, form, &[source, target])?;
     let named = |names: &[&str]| {
         let header = table.header.as_ref()?;
         header.iter().position(|column| names.contains(&column.to_lowercase().as_str()))

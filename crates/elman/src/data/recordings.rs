@@ -1,5 +1,7 @@
 //! Recordings with a label at every step: clips, and tables with a row per step.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -79,23 +81,79 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Whether both parts of it would have steps.
-    fn can_be_cut(&self) -> bool {
-        matches!(self.values, Values::Numbers(_)) && self.labels.len() > 1 && self.lines.len() == self.labels.len()
+    /// These steps of it.
+    fn part(&self, steps: Range<usize>) -> Recording {
+        let steps_of = |len: usize| {
+            let width = len / self.labels.len().max(1);
+            steps.start * width..steps.end * width
+        };
+        Recording {
+            id: self.id.clone(),
+            values: match &self.values {
+                Values::Numbers(numbers) => Values::Numbers(numbers[steps_of(numbers.len())].to_vec()),
+                Values::Pixels(frames) => Values::Pixels(frames[steps_of(frames.len())].to_vec()),
+            },
+            labels: self.labels[steps.clone()].to_vec(),
+            split: self.split,
+            lines: if self.lines.len() == self.labels.len() { self.lines[steps].to_vec() } else { self.lines.clone() },
+        }
     }
 
-    /// Its first steps, and the rest.
-    fn cut(&self, at: usize) -> (Recording, Recording) {
-        let width = self.values.numbers().len() / self.labels.len();
-        let part = |from: usize, to: usize| Recording {
-            id: self.id.clone(),
-            values: Values::Numbers(self.values.numbers()[from * width..to * width].to_vec()),
-            labels: self.labels[from..to].to_vec(),
-            split: self.split,
-            lines: self.lines[from..to].to_vec(),
-        };
-        (part(0, at), part(at, self.labels.len()))
+    /// What is learned of it, before and behind the steps that are held out; and these.
+    fn cut(&self, hold_out: &HoldOut) -> (Vec<Recording>, Recording) {
+        let held = held_out(&self.labels, hold_out);
+        let rest = [0..held.start, held.end..self.labels.len()].into_iter().filter(|steps| !steps.is_empty());
+        (rest.map(|steps| self.part(steps)).collect(), self.part(held))
     }
+}
+
+/// The steps of an only recording that are held out: its end, or the last stretch of such a length without which some of each
+/// class is left to be learned; in cross-validation one of as many stretches as there are folds.
+fn held_out<L: AsRef<str>>(labels: &[L], hold_out: &HoldOut) -> Range<usize> {
+    let steps = labels.len();
+    let held = match hold_out.folds {
+        0 => steps - hold_out.cut(steps),
+        folds => {
+            let fold = hold_out.fold.max(1);
+            return (fold - 1) * steps / folds..fold * steps / folds;
+        }
+    };
+    let all = counts(labels);
+    let leaves_some =
+        |start: usize| counts(&labels[start..start + held]).iter().all(|(label, times)| all[label] > *times);
+    let starts = (0..=(steps - held) / held.max(1)).map(|i| steps - held * (i + 1));
+    let start = starts.take_while(|_| held > 0).find(|start| leaves_some(*start)).unwrap_or(steps - held);
+    start..start + held
+}
+
+fn counts<L: AsRef<str>>(labels: &[L]) -> HashMap<&str, usize> {
+    let mut counts = HashMap::new();
+    labels.iter().for_each(|label| *counts.entry(label.as_ref()).or_default() += 1);
+    counts
+}
+
+/// Names of a column that says which rows are steps of one sequence.
+const SEQUENCES: [&str; 16] = [
+    "sequence", "sequence_id", "seq", "seq_id", "recording", "recording_id", "session", "session_id", "series",
+    "series_id", "sentence", "sentence_id", "sentence_idx", "trial", "trial_id", "clip",
+];
+
+/// The column that says which rows are steps of one sequence: the one `asked` for, that of the format, that `trained` on, or the
+/// only one with such a name whose rows stand together. None where all rows are steps of one.
+///
+/// # Errors
+/// As [`Table::column`], of what is asked.
+fn sequence_column(table: &Table, asked: Option<&str>, trained: &str) -> Result<Option<usize>> {
+    if let Some(column) = table.series_column_or_one(asked, trained)? {
+        return Ok(Some(column));
+    }
+    let header = table.header.as_deref().unwrap_or_default();
+    let named = |column: &usize| SEQUENCES.contains(&header[*column].to_lowercase().as_str());
+    let mut found = (0..header.len()).filter(named);
+    let (Some(column), None) = (found.next(), found.next()) else { return Ok(None) };
+    let stand_together =
+        groups(table, column).is_ok_and(|groups| groups.len() > 1 && 2 * groups.len() <= table.rows.len());
+    Ok(stand_together.then_some(column))
 }
 
 /// How the rows of a table are read, with what was decided.
@@ -106,8 +164,8 @@ pub(crate) type Fitted = (Reader, Vec<String>);
 pub(crate) enum How<'a> {
     /// Fitted to the recordings that are not held out, of those columns.
     Fit(&'a Choice, Option<&'a HoldOut>),
-    /// As a model reads it.
-    As(&'a Reader),
+    /// As a model reads it; the column of the sequences is that which it was trained on, where there is one and none is asked for.
+    As(&'a Reader, Option<&'a str>),
 }
 
 /// Sequences as they were read.
@@ -141,36 +199,52 @@ impl Data {
     /// Reads clips or a table; a table's features are fitted to the training recordings, with what was left out, or as those of
     /// a model.
     pub(crate) fn read(path: &Path, columns: &Columns, how: How) -> Result<(Data, Option<Fitted>)> {
-        let reader = if let How::As(reader) = how { Some(reader) } else { None };
+        let reader = if let How::As(reader, _) = how { Some(reader) } else { None };
         if path.is_dir() {
             return Self::of_clips(path, reader).map(|data| (data, None));
         }
-        let mut table = Table::read_with(path, columns.form())?;
+        let mut table = columns.read(path)?;
         let mut notes = std::mem::take(&mut table.notes);
-        if columns.sequence().is_empty() && table.series.is_none() {
-            let reason = "give `sequence_column`: the column that says which rows are steps of one sequence";
-            return Err(fault(path, reason));
-        }
         let label = table.label_column(&columns.label)?;
-        let sequence = table.series_column(columns.sequence())?;
-        let needed = [(sequence, "sequence id"), (label, "label")];
+        let sequence = match how {
+            How::As(_, Some(trained)) => sequence_column(&table, None, trained)?,
+            _ => sequence_column(&table, Some(columns.sequence()), "")?,
+        };
+        let needed: Vec<(usize, &str)> =
+            sequence.map(|column| (column, "sequence id")).into_iter().chain([(label, "label")]).collect();
         notes.extend(table.leave_out_blank(&needed, columns.form().skip_bad)?);
+        match sequence {
+            Some(column) if columns.sequence().is_empty() && table.series.is_none() => {
+                notes.push(format!("a sequence for each value of column {} (`sequence_column`)", table.name(column)));
+            }
+            Some(_) => {}
+            None => {
+                notes.push("all rows are the steps of one recording (`sequence_column` tells several apart)".into())
+            }
+        }
+        let exclude: Vec<usize> = [Some(label), sequence].into_iter().flatten().collect();
         let reader = match how {
-            How::As(Reader::Features(features)) => Reader::Features(features.bind(&table)?),
-            How::As(Reader::Words(words)) => Reader::Words(words.clone()),
-            How::As(Reader::Frames { .. }) => {
+            How::As(Reader::Features(features), _) => Reader::Features(features.bind(&table)?),
+            How::As(Reader::Words(words), _) => Reader::Words(words.clone()),
+            How::As(Reader::Frames { .. }, _) => {
                 return Err(fault(path, "it is a table, but the model reads frames of video"));
             }
             How::Fit(choice, hold_out) => {
                 let groups: Vec<Vec<usize>> = groups(&table, sequence)?.into_iter().map(|g| g.rows.collect()).collect();
                 let train = match hold_out.filter(|_| choice.looks) {
                     Some(hold_out) => match <[_; 1]>::try_from(groups) {
-                        Ok([rows]) => vec![rows[..hold_out.cut(rows.len())].to_vec()],
+                        Ok([mut rows]) => {
+                            let labels: Vec<&str> =
+                                rows.iter().map(|&row| table.rows.row(row).cell(label).trim()).collect();
+                            let held = held_out(&labels, hold_out);
+                            rows.drain(held);
+                            vec![rows]
+                        }
                         Err(groups) => train_val_split(groups, hold_out, path)?.0,
                     },
                     None => groups,
                 };
-                match word_column(&table, columns, &[label, sequence], choice)?.zip(choice.words) {
+                match word_column(&table, columns, &exclude, choice)?.zip(choice.words) {
                     Some((column, [size, least])) => {
                         let rows = train.iter().flatten().map(|&row| table.rows.row(row).cell(column));
                         let name = match &table.header {
@@ -181,7 +255,7 @@ impl Data {
                         Reader::Words(StepWords::fit(name, rows, size, least))
                     }
                     None => {
-                        let (features, left_out) = Features::choose(&table, &train, &[label, sequence], choice)?;
+                        let (features, left_out) = Features::choose(&table, &train, &exclude, choice)?;
                         notes.extend(left_out);
                         Reader::Features(features)
                     }
@@ -248,9 +322,8 @@ impl Data {
         Ok(Data { sequences, size, classes, path })
     }
 
-    /// Training and validation sequences: by the data's own parts, else drawn.
+    /// Training and validation sequences: by the data's own parts, else drawn; of an only recording some of its steps.
     pub(crate) fn divide(self, hold_out: &HoldOut) -> Result<(Data, Data)> {
-        let self_divides = matches!(&self.sequences[..], [one] if one.can_be_cut());
         let Data { sequences, size, classes, path } = self;
         let with = |sequences| Data { sequences, size, classes: classes.clone(), path: path.clone() };
         let has = |split| sequences.iter().any(|s| s.split == Some(split));
@@ -258,12 +331,13 @@ impl Data {
             let of = |split| sequences.iter().filter(|s| s.split == Some(split)).cloned().collect();
             return Ok((with(of(Split::Train)), with(of(Split::Dev))));
         }
-        if let ([recording], 0, true) = (&sequences[..], hold_out.folds, self_divides) {
-            // The only one: by time.
-            let (train, val) = recording.cut(hold_out.cut(recording.labels.len()));
-            return Ok((with(vec![train]), with(vec![val])));
+        let learnt: Vec<Recording> = sequences.into_iter().filter(|s| s.split != Some(Split::Test)).collect();
+        if let [recording] = &learnt[..]
+            && recording.labels.len() > hold_out.folds.max(1)
+        {
+            let (train, val) = recording.cut(hold_out);
+            return Ok((with(train), with(vec![val])));
         }
-        let learnt = sequences.into_iter().filter(|s| s.split != Some(Split::Test)).collect();
         let (train, val) = train_val_split(learnt, hold_out, &path)?;
         Ok((with(train), with(val)))
     }
@@ -296,12 +370,18 @@ pub(crate) fn clip(path: &Path, _: &Pixels) -> Result<Unlabelled> {
     Err(fault(path, "this program was built without readers of clips (feature media)"))
 }
 
-/// The sequences of a table with a row per step, as `reader` reads them.
+/// The sequences of a table with a row per step, as `reader` reads them: by the column `asked` for now, else the one `trained` on
+/// where the table has it.
 ///
 /// # Errors
 /// No such column; a row that cannot be read.
-pub(crate) fn rows(table: &Table, column: &str, reader: &Reader) -> Result<Vec<(String, Values, usize)>> {
-    let sequence = table.series_column(column)?;
+pub(crate) fn rows(
+    table: &Table,
+    asked: Option<&str>,
+    trained: &str,
+    reader: &Reader,
+) -> Result<Vec<(String, Values, usize)>> {
+    let sequence = sequence_column(table, asked, trained)?;
     let read = match reader {
         Reader::Words(words) => SequenceTable::read_words(table, sequence, None, words)?,
         Reader::Features(features) => SequenceTable::read(table, sequence, None, &features.bind(table)?)?,

@@ -24,11 +24,16 @@ pub struct Group {
     pub rows: Range<usize>,
 }
 
-/// The sequences of a table with a row per step: neighbouring rows of the same id, in file order.
+/// The sequences of a table with a row per step: neighbouring rows of the same id, in file order; without a column of ids all
+/// rows are one sequence, which has the file's name.
 ///
 /// # Errors
 /// An empty id; rows of a sequence that are not adjacent.
-pub fn groups(table: &Table, sequence_column: usize) -> Result<Vec<Group>> {
+pub fn groups(table: &Table, sequence_column: impl Into<Option<usize>>) -> Result<Vec<Group>> {
+    let Some(sequence_column) = sequence_column.into() else {
+        let name = table.path.file_name().unwrap_or(table.path.as_os_str());
+        return Ok(vec![Group { id: name.to_string_lossy().into_owned(), rows: 0..table.rows.len() }]);
+    };
     let mut groups: Vec<Group> = Vec::new();
     let mut begun: HashMap<&str, usize> = HashMap::new();
     for (i, row) in table.rows.iter().enumerate() {
@@ -86,7 +91,7 @@ impl SequenceTable {
     /// As [`groups`]; a row that `features` cannot read, a step without a label.
     pub fn read(
         table: &Table,
-        sequence_column: usize,
+        sequence_column: impl Into<Option<usize>>,
         label_column: Option<usize>,
         features: &Features,
     ) -> Result<SequenceTable> {
@@ -111,7 +116,7 @@ impl SequenceTable {
     /// As [`groups`]; no such column; a step without a label.
     pub(crate) fn read_words(
         table: &Table,
-        sequence_column: usize,
+        sequence_column: impl Into<Option<usize>>,
         label_column: Option<usize>,
         words: &StepWords,
     ) -> Result<SequenceTable> {

@@ -1,5 +1,6 @@
 //! Series with a label each: tables with a row per step or a row per series, and images read row by row.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::dataset::{Dataset, Raw};
 use super::features::Features;
 use super::inputs::Values;
 use super::sequences::{Group, Scale, Sequence, SequenceTable, groups};
-use super::table::cells::is_missing;
+use super::table::cells::{is_missing, number};
 use super::table::{Row, Rows, Table};
 use super::{At, Pixels};
 use crate::error::Result;
@@ -66,12 +67,15 @@ impl Source {
             }
             return Dataset::read(path, &columns.label, columns.form(), size).map(Source::Images);
         }
-        let mut table = Table::read_with(path, columns.form())?;
+        let mut table = columns.read(path)?;
         if columns.sequence().is_empty() && table.series.is_none() {
-            if columns.label.is_empty() && table.header.is_none() && table.label.is_none() {
-                table.label = label_of(&table.rows);
-                let note = "a row is a series of numbers, its label in the first column";
-                table.notes.extend(table.label.map(|_| note.to_string()));
+            if columns.label.is_empty() && table.label_column("").is_err() {
+                table.label = only_words(&table).or_else(|| label_of(&table.rows).filter(|_| table.header.is_none()));
+                let note = table.label.map(|label| match label {
+                    0 => "a row is a series of numbers, its label in the first column".to_string(),
+                    label => format!("a row is a series of numbers, its label in column {}", table.name(label)),
+                });
+                table.notes.extend(note);
             }
             return Ok(Source::Rows(table));
         }
@@ -211,21 +215,41 @@ impl Source {
     }
 }
 
+/// The only column that holds no numbers, if its values come again.
+fn only_words(table: &Table) -> Option<usize> {
+    let is_number = |column: usize| {
+        table.rows.iter().take(100).all(|row| is_missing(row.cell(column)) || number(row.cell(column)).is_some())
+    };
+    let mut others = (0..table.width()).filter(|column| !is_number(*column));
+    let column = others.next().filter(|_| others.next().is_none() && table.width() > 2)?;
+    let values: HashSet<&str> = table.rows.iter().map(|row| row.cell(column).trim()).collect();
+    (2 * values.len() <= table.rows.len()).then_some(column)
+}
+
 /// The label of series in rows, as the UCR archive has them: numbers alone, the first of each row whole and one of few.
 fn label_of(rows: &Rows) -> Option<usize> {
     const WIDTH: usize = 8;
     const SHARE: usize = 4;
     let is_number = |cell: &str| cell.trim().parse::<f64>().is_ok();
     let width = rows.first()?.width();
-    if width < WIDTH || !rows.iter().take(100).all(|row| row.cells().all(|cell| is_missing(cell) || is_number(cell))) {
+    // A slip is named later, with its line.
+    let is_row = |row: &Row<'_>| row.cells().all(|cell| is_missing(cell) || is_number(cell));
+    let sample = rows.len().min(100);
+    if width < WIDTH || rows.iter().take(sample).filter(is_row).count() * 20 < sample * 19 {
         return None;
     }
     let values = |column: usize| -> Option<std::collections::BTreeSet<String>> {
         let whole = |row: Row<'_>| row.cell(column).trim().parse::<f64>().ok().filter(|x| x.fract() == 0.0);
         rows.iter().map(|row| whole(row).map(|x| x.to_string())).collect()
     };
+    // Of measured values the others are not whole: classes may be many.
+    let are_measured = rows
+        .iter()
+        .take(100)
+        .all(|row| row.cells().skip(1).any(|cell| cell.trim().parse::<f64>().is_ok_and(|x| x.fract() != 0.0)));
     let few = |column: usize| {
-        values(column).is_some_and(|values| values.len() > 1 && values.len() * SHARE <= rows.len().max(8))
+        let share = if are_measured { 2 } else { SHARE };
+        values(column).is_some_and(|values| values.len() > 1 && values.len() * share <= rows.len().max(8))
     };
     // Where the second is alike, the first may be a value as well.
     (few(0) && !few(1)).then_some(0)

@@ -1,11 +1,13 @@
 //! Tables: separated values, JSON, ARFF and series in `.ts`, plain or compressed.
 
 mod arff;
+mod around;
 mod arrays;
 mod cases;
 pub mod cells;
 mod columns;
 mod conll;
+mod fasttext;
 mod form;
 mod header;
 mod json;
@@ -26,7 +28,8 @@ use crate::file;
 
 impl Table {
     /// Reads a table, plain or compressed: separated by tabs (raw, no quoting), commas, semicolons or bars (quoted where
-    /// needed), JSON (an object a line, or a list of objects), ARFF, CoNLL, series in `.ts`, or numpy's arrays. The content says which. Numbers that
+    /// needed), JSON (an object a line, or a list of objects), ARFF, CoNLL, fastText's
+    /// labelled lines, series in `.ts`, or numpy's arrays. The content says which. Numbers that
     /// are written otherwise are rewritten: `1.234,5` as `1234.5`. [`Table::notes`] says what was decided.
     ///
     /// The first row is a header if its cells look like names and those of the rows below do not.
@@ -44,6 +47,22 @@ impl Table {
     /// As [`Table::read`].
     pub fn read_with(path: &Path, form: impl Into<Form>) -> Result<Table> {
         Self::parse(&file::read(path)?, path, form)
+    }
+
+    /// As [`Table::read_with`]; where no header was seen, but the first row holds one of the column names `asked` for, it is one.
+    pub(crate) fn read_for(path: &Path, form: Form, asked: &[&str]) -> Result<Table> {
+        let bytes = file::read(path)?;
+        let table = Self::parse(&bytes, path, form)?;
+        let Some(first) = table.rows.first().filter(|_| table.header.is_none() && form.header.is_none()) else {
+            return Ok(table);
+        };
+        let plain = |name: &str| header::clean(name).to_lowercase();
+        let is_name = |name: &&&str| !name.trim().is_empty() && name.trim().parse::<f64>().is_err();
+        let is_there = |name: &&&str| first.cells().any(|cell| plain(cell) == plain(name));
+        let Some(name) = asked.iter().filter(is_name).find(is_there) else { return Ok(table) };
+        let mut table = Self::parse(&bytes, path, Form { header: Some(true), ..form })?;
+        table.notes.push(format!("the first row is the header: it holds {name:?}"));
+        Ok(table)
     }
 
     /// A table from uncompressed bytes, say those of standard input; `path` is named in messages.

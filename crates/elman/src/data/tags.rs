@@ -95,6 +95,11 @@ impl StepWords {
         find(&word).or_else(|| find(&word.to_lowercase())).or_else(|| find(&ending(&word))).unwrap_or(UNKNOWN)
     }
 
+    /// What a token stands for: a word, or the shape and ending of those that are not known.
+    pub(crate) fn word(&self, token: u32) -> &str {
+        (token as usize).checked_sub(1).and_then(|at| self.tokens.get(at)).map_or("<unknown>", String::as_str)
+    }
+
     /// In words.
     pub(crate) fn describe(&self) -> String {
         const SHOWN: usize = 12;
@@ -114,6 +119,7 @@ mod tests {
         assert_eq!(found.len(), 1 + 2 + 3, "the, dog; ..ing, ..lin and numbers");
         assert_eq!(found.token("The"), found.token("the"));
         assert_eq!(found.token("talking"), found.token("running"));
+        assert_eq!((found.word(found.token("dog")), found.word(UNKNOWN)), ("dog", "<unknown>"));
         assert_eq!((found.token("42"), found.token("zzz")), (found.token("7.5"), UNKNOWN));
         let json = serde_json::to_string(&found).unwrap();
         assert_eq!(serde_json::from_str::<StepWords>(&json).unwrap(), found);

@@ -1,11 +1,12 @@
 //! Tables of texts and their labels.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
-use super::table::Table;
+use super::natural;
+use super::table::{Form, Rows, Table};
 use crate::error::Result;
-use crate::file::fault;
+use crate::file::{self, HAS_FILES, fault};
 
 /// A text, its label or labels, and the line it stands in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(crate) struct LabelledTexts {
 /// none, or none where the first is one; columns that cannot be told apart.
 pub(crate) fn read(path: &Path, columns: &Columns, several: Option<bool>) -> Result<LabelledTexts> {
     let form = columns.form();
-    let mut table = Table::read_with(path, form)?;
+    let mut table = if HAS_FILES && path.is_dir() { folder(path, form)? } else { columns.read(path)? };
     let [text, label] = [columns.text(), &columns.label].map(|asked| Some(asked).filter(|asked| !asked.is_empty()));
     let (text, label, taken) = table.text_and_label(text, label)?;
     let mut notes = vec![taken];
@@ -75,6 +76,50 @@ pub(crate) fn read(path: &Path, columns: &Columns, several: Option<bool>) -> Res
         notes.push("the labels are lists: a text may have several".into());
     }
     Ok(LabelledTexts { rows, has_several, notes })
+}
+
+/// The texts of a folder, each a file in the subfolder of its label, as a table.
+fn folder(path: &Path, form: Form) -> Result<Table> {
+    const PARTS: [&str; 6] = ["train", "test", "dev", "val", "valid", "validation"];
+    let mut rows = Rows::default();
+    let mut labels = 0;
+    for folder in entries(path)?.into_iter().filter(|entry| entry.is_dir()) {
+        let label = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if PARTS.contains(&label.to_lowercase().as_str()) && entries(&folder)?.iter().any(|entry| entry.is_dir()) {
+            let reason =
+                format!("holds a folder {label:?} with folders in it; name that one, and its sibling by `val`");
+            return Err(fault(path, reason));
+        }
+        let before = rows.len();
+        for file in entries(&folder)?.into_iter().filter(|entry| entry.is_file()) {
+            let bytes = file::read(&file)?;
+            let text = form.encoding.decode(&bytes, &file)?;
+            rows.push(rows.len() + 1, [label.as_str(), text.trim()]);
+        }
+        labels += usize::from(rows.len() > before);
+    }
+    if labels == 0 {
+        let reason = "is a folder without subfolders of texts; each label needs a subfolder with a file for each text";
+        return Err(fault(path, reason));
+    }
+    let notes = vec![format!("{} texts in {labels} folders, whose names are the labels", rows.len())];
+    let header = Some(vec!["label".to_string(), "text".into()]);
+    Ok(Table { path: path.into(), header, rows, notes, label: Some(0), text: Some(1), series: None })
+}
+
+/// What a folder holds, hidden files apart, in natural order.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| file::unreadable(folder, error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            found.push((name, path));
+        }
+    }
+    found.sort_by(|a, b| natural::compare(&a.0, &b.0));
+    Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
 fn is_list(label: &str) -> bool {
@@ -145,6 +190,23 @@ mod tests {
         for list in ["[a]", "['a' 'b']", "['a]", "[[1]]", "[null]"] {
             assert_eq!(listed(list), None, "{list}");
         }
+    }
+
+    #[test]
+    fn texts_in_folders_have_their_names_as_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("neg/1.txt", "bad\nfilm\n"), ("pos/10.txt", "warm"), ("pos/9.txt", "good"), (".x/1.txt", "no")]
+        {
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let found = read(folder.path(), &Columns::default(), None).unwrap();
+        let rows: Vec<(&str, &str)> = found.rows.iter().map(|row| (row.label.as_str(), row.text.as_str())).collect();
+        assert_eq!(rows, [("neg", "bad\nfilm"), ("pos", "good"), ("pos", "warm")]);
+        let error = read(&folder.path().join("pos"), &Columns::default(), None).unwrap_err().to_string();
+        assert!(error.contains("without subfolders"), "{error}");
     }
 
     #[test]

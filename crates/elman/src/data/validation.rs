@@ -83,8 +83,22 @@ pub fn stratified_split<T>(
         0 => (place + 1) * wanted / line.len().max(1) > place * wanted / line.len().max(1),
         folds => place % folds == split.fold.max(1) - 1,
     };
+    if line.is_empty() && n > 1 {
+        let reason = format!(
+            "each of its {n} rows has a label of its own: nothing can be learned of a class from a single example; name another \
+             label column, or predict numbers"
+        );
+        return Err(Error::Data { path: path.into(), reason });
+    }
     let mut held = vec![false; n];
-    line.iter().enumerate().filter(|(place, _)| is_held(*place)).for_each(|(_, &i)| held[i] = true);
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    examples.iter().for_each(|example| *left.entry(class(example)).or_default() += 1);
+    for (_, &i) in line.iter().enumerate().filter(|(place, _)| is_held(*place)) {
+        // One of each class is left to be learned.
+        if let Some(left) = left.get_mut(class(&examples[i])).filter(|left| **left > 1) {
+            (held[i], *left) = (true, *left - 1);
+        }
+    }
     divide(examples, &held, path)
 }
 

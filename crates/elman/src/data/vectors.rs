@@ -7,6 +7,22 @@ use super::Words;
 use crate::error::{Error, Result};
 use crate::file;
 
+/// Beginnings of files that hold no vectors a line, and what to do with each.
+const OTHERS: [(&[u8], &str); 5] = [
+    (b"\xba\x16\x4f\x2f", "is a whole model of fastText; the file .vec beside it holds its vectors and is read"),
+    (b"FiFu", "is a file of finalfusion; write it as text: finalfusion convert -t text FILE NEW"),
+    (
+        b"\x80",
+        "is a pickle of Python, which is never read; write the vectors as text: model.wv.save_word2vec_format(NEW)",
+    ),
+    (b"PK\x03\x04", "is a zip archive; unpack it"),
+    (b"\x93NUMPY", "is an array of numpy, without words; write a word and its numbers on each line"),
+];
+
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b' ' | b'\t')
+}
+
 /// Bytes of a line: a word and some thousands of numbers.
 const MAX_LINE: usize = 1 << 20;
 
@@ -18,13 +34,18 @@ const MAX_LINE: usize = 1 << 20;
 /// invalid number, or if no word is found.
 pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Result<usize> {
     let data = |reason: String| Error::Data { path: path.into(), reason };
-    let mut found = 0;
+    let (mut found, mut lines) = (0, 0);
     let (mut stream, mut bytes) = (BufReader::new(file::open(path)?), Vec::new());
     for i in 0.. {
         bytes.clear();
         let limited = (&mut stream).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
         if limited.map_err(|error| file::read_failed(path, error))? == 0 {
             break;
+        }
+        if i == 0
+            && let Some((_, what)) = OTHERS.iter().find(|(head, _)| bytes.starts_with(head))
+        {
+            return Err(data((*what).to_string()));
         }
         if i == 0
             && let Some([count, size]) = counts(&bytes)
@@ -40,7 +61,14 @@ pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Resu
         if bytes.len() > MAX_LINE {
             return Err(data(format!("line {} is longer than {MAX_LINE} bytes", i + 1)));
         }
-        let line = std::str::from_utf8(&bytes).map_err(|_| data(format!("line {}: not UTF-8", i + 1)))?;
+        let Ok(line) = std::str::from_utf8(&bytes) else {
+            // A word cut within a letter, as some distributed files have: no text holds it. Other bytes are no vectors.
+            if bytes.iter().rev().skip_while(|byte| byte.is_ascii_whitespace()).take(4).all(|byte| is_of_number(*byte))
+            {
+                continue;
+            }
+            return Err(data(format!("line {}: not UTF-8, and no word with numbers behind it", i + 1)));
+        };
         let line = line.trim_end();
         if line.is_empty() {
             continue;
@@ -52,6 +80,11 @@ pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Resu
             let wrong = cells.iter().skip(1).find(|cell| cell.parse::<f32>().is_err());
             return Err(match wrong.filter(|_| cells.len() == width + 1) {
                 Some(number) => data(format!("line {}: {number:?} is not a number", i + 1)),
+                None if lines > 0 => data(format!(
+                    "line {}: {numbers} numbers, but {width} in the lines before; is the file damaged?",
+                    i + 1
+                )),
+                None if numbers == 0 => data(format!("line {}: is not a word with numbers behind it", i + 1)),
                 None => data(format!(
                     "line {}: {numbers} numbers; set `embedding` to {numbers} to use these vectors",
                     i + 1
@@ -66,6 +99,7 @@ pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Resu
                 i + 1
             )));
         }
+        lines += 1;
         let token = words.id(&word.join(" "));
         if token == super::words::UNKNOWN {
             continue;
@@ -104,7 +138,9 @@ fn binary(
 ) -> Result<usize> {
     let data = |reason: String| Error::Data { path: path.into(), reason };
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => data("is cut short".into()),
+        std::io::ErrorKind::UnexpectedEof => {
+            data(format!("is cut short: it says that it holds {count} words, and ends before"))
+        }
         _ => file::read_failed(path, error),
     };
     if size != width {
@@ -160,6 +196,9 @@ mod tests {
             (2, &[3.0, 4.0][..], &[1.0, 2.0][..])
         );
         assert!(read_text("good 1 2 3\n").unwrap_err().contains("`embedding` to 3"));
+        assert!(read_text("good 1 2\nbad 1\n").unwrap_err().contains("line 2: 1 numbers, but 2 in the lines before"));
+        assert!(read_text("a text\tpos\n").unwrap_err().contains("line 1: is not a word with numbers"));
+        assert!(read_text("\u{feff}").is_err());
         assert!(read_text("good 1 x\n").unwrap_err().contains("line 1: \"x\""));
         assert!(read_text(&" ".repeat(MAX_LINE + 1)).unwrap_err().contains("line 1 is longer"));
         assert!(read_text("other 1 2\n").unwrap_err().contains("none of its words"));

@@ -24,13 +24,18 @@ const OTHER_NAMES: [(&str, &str); 7] = [
 const SAMPLE: usize = 1 << 16;
 
 /// Beginnings of files that hold no text, and what to do with each.
-const NO_TEXT: [(&[u8], &str); 8] = [
+const NO_TEXT: [(&[u8], &str); 13] = [
     (b"PK\x03\x04", "is a zip archive, as workbooks of spreadsheets are; unpack it, or save the sheet as CSV"),
     (b"\xfd7zXZ\x00", "is compressed by xz; unpack it: xz -d FILE"),
     (b"BZh", "is compressed by bzip2; unpack it: bzip2 -d FILE"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it"),
     (b"PAR1", "is a Parquet file; write it as CSV, say with pandas: pd.read_parquet(FILE).to_csv(NEW)"),
     (b"SQLite format 3\x00", "is a database; write the table as CSV: sqlite3 -csv -header FILE \"select ..\" > NEW"),
+    (b"ARROW1", "is a Feather or Arrow file; write it as CSV, say with pandas: pd.read_feather(FILE).to_csv(NEW)"),
+    (b"\x89HDF", "is an HDF5 file; write its tables as CSV or .npz"),
+    (b"MATLAB 5.0", "is a file of MATLAB; write it as CSV, or as .npz with scipy.io.loadmat and numpy.savez"),
+    (b"X\n\0\0\0", "is a file of R; write it as CSV: write.csv(readRDS(FILE), NEW, row.names = FALSE)"),
+    (b"\x80\x04\x95", "is a pickle of Python, which is never read; write it as CSV, JSON or .npz"),
     (b"%PDF", "is a PDF document; extract its text first"),
     (b"\xd0\xcf\x11\xe0", "is an old Office document; save the sheet as CSV"),
 ];
@@ -51,7 +56,11 @@ impl Encoding {
             return Ok(Encoding(None));
         }
         let label = OTHER_NAMES.iter().find(|(other, _)| *other == lower).map_or(lower.as_str(), |(_, label)| label);
-        encoding_rs::Encoding::for_label(label.as_bytes()).map(|found| Encoding(Some(found))).ok_or_else(|| {
+        // Python writes some with `_`, and `iso2022_jp` without its first sign.
+        let dashed = label.replace('_', "-").replace("iso2022", "iso-2022").replace("5hkscs", "5-hkscs");
+        let labels = [label, &dashed].map(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
+        let found = labels.into_iter().flatten().find(|found| *found != encoding_rs::REPLACEMENT);
+        found.map(|found| Encoding(Some(found))).ok_or_else(|| {
             let want =
                 "is no encoding that is known; names are such as utf-8, utf-16le, cp949, shift_jis, gb18030 and cp1252";
             Error::setting("encoding", name, want)
@@ -79,6 +88,9 @@ impl Encoding {
             (None, None) => (utf16_by_zeros(bytes).unwrap_or(UTF_8), bytes),
         };
         if encoding == UTF_8 {
+            if let Some(what) = escapes(rest) {
+                return Err(fault(path, what));
+            }
             return std::str::from_utf8(rest).map(Cow::Borrowed).map_err(|error| {
                 fault(path, format!("{}; {}", place(rest, error.valid_up_to(), 0), advice(rest, error.valid_up_to())))
             });
@@ -91,6 +103,21 @@ impl Encoding {
             let line = encoding.decode_without_bom_handling(&rest[..at]).0.matches('\n').count() + 1;
             fault(path, format!("line {line}: byte 0x{:02X} is not {}", rest.get(at).unwrap_or(&0), encoding.name()))
         })
+    }
+}
+
+/// What a text is that changes its characters by escape sequences, and so looks like ASCII.
+fn escapes(bytes: &[u8]) -> Option<&'static str> {
+    let has = |sequence: &[u8]| bytes[..bytes.len().min(SAMPLE)].windows(sequence.len()).any(|at| at == sequence);
+    match () {
+        () if !bytes.contains(&0x1b) => None,
+        () if has(b"\x1b$B") || has(b"\x1b$@") => {
+            Some("by its escape sequences it is ISO-2022-JP (Japanese): `encoding = iso-2022-jp` reads it so")
+        }
+        () if has(b"\x1b$)C") => {
+            Some("by its escape sequences it is ISO-2022-KR (Korean): iconv -f ISO-2022-KR -t UTF-8 FILE > NEW")
+        }
+        () => None,
     }
 }
 
@@ -135,7 +162,17 @@ fn advice(bytes: &[u8], at: usize) -> String {
     // Lines with other letters than those of ASCII, from the first on: the longer, the surer.
     detector.feed(&bytes[line_start(bytes, at)..], true);
     let guess = detector.guess(None, Utf8Detection::Deny);
-    let found = if is_western(bytes) && guess.is_single_byte() { encoding_rs::WINDOWS_1252 } else { guess };
+    let guess = if guess == encoding_rs::EUC_JP && is_korean(bytes) { encoding_rs::EUC_KR } else { guess };
+    let is_few = is_western(bytes) && is_plausible(encoding_rs::WINDOWS_1252, bytes);
+    let found = if is_few && guess.is_single_byte() { encoding_rs::WINDOWS_1252 } else { guess };
+    let found = match is_plausible(found, bytes) {
+        true => Some(found),
+        false => OTHERS.into_iter().find(|other| is_plausible(other, bytes)),
+    };
+    let Some(found) = found else {
+        return "none of the encodings that are told by their bytes reads it as words: convert the file, or name its `encoding`"
+            .into();
+    };
     let line = &bytes[line_start(bytes, at)..];
     let line = &line[..line.iter().position(|&byte| byte == b'\n').unwrap_or(line.len())];
     let (text, _, is_wrong) = found.decode(line);
@@ -155,6 +192,50 @@ fn advice(bytes: &[u8], at: usize) -> String {
         "by its bytes it is {name}, in which this reads {shown:?}: `encoding = {}` reads it so",
         found.name().to_lowercase()
     )
+}
+
+/// Whether the bytes read as Korean in EUC-KR: Japanese in the like encoding has its own letters where there are few syllables.
+fn is_korean(bytes: &[u8]) -> bool {
+    let (text, _, is_wrong) = encoding_rs::EUC_KR.decode(&bytes[..bytes.len().min(SAMPLE)]);
+    let letters = || text.chars().filter(|c| !c.is_ascii() && c.is_alphabetic());
+    let syllables = letters().filter(|c| ('\u{ac00}'..='\u{d7a3}').contains(c)).count();
+    (!is_wrong || bytes.len() > SAMPLE) && syllables > 0 && syllables * 20 >= letters().count() * 17
+}
+
+/// Encodings that the detector does not tell.
+const OTHERS: [&encoding_rs::Encoding; 4] =
+    [encoding_rs::X_MAC_CYRILLIC, encoding_rs::IBM866, encoding_rs::MACINTOSH, encoding_rs::WINDOWS_1254];
+
+/// Whether the bytes read in this encoding as words: what is within them are letters, those of Western Europe alone among ASCII's;
+/// and what would be Icelandic letters are few, for these bytes are Turkish ones more often.
+fn is_plausible(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> bool {
+    const ODD: usize = 20;
+    const ICELANDIC: &str = "ÐÝÞðýþ";
+    const WITHIN: &str = "’‘'´`·-–—\u{ad}ʼ";
+    let text = encoding.decode_without_bom_handling(&bytes[..bytes.len().min(SAMPLE)]).0;
+    let chars: Vec<char> = text.chars().collect();
+    let is_western = encoding == encoding_rs::WINDOWS_1252 || encoding == encoding_rs::MACINTOSH;
+    let is_other = |c: char| !c.is_ascii() && !c.is_whitespace();
+    let others = chars.iter().filter(|c| is_other(**c)).count();
+    let within = chars.windows(3).filter(|at| {
+        let [before, c, after] = [at[0], at[1], at[2]];
+        let are_letters = before.is_alphabetic() && after.is_alphabetic();
+        let is_odd = !c.is_alphabetic() && !unicode_normalization::char::is_combining_mark(c) && !WITHIN.contains(c);
+        is_other(c) && are_letters && is_odd
+    });
+    // Small letters do not stand before large ones.
+    let turned = chars
+        .windows(3)
+        .filter(|at| is_other(at[1]) && at[0].is_lowercase() && at[1].is_uppercase() && at[2].is_lowercase());
+    let icelandic = chars.iter().filter(|c| ICELANDIC.contains(**c)).count();
+    let runs = chars.windows(4).filter(|at| at.iter().all(|c| is_other(*c) && c.is_alphabetic())).count();
+    // Letters of the East of Europe and of the Near East do not stand in one word with those of ASCII.
+    let is_eastern = |c: char| ('\u{370}'..'\u{700}').contains(&c);
+    let mixed = chars.windows(2).filter(|at| {
+        is_eastern(at[0]) && at[1].is_ascii_alphabetic() || at[0].is_ascii_alphabetic() && is_eastern(at[1])
+    });
+    let odd = within.count() + turned.count() + mixed.count();
+    odd * ODD <= others && !(is_western && (icelandic * ODD > others || runs * ODD > others))
 }
 
 /// Whether letters beside those of ASCII stand alone within words, as accents do, and are too few to tell languages apart.
@@ -222,6 +303,9 @@ mod tests {
             assert_eq!(read(&bytes, name).unwrap(), korean);
         }
         assert_eq!(read(b"it\x92s", "cp1252").unwrap(), "it’s");
+        for name in ["euc_kr", "iso2022_jp", "big5hkscs", "shift_jis"] {
+            assert!(Encoding::named(name).is_ok(), "{name}");
+        }
         assert!(Encoding::named("klingon").unwrap_err().to_string().contains("cp949"));
     }
 
@@ -238,6 +322,22 @@ mod tests {
             let error = read(&encoding.encode(text).0, "auto").unwrap_err();
             assert!(error.contains(name) && error.contains("`encoding = "), "{name}: {error}");
         }
+        // What begins with signs that other encodings have as well.
+        let korean = "◎ 파이썬(Python)은 배우기 쉽고, 강력한 프로그래밍 언어입니다.\n☆첫가끝: 날아라 쓩쓩~ 닁큼! 전금없이 전혀\n";
+        let error = read(&encoding_rs::EUC_KR.encode(korean).0, "auto").unwrap_err();
+        assert!(error.contains("CP949") && error.contains("파이썬"), "{error}");
+        let error = read(b"Python \x1b$B$N3+H/$O\x1b(B\n", "auto").unwrap_err();
+        assert!(error.contains("ISO-2022-JP"), "{error}");
+        let turkish = "İstanbul, Türkiye'nin en kalabalık, iktisadi ve kültürel açıdan en önemli şehri.\n\
+                       İktisadi büyüklük açıdan dünyada ilk sıralarda, nüfus açısından belediye sınırları içinde\n";
+        let error = read(&encoding_rs::WINDOWS_1254.encode(turkish).0, "auto").unwrap_err();
+        assert!(error.contains("windows-1254") && error.contains("İstanbul"), "{error}");
+        let russian = "В гимназии он не был в числе первых учеников, исключение составляли математика и латынь\n";
+        let error = read(&encoding_rs::X_MAC_CYRILLIC.encode(russian).0, "auto").unwrap_err();
+        assert!(error.contains("x-mac-cyrillic") && error.contains("В гимназии"), "{error}");
+        // tímto budeš, budem byli, jsem rád in CP852, which the web does not know.
+        let error = read(b"t\xa1mto\tbude\xe7\nbudem\tbyli\njsem\tr\xa0d\n", "auto").unwrap_err();
+        assert!(error.contains("none of the encodings"), "{error}");
         let error = read(b"ok\nna\xefve, caf\xe9, gar\xe7on\n", "auto").unwrap_err();
         assert!(
             error.starts_with("t.csv: line 2: byte 0xEF at character 3 is not UTF-8") && error.contains("naïve"),

@@ -194,7 +194,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
             let words = Some([settings.vocab_size, settings.vocab_min]);
             let (choice, hold_out) = (Choice { words, ..settings.choice() }, settings.hold_out());
             let hold_out = settings.val.is_empty().then_some(&hold_out);
-            let how = old.as_ref().map_or(How::Fit(&choice, hold_out), |old| How::As(&old.reader));
+            let how = old.as_ref().map_or(How::Fit(&choice, hold_out), |old| How::As(&old.reader, None));
             Read::read(Path::new(file), &columns, how)?
         }
     };
@@ -231,10 +231,19 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         }
     };
     let classes = data.classes.clone();
+    let is_alone = data.sequences.len() == 1;
     let (train, val) = match settings.val.as_str() {
         "" => data.divide(&settings.hold_out())?,
-        val => (data, Read::read(Path::new(val), &columns, How::As(&reader))?.0),
+        val => (data, Read::read(Path::new(val), &columns, How::As(&reader, None))?.0),
     };
+    if let ([held], true, "") = (&val.sequences[..], is_alone, settings.val.as_str()) {
+        let (steps, unit) = (held.labels.len(), if val.size.is_some() { "frames" } else { "steps" });
+        let lines = match &held.lines[..] {
+            [first, .., last] if held.lines.len() == steps => format!(", lines {first} to {last},"),
+            _ => String::new(),
+        };
+        notes.push(format!("of the only recording {} {unit}{lines} are for validation", grouped(steps)));
+    }
     let names = train.sequences.iter().flat_map(|s| s.labels.iter().map(String::as_str));
     let labels = match &old {
         Some(old) => old.labels.extended(names),
@@ -434,7 +443,10 @@ impl Reading<Synced> for FramesReading {
         let columns = self.columns.complete(data);
         let mut read = match data.file.as_str() {
             "" => Read::builtin(data.seed),
-            file => Read::read(Path::new(file), &columns, How::As(&self.reader))?.0,
+            file => {
+                let trained = data.sequence_column.is_empty().then(|| self.columns.sequence());
+                Read::read(Path::new(file), &columns, How::As(&self.reader, trained))?.0
+            }
         };
         let has_test = read.sequences.iter().any(|s| s.split == Some(Split::Test));
         if split != "all" && (has_test || !split.is_empty()) {
@@ -454,8 +466,8 @@ impl Reading<Synced> for FramesReading {
                 return self.unlabelled(Input::Table(&Table::read(path)?), options);
             }
             (Reader::Features(_) | Reader::Words(_), Input::Table(table)) => {
-                let column = options.sequence_column.as_deref().unwrap_or(self.columns.sequence());
-                (recordings::rows(table, column, &self.reader)?, None)
+                let asked = options.sequence_column.as_deref();
+                (recordings::rows(table, asked, self.columns.sequence(), &self.reader)?, None)
             }
             (Reader::Frames { .. }, _) => return Err(wrong_input("clips")),
             (Reader::Features(_) | Reader::Words(_), _) => return Err(wrong_input("rows of a table")),

@@ -19,6 +19,7 @@ use super::supervised::{
 };
 use crate::cell::CellKind;
 use crate::data::columns::Columns;
+use crate::data::features::rounded;
 use crate::data::inputs::Values;
 use crate::data::sequences::{Scale, SequenceTable};
 use crate::data::series::{Data as Read, Labelled, Reader, Source};
@@ -330,7 +331,7 @@ impl Reading<SequenceInput> for SeriesReading {
             Reader::PictureRows(pixels) => vec![("reads", pixels.describe("a row of pixels at a step"))],
             Reader::Features(features) => features.describe("a row a step"),
             Reader::Series(Scale { mean, std }) => {
-                vec![("reads", format!("a number a step: (value - {mean}) / {std}"))]
+                vec![("reads", format!("a number a step: (value - {}) / {}", rounded(*mean), rounded(*std)))]
             }
         };
         lines.extend(self.windows.as_ref().map(|windows| ("steps", windows.describe())));
@@ -366,7 +367,8 @@ impl Reading<SequenceInput> for SeriesReading {
         let or_trained = |asked: &Option<String>, trained: &str| asked.clone().unwrap_or_else(|| trained.to_string());
         let read = match &self.reader {
             Reader::Features(features) => {
-                let column = table.series_column(&or_trained(&options.sequence_column, self.columns.sequence()))?;
+                let asked = options.sequence_column.as_deref();
+                let column = table.series_column_or_one(asked, self.columns.sequence())?;
                 SequenceTable::read(table, column, None, &features.bind(table)?)?
             }
             Reader::Series(scale) => {

@@ -454,7 +454,7 @@ impl Batches<Synced> for TextBatches<'_> {
     }
 
     fn review(&self, step: u64) -> Option<Review> {
-        let baselines = vec![score::frequencies(&self.corpus.val, METRIC)];
+        let baselines = vec![score::frequencies(&self.corpus.val, self.corpus.vocab.unit(), METRIC)];
         Some(Review { step, examples: self.corpus.val.len(), baselines, ..Review::default() })
     }
 }

@@ -91,6 +91,12 @@ pub fn strongest<'b>(baselines: &'b [Baseline], measure: &str) -> Option<&'b Bas
     same.max_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)))
 }
 
+/// Whether a measure of which more is better can be no better.
+fn is_perfect(measure: &str, value: f64) -> bool {
+    let is_share = measure.ends_with("accuracy") || measure.ends_with("o_f1");
+    is_better_high(measure) && (value >= 1.0 && is_share || value >= 99.95)
+}
+
 /// The verdict in a sentence, and a word on divergence or on the size of a language model where there is one. Empty if the
 /// run is too short.
 pub fn advice(run: &Finished) -> Vec<String> {
@@ -115,6 +121,14 @@ pub fn advice(run: &Finished) -> Vec<String> {
     let title = capital(&name);
     let noise = noise(measure, best.1, run.examples);
     if let Some(rule) = strongest(run.baselines, measure).filter(|rule| sign * kept.1 <= sign * rule.value) {
+        if is_perfect(measure, kept.1) {
+            said.push(format!(
+                "{title} {}: there is nothing left to gain on these validation data, and a simple rule does as well ({}).",
+                words(kept.1),
+                rule.name
+            ));
+            return said;
+        }
         said.push(format!(
             "{title} {} is no better than a simple rule's ({}: {}): what the network reads has taught it no more; look at the \
              data and their labels, or train longer, {}",
@@ -133,8 +147,6 @@ pub fn advice(run: &Finished) -> Vec<String> {
     let train = run.records.iter().rev().find_map(Record::train);
     let gap = train.filter(|_| run.text.is_some()).map_or(0.0, |train| (last - train) / train);
     let (turned, direction) = if sign > 0.0 { ("fallen", "rising") } else { ("risen", "falling") };
-    let is_perfect = sign > 0.0
-        && (best.1 >= 1.0 && (measure.ends_with("accuracy") || measure.ends_with("o_f1")) || best.1 >= 99.95);
     let is_overfit = best.0 < EARLY * end && lost > noise;
     let is_rising = gained > noise;
     if is_overfit {
@@ -149,7 +161,7 @@ pub fn advice(run: &Finished) -> Vec<String> {
                 "the best model is kept"
             }
         ));
-    } else if is_perfect {
+    } else if is_perfect(measure, best.1) {
         said.push(format!("{title} {}: there is nothing left to gain on these validation data.", words(kept.1)));
     } else if is_rising {
         said.push(format!(
@@ -247,6 +259,7 @@ mod tests {
             of(&[0.5, 0.9, 0.8, 0.7, 0.6], 1000, 0.3).contains("was best (90.0 %) at epoch 2.0 of 5.0 and has fallen")
         );
         assert!(of(&[0.5, 1.0, 1.0, 1.0, 1.0], 1000, 0.3).contains("nothing left to gain"));
+        assert!(of(&[0.5, 1.0, 1.0, 1.0, 1.0], 1000, 1.0).contains("a simple rule does as well (linear)"));
     }
 
     #[test]

@@ -127,6 +127,10 @@ pub(super) fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Optio
     /// Rows and groups from which on chance is no reason.
     const ROWS: usize = 20;
     const GROUPS: usize = 3;
+    /// Dates and times that are this few may be classes.
+    const CLASSES: usize = 12;
+    /// One in so many is no number where codes are; fewer are slips.
+    const WORDS: usize = 10;
     let cell = |row: usize| table.rows.row(row).cell(column).trim();
     let rows: Vec<usize> = groups.concat();
     let present: Vec<&str> = rows.iter().map(|&row| cell(row)).filter(|cell| !is_missing(cell)).collect();
@@ -147,14 +151,25 @@ pub(super) fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Optio
     if !long.is_empty() && long.iter().all(counts) {
         return Some("it counts the rows");
     }
+    let are_times = present.iter().filter(|cell| is_time(cell)).count() * 20 >= present.len() * 19;
+    if are_times && distinct.len() > CLASSES {
+        return Some("its values are dates or times; month, weekday or hour may be columns of their own");
+    }
     // A missing value among numbers makes no text of them.
     let is_number = 2 * present.iter().filter(|cell| number(cell).is_some()).count() >= present.len();
     if !is_number && distinct.len() > MAX_CATEGORIES && distinct.len() * 2 > present.len() {
         return Some("its values hardly ever repeat, as names, times and sentences do");
     }
+    let words = present.iter().filter(|cell| number(cell).is_none() && !is_no_number(cell)).count();
+    if is_number && words * WORDS >= present.len() && words >= ROWS / 2 && distinct.len() * 2 > present.len() {
+        return Some("its numbers and words hardly ever repeat, as codes do");
+    }
     let is_called_so = NAMES.contains(&title.as_str()) || title.ends_with("_id");
     if is_called_so && table.header.is_some() && distinct.len() == present.len() {
         return Some("it names the rows");
+    }
+    if !is_number && distinct.len() == present.len() {
+        return Some("its values never repeat, as names do");
     }
     if is_one && present.len() == rows.len() && !title.contains("rank") && numbers(&rows).is_some_and(|x| are_drawn(&x))
     {
@@ -166,6 +181,15 @@ pub(super) fn tell(table: &Table, groups: &[Vec<usize>], column: usize) -> Optio
         return Some("it names the sequence");
     }
     None
+}
+
+/// Whether a cell reads as a date or a time: figures with such signs between them.
+fn is_time(cell: &str) -> bool {
+    let signs = cell.chars().filter(|c| matches!(c, '-' | '/' | ':')).count();
+    let figures = cell.chars().filter(char::is_ascii_digit).count();
+    let is_of_time = |c: char| c.is_ascii_digit() || matches!(c, '-' | '/' | ':' | '.' | ' ' | ',' | '+' | 'T' | 'Z');
+    let rest = cell.trim_end_matches(['A', 'P', 'M', 'a', 'p', 'm']);
+    signs >= 2 && figures >= 4 && cell.starts_with(|c: char| c.is_ascii_digit()) && rest.chars().all(is_of_time)
 }
 
 /// Whether a column holds more words than there can be categories.

@@ -29,7 +29,7 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
     for (i, line) in text.lines().enumerate() {
         let (number, line) = (i + 1, line.trim());
         let wrong = |reason: String| fault(path, format!("line {number}: {reason}"));
-        if line.is_empty() || line.starts_with('%') {
+        if line.is_empty() || line.starts_with('%') || (line.starts_with('#') && !is_data) {
             continue;
         }
         if is_data {
@@ -76,6 +76,11 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
             }
             "@end" => is_within = false,
             "@data" => is_data = true,
+            "@frequency" | "@horizon" | "@missing" | "@equallength" => {
+                let reason = "is a file of series to forecast (.tsf), whose series have no labels; write each as a column of \
+                              a table, and a column of what is to be predicted";
+                return Err(wrong(reason.into()));
+            }
             _ => {
                 return Err(wrong(format!("{word:?} is no word of ARFF; before @data stand @relation and @attribute")));
             }

@@ -35,6 +35,12 @@ impl Table {
         {
             return Ok(number - 1);
         }
+        // From the end, as Python counts.
+        if let Some(back) = asked.strip_prefix('-').and_then(|back| back.parse::<usize>().ok())
+            && (1..=self.width()).contains(&back)
+        {
+            return Ok(self.width() - back);
+        }
         let likeness = |name: &&String| strsim::jaro_winkler(&asked.to_lowercase(), &name.to_lowercase());
         let near = header.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let end = match near.filter(|name| likeness(name) > LIKENESS) {
@@ -52,6 +58,23 @@ impl Table {
         match self.series.filter(|_| asked.is_empty()) {
             Some(column) => Ok(column),
             None => self.column(asked),
+        }
+    }
+
+    /// As [`Table::series_column`], with what training knew of it: the column `asked` now, else that `trained` on. None where the
+    /// table lacks the latter, or there is none: it is one series.
+    ///
+    /// # Errors
+    /// As [`Table::column`], of what is asked now.
+    pub(crate) fn series_column_or_one(&self, asked: Option<&str>, trained: &str) -> Result<Option<usize>> {
+        match asked.filter(|asked| !asked.is_empty()) {
+            Some(asked) => self.column(asked).map(Some),
+            None if trained.is_empty() => Ok(self.series),
+            None => match (self.column(trained), &self.header) {
+                (Ok(column), _) => Ok(Some(column)),
+                (Err(_), Some(_)) => Ok(self.series),
+                (Err(error), None) => Err(error),
+            },
         }
     }
 
@@ -92,7 +115,10 @@ impl Table {
         let found: Vec<usize> = (0..header.len()).filter(|&i| named(&header[i])).collect();
         match found[..] {
             [column] => Ok(column),
-            _ => Err(fault(&self.path, format!("{which}; there are {}", listed(header)))),
+            _ => {
+                let last = self.name(self.width().saturating_sub(1)).trim_matches('"').to_string();
+                Err(fault(&self.path, format!("{which}, `label_column = {last}` say; there are {}", listed(header))))
+            }
         }
     }
 
@@ -155,11 +181,17 @@ impl Table {
     /// Of many columns those that alone have names of texts and of labels, where they are not given.
     fn by_names(&self, text: Option<usize>, label: Option<usize>) -> Option<(usize, usize, &'static str)> {
         let header = self.header.as_ref()?;
-        let one = |names: &[&str]| {
-            let mut found = (0..header.len()).filter(|&i| names.contains(&header[i].to_lowercase().as_str()));
+        let only = |is: &dyn Fn(&str) -> bool| {
+            let mut found = (0..header.len()).filter(|&i| is(&header[i].to_lowercase()));
             found.next().filter(|_| found.next().is_none())
         };
-        Some((text.or_else(|| one(&TEXT_NAMES))?, label.or_else(|| one(&LABEL_NAMES))?, "by the header"))
+        // By the name, else by a word of it: `airline_sentiment`.
+        let one = |names: &[&str]| {
+            let has_word = |name: &str| name.split(|c: char| !c.is_alphanumeric()).any(|word| names.contains(&word));
+            only(&|name| names.contains(&name)).or_else(|| only(&has_word))
+        };
+        let (text, label) = (text.or_else(|| one(&TEXT_NAMES))?, label.or_else(|| one(&LABEL_NAMES))?);
+        (text != label).then_some((text, label, "by the header"))
     }
 
     /// Leaves out the rows in which one of some `columns` (each with what it is) is blank, if `skip_bad`; how many, in a sentence.
@@ -255,7 +287,8 @@ mod tests {
             "t.csv: has no column \"lable\"; did you mean \"label\"? Its columns: 1 \"text\" (\"good film\"), \
              2 \"label\" (\"pos\"), 3 \"1\" (\"a\")"
         );
-        for asked in ["0", "4", "zzz", "-1", ""] {
+        assert_eq!((table.column("-1").unwrap(), table.column("-3").unwrap()), (2, 0), "from the end");
+        for asked in ["0", "4", "zzz", "-4", ""] {
             let error = table.column(asked).unwrap_err().to_string();
             assert!(error.contains(&format!("has no column \"{asked}\". Its columns: 1 \"text\"")), "{error}");
         }

@@ -102,7 +102,9 @@ fn is_mark(c: char) -> bool {
 
 /// A name without blanks around it, in its canonical form (NFC), so that what looks alike is alike.
 pub(super) fn clean(name: &str) -> String {
-    name.trim().nfc().collect()
+    // Signs without width are seen by nobody.
+    let is_seen = |c: &char| !matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
+    name.chars().filter(is_seen).collect::<String>().trim().nfc().collect()
 }
 
 /// Makes names distinct: of equal ones the second is `name (2)`. Says which those are.
@@ -127,7 +129,10 @@ mod tests {
 
     #[test]
     fn names_are_put_right_and_told_apart() {
-        assert_eq!((clean("  e\u{301} "), clean("값 ")), ("é".into(), "값".into()));
+        assert_eq!(
+            (clean("  e\u{301} "), clean("값 "), clean("\u{200b}x\u{feff}")),
+            ("é".into(), "값".into(), "x".into())
+        );
         let mut names = ["a", "", "a", "a (2)", "a", ""].map(String::from);
         assert_eq!(distinct(&mut names), ["a (2)", "a (2) (2)", "a (3)"]);
         assert_eq!(names, ["a", "", "a (2)", "a (2) (2)", "a (3)", ""]);

@@ -58,6 +58,8 @@ fn object(line: &str, number: usize, path: &Path) -> Result<Entries> {
     serde_json::from_str(line).map_err(|error| {
         // The parser's line number is relative to this line.
         let error = error.to_string().replace(" at line 1 column ", " at column ");
+        let is_python = line.trim_start().starts_with("{'");
+        let error = if is_python { "single quotes, as Python prints; write it by json.dumps".into() } else { error };
         fault(path, format!("line {number}: {error}; every line must be one JSON object, such as {EXAMPLE}"))
     })
 }
@@ -129,6 +131,26 @@ fn whole(text: &str, entries: Vec<(String, String)>, before: usize, mut table: B
     }
 }
 
+/// Objects within objects whose values are columns of their own.
+const DEEPEST: usize = 4;
+
+/// The entries of an object with those of the objects in it, which are called `outer.inner`.
+fn flat(entries: Vec<(String, String)>, depth: usize) -> Vec<(String, String)> {
+    if depth == 0 || !entries.iter().any(|(_, value)| value.starts_with('{')) {
+        return entries;
+    }
+    let of = |(key, value): (String, String)| {
+        let inner = value.starts_with('{').then(|| serde_json::from_str::<Entries>(&value).ok()).flatten();
+        match inner.filter(|Entries(inner)| !inner.is_empty()) {
+            Some(Entries(inner)) => {
+                flat(inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)).collect(), depth - 1)
+            }
+            None => vec![(key, value)],
+        }
+    };
+    entries.into_iter().flat_map(of).collect()
+}
+
 /// A table as its objects come.
 struct Builder<'p> {
     path: &'p Path,
@@ -145,7 +167,7 @@ impl<'p> Builder<'p> {
     /// Adds an object; keys that are new to it are new columns.
     fn push(&mut self, line: usize, entries: Vec<(String, String)>) -> Result<()> {
         let mut cells: Vec<Option<String>> = vec![None; self.header.len()];
-        for (key, value) in entries {
+        for (key, value) in flat(entries, DEEPEST) {
             let next = self.header.len();
             let column = *self.columns.entry(key.clone()).or_insert(next);
             if column == next {

@@ -58,6 +58,48 @@ pub(super) fn rewrite(rows: &mut Rows, by_commas: bool, name: impl Fn(usize) -> 
     (!said.is_empty()).then(|| format!("numbers are written with {}", said.join(" and ")))
 }
 
+/// Units behind numbers, as people write them; those of one letter stand behind a blank.
+const UNITS: [&str; 52] = [
+    "mm", "cm", "m", "km", "in", "ft", "yd", "mi", "mg", "g", "kg", "t", "lb", "lbs", "oz", "ml", "cl", "l", "gal",
+    "ms", "s", "sec", "min", "h", "hr", "hrs", "days", "years", "yrs", "mph", "km/h", "m/s", "hz", "khz", "mhz", "ghz",
+    "kb", "mb", "gb", "tb", "w", "kw", "kwh", "v", "mv", "a", "ma", "°c", "°f", "px", "rpm", "db",
+];
+
+/// A number and the unit behind it.
+fn with_unit(cell: &str) -> Option<(&str, &str)> {
+    let cell = cell.trim();
+    let end = cell.rfind(|c: char| c.is_ascii_digit())? + 1;
+    let (value, unit) = (&cell[..end], cell[end..].trim_start());
+    let is_apart = cell[end..].starts_with(char::is_whitespace) || unit.chars().count() > 1;
+    let is_number = plain(value, Style::Point).or_else(|| plain(value, Style::Comma)).is_some();
+    (is_apart && is_number && UNITS.contains(&unit.to_lowercase().as_str())).then_some((value, unit))
+}
+
+/// Takes the units off columns whose cells, the first row's perhaps apart, are all numbers with one; says which.
+pub(super) fn take_units_off(rows: &mut Rows) -> Option<String> {
+    let of = |column: usize| -> Option<String> {
+        let mut cells = rows.iter().skip(usize::from(rows.len() > 1)).map(|row| row.cell(column));
+        let mut cells = cells.by_ref().filter(|cell| !is_missing(cell)).peekable();
+        let (_, unit) = with_unit(cells.peek()?)?;
+        cells.all(|cell| with_unit(cell).is_some_and(|(_, other)| other == unit)).then(|| unit.to_string())
+    };
+    let units: Vec<Option<String>> = (0..rows.first()?.width()).map(of).collect();
+    if units.iter().all(Option::is_none) {
+        return None;
+    }
+    let bare = |row: Row<'_>| {
+        let cell = |(cell, unit): (&str, &Option<String>)| match with_unit(cell).filter(|_| unit.is_some()) {
+            Some((value, _)) => value.to_string(),
+            None => cell.to_string(),
+        };
+        (row.line(), row.cells().zip(&units).map(cell).collect::<Vec<String>>())
+    };
+    *rows = rows.iter().map(bare).collect();
+    let named =
+        units.iter().zip(1..).filter_map(|(unit, column)| Some(format!("{:?} of column {column}", unit.as_ref()?)));
+    Some(format!("numbers are read without their unit {}", named.collect::<Vec<_>>().join(", ")))
+}
+
 /// What the cells of a column look like: how many there are, and how many are numbers in each way of writing.
 #[derive(Clone, Copy, Default)]
 struct Looks {
@@ -107,9 +149,30 @@ fn styles(rows: &Rows) -> Vec<Option<Style>> {
     looks.into_iter().map(Looks::style).collect()
 }
 
+/// A cell with the figures of other scripts as those of ASCII, and without signs that have no width; none where it has neither.
+fn in_ascii(cell: &str) -> Option<String> {
+    /// The zeros: Arabic, Persian, Devanagari, full width.
+    const ZEROS: [char; 4] = ['\u{660}', '\u{6f0}', '\u{966}', '\u{ff10}'];
+    if cell.is_ascii() {
+        return None;
+    }
+    let figure = |c: char| {
+        let of = |zero: &char| u32::from(c).checked_sub(u32::from(*zero)).filter(|value| *value < 10);
+        ZEROS.iter().find_map(of).and_then(|value| char::from_digit(value, 10)).unwrap_or(c)
+    };
+    let is_seen = |c: &char| !matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
+    let text: String = cell.chars().filter(is_seen).map(figure).collect();
+    (text != cell).then_some(text)
+}
+
 /// A number of this style as Rust reads it.
 fn plain(cell: &str, style: Style) -> Option<String> {
-    let cell = cell.trim();
+    let figures = in_ascii(cell);
+    let cell = figures.as_deref().unwrap_or(cell).trim();
+    // Accountants write what is negative in brackets.
+    if let Some(inner) = cell.strip_prefix('(').and_then(|cell| cell.strip_suffix(')')) {
+        return plain(inner, style).filter(|inner| !inner.starts_with('-')).map(|inner| format!("-{inner}"));
+    }
     let cell = cell.strip_prefix(SIGNS).unwrap_or(cell).trim_start();
     let cell = cell.strip_suffix(SIGNS).unwrap_or(cell).trim_end();
     let (sign, digits) = match cell.chars().next()? {
@@ -123,14 +186,16 @@ fn plain(cell: &str, style: Style) -> Option<String> {
     let (mantissa, exponent) = digits.split_at(digits.find(['e', 'E']).unwrap_or(digits.len()));
     let (whole, fraction) = mantissa.split_once(decimal).unwrap_or((mantissa, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_group = |c: char| c == group || matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'');
+    let is_group = |c: char| c == group || matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'' | '’');
     let groups: Vec<&str> = whole.split(is_group).collect();
     let grouped = match &groups[..] {
         [only] => is_digits(only),
         [first, rest @ ..] => {
-            (1..=3).contains(&first.len())
-                && is_digits(first)
-                && rest.iter().all(|part| part.len() == 3 && is_digits(part))
+            // In India groups but the last have two digits.
+            let is_group = |(i, part): (usize, &&str)| {
+                is_digits(part) && (part.len() == 3 || (part.len() == 2 && i + 1 < rest.len() && first.len() < 3))
+            };
+            (1..=3).contains(&first.len()) && is_digits(first) && rest.iter().enumerate().all(is_group)
         }
         [] => false,
     };
@@ -163,6 +228,12 @@ mod tests {
             (&["1,234,567", "5,678"], false, &["1234567", "5678"]),
             (&["12%", "3.5 %"], true, &["12", "3.5"]),
             (&["$1,200.50", "-$3"], true, &["1200.50", "-3"]),
+            (&["(0.50)", "12.25", "(1,200.5)"], true, &["-0.50", "12.25", "-1200.5"]),
+            (&["1,20,100.50", "95.5"], true, &["120100.50", "95.5"]),
+            (&["1’234.5", "7"], true, &["1234.5", "7"]),
+            (&["١٢", "٣٫٤".trim_end_matches("٫٤")], true, &["12", "3"]),
+            (&["１０", "２"], true, &["10", "2"]),
+            (&["0\u{200b}", "7"], true, &["0", "7"]),
             (&["1 234,5", "\u{2212}7,5"], false, &["1234.5", "-7.5"]),
         ] {
             let (got, told) = column(cells, by_commas);

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use super::around::{
+    drop_comments, drop_headers, lines_from, no_table, preamble, titles, unquote, without_drawn_lines,
+};
 use super::form::{Form, Table};
 use super::header::{clean, distinct, first_is_header};
 use super::limits::too_long;
 use super::rows::{Row, Rows};
 use super::split::{Separator, without_blanks_before_quotes};
-use super::{arff, conll, json, numbers, ts};
+use super::{arff, conll, fasttext, json, numbers, ts};
 use crate::error::Result;
 use crate::file::{MAX_LINE, fault, listed};
 
@@ -24,6 +27,8 @@ enum Format {
     Ts,
     /// Words with labels.
     Conll,
+    /// A text behind its labels on each line.
+    FastText,
     Separated(Option<Separator>),
 }
 
@@ -41,6 +46,7 @@ fn format(text: &str, path: &Path) -> Format {
         "jsonl" | "json" | "ndjson" => Format::Json,
         _ if word("@relation") => Format::Arff,
         _ if word("@problemname") || (end == "ts" && start.starts_with(['@', '#'])) => Format::Ts,
+        _ if fasttext::is(text) => Format::FastText,
         "conll" | "conllu" | "conllx" | "bio" | "iob" | "iob2" => Format::Conll,
         "tsv" | "tab" => Format::Separated(Some(Separator::Tab)),
         "csv" => Format::Separated(Some(Separator::Sign(b','))),
@@ -55,11 +61,18 @@ pub(super) fn table(text: &str, path: &Path, form: &Form, before: usize) -> Resu
     if text.trim().is_empty() {
         return Err(fault(path, "the file is empty; a table has one row per example"));
     }
+    // What old programs put at a file's end.
+    let text = text.trim_end_matches(['\0', '\u{1a}']);
     // Old Macintosh lines end with CR alone.
     let text: Cow<str> = match text.contains('\r') && !text.contains('\n') {
         true => Cow::Owned(text.replace('\r', "\n")),
         false => Cow::Borrowed(text),
     };
+    if before == 0
+        && let Some(what) = no_table(&text)
+    {
+        return Err(fault(path, what));
+    }
     if let Some(i) = text.split('\n').position(|line| line.len() > MAX_LINE) {
         return Err(too_long(before + i + 1, path));
     }
@@ -73,13 +86,21 @@ pub(super) fn table(text: &str, path: &Path, form: &Form, before: usize) -> Resu
         Format::Arff => arff::table(&text, path),
         Format::Ts => ts::table(&text, path),
         Format::Conll => conll::table(&text, path),
+        Format::FastText => fasttext::table(&text, path, form.skip_bad),
         Format::Separated(usual) => separated(&text, usual, path, form, before),
     }
 }
 
 fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, before: usize) -> Result<Table> {
     let mut notes = Vec::new();
-    let (skipped, body, said) = preamble(text);
+    let drawn = if before == 0 { without_drawn_lines(text) } else { None };
+    if drawn.is_some() {
+        notes.push("the lines that are drawn around the cells were passed over".into());
+    }
+    let text = drawn.as_deref().unwrap_or(text);
+    let (comments, body, said) = preamble(text);
+    let titles = if said.is_none() && form.header != Some(false) && before == 0 { titles(body, usual) } else { 0 };
+    let (skipped, body) = (comments + titles, lines_from(body, titles));
     let before = before + skipped;
     let separator = said.unwrap_or_else(|| Separator::tell(body, usual));
     let is_usual = usual.is_none_or(|usual| usual == separator);
@@ -91,9 +112,13 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
     {
         rows = separator.rows(&text, path, before)?;
     }
-    if skipped > 0 && said.is_none() {
-        notes.push(format!("{skipped} lines of comments before the table were passed over"));
+    if comments > 0 && said.is_none() {
+        notes.push(format!("{comments} lines of comments before the table were passed over"));
     }
+    if titles > 0 {
+        notes.push(format!("{titles} lines before the header are no rows of the table and were passed over"));
+    }
+    notes.extend(drop_comments(&mut rows));
     if rows.is_empty() {
         return Err(fault(path, "has comments but no rows; a table has one row per example"));
     }
@@ -104,6 +129,9 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
     if left_out > 0 {
         notes.push(format!("{left_out} lines with another number of cells were left out (`skip_bad`)"));
     }
+    notes.extend(unquote(&mut rows));
+    notes.extend(numbers::take_units_off(&mut rows));
+    notes.extend(drop_headers(&mut rows, form.header));
     let has_header = form.header.unwrap_or_else(|| first_is_header(&rows));
     let mut header = if has_header { rows.take_first() } else { None };
     if rows.is_empty() {
@@ -111,6 +139,10 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
     }
     if let Some(names) = &mut header {
         names.iter_mut().for_each(|name| *name = clean(name));
+        // The sign of a comment before the names.
+        if let Some(first) = names.first_mut().filter(|first| first.starts_with('#') && first.len() > 1) {
+            *first = clean(first.trim_start_matches('#'));
+        }
         drop_nameless(names, &mut rows, &mut notes);
         let renamed = distinct(names);
         if !renamed.is_empty() {
@@ -132,47 +164,26 @@ fn is_quote_after_blank(cell: &str) -> bool {
     cell.starts_with(' ') && cell.trim_start().starts_with('"')
 }
 
-/// Lines before the table: `sep=;`, which spreadsheets write, and comments. How many there are, what follows them, and the
-/// separator that they name.
-fn preamble(text: &str) -> (usize, &str, Option<Separator>) {
-    let first = text.lines().next().unwrap_or_default().trim();
-    let rest = |skipped: usize| text.splitn(skipped + 1, '\n').nth(skipped).unwrap_or_default();
-    if let Some(sign) = first.strip_prefix("sep=").or_else(|| first.strip_prefix("SEP=")) {
-        let separator = match sign {
-            "\t" | "\\t" => Some(Separator::Tab),
-            "" => None,
-            sign => sign.bytes().next().filter(|_| sign.len() == 1).map(Separator::Sign),
-        };
-        if separator.is_some() {
-            return (1, rest(1), separator);
-        }
-    }
-    let comments = text.lines().take_while(|line| line.starts_with('#') || line.trim().is_empty()).count();
-    if !first.starts_with('#') || comments == 0 {
-        return (0, text, None);
-    }
-    // A header may begin with such a sign: it has as many cells as a row.
-    let body = rest(comments);
-    let separator = Separator::tell(body, None);
-    let cells =
-        |line: &str| separator.rows(line, Path::new(""), 0).map_or(0, |rows| rows.first().map_or(0, Row::width));
-    let last = text.lines().nth(comments - 1).unwrap_or_default();
-    let width = cells(body.lines().next().unwrap_or_default());
-    match width > 1 && cells(last) == width {
-        true => (comments - 1, rest(comments - 1), None),
-        false => (comments, body, None),
-    }
-}
-
 /// Rows that are all one cell longer than the header: a name for each, as R writes them, or a separator at each line's end.
 fn even_out(rows: &mut Rows) -> Option<String> {
     let width = rows.first()?.width();
+    let is_ended = rows.first()?.cells().last().is_some_and(|cell| cell.trim().is_empty());
+    if width > 2 && is_ended && rows.len() > 1 && rows.of_width(width - 1) == rows.len() - 1 {
+        let kept = rows.iter().map(|row| (row.line(), row.cells().take(width - 1).collect::<Vec<_>>()));
+        *rows = kept.collect();
+        return Some("the separator at the end of the header was passed over".into());
+    }
     if width < 2 || rows.len() < 2 || rows.of_width(width + 1) < rows.len() - 1 {
         return None;
     }
     if rows.iter().skip(1).all(|row| row.cell(width).trim().is_empty()) {
         rows.retain_columns(|column| column < width);
         return Some("the separator at the end of each line was passed over".into());
+    }
+    // Names are not equal.
+    let names: std::collections::HashSet<&str> = rows.iter().skip(1).map(|row| row.cell(0)).collect();
+    if names.len() + 1 < rows.len() {
+        return None;
     }
     let first = rows.first()?;
     let named: Vec<&str> = std::iter::once("").chain(first.cells()).collect();
@@ -204,7 +215,12 @@ fn check_counts(rows: &mut Rows, separator: Separator, path: &Path, skip_bad: bo
         }
     };
     let has_quote = one.cells().any(|cell| cell.trim_start().starts_with('"'));
-    let cause = if has_quote { "; a quote that opens no cell, or is not closed, may be the cause" } else { "" };
+    let has_other_quote = one.cells().any(|cell| cell.trim_start().starts_with(['“', '„', '«', '”']));
+    let cause = match (has_quote, has_other_quote) {
+        (true, _) => "; a quote that opens no cell, or is not closed, may be the cause",
+        (_, true) => "; typographic quotes (“ ”) do not hold a cell together, straight ones (\") do",
+        _ => "",
+    };
     Err(fault(
         path,
         format!(
@@ -321,11 +337,19 @@ mod tests {
 
     #[test]
     fn nested_json_is_written_as_it_is_read() {
-        let value = r#"{"a":[1,-2,0.5,1e300,[],{},[null,true,"q\"\n"],{"b":{"c":""}}],"z":"x"}"#;
+        let value = r#"[{"a":[1,-2,0.5,1e300,[],{},[null,true,"q\"\n"],{"b":{"c":""}}],"z":"x"}]"#;
         let table = read("t.jsonl", &format!("{{\"v\": {value}, \"w\": 18446744073709551615}}")).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(value).unwrap();
         assert_eq!(cells(&table, 0), [parsed.to_string(), u64::MAX.to_string()]);
         assert!(refusal("t.jsonl", &format!("{{\"v\": {}", "[".repeat(100_000))).contains("recursion"));
+        // The values of an object within are columns.
+        let table = read(
+            "t.jsonl",
+            "{\"id\": 1, \"t\": {\"en\": \"a\", \"x\": {\"y\": 2}}}\n{\"id\": 2, \"t\": {\"en\": \"b\"}}\n",
+        );
+        let table = table.unwrap();
+        assert_eq!(table.header.as_deref().unwrap(), ["id", "t.en", "t.x.y"]);
+        assert_eq!((cells(&table, 0), cells(&table, 1)), (vec!["1", "a", "2"], vec!["2", "b", ""]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::cells::{is_missing, number};
 use super::limits::{check_columns, check_widths, too_long};
 use super::rows::Rows;
 use crate::error::Result;
@@ -18,9 +19,9 @@ const SURELY: f64 = 0.9;
 pub(super) enum Separator {
     /// Cells are raw: a quote is a quote.
     Tab,
-    /// Cells may stand in quotes, as in CSV: a comma, a semicolon or a bar.
+    /// Cells may stand in quotes, as in CSV: a comma, a semicolon, a bar, a colon, or a tab where all cells of a column do.
     Sign(u8),
-    /// Numbers with blanks between them.
+    /// Numbers and words with blanks between them, in quotes where they hold blanks.
     Blanks,
 }
 
@@ -28,9 +29,10 @@ impl Separator {
     /// What messages call it.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Separator::Tab => "tabs",
+            Separator::Tab | Separator::Sign(b'\t') => "tabs",
             Separator::Sign(b',') => "commas",
             Separator::Sign(b';') => "semicolons",
+            Separator::Sign(b':') => "colons",
             Separator::Sign(_) => "bars (|)",
             Separator::Blanks => "blanks",
         }
@@ -62,16 +64,37 @@ impl Separator {
             let decimals = lines.iter().skip(1).flat_map(|line| line.split(';')).all(is_decimal);
             found.retain(|separator| *separator != if decimals { comma } else { semicolon });
         }
+        // Tabs within the texts of a table that another sign separates, header and all.
+        let is_whole = |separator: &Separator| {
+            let width = separator.cells(&lines);
+            width.is_some() && lines.first().map(|line| separator.count(line)) == width
+        };
+        if found.first() == Some(&Separator::Tab) && !is_whole(&Separator::Tab) && found.iter().skip(1).any(is_whole) {
+            found.remove(0);
+        }
+        if found == [comma] && are_decimals_between_blanks(&lines) {
+            return Separator::Blanks;
+        }
         if let Some(usual) = usual.filter(|usual| found.contains(usual) && !found.contains(&Separator::Tab)) {
             return usual;
         }
         if let Some(first) = found.first() {
-            return *first;
+            return if *first == Separator::Tab && are_quoted_between_tabs(&lines) {
+                Separator::Sign(b'\t')
+            } else {
+                *first
+            };
         }
-        let is_number = |word: &str| word.parse::<f64>().is_ok();
-        let are_numbers = |line: &&&str| line.split_whitespace().count() > 1 && line.split_whitespace().all(is_number);
-        if !lines.is_empty() && lines.iter().all(|line| are_numbers(&line)) {
+        if are_between_blanks(&lines) {
             return Separator::Blanks;
+        }
+        let colon = Separator::Sign(b':');
+        let is_name =
+            |cell: &str| !cell.is_empty() && !cell.contains(|c: char| c.is_ascii_digit() || c.is_whitespace());
+        if colon.cells(&lines).is_some_and(|cells| cells > 2)
+            && lines.first().is_some_and(|l| l.split(':').all(is_name))
+        {
+            return colon;
         }
         // No sign separates all lines: that of most cells, so that the lines which it does not are named.
         let count = |separator: &&Separator| lines.iter().filter(|line| line.contains(separator.sign())).count();
@@ -82,6 +105,13 @@ impl Separator {
         }
     }
 
+    /// Whether a sign or blanks separate as many cells in nearly all lines.
+    pub(super) fn separates(text: &str, usual: Option<Separator>) -> bool {
+        let lines = sample(text);
+        let separator = Separator::tell(text, usual);
+        separator.cells(&lines).is_some() || (separator == Separator::Blanks && are_between_blanks(&lines))
+    }
+
     /// The number of cells that nearly all lines have, the first among them; none where they differ or there is one cell.
     fn cells(self, lines: &[&str]) -> Option<usize> {
         let counts: Vec<usize> = lines.iter().map(|line| self.count(line)).collect();
@@ -90,7 +120,8 @@ impl Separator {
         counts.iter().for_each(|&count| *times.entry(count).or_default() += 1);
         let (&usual, &most) = times.iter().max_by_key(|(count, times)| (**times, **count))?;
         // The header may lack the name of the rows' names, or of what follows a separator at each line's end.
-        let is_near = first == usual || first + 1 == usual;
+        let is_ended = first == usual + 1 && lines[0].ends_with(self.sign());
+        let is_near = first == usual || first + 1 == usual || is_ended;
         (usual > 1 && is_near && most as f64 >= SURELY * (counts.len() - usize::from(counts.len() > 4)) as f64)
             .then_some(usual)
     }
@@ -113,9 +144,92 @@ impl Separator {
         match self {
             Separator::Sign(sign) => quoted(text, sign, path, before),
             Separator::Tab => raw(text, path, before, |line| line.split('\t')),
-            Separator::Blanks => raw(text, path, before, |line| line.split_whitespace()),
+            Separator::Blanks => raw(text, path, before, |line| blank_cells(line).into_iter()),
         }
     }
+}
+
+/// The cells of a line between blanks; one that begins with a quote ends with it.
+fn blank_cells(line: &str) -> Vec<&str> {
+    let (mut cells, mut rest) = (Vec::new(), line.trim_start());
+    while let Some(first) = rest.chars().next() {
+        let quoted = rest.strip_prefix(['"', '\'']).and_then(|inner| {
+            let is_end = |at: &usize| inner[at + 1..].chars().next().is_none_or(char::is_whitespace);
+            let close = inner.match_indices(first).map(|(at, _)| at).find(is_end)?;
+            Some((&inner[..close], &inner[close + 1..]))
+        });
+        let (cell, after) =
+            quoted.unwrap_or_else(|| rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())));
+        cells.push(cell);
+        rest = after.trim_start();
+    }
+    cells
+}
+
+/// Whether blanks separate cells of which at least half are columns of numbers, or the first of each line is in quotes; the first line may be a header, and lack the name
+/// of the rows' names.
+fn are_between_blanks(lines: &[&str]) -> bool {
+    let rows: Vec<Vec<&str>> = lines.iter().map(|line| blank_cells(line)).collect();
+    let Some(width) = rows.last().map(Vec::len).filter(|width| *width > 1) else { return false };
+    let is_header = |row: &[&str]| row.len() == width || row.len() + 1 == width;
+    let (first, rest) = match &rows[..] {
+        [] => return false,
+        [first] => (first, &rows[..]),
+        [first, rest @ ..] => (first, rest),
+    };
+    let is_number = |column: usize| {
+        let mut cells = rest.iter().map(|row| row[column]).filter(|cell| !is_missing(cell)).peekable();
+        cells.peek().is_some() && cells.all(plain_or_decimal_comma)
+    };
+    // R puts all words in quotes.
+    let are_quoted = lines.iter().all(|line| line.trim_start().starts_with('"'));
+    is_header(first)
+        && rest.iter().all(|row| row.len() == width)
+        && (are_quoted || 2 * (0..width).filter(|column| is_number(*column)).count() >= width)
+}
+
+fn plain_or_decimal_comma(cell: &str) -> bool {
+    number(cell).is_some() || cell.matches(',').count() == 1 && number(&cell.replace(',', ".")).is_some()
+}
+
+/// Whether the commas are within numbers that blanks separate.
+fn are_decimals_between_blanks(lines: &[&str]) -> bool {
+    let width = lines.last().map_or(0, |line| line.split_whitespace().count());
+    let is_row =
+        |line: &&str| line.split_whitespace().count() == width && line.split_whitespace().all(plain_or_decimal_comma);
+    width > 1 && lines.len() > 1 && lines.iter().skip(1).all(is_row)
+}
+
+/// Whether all cells of a column between tabs stand in quotes, those of texts with tabs in them too.
+fn are_quoted_between_tabs(lines: &[&str]) -> bool {
+    let Some(width) = lines.first().map(|line| line.split('\t').count()) else { return false };
+    let is_quoted = |cell: &str| cell.len() > 1 && cell.starts_with('"') && cell.ends_with('"');
+    (0..width).any(|column| lines.iter().all(|line| line.split('\t').nth(column).is_some_and(is_quoted)))
+        || lines.iter().all(|line| is_quoted(line) && line.contains("\"\t\""))
+}
+
+/// Whether quotes within quoted cells are written with a backslash before them, as MySQL does: doubled ones apart, a quote within
+/// a cell would else have to be its end.
+fn has_escaped_quotes(text: &str, delimiter: u8) -> bool {
+    let bytes = text.as_bytes();
+    let (mut is_quoted, mut is_start, mut at) = (false, true, 0);
+    while at < bytes.len() {
+        let (byte, next) = (bytes[at], bytes.get(at + 1).copied());
+        if is_quoted && byte == b'\\' && next == Some(b'"') {
+            let after = bytes.get(at + 2).copied();
+            if !after.is_none_or(|after| after == delimiter || matches!(after, b'\r' | b'\n' | b'"')) {
+                return true;
+            }
+            at += 1;
+        } else if is_quoted && byte == b'"' && next == Some(b'"') {
+            at += 1;
+        } else if byte == b'"' && (is_quoted || is_start) {
+            is_quoted = !is_quoted;
+        }
+        is_start = !is_quoted && (bytes[at] == delimiter || bytes[at] == b'\n');
+        at += 1;
+    }
+    false
 }
 
 /// The first lines that hold something; quoted line breaks are within lines.
@@ -168,8 +282,13 @@ fn raw<'t, C: Iterator<Item = &'t str>>(
 }
 
 fn quoted(text: &str, delimiter: u8, path: &Path, before: usize) -> Result<Rows> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
+    let is_escaped = text.contains("\\\"") && has_escaped_quotes(text, delimiter);
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).delimiter(delimiter);
+    if is_escaped {
+        builder.escape(Some(b'\\')).double_quote(false);
+    }
+    let mut reader = builder.from_reader(text.as_bytes());
     let mut rows = Rows::default();
     let mut record = csv::StringRecord::new();
     let (mut line, mut counted) = (before + 1, 0);
@@ -194,13 +313,14 @@ fn quoted(text: &str, delimiter: u8, path: &Path, before: usize) -> Result<Rows>
         rows.push(line, &record);
         check_widths(&rows, line, path)?;
     }
-    if let Some(line) = torn_quote(text, delimiter) {
+    if let Some(line) = torn_quote(text, delimiter).filter(|_| !is_escaped) {
         let line = before + line;
         return Err(fault(path, format!("line {line} has an unclosed quote; quotes within a cell must be doubled")));
     }
     // An unclosed quote swallows the rest of the file, which the parser accepts.
     let last = text[begin..].trim_end();
-    if last.contains('\n') && last.matches('"').count() % 2 == 1 {
+    let escaped = if is_escaped { last.matches("\\\"").count() } else { 0 };
+    if last.contains('\n') && (last.matches('"').count() - escaped) % 2 == 1 {
         return Err(fault(path, format!("line {line} has an unclosed quote; quotes within a cell must be doubled")));
     }
     Ok(rows)

@@ -47,8 +47,9 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
                     return Err(wrong("has no label behind its last colon, though @classLabel announces one"));
                 }
                 if !known.is_empty() && !known.iter().any(|name| name == label) {
+                    let short: String = label.chars().take(40).collect();
                     return Err(wrong(&format!(
-                        "the label {label:?} is none of those of @classLabel: {}",
+                        "the label {short:?} is none of those of @classLabel: {}",
                         known.join(", ")
                     )));
                 }

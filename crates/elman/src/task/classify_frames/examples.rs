@@ -282,6 +282,10 @@ impl Examples<Synced> for Sequences {
                     .unwrap_or(&frames[..p.len().min(frames.len())]);
                 Shown::image(frame, [p.height, p.width, p.channels])
             }
+            (Values::Numbers(tokens), Reader::Words(words)) => {
+                let known = tokens[steps.clone()].iter().map(|&token| words.word(token as u32));
+                Shown::Text(known.collect::<Vec<_>>().join(" "))
+            }
             (Values::Numbers(numbers), _) => {
                 Shown::series(&numbers[steps.start * self.width..steps.end * self.width], self.width)
             }

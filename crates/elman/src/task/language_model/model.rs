@@ -167,7 +167,7 @@ impl Model for LanguageModel {
         }
         let notes = (skipped > 0).then(|| format!("left out {skipped} tokens that the model does not know"));
         let examples = (windowed.tokens, "symbols");
-        let baselines = vec![score::frequencies(&tokens, "windowed_nats")];
+        let baselines = vec![score::frequencies(&tokens, self.vocab.unit(), "windowed_nats")];
         Ok(Evaluation {
             measures,
             examples,

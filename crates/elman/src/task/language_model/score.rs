@@ -77,12 +77,12 @@ pub fn windowed(network: &Synced, params: &Params<f32>, text: &[u32]) -> Score {
 }
 
 /// What the frequencies of a text's own tokens reach on it: their entropy.
-pub fn frequencies(text: &[u32], measure: &str) -> Baseline {
+pub fn frequencies(text: &[u32], unit: &str, measure: &str) -> Baseline {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     text.iter().for_each(|token| *counts.entry(*token).or_default() += 1);
     let share = |count: &usize| *count as f64 / text.len() as f64;
     let value = -counts.values().map(|count| share(count) * share(count).ln()).sum::<f64>();
-    Baseline { name: "frequencies of the characters".into(), measure: measure.into(), value }
+    Baseline { name: format!("frequencies of the {unit}s"), measure: measure.into(), value }
 }
 
 /// As [`windowed`], of a text of more than `limit` tokens only as many windows as hold so many, evenly spread over it.

@@ -74,7 +74,8 @@ impl<S: Outputs, R: Reading<S>> SupervisedPlan<S, R> {
             Ok::<_, Error>(from.note(&reading.added_to(&old)))
         });
         let begins = begins.transpose()?;
-        summary.notes = begins.into_iter().chain(frozen).chain(summary.notes).collect();
+        let alike = Labels::alike(reading.goal().labels());
+        summary.notes = begins.into_iter().chain(frozen).chain(summary.notes).chain(alike).collect();
         summary.memory += memory(summary.parameters, settings.batch, activations);
         let evaluator = reading.evaluator(1.0);
         Ok(SupervisedPlan { settings, network, reading, train, val, all, evaluator, summary })

@@ -78,13 +78,14 @@ pub fn read(path: &Path, words: &Words, width: usize, table: &mut [f32]) -> Resu
         let numbers = cells.iter().skip(1).rev().take_while(|cell| cell.parse::<f32>().is_ok()).count();
         if cells.len() <= width || (numbers < width && cells.len() == width + 1) {
             let wrong = cells.iter().skip(1).find(|cell| cell.parse::<f32>().is_err());
+            let has_none = cells.iter().skip(1).all(|cell| cell.parse::<f32>().is_err());
             return Err(match wrong.filter(|_| cells.len() == width + 1) {
+                _ if has_none && lines == 0 => data(format!("line {}: is not a word with numbers behind it", i + 1)),
                 Some(number) => data(format!("line {}: {number:?} is not a number", i + 1)),
                 None if lines > 0 => data(format!(
                     "line {}: {numbers} numbers, but {width} in the lines before; is the file damaged?",
                     i + 1
                 )),
-                None if numbers == 0 => data(format!("line {}: is not a word with numbers behind it", i + 1)),
                 None => data(format!(
                     "line {}: {numbers} numbers; set `embedding` to {numbers} to use these vectors",
                     i + 1

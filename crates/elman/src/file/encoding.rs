@@ -165,7 +165,8 @@ fn advice(bytes: &[u8], at: usize) -> String {
     let guess = if guess == encoding_rs::EUC_JP && is_korean(bytes) { encoding_rs::EUC_KR } else { guess };
     let is_few = is_western(bytes) && is_plausible(encoding_rs::WINDOWS_1252, bytes);
     let found = if is_few && guess.is_single_byte() { encoding_rs::WINDOWS_1252 } else { guess };
-    let found = match is_plausible(found, bytes) {
+    // What stands for letters in several bytes does not read as words by chance.
+    let found = match !found.is_single_byte() || is_plausible(found, bytes) {
         true => Some(found),
         false => OTHERS.into_iter().find(|other| is_plausible(other, bytes)),
     };

@@ -94,15 +94,21 @@ pub(super) fn preamble(text: &str) -> (usize, &str, Option<Separator>) {
 pub(super) fn titles(text: &str, usual: Option<Separator>) -> usize {
     const MOST: usize = 30;
     const ROWS: usize = 3;
-    if Separator::separates(text, usual) {
+    const TRIED: usize = 3;
+    const LONGEST: usize = 1 << 16;
+    let lines: Vec<&str> = text.lines().take(MOST + 1).collect();
+    // A title stands apart, where a header that lacks a name does not.
+    let stands_apart = lines.get(1).is_some_and(|line| line.trim().is_empty());
+    // Each line that may be the header is tried with what follows it.
+    if lines.iter().any(|line| line.len() > LONGEST) || !stands_apart && Separator::separates(text, usual) {
         return 0;
     }
-    let lines: Vec<&str> = text.lines().take(MOST + 1).collect();
+    let may_be_header = |&skipped: &usize| {
+        lines.get(skipped).is_some_and(|line| !line.trim().is_empty())
+            && Separator::separates(lines_from(text, skipped), usual)
+    };
     let is_header = |&skipped: &usize| {
         let body = lines_from(text, skipped);
-        if lines.get(skipped).is_none_or(|line| line.trim().is_empty()) || !Separator::separates(body, usual) {
-            return false;
-        }
         let Ok(rows) = Separator::tell(body, usual).rows(body, Path::new(""), 0) else { return false };
         let width = rows.first().map_or(0, Row::width);
         let cells =
@@ -112,7 +118,7 @@ pub(super) fn titles(text: &str, usual: Option<Separator>) -> usize {
             && lines[..skipped].iter().filter(|line| !line.trim().is_empty()).all(|line| cells(line) != width)
             && first_is_header(&rows)
     };
-    (1..lines.len()).find(is_header).unwrap_or(0)
+    (1..lines.len()).filter(may_be_header).take(TRIED).find(is_header).unwrap_or(0)
 }
 
 /// A text without its first lines.

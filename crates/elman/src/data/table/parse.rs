@@ -338,7 +338,9 @@ mod tests {
     #[test]
     fn nested_json_is_written_as_it_is_read() {
         let value = r#"[{"a":[1,-2,0.5,1e300,[],{},[null,true,"q\"\n"],{"b":{"c":""}}],"z":"x"}]"#;
-        let table = read("t.jsonl", &format!("{{\"v\": {value}, \"w\": 18446744073709551615}}")).unwrap();
+        let table =
+            read("t.jsonl", &format!("{{\"v\": {value}, \"w\": 18446744073709551615}}\n{{\"v\": 1, \"w\": 2}}\n"))
+                .unwrap();
         let parsed: serde_json::Value = serde_json::from_str(value).unwrap();
         assert_eq!(cells(&table, 0), [parsed.to_string(), u64::MAX.to_string()]);
         assert!(refusal("t.jsonl", &format!("{{\"v\": {}", "[".repeat(100_000))).contains("recursion"));

@@ -152,11 +152,15 @@ impl Separator {
 /// The cells of a line between blanks; one that begins with a quote ends with it.
 fn blank_cells(line: &str) -> Vec<&str> {
     let (mut cells, mut rest) = (Vec::new(), line.trim_start());
+    // A quote that is not closed once is closed nowhere behind: it is not looked for again.
+    let mut is_open = [false; 2];
     while let Some(first) = rest.chars().next() {
-        let quoted = rest.strip_prefix(['"', '\'']).and_then(|inner| {
+        let is_open = &mut is_open[usize::from(first == '"')];
+        let quoted = rest.strip_prefix(['"', '\'']).filter(|_| !*is_open).and_then(|inner| {
             let is_end = |at: &usize| inner[at + 1..].chars().next().is_none_or(char::is_whitespace);
-            let close = inner.match_indices(first).map(|(at, _)| at).find(is_end)?;
-            Some((&inner[..close], &inner[close + 1..]))
+            let close = inner.match_indices(first).map(|(at, _)| at).find(is_end);
+            *is_open = close.is_none();
+            close.map(|close| (&inner[..close], &inner[close + 1..]))
         });
         let (cell, after) =
             quoted.unwrap_or_else(|| rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())));
@@ -202,10 +206,14 @@ fn are_decimals_between_blanks(lines: &[&str]) -> bool {
 
 /// Whether all cells of a column between tabs stand in quotes, those of texts with tabs in them too.
 fn are_quoted_between_tabs(lines: &[&str]) -> bool {
-    let Some(width) = lines.first().map(|line| line.split('\t').count()) else { return false };
+    let Some(first) = lines.first() else { return false };
     let is_quoted = |cell: &str| cell.len() > 1 && cell.starts_with('"') && cell.ends_with('"');
-    (0..width).any(|column| lines.iter().all(|line| line.split('\t').nth(column).is_some_and(is_quoted)))
-        || lines.iter().all(|line| is_quoted(line) && line.contains("\"\t\""))
+    let mut columns: Vec<bool> = first.split('\t').map(is_quoted).collect();
+    for line in lines {
+        let mut cells = line.split('\t');
+        columns.iter_mut().for_each(|quoted| *quoted &= cells.next().is_some_and(is_quoted));
+    }
+    columns.contains(&true) || lines.iter().all(|line| is_quoted(line) && line.contains("\"\t\""))
 }
 
 /// Whether quotes within quoted cells are written with a backslash before them, as MySQL does: doubled ones apart, a quote within

@@ -5,6 +5,7 @@
 //! Additive scores (Bahdanau et al. 2015) are `score_s = v . tanh(key_s + query)`. The hidden layer `[S, A]` of a query
 //! is never stored: backward recomputes it, which costs a tanh and saves `T S A` values.
 
+use crate::compiled::compiled;
 use crate::dot::gemm_rows_on;
 use crate::gemm::Start;
 use crate::isa::Isa;
@@ -18,7 +19,9 @@ use crate::vector::{Kernel, Vector};
 /// # Panics
 /// If the dimensions do not match.
 pub fn dot<F: Scalar>(queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
-    F::dot(queries, keys, width, scores);
+    compiled!(F: fn(queries: &[f32], keys: &[f32], width: usize, scores: &mut [f32]) {
+        dot_on(Isa::best(), queries, keys, width, scores)
+    });
 }
 
 pub(crate) fn dot_on<F: Scalar>(isa: Isa, queries: &[F], keys: &[F], width: usize, scores: &mut [F]) {
@@ -37,7 +40,9 @@ pub(crate) fn dot_on<F: Scalar>(isa: Isa, queries: &[F], keys: &[F], width: usiz
 /// # Panics
 /// If the dimensions do not match.
 pub fn additive<F: Scalar>(keys: &[F], query: &[F], v: &[F], scores: &mut [F]) {
-    F::additive(keys, query, v, scores);
+    compiled!(F: fn(keys: &[f32], query: &[f32], v: &[f32], scores: &mut [f32]) {
+        additive_on(Isa::best(), keys, query, v, scores)
+    });
 }
 
 pub(crate) fn additive_on<F: Scalar>(isa: Isa, keys: &[F], query: &[F], v: &[F], scores: &mut [F]) {
@@ -89,7 +94,17 @@ pub fn additive_backward<F: Scalar>(
     dquery: &mut [F],
     dv: &mut [F],
 ) {
-    F::additive_backward(keys, query, v, dscores, dkeys, dquery, dv);
+    compiled!(F: fn(
+        keys: &[f32],
+        query: &[f32],
+        v: &[f32],
+        dscores: &[f32],
+        dkeys: &mut [f32],
+        dquery: &mut [f32],
+        dv: &mut [f32],
+    ) {
+        additive_backward_on(Isa::best(), keys, query, v, dscores, dkeys, dquery, dv)
+    });
 }
 
 pub(crate) fn additive_backward_on<F: Scalar>(

@@ -2,6 +2,7 @@
 //!
 //! For few rows: a matrix that is read once is not worth packing.
 
+use crate::compiled::compiled;
 use crate::gemm::{Start, check, fill};
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut};
@@ -22,7 +23,9 @@ const COLS_OF_ONE: usize = 8;
 /// # Panics
 /// If the dimensions do not match, or rows are not contiguous.
 pub fn gemm_rows<F: Scalar>(a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start<F>) {
-    F::gemm_rows(a, b, c, start);
+    compiled!(F: fn(a: Mat<'_, f32>, b: Mat<'_, f32>, c: MatMut<'_, f32>, start: Start<'_, f32>) {
+        gemm_rows_on(Isa::best(), a, b, c, start)
+    });
 }
 
 pub(crate) fn gemm_rows_on<F: Scalar>(isa: Isa, a: Mat<F>, b: Mat<F>, c: MatMut<F>, start: Start<F>) {

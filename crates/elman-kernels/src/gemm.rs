@@ -2,6 +2,7 @@
 
 use crate::bf16::{self, Operands, Pairs, RoundedLeft};
 use crate::buffer::Buffer;
+use crate::compiled::compiled;
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut, size};
 use crate::scalar::Scalar;
@@ -51,7 +52,7 @@ impl<F: Scalar> Packed<F> {
 
     /// Packs `b` `[K, N]` for [`gemm`] and for [`crate::gates::rnn`]; reuses the memory.
     pub fn pack(&mut self, b: Mat<F>) {
-        F::pack(self, b, 1);
+        self.pack_gates(b, 1);
     }
 
     /// Packs `b` `[K, gates * H]`, gate after gate in its columns, for a fused recurrent step: a panel holds one
@@ -61,7 +62,10 @@ impl<F: Scalar> Packed<F> {
     /// If `gates` is 0 or does not divide the columns.
     pub fn pack_gates(&mut self, b: Mat<F>, gates: usize) {
         assert!(gates > 0, "a cell has at least one gate");
-        F::pack(self, b, gates);
+        let packed = self;
+        compiled!(F: fn(packed: &mut Packed<f32>, b: Mat<'_, f32>, gates: usize) {
+            packed.pack_on(packed.best(), b, gates)
+        });
     }
 
     pub(crate) fn best(&self) -> Isa {
@@ -210,7 +214,9 @@ pub enum Start<'a, F> {
 /// # Panics
 /// If the dimensions do not match, or if `b` was packed with gates.
 pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
-    F::gemm(a, b, c, start);
+    compiled!(F: fn(a: Mat<'_, f32>, b: &Packed<f32>, c: MatMut<'_, f32>, start: Start<'_, f32>) {
+        gemm_of(a, b, c, start)
+    });
 }
 
 pub(crate) fn gemm_of<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
@@ -264,7 +270,16 @@ pub fn gemm_unpacked_of<F: Scalar>(
     start: Start<F>,
     scratch: &mut Scratch<F>,
 ) {
-    F::gemm_unpacked(operands, a, b, c, start, scratch);
+    compiled!(F: fn(
+        operands: Operands,
+        a: Mat<'_, f32>,
+        b: Mat<'_, f32>,
+        c: MatMut<'_, f32>,
+        start: Start<'_, f32>,
+        scratch: &mut Scratch<f32>,
+    ) {
+        unpacked(operands, a, b, c, start, scratch)
+    });
 }
 
 pub(crate) fn unpacked<F: Scalar>(

@@ -3,6 +3,7 @@
 //! A rule reads the gradient and writes the weight and its own buffers in one pass: these loops are memory-bound, and a
 //! second pass would double their time.
 
+use crate::compiled::compiled;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
@@ -105,7 +106,10 @@ pub struct Sgd<F> {
 
 impl<F: Scalar> UpdateRule<F, 1> for Sgd<F> {
     fn apply(self, grad: &[F], state: [&mut [F]; 1]) {
-        F::sgd(self, grad, state);
+        let rule = self;
+        compiled!(F: fn(rule: Sgd<f32>, grad: &[f32], state: [&mut [f32]; 1]) {
+            update_on(Isa::best(), rule, grad, state)
+        });
     }
 
     #[inline(always)]
@@ -128,7 +132,10 @@ pub struct Momentum<F> {
 
 impl<F: Scalar> UpdateRule<F, 2> for Momentum<F> {
     fn apply(self, grad: &[F], state: [&mut [F]; 2]) {
-        F::momentum(self, grad, state);
+        let rule = self;
+        compiled!(F: fn(rule: Momentum<f32>, grad: &[f32], state: [&mut [f32]; 2]) {
+            update_on(Isa::best(), rule, grad, state)
+        });
     }
 
     #[inline(always)]
@@ -154,7 +161,10 @@ pub struct Adagrad<F> {
 
 impl<F: Scalar> UpdateRule<F, 2> for Adagrad<F> {
     fn apply(self, grad: &[F], state: [&mut [F]; 2]) {
-        F::adagrad(self, grad, state);
+        let rule = self;
+        compiled!(F: fn(rule: Adagrad<f32>, grad: &[f32], state: [&mut [f32]; 2]) {
+            update_on(Isa::best(), rule, grad, state)
+        });
     }
 
     #[inline(always)]
@@ -193,7 +203,10 @@ impl<F: Scalar> Rmsprop<F> {
 
 impl<F: Scalar> UpdateRule<F, 2> for Rmsprop<F> {
     fn apply(self, grad: &[F], state: [&mut [F]; 2]) {
-        F::rmsprop(self, grad, state);
+        let rule = self;
+        compiled!(F: fn(rule: Rmsprop<f32>, grad: &[f32], state: [&mut [f32]; 2]) {
+            update_on(Isa::best(), rule, grad, state)
+        });
     }
 
     #[inline(always)]
@@ -214,7 +227,10 @@ pub struct RmspropMomentum<F> {
 
 impl<F: Scalar> UpdateRule<F, 3> for RmspropMomentum<F> {
     fn apply(self, grad: &[F], state: [&mut [F]; 3]) {
-        F::rmsprop_momentum(self, grad, state);
+        let rule = self;
+        compiled!(F: fn(rule: RmspropMomentum<f32>, grad: &[f32], state: [&mut [f32]; 3]) {
+            update_on(Isa::best(), rule, grad, state)
+        });
     }
 
     #[inline(always)]
@@ -253,7 +269,10 @@ pub struct Adam<F> {
 
 impl<F: Scalar> UpdateRule<F, 3> for Adam<F> {
     fn apply(self, grad: &[F], state: [&mut [F]; 3]) {
-        F::adam(self, grad, state);
+        let rule = self;
+        compiled!(F: fn(rule: Adam<f32>, grad: &[f32], state: [&mut [f32]; 3]) {
+            update_on(Isa::best(), rule, grad, state)
+        });
     }
 
     #[inline(always)]
@@ -275,7 +294,10 @@ pub struct Average<F> {
 
 impl<F: Scalar> UpdateRule<F, 1> for Average<F> {
     fn apply(self, grad: &[F], state: [&mut [F]; 1]) {
-        F::average(self, grad, state);
+        let rule = self;
+        compiled!(F: fn(rule: Average<f32>, grad: &[f32], state: [&mut [f32]; 1]) {
+            update_on(Isa::best(), rule, grad, state)
+        });
     }
 
     #[inline(always)]
@@ -286,7 +308,7 @@ impl<F: Scalar> UpdateRule<F, 1> for Average<F> {
 
 /// `x = min(max(x, -bound), bound)`; NaN stays.
 pub fn clamp<F: Scalar>(x: &mut [F], bound: F) {
-    F::clamp(x, bound);
+    compiled!(F: fn(x: &mut [f32], bound: f32) { clamp_on(Isa::best(), x, bound) });
 }
 
 pub(crate) fn clamp_on<F: Scalar>(isa: Isa, x: &mut [F], bound: F) {
@@ -317,7 +339,7 @@ const SUMS: usize = 16;
 
 /// The sum of `x^2`, in `f64`, bit-identical on every instruction set.
 pub fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
-    F::sum_of_squares(x)
+    compiled!(F: fn(x: &[f32]) -> f64 { sum_of_squares_on(Isa::best(), x) })
 }
 
 pub(crate) fn sum_of_squares_on<F: Scalar>(isa: Isa, x: &[F]) -> f64 {

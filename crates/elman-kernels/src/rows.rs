@@ -1,5 +1,6 @@
 //! Row operations: gather and scatter for tokens, sums over rows for biases, element-wise updates.
 
+use crate::compiled::compiled;
 use crate::isa::Isa;
 use crate::mat::reaches;
 use crate::scalar::Scalar;
@@ -34,7 +35,9 @@ fn row_of(table: usize, width: usize, token: u32) -> usize {
 /// # Panics
 /// If a token is beyond the table, or `x` too short.
 pub fn scatter_add<F: Scalar>(x: &[F], stride: usize, tokens: &[u32], table: &mut [F], width: usize) {
-    F::scatter_add(x, stride, tokens, table, width);
+    compiled!(F: fn(x: &[f32], stride: usize, tokens: &[u32], table: &mut [f32], width: usize) {
+        scatter_add_of(x, stride, tokens, table, width)
+    });
 }
 
 pub(crate) fn scatter_add_of<F: Scalar>(x: &[F], stride: usize, tokens: &[u32], table: &mut [F], width: usize) {
@@ -88,7 +91,7 @@ fn add_to<V: Vector>(y: &mut [V::Scalar], x: &[V::Scalar]) {
 /// # Panics
 /// If `x` is shorter than `rows` rows.
 pub fn sum_add<F: Scalar>(x: &[F], rows: usize, stride: usize, out: &mut [F]) {
-    F::sum_add(x, rows, stride, out);
+    compiled!(F: fn(x: &[f32], rows: usize, stride: usize, out: &mut [f32]) { sum_add_of(x, rows, stride, out) });
 }
 
 pub(crate) fn sum_add_of<F: Scalar>(x: &[F], rows: usize, stride: usize, out: &mut [F]) {
@@ -130,7 +133,7 @@ pub fn add<F: Scalar>(x: &[F], y: &mut [F]) {
 /// # Panics
 /// If the lengths differ.
 pub fn multiply<F: Scalar>(x: &[F], y: &mut [F]) {
-    F::multiply(x, y);
+    compiled!(F: fn(x: &[f32], y: &mut [f32]) { multiply_of(x, y) });
 }
 
 pub(crate) fn multiply_of<F: Scalar>(x: &[F], y: &mut [F]) {

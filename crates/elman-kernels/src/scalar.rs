@@ -6,8 +6,6 @@ use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAss
 
 use crate::arch::Run;
 use crate::buffer::Element;
-use crate::compiled::Compiled;
-use crate::gates::Cells;
 
 /// An element type: `f32` or (with `std`) `f64`.
 pub trait Scalar:
@@ -29,8 +27,6 @@ pub trait Scalar:
     + MulAssign
     + DivAssign
     + Run
-    + Compiled
-    + Cells
     + Element
     + 'static
 {
@@ -40,6 +36,8 @@ pub trait Scalar:
     const ONE: Self;
     /// `"f32"` or `"f64"`.
     const NAME: &'static str;
+    #[doc(hidden)]
+    const IS_F32: bool;
     /// Rounds to the nearest value of the type.
     fn from_f64(value: f64) -> Self;
     /// Exact.
@@ -71,6 +69,7 @@ macro_rules! scalar {
         const ZERO: Self = 0.0;
         const ONE: Self = 1.0;
         const NAME: &'static str = $name;
+        const IS_F32: bool = size_of::<$type>() == size_of::<f32>();
         #[inline(always)]
         fn from_f64(value: f64) -> Self {
             value as Self

@@ -1,5 +1,6 @@
 //! Softmax and cross-entropy over rows of logits.
 
+use crate::compiled::compiled;
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 use crate::vector::{Kernel, Vector};
@@ -14,7 +15,9 @@ pub const IGNORE: u32 = u32::MAX;
 /// If `logits` is not `targets.len()` rows, or a target is not below `V`.
 #[cfg(feature = "std")]
 pub fn cross_entropy_backward<F: Scalar>(logits: &mut [F], targets: &[u32], scale: F) -> f64 {
-    F::cross_entropy_backward(logits, targets, scale)
+    compiled!(F: fn(logits: &mut [f32], targets: &[u32], scale: f32) -> f64 {
+        cross_entropy_backward_on(Isa::best(), logits, targets, scale)
+    })
 }
 
 #[cfg(feature = "std")]
@@ -48,7 +51,9 @@ pub fn smoothed_cross_entropy_backward<F: Scalar>(
     smoothing: f64,
     scale: F,
 ) -> (f64, f64) {
-    F::smoothed_cross_entropy_backward(logits, targets, smoothing, scale)
+    compiled!(F: fn(logits: &mut [f32], targets: &[u32], smoothing: f64, scale: f32) -> (f64, f64) {
+        smoothed_cross_entropy_backward_on(Isa::best(), logits, targets, smoothing, scale)
+    })
 }
 
 #[cfg(feature = "std")]
@@ -87,7 +92,7 @@ pub(crate) fn smoothed_cross_entropy_backward_on<F: Scalar>(
 /// If `logits` is not `targets.len()` rows, or a target is not below `V`.
 #[cfg(feature = "std")]
 pub fn cross_entropy<F: Scalar>(logits: &[F], targets: &[u32]) -> f64 {
-    F::cross_entropy(logits, targets)
+    compiled!(F: fn(logits: &[f32], targets: &[u32]) -> f64 { cross_entropy_on(Isa::best(), logits, targets) })
 }
 
 #[cfg(feature = "std")]
@@ -120,7 +125,7 @@ fn class(target: u32, classes: usize) -> usize {
 
 /// `x = softmax(x)` for one row.
 pub fn softmax<F: Scalar>(row: &mut [F]) {
-    F::softmax(row);
+    compiled!(F: fn(row: &mut [f32]) { softmax_of(row) });
 }
 
 pub(crate) fn softmax_of<F: Scalar>(row: &mut [F]) {
@@ -141,7 +146,7 @@ fn max_of<V: Vector>(row: &[V::Scalar]) -> V::Scalar {
 /// `ln sum e^x` of one row: a logit minus this is its log-probability. NaN if the row has a NaN.
 #[cfg(feature = "std")]
 pub fn log_sum_exp<F: Scalar>(row: &[F]) -> F {
-    F::log_sum_exp(row)
+    compiled!(F: fn(row: &[f32]) -> f32 { log_sum_exp_of(row) })
 }
 
 #[cfg(feature = "std")]

@@ -9,6 +9,7 @@
 //! `r h_prev`.
 
 use super::{Ending, Epilogue, registers, stride_of};
+use crate::compiled::compiled;
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::mat::size;
@@ -25,7 +26,9 @@ use crate::vector::{Kernel, Vector, load, store};
 /// # Panics
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
-    F::gru_forward(w_hh, b_hn, h_prev, a, h);
+    compiled!(F: fn(w_hh: &Packed<f32>, b_hn: &[f32], h_prev: &[f32], a: &mut [f32], h: &mut [f32]) {
+        forward_of(w_hh, b_hn, h_prev, a, h)
+    });
 }
 
 pub(crate) fn forward_of<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], a: &mut [F], h: &mut [F]) {
@@ -46,7 +49,7 @@ pub(crate) fn forward_of<F: Scalar>(w_hh: &Packed<F>, b_hn: &[F], h_prev: &[F], 
 /// # Panics
 /// If a slice length does not match.
 pub fn activate<F: Scalar>(hidden: usize, h_prev: &[F], a: &mut [F], h: &mut [F]) {
-    F::gru_activate(hidden, h_prev, a, h);
+    compiled!(F: fn(hidden: usize, h_prev: &[f32], a: &mut [f32], h: &mut [f32]) { activate_of(hidden, h_prev, a, h) });
 }
 
 pub(crate) fn activate_of<F: Scalar>(hidden: usize, h_prev: &[F], a: &mut [F], h: &mut [F]) {
@@ -199,7 +202,9 @@ impl<F: Scalar, P: Pointwise<F>> Kernel<F> for OverRows<'_, F, P> {
 /// # Panics
 /// If a slice length does not match.
 pub fn backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
-    F::gru_backward(hidden, a, h_prev, dh);
+    compiled!(F: fn(hidden: usize, a: &mut [f32], h_prev: &[f32], dh: &mut [f32]) {
+        backward_on(Isa::best(), hidden, a, h_prev, dh)
+    });
 }
 
 pub(crate) fn backward_on<F: Scalar>(isa: Isa, hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
@@ -223,7 +228,7 @@ pub(crate) fn backward_on<F: Scalar>(isa: Isa, hidden: usize, a: &mut [F], h_pre
 /// # Panics
 /// If a slice length does not match.
 pub fn reset<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
-    F::gru_reset(hidden, a, h_prev, h);
+    compiled!(F: fn(hidden: usize, a: &mut [f32], h_prev: &[f32], h: &mut [f32]) { reset_of(hidden, a, h_prev, h) });
 }
 
 pub(crate) fn reset_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
@@ -243,7 +248,7 @@ pub(crate) fn reset_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &
 /// # Panics
 /// If a slice length does not match.
 pub fn update<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
-    F::gru_update(hidden, a, h_prev, h);
+    compiled!(F: fn(hidden: usize, a: &mut [f32], h_prev: &[f32], h: &mut [f32]) { update_of(hidden, a, h_prev, h) });
 }
 
 pub(crate) fn update_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: &mut [F]) {
@@ -263,7 +268,9 @@ pub(crate) fn update_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], h: 
 /// # Panics
 /// If a slice length does not match.
 pub fn update_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
-    F::gru_update_backward(hidden, a, h_prev, dh);
+    compiled!(F: fn(hidden: usize, a: &mut [f32], h_prev: &[f32], dh: &mut [f32]) {
+        update_backward_of(hidden, a, h_prev, dh)
+    });
 }
 
 pub(crate) fn update_backward_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], dh: &mut [F]) {
@@ -286,7 +293,9 @@ pub(crate) fn update_backward_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: 
 /// # Panics
 /// If a slice length does not match.
 pub fn reset_backward<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &mut [F]) {
-    F::gru_reset_backward(hidden, a, h_prev, ds);
+    compiled!(F: fn(hidden: usize, a: &mut [f32], h_prev: &[f32], ds: &mut [f32]) {
+        reset_backward_of(hidden, a, h_prev, ds)
+    });
 }
 
 pub(crate) fn reset_backward_of<F: Scalar>(hidden: usize, a: &mut [F], h_prev: &[F], ds: &mut [F]) {

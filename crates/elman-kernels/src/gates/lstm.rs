@@ -4,6 +4,7 @@
 //! `a_f += p_f c_prev`, `a_o += p_o c`.
 
 use super::{Ending, Epilogue, registers, stride_of};
+use crate::compiled::compiled;
 use crate::gemm::Packed;
 use crate::isa::Isa;
 use crate::mat::size;
@@ -27,7 +28,17 @@ pub fn forward<F: Scalar>(
     c: &mut [F],
     h: &mut [F],
 ) {
-    F::lstm_forward(w_hh, peephole, h_prev, c_prev, a, c, h);
+    compiled!(F: fn(
+        w_hh: &Packed<f32>,
+        peephole: Option<&[f32]>,
+        h_prev: &[f32],
+        c_prev: &[f32],
+        a: &mut [f32],
+        c: &mut [f32],
+        h: &mut [f32],
+    ) {
+        forward_of(w_hh, peephole, h_prev, c_prev, a, c, h)
+    });
 }
 
 pub(crate) fn forward_of<F: Scalar>(
@@ -51,7 +62,16 @@ pub(crate) fn forward_of<F: Scalar>(
 /// # Panics
 /// If a slice length does not match.
 pub fn activate<F: Scalar>(hidden: usize, peephole: Option<&[F]>, c_prev: &[F], a: &mut [F], c: &mut [F], h: &mut [F]) {
-    F::lstm_activate(hidden, peephole, c_prev, a, c, h);
+    compiled!(F: fn(
+        hidden: usize,
+        peephole: Option<&[f32]>,
+        c_prev: &[f32],
+        a: &mut [f32],
+        c: &mut [f32],
+        h: &mut [f32],
+    ) {
+        activate_of(hidden, peephole, c_prev, a, c, h)
+    });
 }
 
 pub(crate) fn activate_of<F: Scalar>(
@@ -184,7 +204,17 @@ pub fn backward<F: Scalar>(
     dh: &[F],
     dc: &mut [F],
 ) {
-    F::lstm_backward(hidden, peephole, a, c_prev, c, dh, dc);
+    compiled!(F: fn(
+        hidden: usize,
+        peephole: Option<&[f32]>,
+        a: &mut [f32],
+        c_prev: &[f32],
+        c: &[f32],
+        dh: &[f32],
+        dc: &mut [f32],
+    ) {
+        backward_on(Isa::best(), hidden, peephole, a, c_prev, c, dh, dc)
+    });
 }
 
 pub(crate) fn backward_on<F: Scalar>(

@@ -2,6 +2,7 @@
 
 use super::{Ending, Epilogue, registers};
 use crate::activation;
+use crate::compiled::compiled;
 use crate::gemm::{PLAIN, Packed};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -25,7 +26,9 @@ pub enum Nonlinearity {
 /// # Panics
 /// If a slice length does not match.
 pub fn forward<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
-    F::rnn_forward(w_hh, nonlinearity, h_prev, h);
+    compiled!(F: fn(w_hh: &Packed<f32>, nonlinearity: Nonlinearity, h_prev: &[f32], h: &mut [f32]) {
+        forward_of(w_hh, nonlinearity, h_prev, h)
+    });
 }
 
 pub(crate) fn forward_of<F: Scalar>(w_hh: &Packed<F>, nonlinearity: Nonlinearity, h_prev: &[F], h: &mut [F]) {
@@ -111,7 +114,9 @@ impl<V: Vector> Epilogue<V, PLAIN> for End<V> {
 /// # Panics
 /// If the lengths differ.
 pub fn backward<F: Scalar>(nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {
-    F::rnn_backward(nonlinearity, h, dh);
+    compiled!(F: fn(nonlinearity: Nonlinearity, h: &[f32], dh: &mut [f32]) {
+        backward_on(Isa::best(), nonlinearity, h, dh)
+    });
 }
 
 pub(crate) fn backward_on<F: Scalar>(isa: Isa, nonlinearity: Nonlinearity, h: &[F], dh: &mut [F]) {

@@ -163,12 +163,15 @@ fn advice(bytes: &[u8], at: usize) -> String {
     detector.feed(&bytes[line_start(bytes, at)..], true);
     let guess = detector.guess(None, Utf8Detection::Deny);
     let guess = if guess == encoding_rs::EUC_JP && is_korean(bytes) { encoding_rs::EUC_KR } else { guess };
-    let is_few = is_western(bytes) && is_plausible(encoding_rs::WINDOWS_1252, bytes);
+    let is_few = is_western(bytes) && oddities(encoding_rs::WINDOWS_1252, bytes).is_some();
     let found = if is_few && guess.is_single_byte() { encoding_rs::WINDOWS_1252 } else { guess };
     // What stands for letters in several bytes does not read as words by chance.
-    let found = match !found.is_single_byte() || is_plausible(found, bytes) {
-        true => Some(found),
-        false => OTHERS.into_iter().find(|other| is_plausible(other, bytes)),
+    let found = match oddities(found, bytes) {
+        _ if !found.is_single_byte() => Some(found),
+        Some(0) => Some(found),
+        // Another one reads it better, or it alone reads it.
+        Some(_) => OTHERS.into_iter().find(|other| oddities(other, bytes) == Some(0)).or(Some(found)),
+        None => OTHERS.into_iter().find(|other| oddities(other, bytes).is_some()),
     };
     let Some(found) = found else {
         return "none of the encodings that are told by their bytes reads it as words: convert the file, or name its `encoding`"
@@ -207,9 +210,10 @@ fn is_korean(bytes: &[u8]) -> bool {
 const OTHERS: [&encoding_rs::Encoding; 4] =
     [encoding_rs::X_MAC_CYRILLIC, encoding_rs::IBM866, encoding_rs::MACINTOSH, encoding_rs::WINDOWS_1254];
 
-/// Whether the bytes read in this encoding as words: what is within them are letters, those of Western Europe alone among ASCII's;
-/// and what would be Icelandic letters are few, for these bytes are Turkish ones more often.
-fn is_plausible(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> bool {
+/// How much is odd where the bytes are read in this encoding; none where it reads them as no words. What is within words are letters,
+/// those of Western Europe alone among ASCII's; and what would be Icelandic letters are few, for these bytes are Turkish ones more
+/// often.
+fn oddities(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> Option<usize> {
     const ODD: usize = 20;
     const ICELANDIC: &str = "ÐÝÞðýþ";
     const WITHIN: &str = "’‘'´`·-–—\u{ad}ʼ";
@@ -236,7 +240,8 @@ fn is_plausible(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> bool 
         is_eastern(at[0]) && at[1].is_ascii_alphabetic() || at[0].is_ascii_alphabetic() && is_eastern(at[1])
     });
     let odd = within.count() + turned.count() + mixed.count();
-    odd * ODD <= others && !(is_western && (icelandic * ODD > others || runs * ODD > others))
+    let is_plausible = odd * ODD <= others && !(is_western && (icelandic * ODD > others || runs * ODD > others));
+    is_plausible.then_some(odd)
 }
 
 /// Whether letters beside those of ASCII stand alone within words, as accents do, and are too few to tell languages apart.

@@ -85,6 +85,7 @@ impl SettingArgs {
         };
 
         if let Some(val) = last("val").or(of_config("val"))
+            && task.is_read("val")
             && val.trim_end_matches('%').parse::<f64>().is_ok()
             && !Path::new(val).exists()
         {

@@ -382,6 +382,10 @@ impl<F: Scalar> Kernel<F> for ExactGemm<'_, '_, F> {
         };
         if cols > 0 {
             let c = MatMut { cols, ..c };
+            let start = match start {
+                Start::Bias(bias) => Start::Bias(&bias[..cols]),
+                start => start,
+            };
             // SAFETY: `a` has these columns; `b` so many rows, in panels or of columns that fill panels.
             unsafe { Gemm { a, right, c, start }.blocks::<V, Exact, _>(depth, left) };
         }

@@ -67,6 +67,12 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Make one page of one or several runs: curves, samples, settings.
     Report(Report),
+    /// Search for settings: random, with successive halving, by any number of processes that share a folder.
+    ///
+    /// The same command, started again or beside, joins the study: on this machine, or on any that sees the folder. A process
+    /// that is killed loses nothing but the updates since its last checkpoint.
+    #[command(after_help = TUNE_HELP)]
+    Tune(Tune),
     /// Write the offline page: a network step by step, its training, and what goes on inside, in a browser.
     Page(Page),
     /// Write that page with a model and a text or table inside.
@@ -535,6 +541,42 @@ pub(crate) struct Report {
     /// The page.
     #[arg(long, value_name = "FILE.html", default_value = "report.html")]
     pub(crate) out: PathBuf,
+}
+
+/// An example of what is searched.
+const TUNE_HELP: &str = "\
+SPACE.toml, for example:
+
+  [search]
+  trials = 27                # drawn at random
+  steps = 3000               # updates of a trial that reaches the end
+  halving = 3                # the best third goes on, for 3 times as many updates; 1: all go to the end
+
+  [settings]                 # the same for all trials, as in config.toml
+  task = \"classify-sequence\"
+  file = \"recordings.csv\"
+  label_column = \"activity\"
+
+  [space]                    # a list to choose from, or an interval
+  cell = [\"gru\", \"lstm\"]
+  hidden = { low = 16, high = 256, log = true }
+  lr = { low = 1e-4, high = 1e-1, log = true }";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tune {
+    /// What is searched.
+    #[arg(value_name = "SPACE.toml")]
+    pub(crate) space: PathBuf,
+    /// The folder of the study: the journal, and the run of every trial.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) study: PathBuf,
+    /// The number of this process among those that work on the study, such as $SLURM_ARRAY_TASK_ID: each begins with another
+    /// trial.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) index: usize,
+    /// Print results as JSON, one on a line.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

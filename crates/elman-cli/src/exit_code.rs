@@ -1,6 +1,6 @@
 //! What the process says when it ends.
 //!
-//! 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, 6 disk, 129, 130 and 143 after SIGHUP,
+//! 0 ok, 1 failure, 2 usage, 3 bad data, 4 bad model or checkpoint, 5 diverged, 6 disk, 7 processes that cannot train together, 129, 130 and 143 after SIGHUP,
 //! SIGINT and SIGTERM, 141 of `train` when the reader of its output went away.
 
 use std::collections::BTreeSet;
@@ -14,11 +14,14 @@ use elman::Error;
 use elman::error::in_words;
 
 use crate::args::Args;
+use crate::progress::shown;
 
 /// A wrong option or value.
 pub(crate) const USAGE: u8 = 2;
 /// The disk, or what stands in its place, takes no more.
 pub(crate) const DISK: u8 = 6;
+/// Processes that cannot train together.
+pub(crate) const RANKS: u8 = 7;
 /// The reader of a run's output went away: 128 and SIGPIPE, as of other programs that it ends.
 pub(crate) const CLOSED: u8 = 141;
 
@@ -58,6 +61,7 @@ impl Failure {
                 Error::Setting { .. } | Error::Unread { .. } | Error::UnknownSetting { .. } | Error::Usage(_) => USAGE,
                 Error::Data { .. } | Error::Io { action: "read", .. } => 3,
                 Error::Diverged { .. } => 5,
+                Error::Ranks(_) => RANKS,
                 Error::Io { .. } => DISK,
                 _ => 1,
             },
@@ -146,6 +150,14 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure::Elman(error)
     }
+}
+
+/// Writes the reason of a failure to standard error, behind the name of who failed, if there are several.
+pub(crate) fn tell(failure: &Failure, who: &str) {
+    let lines = failure.to_string();
+    let lines: Vec<String> = lines.split('\n').map(|line| shown(line, usize::MAX)).collect();
+    // A terminal that went away changes no exit code.
+    let _ = writeln!(io::stderr(), "elman: {who}{}", lines.join("\n"));
 }
 
 /// A failed write to standard output; a reader that went away is no failure.

@@ -8,7 +8,6 @@ mod page;
 mod progress;
 mod settings_args;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -34,10 +33,7 @@ fn ended(outcome: exit_code::Outcome) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            // A terminal that went away changes no exit code.
-            let lines = failure.to_string();
-            let lines: Vec<String> = lines.split('\n').map(|line| progress::shown(line, usize::MAX)).collect();
-            let _ = writeln!(std::io::stderr(), "elman: {}", lines.join("\n"));
+            exit_code::tell(&failure, "");
             ExitCode::from(failure.code())
         }
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use elman::settings::Settings;
-use elman::task::{keep_from, plan_with, save_changes};
+use elman::task::{Start, keep_from, plan_with, save_changes};
 use elman::train::{Ending, Event, RunFolder};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
@@ -92,7 +92,7 @@ fn run(settings: Settings, folder: &Path, resume: bool, line: &mut Line) -> elma
     if !resume {
         keep_from(&run_folder, plan.settings())?;
     }
-    let mut session = plan.session(Some(run_folder), resume)?;
+    let mut session = plan.session(Start { resume, ..Start::new(run_folder) })?;
     if resume {
         save_changes(folder, plan.settings())?;
     }

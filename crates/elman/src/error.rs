@@ -92,6 +92,9 @@ pub enum Error {
     /// The caller asked to stop before a run had begun.
     #[error("{0}")]
     Stopped(String),
+    /// Processes that cannot train together.
+    #[error("{0}")]
+    Ranks(String),
     /// Another process has the run folder.
     #[error("{0}")]
     Busy(String),

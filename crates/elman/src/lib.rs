@@ -99,6 +99,7 @@ pub mod settings;
 pub mod shape;
 pub mod task;
 pub mod train;
+pub mod tune;
 
 #[cfg(feature = "convert")]
 pub use convert::import;

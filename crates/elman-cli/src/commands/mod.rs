@@ -12,6 +12,7 @@ mod export;
 mod graphs;
 mod import;
 mod inspect;
+mod job;
 mod live;
 mod models;
 mod neurons;
@@ -23,6 +24,7 @@ mod report;
 mod run_graph;
 mod sample;
 mod train;
+mod tune;
 
 use crate::args::{Args, Command};
 use crate::exit_code::Outcome;
@@ -37,6 +39,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Eval(args) => eval::run(&args),
         Command::CheckData(args) => check_data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Report(args) => report::run(args),
         Command::Page(args) => page::run(&args),
         Command::Show(args) => page::show(&args),

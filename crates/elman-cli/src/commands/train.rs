@@ -5,32 +5,65 @@ use std::path::{Path, PathBuf};
 use elman::Error;
 use elman::error::in_words;
 use elman::settings::Settings;
-use elman::task::{Plan, keep_from, language_model, save_changes};
-use elman::train::{Ending, Precision, RunFolder};
+use elman::task::{Plan, Start, keep_from, language_model, save_changes};
+use elman::train::{Ending, Precision, Ranks, Reduce, RunFolder};
 use elman_kernels::Isa;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::report;
+use super::{job::Job, report};
 use crate::args::Train;
 use crate::exit_code::{self, Failure, Outcome};
 use crate::progress::{Encoding, Output, Show, Stop, Watcher};
 
 pub(crate) fn run(args: Train) -> Outcome {
     let show = show(&args).possible()?;
+    exit_code::closed_pipe_is_a_failure();
+    let job = Job::find()?;
+    job.ended(run_in(&args, show, &job))
+}
+
+fn run_in(args: &Train, show: Show, job: &Job) -> Outcome {
+    // Before there is a run: from its first file on, a signal leaves it saved.
+    let stop = listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {}", in_words(&e))))?;
+    if !job.ranks.is_lead() {
+        return follow(job, &stop);
+    }
     let training = &args.training;
     let settings = match &args.resume {
         Some(folder) => training.settings.resumed(folder)?,
         None => training.settings.settings(&training.files, training.preset.as_deref())?,
     };
-    exit_code::closed_pipe_is_a_failure();
-    // Before there is a run: from its first file on, a signal leaves it saved.
-    let stop = listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {}", in_words(&e))))?;
-    if settings.folds > 0 && settings.fold == 0 {
-        return folds(&args, settings, show, &stop);
+    let code = if settings.folds > 0 && settings.fold == 0 {
+        folds(args, settings, show, &stop, job)?
+    } else {
+        train(args, settings, args.out.clone(), show, &stop, job)?.0
+    };
+    // No more runs.
+    job.ranks.from_lead(Vec::new());
+    Ok(code)
+}
+
+/// Trains what the lead trains, and leaves folder and display to it.
+fn follow(job: &Job, stop: &Stop) -> Outcome {
+    let mut code = 0;
+    loop {
+        let text = job.ranks.from_lead(Vec::new());
+        if text.is_empty() {
+            return Ok(code);
+        }
+        let mut settings = Settings::from_toml(&String::from_utf8_lossy(&text), Path::new("the settings of rank 0"))?;
+        settings.threads = job.threads(settings.threads);
+        let planned = elman::task::plan_with(settings, &mut |_, _| !stop.is_set());
+        if let Err(Error::Stopped(_)) = planned {
+            return Ok(job.leave(stop.code()));
+        }
+        let plan = planned?;
+        let mut session = plan.session(Start::default().among(job.ranks.clone()))?;
+        let ending = session.run(&stop.flag, &mut |_| {})?;
+        code = if ending == Ending::Stopped { stop.code() } else { 0 };
     }
-    Ok(train(&args, settings, args.out.clone(), show, &stop)?.0)
 }
 
 /// One run; returns the exit code and the measures of the last validation.
@@ -40,36 +73,45 @@ fn train(
     out: Option<PathBuf>,
     show: Show,
     stop: &Stop,
+    job: &Job,
 ) -> Result<(u8, Vec<(String, f64)>), Failure> {
     let mut encoding = Encoding::new(show == Show::Nothing);
+    let threads = settings.threads;
+    let settings = Settings { threads: job.threads(threads), ..settings };
     let planned = elman::task::plan_with(settings, &mut |done, all| encoding.see(done, all) && !stop.is_set());
     let plan = match planned {
         Err(Error::Stopped(words)) => {
             eprintln!("{words}; the same command goes on from there");
-            return Ok((stop.code(), Vec::new()));
+            return Ok((job.leave(stop.code()), Vec::new()));
         }
         planned => planned?,
     };
     let plan: &dyn Plan = &*plan;
+    // What is left to each machine is written down as such.
+    let written = Settings { threads, ..plan.settings().clone() };
     let (path, folder) = match &args.resume {
         Some(path) => (path.clone(), RunFolder::open(path)?),
         None => {
             let path = out.unwrap_or_else(|| new_folder(plan.settings()));
-            let folder = RunFolder::create(&path, &plan.settings().to_toml()?)?;
+            let folder = RunFolder::create(&path, &written.to_toml()?)?;
             keep_from(&folder, plan.settings())?;
             (path, folder)
         }
     };
+    job.ranks.from_lead(written.to_toml()?.into_bytes());
     let mut summary = plan.summary().clone();
+    summary.notes.extend(shared_out(plan.settings(), &job.ranks));
     if plan.settings().precision == Precision::Bf16 && !Isa::best().multiplies_pairs() {
         summary
             .notes
             .push("this CPU has no instructions for --precision bf16 (AVX512-BF16): f32 is faster here".into());
     }
-    let mut session = plan.session(Some(folder), args.resume.is_some())?;
+    let start = Start { resume: args.resume.is_some(), ..Start::new(folder) };
+    let mut session = plan.session(start.among(job.ranks.clone()))?;
     if args.resume.is_some() {
         save_changes(&path, plan.settings())?;
         summary.notes = session.notes().to_vec();
+        summary.notes.extend(shared_out(plan.settings(), &job.ranks));
     }
     let mut watcher = Watcher::new(show, plan.settings(), &summary, &path, &*session, stop)?;
     let ending = session.run(&stop.flag, &mut |event| watcher.see(event))?;
@@ -91,14 +133,26 @@ fn train(
     Ok((code, measures.unwrap_or_default()))
 }
 
+/// What each rank takes, in a sentence; where there is one, what that does to settings for several.
+fn shared_out(settings: &Settings, ranks: &Ranks) -> Option<String> {
+    let Settings { batch, threads, reduce, .. } = settings;
+    if ranks.is_alone() {
+        return (*reduce != Reduce::F32)
+            .then(|| "--reduce bf16 is for several processes, and there is one: gradients do not travel".into());
+    }
+    let size = ranks.size();
+    let each = batch.div_ceil(size);
+    Some(format!("{size} ranks: of every batch of {batch} each computes about {each}, on {threads} threads"))
+}
+
 /// A run for each fold, in folders beside each other, and the mean of each measure at the end of the runs: the best of a fold
 /// would be chosen by the examples that it is measured on.
-fn folds(args: &Train, settings: Settings, show: Show, stop: &Stop) -> Outcome {
+fn folds(args: &Train, settings: Settings, show: Show, stop: &Stop, job: &Job) -> Outcome {
     let path = args.out.clone().unwrap_or_else(|| new_folder(&settings));
     let mut all: Vec<Vec<(String, f64)>> = Vec::new();
     for fold in 1..=settings.folds {
         let settings = Settings { fold, ..settings.clone() };
-        let (code, measures) = train(args, settings, Some(path.join(format!("fold-{fold}"))), show, stop)?;
+        let (code, measures) = train(args, settings, Some(path.join(format!("fold-{fold}"))), show, stop, job)?;
         if code != 0 {
             return Ok(code);
         }
@@ -164,7 +218,7 @@ fn new_folder(settings: &Settings) -> PathBuf {
 }
 
 /// The first signal asks training to stop after the step; the second ends the process.
-fn listen() -> std::io::Result<Stop> {
+pub(super) fn listen() -> std::io::Result<Stop> {
     let stop = Stop::default();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         // In this order: the first signal finds the flag false and only sets it, and who sees it set knows which it was.

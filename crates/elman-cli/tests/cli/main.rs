@@ -17,6 +17,7 @@ mod hostile;
 mod hostile_files;
 mod live;
 mod look_before;
+mod machines;
 mod models;
 #[cfg(unix)]
 mod outputs;
@@ -32,6 +33,7 @@ mod tensorboard;
 mod terminal;
 mod train;
 mod translate;
+mod tune;
 mod unread;
 mod wrong_data;
 mod wrong_use;

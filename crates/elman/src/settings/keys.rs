@@ -16,7 +16,7 @@ use crate::file::Encoding;
 use crate::layer::{AttentionKind, Pooling};
 use crate::optim::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};
 use crate::param::Init;
-use crate::train::{Every, Precision, Span, TrainConfig};
+use crate::train::{Every, Precision, Reduce, Span, TrainConfig};
 
 /// The share of a run that its warm-up takes at most.
 const WARMUP_SHARE: f64 = 0.1;
@@ -370,6 +370,11 @@ settings! {
         /// attention) to bfloat16 and accumulates in f32: faster on CPUs with AVX512-BF16, slower elsewhere. Weights stay
         /// f32.
         precision: Precision = Precision::F32;
+        /// Split every batch into 8 parts (as many as it has sequences, if fewer), whose gradients are added in one order: so
+        /// 1, 2, 4 or 8 processes have the same bits. Without it a batch has as many parts as suit it and the processes.
+        deterministic: bool = false;
+        /// How gradients travel between processes: f32, or bf16, rounded to bfloat16, in half the time.
+        reduce: Reduce = Reduce::F32;
         /// Memory limit of training, such as 1GiB or 500MB: activations of long sequences are recomputed instead of kept;
         /// empty for no limit.
         memory_limit: String = String::new();
@@ -517,6 +522,7 @@ impl Settings {
         TrainConfig {
             seed: self.seed,
             precision: self.precision,
+            reduce: self.reduce,
             lr: self.lr,
             optimizer: self.optimizer_config(),
             schedule: self.schedule_config(),

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::generate::Writer;
 use super::frozen::frozen;
-use super::plan::{self, RunSummary, TextStatistics, grouped, session};
+use super::plan::{self, RunSummary, Start, TextStatistics, blocks_of_batch, grouped, session};
 use super::pretrained::{Grown, Pretrained};
 use super::row::{Task, planned, size, size_or};
 use crate::cell::{State, Steps};
@@ -35,7 +35,7 @@ use crate::rng::Rng;
 use crate::settings::{Auto, Data, Settings};
 use crate::shape::{InputKind, Inputs, Synced, SyncedBatch, SyncedConfig};
 use crate::train::{
-    Batches, Cursor, Engine, RunFolder, Scores, Session, Span, blocks, blocks_of, ranges, threads, weights,
+    Batches, Cursor, Engine, Ranks, Scores, Session, Span, blocks, blocks_of, ranges, threads, weights,
 };
 
 pub use self::corpus::Corpus;
@@ -318,14 +318,14 @@ impl plan::Plan for Plan {
         Ok(Some(TextStatistics::of(&text, vocab, [train, val], updates)))
     }
 
-    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
+    fn session<'a>(&'a self, start: Start) -> Result<Box<dyn Session + 'a>> {
         let s = &self.settings;
         let mut params = self.network.init(s.init.0, &mut Rng::new(s.seed, "weights"));
         if let Some(from) = Pretrained::open(s)? {
             let old = model::vocab(from.loaded())?.len();
             from.copy(&mut params, &Grown::behind(old, old))?;
         }
-        session(&self.network, TextBatches::new(&self.corpus, s)?, s, params, folder, resume)
+        session(&self.network, TextBatches::among(&self.corpus, s, &start.ranks)?, s, params, start)
     }
 }
 
@@ -344,13 +344,17 @@ impl<'c> TextBatches<'c> {
     /// # Errors
     /// If the text is too short.
     pub fn new(corpus: &'c Corpus, settings: &Settings) -> Result<Self> {
-        Self::of(Cow::Borrowed(corpus), settings)
+        Self::among(corpus, settings, &Ranks::default())
     }
 
-    fn of(corpus: Cow<'c, Corpus>, settings: &Settings) -> Result<Self> {
+    fn among(corpus: &'c Corpus, settings: &Settings, ranks: &Ranks) -> Result<Self> {
+        Self::of(Cow::Borrowed(corpus), settings, ranks)
+    }
+
+    fn of(corpus: Cow<'c, Corpus>, settings: &Settings, ranks: &Ranks) -> Result<Self> {
         let streams = Streams::new(corpus.train.len(), settings.batch, settings.seq_len, settings.seed)?;
         let batch = streams.batch();
-        let count = if settings.rules == 1 { blocks_of(batch, 16) } else { blocks(batch) };
+        let count = blocks_of_batch(settings, batch, ranks, |batch| blocks_of(batch, 16));
         let blocks = ranges(batch, count).collect();
         Ok(TextBatches { corpus, settings: settings.clone(), streams, blocks })
     }
@@ -420,7 +424,8 @@ impl Batches<Synced> for TextBatches<'_> {
 
     fn validate(&mut self, network: &Synced, params: &Params<f32>, engine: &Engine<f32, Synced>) -> Result<Scores> {
         let limit = if self.settings.rules == 1 { usize::MAX } else { score::LIMIT };
-        let score = engine.install(|| score::windowed_part(network, params, &self.corpus.val, limit));
+        let (val, ranks) = (&self.corpus.val, engine.ranks());
+        let score = engine.install(|| score::windowed_part(network, params, val, limit, ranks))?;
         Ok(Scores { values: vec![(METRIC.into(), score.mean_nats())], higher_is_better: false })
     }
 

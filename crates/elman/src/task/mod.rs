@@ -32,7 +32,7 @@ pub use model::{
     Bitmap, Evaluate, Found, Input, Model, Output, Predict, Prediction, Reads, Sample, Source, StepKind, Stream,
     Written, most_likely,
 };
-pub use plan::{Callback, DataStatistics, Plan, RunSummary, TextStatistics, grouped};
+pub use plan::{Callback, DataStatistics, Plan, RunSummary, Start, TextStatistics, grouped};
 pub use row::{COMMON, Size, Task};
 
 /// The tasks.
@@ -353,7 +353,7 @@ pub fn train(settings: Settings, folder: impl AsRef<Path>) -> Result<Trained> {
     let plan = plan(settings)?;
     let run = RunFolder::create(folder.as_ref(), &plan.settings().to_toml()?)?;
     keep_from(&run, plan.settings())?;
-    let mut session = plan.session(Some(run), false)?;
+    let mut session = plan.session(Start::new(run))?;
     session.run(&std::sync::atomic::AtomicBool::new(false), &mut |_| {})?;
     let records = session.records().to_vec();
     drop(session);
@@ -403,7 +403,7 @@ pub fn resume(folder: impl AsRef<Path>, changes: &[(&str, &str)]) -> Result<Trai
     settings.change(changes)?;
     let run = RunFolder::open(folder)?;
     let plan = plan(settings.clone())?;
-    let mut session = plan.session(Some(run), true)?;
+    let mut session = plan.session(Start::resumed(run))?;
     save_changes(folder, &settings)?;
     session.run(&std::sync::atomic::AtomicBool::new(false), &mut |_| {})?;
     let records = session.records().to_vec();

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::param::Params;
 use crate::settings::Settings;
 use crate::shape::Shape;
-use crate::train::{Batches, Carry, RunFolder, Session, Trainer, blocks, threads};
+use crate::train::{Batches, Carry, Ranks, RunFolder, Session, Trainer, blocks, blocks_among, threads};
 
 /// Is told how much of a preparation is done and how much there is; answers whether to go on.
 pub type Callback<'c> = dyn FnMut(usize, usize) -> bool + Send + 'c;
@@ -42,16 +42,45 @@ pub trait Plan: Send + Sync {
         Ok(None)
     }
 
-    /// The run: from the beginning, or with `resume` from the folder's checkpoint.
+    /// The run.
     ///
     /// # Errors
-    /// If threads cannot be started, or the checkpoint belongs to another run.
-    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>>;
+    /// If threads cannot be started, the checkpoint belongs to another run, or other ranks train something else.
+    fn session<'a>(&'a self, start: Start) -> Result<Box<dyn Session + 'a>>;
 }
 
 impl std::fmt::Debug for dyn Plan + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plan").field("task", &self.settings().task).field("summary", self.summary()).finish()
+    }
+}
+
+/// How a run starts; by default from the beginning, alone and without a folder.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Where it is recorded.
+    pub folder: Option<RunFolder>,
+    /// Whether it goes on from the folder's checkpoint.
+    pub resume: bool,
+    /// The processes that train together; the lead alone has a folder.
+    pub ranks: Ranks,
+}
+
+impl Start {
+    /// A new run, recorded in this folder.
+    pub fn new(folder: RunFolder) -> Start {
+        Start { folder: Some(folder), ..Start::default() }
+    }
+
+    /// The run in this folder goes on.
+    pub fn resumed(folder: RunFolder) -> Start {
+        Start { resume: true, ..Start::new(folder) }
+    }
+
+    /// Together with these processes.
+    #[must_use]
+    pub fn among(self, ranks: Ranks) -> Start {
+        Start { ranks, ..self }
     }
 }
 
@@ -89,8 +118,7 @@ pub(super) fn session<'a, S: Shape<f32>, B: Batches<S> + Send + 'a>(
     batches: B,
     settings: &Settings,
     mut params: Params<f32>,
-    folder: Option<RunFolder>,
-    resume: bool,
+    start: Start,
 ) -> Result<Box<dyn Session + 'a>>
 where
     S::State: Carry<f32>,
@@ -100,16 +128,25 @@ where
     if settings.cell.has_c() && settings.from.is_empty() {
         set_forget_bias(&mut params, settings.forget_bias);
     }
-    let mut trainer = Trainer::new(shape, batches, settings.train_config(), params, threads, folder)?;
+    let mut trainer = Trainer::new(shape, batches, settings.train_config(), params, threads, start.folder)?;
     if settings.single_bias {
         let second = shape.layout().tensors().iter().filter(|tensor| tensor.name.contains("bias_hh_"));
         trainer.freeze(second.map(|tensor| tensor.slot.range()));
     }
     trainer.freeze(frozen(settings, shape.layout())?.0);
-    if resume {
+    if start.resume {
         trainer.resume()?;
     }
+    trainer.join(start.ranks)?;
     Ok(Box::new(trainer))
+}
+
+/// The number of blocks that a batch falls into.
+pub(super) fn blocks_of_batch(settings: &Settings, batch: usize, ranks: &Ranks, of_old: impl Fn(usize) -> usize) -> usize {
+    match settings.rules {
+        1 if ranks.is_alone() => of_old(batch),
+        _ => blocks_among(batch, ranks.size(), settings.deterministic),
+    }
 }
 
 /// Bytes of weights, moments and gradients of a run, roughly, with `activations` values besides.

@@ -75,8 +75,8 @@ pub const COMMON: &[&str] = &[
     "task", "from", "freeze", "dropout", "val_frac", "batch", "optimizer", "lr", "momentum", "alpha", "beta1", "beta2",
     "eps", "eps_in_root", "weight_decay", "clip_norm", "clip_value", "accumulate", "ema_decay", "schedule", "warmup",
     "min_lr_ratio", "decay", "decay_after", "decay_every", "decay_patience", "epochs", "max_steps", "max_time",
-    "patience", "keep", "diverged_at", "seed", "rules", "threads", "precision", "log_every", "val_every",
-    "checkpoint_every", "sample_every",
+    "patience", "keep", "diverged_at", "seed", "rules", "threads", "precision", "deterministic", "reduce", "log_every",
+    "val_every", "checkpoint_every", "sample_every",
 ];
 
 /// What the defaults of all tasks but the language model start from.

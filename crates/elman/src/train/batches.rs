@@ -159,6 +159,9 @@ pub trait Carry<F: Scalar> {
 
     /// Reads what [`Self::write`] appended; returns the rest, or `None` if there are too few.
     fn read<'a>(&mut self, from: &'a [F]) -> Option<&'a [F]>;
+
+    /// The lengths of its parts in that order, each as many numbers of one sequence after another.
+    fn lengths(&self) -> Vec<usize>;
 }
 
 impl<F: Scalar> Carry<F> for crate::layer::StackState<F> {
@@ -177,6 +180,10 @@ impl<F: Scalar> Carry<F> for crate::layer::StackState<F> {
         }
         Some(from)
     }
+
+    fn lengths(&self) -> Vec<usize> {
+        self.cells.iter().flat_map(|cell| [cell.h.len(), cell.c.len()]).collect()
+    }
 }
 
 /// Nothing is carried.
@@ -185,6 +192,10 @@ impl<F: Scalar> Carry<F> for () {
 
     fn read<'a>(&mut self, from: &'a [F]) -> Option<&'a [F]> {
         Some(from)
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        Vec::new()
     }
 }
 

@@ -5,14 +5,15 @@
 //! position in the data, the data's fingerprint, the number of records. It holds no wall-clock time, so that two runs
 //! of the same seed have identical checkpoints.
 
+use elman_kernels::Isa;
 use elman_step::model::{Document, Kind, ModelError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::batches::numbers;
 use super::run_folder::{FIRST, LAST, PREVIOUS};
-use super::{Batches, Carry, Length, Progress, Scores, Span, Trainer};
-use crate::error::{Error, Result};
+use super::{Batches, Carry, Length, Progress, Ranks, Scores, Span, Trainer};
+use crate::error::{Error, Result, failed};
 use crate::format::document::{DocumentWriter, Tensor, TensorData};
 use crate::format::model::{self, Loaded};
 use crate::optim::Average;
@@ -85,9 +86,45 @@ where
     }
 
     fn save_state(&mut self, is_first: bool) -> Result<()> {
+        let states = self.all_states();
+        if !self.ranks().is_lead() {
+            return Ok(());
+        }
         if let Some(folder) = &self.folder {
             folder.sync_metrics()?;
         }
+        match &self.folder {
+            Some(folder) if is_first => folder.save_first(&self.document(&states)?),
+            Some(folder) => folder.save_last(&self.document(&states)?),
+            None if is_first => Ok(()),
+            None => {
+                self.kept = self.bytes(&states)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The carried states of all blocks, each from the rank that computes it.
+    fn all_states(&self) -> Vec<Vec<f32>> {
+        let states: Vec<Vec<f32>> = self.engine.states().map(numbers).collect();
+        if self.ranks().is_alone() {
+            return states;
+        }
+        let own = self.ranks().own(states.len());
+        let mut lengths = states.iter().map(Vec::len);
+        let said: Vec<u8> = states[own].iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+        let all = self.ranks().gather(&said).concat();
+        let mut values = all.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        std::iter::from_fn(|| lengths.next().map(|len| values.by_ref().take(len).collect())).collect()
+    }
+
+    /// The checkpoint as bytes.
+    fn bytes(&self, states: &[Vec<f32>]) -> Result<Vec<u8>> {
+        let refused = |error: ModelError| Error::Usage(format!("cannot make the checkpoint: {error}"));
+        self.document(states)?.to_bytes().map_err(refused)
+    }
+
+    fn document<'s>(&'s self, states: &'s [Vec<f32>]) -> Result<DocumentWriter<'s>> {
         let training = Training {
             progress: self.progress.clone(),
             position: self.source.cursor().position(),
@@ -101,7 +138,6 @@ where
         let mut config = self.source.model_config(self.shape);
         config["kind"] = "checkpoint".into();
         config["training"] = to_value(&training)?;
-        let states: Vec<Vec<f32>> = self.engine.states().map(numbers).collect();
         let mut tensors = weights(&self.params);
         for (name, values) in self.optimizer.buffers() {
             tensors.push(flat(format!("training.{name}"), values));
@@ -112,17 +148,7 @@ where
         for (block, values) in states.iter().enumerate() {
             tensors.push(flat(format!("training.state.{block}"), values));
         }
-        let document = DocumentWriter { config, tensors };
-        match &self.folder {
-            Some(folder) if is_first => folder.save_first(&document),
-            Some(folder) => folder.save_last(&document),
-            None if is_first => Ok(()),
-            None => {
-                let refused = |error: ModelError| Error::Usage(format!("cannot make the checkpoint: {error}"));
-                self.kept = document.to_bytes().map_err(refused)?;
-                Ok(())
-            }
-        }
+        Ok(DocumentWriter { config, tensors })
     }
 
     /// Saves the evaluated weights as the best model.
@@ -162,10 +188,10 @@ where
             let values = read("training.average")?;
             average.restore(training.average_steps, &values).map_err(|error| wrong(error.to_string()))?;
         }
-        for (block, state) in self.engine.states_mut().enumerate() {
-            let name = format!("training.state.{block}");
-            let values = document.expect_f32(&name, &[numbers(state).len()]).map_err(|error| loaded.error(error))?;
-            state.read(&values);
+        let lengths: Vec<Vec<usize>> = self.engine.states().map(Carry::lengths).collect();
+        let states = saved_states(document, &lengths).map_err(|error| loaded.error(error))?;
+        for (state, values) in self.engine.states_mut().zip(&states) {
+            state.read(values);
         }
         if training.progress.refit.is_some() {
             self.source.refit();
@@ -251,13 +277,14 @@ where
     /// Rolls back to the last checkpoint after training diverged.
     pub(super) fn return_to_checkpoint(&mut self) -> Result<()> {
         let (elapsed_s, saving_s) = (self.elapsed_s(), self.saving_s);
-        let loaded = match &self.folder {
-            Some(folder) => model::load(&folder.path().join(LAST))?,
-            None => {
-                let refused = |error: ModelError| Error::Usage(format!("the checkpoint in memory is damaged: {error}"));
-                let document = Document::parse_owned(self.kept.clone()).map_err(refused)?;
-                Loaded { path: "the checkpoint in memory".into(), document }
+        let last = self.folder.as_ref().map(|folder| folder.path().join(LAST));
+        let loaded = match (&last, self.ranks().is_alone()) {
+            (Some(last), true) => model::load(last)?,
+            (None, true) => in_memory(self.kept.clone())?,
+            (Some(last), false) => {
+                in_memory(self.ranks().from_lead(std::fs::read(last).map_err(failed(last, "read"))?))?
             }
+            (None, false) => in_memory(self.ranks().from_lead(self.kept.clone()))?,
         };
         self.restore(&loaded)?;
         // Elapsed time is not rolled back.
@@ -265,6 +292,84 @@ where
         self.elapsed_before_s = elapsed_s - self.started.elapsed().as_secs_f64();
         Ok(())
     }
+}
+
+impl<S: Shape<f32>, B: Batches<S> + Send> Trainer<'_, S, B>
+where
+    S::State: Carry<f32>,
+{
+    /// Refuses ranks that do not train the same.
+    pub(super) fn check_ranks(&self, ranks: &Ranks) -> Result<()> {
+        let network = self.source.model_config(self.shape)["network"].clone();
+        // What must be the same, and what to do where it is not.
+        let here = [
+            ("version of the program", json!(env!("CARGO_PKG_VERSION")), "start the same program everywhere"),
+            ("instruction set", json!(Isa::best().name()), "they would round differently: use hosts of one kind"),
+            ("network", network, "start all with the same settings"),
+            ("training data", self.source.fingerprint(), "every rank reads all of them: give all hosts the same files"),
+        ];
+        for (name, value, remedy) in here {
+            let all = ranks.gather(value.to_string().as_bytes());
+            if let Some(rank) = all.iter().position(|one| *one != all[0]) {
+                return Err(Error::Ranks(format!("rank {rank} and rank 0 do not have the same {name}; {remedy}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Continues from where the lead stands.
+    pub(super) fn begin_with_lead(&mut self) -> Result<()> {
+        let states: Vec<Vec<f32>> = self.engine.states().map(numbers).collect();
+        let is_lead = self.ranks().is_lead();
+        let mut bytes = if is_lead { self.bytes(&states)? } else { Vec::new() };
+        bytes.push(u8::from(self.unsaved));
+        let mut bytes = self.ranks().from_lead(bytes);
+        let unsaved = bytes.pop() == Some(1);
+        if !is_lead {
+            self.restore(&in_memory(bytes)?)?;
+            self.unsaved = unsaved;
+        }
+        Ok(())
+    }
+}
+
+/// A checkpoint that was not read from a file.
+fn in_memory(bytes: Vec<u8>) -> Result<Loaded> {
+    let refused = |error: ModelError| Error::Usage(format!("the checkpoint in memory is damaged: {error}"));
+    let document = Document::parse_owned(bytes).map_err(refused)?;
+    Ok(Loaded { path: "the checkpoint in memory".into(), document })
+}
+
+/// The carried states, block after block; `lengths`: of the parts of each. A batch may have been divided into other blocks
+/// when it was saved, for another number of ranks: the sequences stand in the same order.
+fn saved_states(document: &Document, lengths: &[Vec<usize>]) -> std::result::Result<Vec<Vec<f32>>, ModelError> {
+    let name = |block: usize| format!("training.state.{block}");
+    let len = |parts: &[usize]| parts.iter().sum::<usize>();
+    let dims = |block: usize| document.tensor(&name(block)).map(|tensor| tensor.dims.to_vec());
+    let is_same = lengths.iter().enumerate().all(|(block, parts)| dims(block).is_some_and(|dims| dims == [len(parts)]))
+        && dims(lengths.len()).is_none();
+    let all: usize = lengths.iter().map(|parts| len(parts)).sum();
+    let old: Vec<usize> = (0..).map_while(dims).map(|dims| dims.iter().product()).collect();
+    if is_same || old.iter().sum::<usize>() != all {
+        let read = |(block, parts): (usize, &Vec<usize>)| document.expect_f32(&name(block), &[len(parts)]);
+        return lengths.iter().enumerate().map(read).collect();
+    }
+    // Part by part, such as the hidden state of a layer, over all blocks.
+    let (first, mut parts) = (&lengths[0], vec![Vec::new(); lengths[0].len()]);
+    for (block, old) in old.iter().enumerate() {
+        let values = document.expect_f32(&name(block), &[*old])?;
+        let mut rest = &values[..];
+        for (part, len_of_first) in parts.iter_mut().zip(first) {
+            let values;
+            (values, rest) = rest.split_at(old * len_of_first / len(first));
+            part.extend_from_slice(values);
+        }
+    }
+    let mut parts: Vec<std::vec::IntoIter<f32>> = parts.into_iter().map(Vec::into_iter).collect();
+    let take = |lengths: &Vec<usize>| {
+        parts.iter_mut().zip(lengths).flat_map(|(part, len)| part.by_ref().take(*len).collect::<Vec<_>>()).collect()
+    };
+    Ok(lengths.iter().map(take).collect())
 }
 
 fn flat(name: String, values: &[f32]) -> Tensor<'_> {

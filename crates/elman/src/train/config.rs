@@ -7,6 +7,7 @@ use std::time::Duration;
 use elman_kernels::Operands;
 use serde::{Deserialize, Serialize};
 
+use super::Reduce;
 use crate::optim::{OptimizerConfig, ScheduleConfig};
 
 /// Minimum number of validations per run.
@@ -168,6 +169,7 @@ impl Precision {
 pub struct TrainConfig {
     pub seed: u64,
     pub precision: Precision,
+    pub reduce: Reduce,
     pub lr: f64,
     pub optimizer: OptimizerConfig,
     pub schedule: ScheduleConfig,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use elman_kernels::Scalar;
 use rayon::prelude::*;
 
+use super::ranks::{Message, Ranks, Reduce, Sum};
 use super::Precision;
 use crate::error::{Error, Result};
 use crate::layer::MaskedWeights;
@@ -30,6 +31,20 @@ pub fn blocks(batch: usize) -> usize {
     if batch < 8 { 1 } else { batch.div_ceil(16).next_multiple_of(2).min(MAX_BLOCKS) }
 }
 
+/// As [`blocks`], for a batch that so many ranks share: as many for each, and a power of two, so that the sum over all blocks
+/// is the tree over the ranks' sums. `fixed`: the same for 1, 2, 4 and 8 ranks.
+pub(crate) fn blocks_among(batch: usize, ranks: usize, fixed: bool) -> usize {
+    let wanted = if fixed { MAX_BLOCKS } else { blocks(batch) };
+    if ranks == 1 && !fixed {
+        return wanted;
+    }
+    let mut each = wanted.div_ceil(ranks).next_power_of_two().min(MAX_BLOCKS);
+    while each > 1 && each * ranks > batch {
+        each /= 2;
+    }
+    (each * ranks).min(batch)
+}
+
 /// As [`blocks`], by the rules of version 0.1, whose runs go on by them: of `size` sequences.
 pub(crate) fn blocks_of(batch: usize, size: usize) -> usize {
     batch.div_ceil(size).min(MAX_BLOCKS)
@@ -40,16 +55,21 @@ pub fn ranges(batch: usize, count: usize) -> impl Iterator<Item = Range<usize>> 
     (0..count).map(move |i| i * batch / count..(i + 1) * batch / count)
 }
 
-/// The state and buffers of a block.
+/// The buffers of a block.
 struct Block<F, S: Shape<F>>
 where
     F: Scalar,
 {
-    state: S::State,
     tape: S::Tape,
     /// Zero between batches, except the first block's, which hold the batch's gradient.
     grads: Grads<F>,
     loss_nats: f64,
+}
+
+impl<F: Scalar, S: Shape<F>> Block<F, S> {
+    fn new(shape: &S) -> Self {
+        Block { tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 }
+    }
 }
 
 /// Runs a shape over batches of blocks.
@@ -57,8 +77,14 @@ pub struct Engine<F: Scalar, S: Shape<F>> {
     prepared: S::Prepared,
     /// Where the shape drops weights: those of the current batch.
     dropped: Option<MaskedWeights<F>>,
+    /// The carried state of every block of a batch.
+    states: Vec<S::State>,
+    /// The buffers of those that are computed here: all, where there are no other ranks.
     blocks: Vec<Block<F, S>>,
     pool: Pool,
+    ranks: Ranks,
+    reduce: Reduce,
+    sum: Sum,
 }
 
 /// The threads that an engine runs on.
@@ -95,11 +121,40 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 
     fn on(shape: &S, states: Vec<S::State>, pool: Pool) -> Self {
-        let block =
-            |state| Block { state, tape: S::Tape::default(), grads: Params::zeros(shape.layout()), loss_nats: 0.0 };
-        let blocks = states.into_iter().map(block).collect();
+        let blocks = states.iter().map(|_| Block::new(shape)).collect();
         let dropped = shape.weight_drop().map(|_| MaskedWeights::new(&Params::zeros(shape.layout())));
-        Engine { prepared: S::Prepared::default(), dropped, blocks, pool }
+        Engine {
+            prepared: S::Prepared::default(),
+            dropped,
+            states,
+            blocks,
+            pool,
+            ranks: Ranks::default(),
+            reduce: Reduce::default(),
+            sum: Sum::default(),
+        }
+    }
+
+    /// Computes from now on only this rank's blocks of each batch.
+    ///
+    /// # Errors
+    /// [`Error::Ranks`] if a batch has fewer blocks than there are ranks.
+    pub(super) fn join(&mut self, ranks: Ranks, reduce: Reduce) -> Result<()> {
+        let (count, size) = (self.states.len(), ranks.size());
+        if count < size {
+            return Err(Error::Ranks(format!(
+                "a batch of this run falls into {count} parts, too few for {size} ranks: each takes one at least; use a \
+                 larger `batch` or fewer ranks"
+            )));
+        }
+        self.blocks.truncate(ranks.own(count).len());
+        (self.ranks, self.reduce) = (ranks, reduce);
+        Ok(())
+    }
+
+    /// The ranks that train together.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// Sets the rounding of the products' operands; sums and weights stay `f32`.
@@ -109,12 +164,12 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
 
     /// The carried states, block after block.
     pub fn states(&self) -> impl Iterator<Item = &S::State> {
-        self.blocks.iter().map(|block| &block.state)
+        self.states.iter()
     }
 
     /// The carried states, to change.
     pub fn states_mut(&mut self) -> impl Iterator<Item = &mut S::State> {
-        self.blocks.iter_mut().map(|block| &mut block.state)
+        self.states.iter_mut()
     }
 
     /// The thread pool.
@@ -136,10 +191,24 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
         batches: &[S::Batch],
         dropout: Option<(u64, u64)>,
     ) -> f64 {
+        let targets = self.backward(shape, params, batches, dropout);
+        self.undrop(shape, dropout);
+        self.blocks.iter().map(|block| block.loss_nats).sum::<f64>() / targets.max(1) as f64
+    }
+
+    /// Loss and gradient of this rank's blocks; returns the targets of all.
+    fn backward(
+        &mut self,
+        shape: &S,
+        params: &Params<F>,
+        batches: &[S::Batch],
+        dropout: Option<(u64, u64)>,
+    ) -> usize {
         let targets: usize = batches.iter().map(|batch| shape.targets(batch)).sum();
         let scale = F::from_f64(1.0 / targets.max(1) as f64);
-        let (prepared, blocks, pool) = (&mut self.prepared, &mut self.blocks, &self.pool);
-        let mut drop = shape.weight_drop().zip(self.dropped.as_mut()).filter(|_| dropout.is_some());
+        let own = self.ranks.own(batches.len());
+        let Engine { prepared, dropped, states, blocks, pool, .. } = self;
+        let mut drop = shape.weight_drop().zip(dropped.as_mut()).filter(|_| dropout.is_some());
         pool.install(|| {
             let params = match (&mut drop, dropout) {
                 (Some((drop, dropped)), Some((seed, step))) => {
@@ -149,25 +218,33 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
                 _ => params,
             };
             shape.prepare(params, prepared);
-            blocks.par_iter_mut().zip(batches).enumerate().for_each(|(i, (block, batch))| {
+            let parts = states[own.clone()].par_iter_mut().zip(&batches[own.clone()]);
+            blocks.par_iter_mut().zip(parts).enumerate().for_each(|(i, (block, (state, batch)))| {
                 if i == 0 {
                     block.grads.zero();
                 }
-                let mut rng = dropout.map(|(seed, step)| Rng::for_step(seed, "dropout", step, i as u64));
-                let (state, tape, grads) = (&mut block.state, &mut block.tape, &mut block.grads);
-                block.loss_nats = shape.loss_and_grad(params, prepared, batch, scale, rng.as_mut(), state, tape, grads);
+                // The same masks, whichever rank computes the block.
+                let number = (own.start + i) as u64;
+                let mut rng = dropout.map(|(seed, step)| Rng::for_step(seed, "dropout", step, number));
+                let Block { tape, grads, loss_nats } = block;
+                *loss_nats = shape.loss_and_grad(params, prepared, batch, scale, rng.as_mut(), state, tape, grads);
             });
+            blocks[own.len()..].iter_mut().for_each(|block| block.loss_nats = 0.0);
             let mut parts: [&mut [F]; MAX_BLOCKS] = Default::default();
-            for (part, block) in parts.iter_mut().zip(&mut blocks[..batches.len()]) {
+            for (part, block) in parts.iter_mut().zip(&mut blocks[..own.len()]) {
                 *part = &mut block.grads.values;
             }
-            add_pairwise(parts, batches.len());
-            if let Some((drop, dropped)) = &drop {
-                drop.backward(dropped, &mut blocks[0].grads);
-            }
+            add_pairwise(parts, own.len());
         });
-        let total: f64 = self.blocks[..batches.len()].iter().map(|block| block.loss_nats).sum();
-        total / targets.max(1) as f64
+        targets
+    }
+
+    /// Takes the gradient of masked weights back to all weights.
+    fn undrop(&mut self, shape: &S, dropout: Option<(u64, u64)>) {
+        let Engine { dropped, blocks, pool, .. } = self;
+        if let (Some(drop), Some(dropped), Some(_)) = (shape.weight_drop(), dropped, dropout) {
+            pool.install(|| drop.backward(dropped, &mut blocks[0].grads));
+        }
     }
 
     /// The gradient of the last batch.
@@ -178,6 +255,41 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     /// The gradient of the last batch, to clip or scale.
     pub fn grads_mut(&mut self) -> &mut Grads<F> {
         &mut self.blocks[0].grads
+    }
+}
+
+impl<S: Shape<f32>> Engine<f32, S> {
+    /// As [`Self::loss_and_grad`], of a batch that all ranks share. Also tells them something, as long for each, and returns
+    /// what all said.
+    pub(super) fn loss_and_grad_of_all(
+        &mut self,
+        shape: &S,
+        params: &Params<f32>,
+        batches: &[S::Batch],
+        dropout: Option<(u64, u64)>,
+        note: &[u8],
+    ) -> (f64, Vec<Vec<u8>>) {
+        if self.ranks.is_alone() {
+            return (self.loss_and_grad(shape, params, batches, dropout), vec![note.to_vec()]);
+        }
+        let targets = self.backward(shape, params, batches, dropout);
+        let mut said = note.to_vec();
+        let own = self.blocks.iter().map(|block| block.loss_nats);
+        // As many from every rank: where there are no more blocks, zeros.
+        let losses = own.chain(std::iter::repeat(0.0)).take(self.states.len().div_ceil(self.ranks.size()));
+        losses.for_each(|loss| loss.write(&mut said));
+        let Engine { blocks, ranks, reduce, sum, .. } = self;
+        let mut notes = ranks.sum(&mut blocks[0].grads.values, *reduce, &said, sum);
+        let mut total = 0.0;
+        for said in &mut notes {
+            let mut losses = &said[note.len()..];
+            while let Some(loss) = f64::read(&mut losses) {
+                total += loss;
+            }
+            said.truncate(note.len());
+        }
+        self.undrop(shape, dropout);
+        (total / targets.max(1) as f64, notes)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::numbers;
 use super::config::VALIDATIONS;
-use super::{Batches, Carry, Engine, Every, Record, RunFolder, Scores, TrainConfig};
+use super::{Batches, Carry, Engine, Every, Ranks, Record, RunFolder, Scores, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
 use crate::param::{Grads, Params};
@@ -141,6 +141,42 @@ pub enum Ending {
     Stopped,
 }
 
+/// What the clock says, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clock {
+    /// Of training, earlier processes of the run included.
+    elapsed: f64,
+    /// Since the last validation.
+    validated: f64,
+    /// Since the last checkpoint.
+    saved: f64,
+    /// That the last validation took; 0 before the first.
+    validation: f64,
+    /// That all validations of this process took.
+    validating: f64,
+}
+
+impl Clock {
+    /// To tell the other ranks.
+    fn to_bytes(self) -> Vec<u8> {
+        let Clock { elapsed, validated, saved, validation, validating } = self;
+        [elapsed, validated, saved, validation, validating].into_iter().flat_map(f64::to_le_bytes).collect()
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Clock {
+        let mut values = bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
+        let mut next = || values.next().unwrap_or_default();
+        Clock { elapsed: next(), validated: next(), saved: next(), validation: next(), validating: next() }
+    }
+}
+
+/// What the ranks agreed on last: the lead's clock, and whether any of them was asked to stop.
+#[derive(Clone, Copy, Debug)]
+struct Agreed {
+    clock: Clock,
+    stop: bool,
+}
+
 /// A run: network, source of batches, optimizer and position.
 pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     pub(super) shape: &'a S,
@@ -169,6 +205,10 @@ pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     frozen: Vec<Range<usize>>,
     batches: Vec<S::Batch>,
     records: Vec<Record>,
+    /// Where other ranks train along: all decide by the same.
+    agreed: Option<Agreed>,
+    /// Whether the caller asked to stop, as last seen.
+    asked: bool,
     pub(super) started: Instant,
     saved: Instant,
     validated: Instant,
@@ -222,6 +262,8 @@ where
             frozen: Vec::new(),
             batches: Vec::new(),
             records: Vec::new(),
+            agreed: None,
+            asked: false,
             started: now,
             saved: now,
             validated: now,
@@ -229,6 +271,24 @@ where
             validating_s: 0.0,
             busy: Duration::ZERO,
         })
+    }
+
+    /// Shares every batch with other processes from now on, and begins where the lead stands; call it last.
+    ///
+    /// # Errors
+    /// [`Error::Ranks`] if they train something else, or on other data; if a batch cannot be divided among so many.
+    pub fn join(&mut self, ranks: Ranks) -> Result<()> {
+        if ranks.is_alone() {
+            return Ok(());
+        }
+        self.check_ranks(&ranks)?;
+        self.engine.join(ranks, self.config.reduce)?;
+        self.begin_with_lead()
+    }
+
+    /// The processes that train together.
+    pub fn ranks(&self) -> &Ranks {
+        self.engine.ranks()
     }
 
     /// Keeps the weights in these ranges of the flat buffer as they are: no update, no moments, no weight decay.
@@ -287,6 +347,45 @@ where
         self.saving_s
     }
 
+    /// What the clock says here.
+    fn clock_here(&self) -> Clock {
+        Clock {
+            elapsed: self.elapsed_s(),
+            validated: self.validated.elapsed().as_secs_f64(),
+            saved: self.saved.elapsed().as_secs_f64(),
+            validation: self.validation_s,
+            validating: self.validating_s,
+        }
+    }
+
+    /// What decisions are made by: the clock, of the lead where there are other ranks.
+    fn clock(&self) -> Clock {
+        self.agreed.map_or_else(|| self.clock_here(), |agreed| agreed.clock)
+    }
+
+    /// What this rank tells the others.
+    fn said(&self) -> Vec<u8> {
+        let mut said = vec![u8::from(self.asked)];
+        said.extend(self.clock_here().to_bytes());
+        said
+    }
+
+    /// Agrees on what all said.
+    fn agree(&mut self, said: &[Vec<u8>]) {
+        if let ([lead, _, ..], false) = (said, self.ranks().is_alone()) {
+            let stop = said.iter().any(|said| said[0] == 1);
+            self.agreed = Some(Agreed { clock: Clock::of_bytes(&lead[1..]), stop });
+        }
+    }
+
+    /// Agrees anew, after something that took time.
+    fn meet(&mut self) {
+        if !self.ranks().is_alone() {
+            let said = self.ranks().gather(&self.said());
+            self.agree(&said);
+        }
+    }
+
     /// Truncates the metrics to the records at the restored checkpoint.
     pub(super) fn rewind_metrics(&mut self, records: usize) -> Result<()> {
         match &mut self.folder {
@@ -313,12 +412,15 @@ where
         if self.progress.step == 0 || self.unsaved {
             self.checkpoint(on_event)?;
         }
+        self.asked = stop.load(Ordering::Relaxed);
+        self.meet();
         loop {
+            self.asked = stop.load(Ordering::Relaxed);
             let ending = if self.share_done() >= 1.0 {
                 Some(Ending::Complete)
             } else if self.config.patience > 0 && self.progress.validations.1 >= self.config.patience {
                 Some(Ending::NoProgress)
-            } else if stop.load(Ordering::Relaxed) {
+            } else if self.agreed.map_or(self.asked, |agreed| agreed.stop) {
                 Some(Ending::Stopped)
             } else {
                 None
@@ -378,7 +480,8 @@ where
     pub(super) fn share_done(&self) -> f64 {
         // A training on all data has as many steps as the first one; only that is limited by time, which includes the
         // validation at the end: it is expected to take as long as the last one.
-        let used_s = if self.progress.refit.is_some() { 0.0 } else { self.elapsed_s() + self.validation_s };
+        let clock = self.clock();
+        let used_s = if self.progress.refit.is_some() { 0.0 } else { clock.elapsed + clock.validation };
         self.config.progress(self.steps(), self.source.cursor().epochs(), used_s)
     }
 
@@ -405,7 +508,7 @@ where
     /// must be as much left as the first one took.
     fn begin_refit(&mut self) -> Result<bool> {
         let limit = self.config.max_time.as_secs_f64();
-        if limit > 0.0 && 2.0 * self.elapsed_s() > limit {
+        if limit > 0.0 && 2.0 * self.clock().elapsed > limit {
             return Ok(false);
         }
         let (Some(initial), Some(scores), None) =
@@ -432,8 +535,16 @@ where
     /// One optimizer step: loss and gradient, clipping, update. Returns the mean loss in nats per target, not
     /// finite if the loss or the gradient is not; the weights are then unchanged.
     pub fn update(&mut self) -> f64 {
+        let (loss_nats, heard) = self.update_and_hear();
+        self.agree(&heard);
+        loss_nats
+    }
+
+    /// As [`Self::update`]; also returns what all ranks said.
+    fn update_and_hear(&mut self) -> (f64, Vec<Vec<u8>>) {
         self.unsaved = true;
-        let (share_done, step) = (self.share_done(), self.steps());
+        let (share_done, step, said) = (self.share_done(), self.steps(), self.said());
+        let mut heard = Vec::new();
         let Trainer { shape, source, config, params, engine, progress, batches, accumulated, frozen, .. } = self;
         let epochs = source.cursor().epochs();
         let (mut loss_nats, mut weights) = (0.0, 0.0);
@@ -444,7 +555,8 @@ where
             }
             source.next_batch(progress.batches, batches, &mut engine.states_mut());
             let dropout = Some((config.seed, progress.batches));
-            let loss = engine.loss_and_grad(shape, params, batches, dropout);
+            let loss;
+            (loss, heard) = engine.loss_and_grad_of_all(shape, params, batches, dropout, &said);
             let targets = batches.iter().map(|batch| shape.targets(batch) as u64).sum::<u64>();
             progress.since_record.1 += targets;
             progress.batches += 1;
@@ -471,7 +583,7 @@ where
         let mut norm = share * clip::global_norm(grads);
         progress.grad_norm = norm;
         if !(loss_nats.is_finite() && norm.is_finite()) {
-            return f64::NAN;
+            return (f64::NAN, heard);
         }
         let mut scale = share;
         if config.clip_value > 0.0 {
@@ -490,7 +602,7 @@ where
             average.update(params);
         }
         progress.step += 1;
-        loss_nats
+        (loss_nats, heard)
     }
 
     /// The running mean of the loss with this one.
@@ -516,10 +628,12 @@ where
     /// largest float.
     fn is_finite(&self) -> bool {
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-        finite(&self.params.values)
+        let is_finite = finite(&self.params.values)
             && self.optimizer.buffers().into_iter().all(|(_, values)| finite(values))
             && self.average.as_ref().is_none_or(|average| finite(&average.values().values))
-            && self.engine.states().all(|state| finite(&numbers(state)))
+            && self.engine.states().all(|state| finite(&numbers(state)));
+        // Each rank has the states of its own blocks.
+        self.ranks().all(is_finite)
     }
 
     /// Counts a good step.
@@ -573,7 +687,8 @@ where
             }
             every => every,
         };
-        config.validates(step, every, self.validated.elapsed().as_secs_f64(), self.validation_s, self.validating_s)
+        let Clock { validated, validation, validating, .. } = self.clock();
+        config.validates(step, every, validated, validation, validating)
     }
 
     /// Validates the weights; false, and nothing is counted, if the objective is not finite.
@@ -584,6 +699,7 @@ where
         self.validated = Instant::now();
         self.validation_s = (self.validated - began).as_secs_f64();
         self.validating_s += self.validation_s;
+        self.meet();
         let progress = &mut self.progress;
         let (objective, step) = (scores.objective(), progress.step);
         if !objective.is_finite() {
@@ -618,7 +734,7 @@ where
             let values = scores.values.into_iter().filter(|(_, value)| value.is_finite()).collect();
             self.progress.scores = Some(Scores { values, ..scores });
         }
-        if sample_is_due {
+        if sample_is_due && self.ranks().is_lead() {
             let params = self.average.as_ref().map_or(&self.params, Average::values);
             if let Some(text) = self.source.sample(self.shape, params, step)? {
                 if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
@@ -673,7 +789,7 @@ where
     fn checkpoint_is_due(&self) -> bool {
         match self.config.checkpoint_every {
             Every::Steps(steps) => self.progress.step.is_multiple_of(steps.max(1)),
-            Every::Time(span) => self.saved.elapsed().as_secs_f64() >= span.as_secs_f64(),
+            Every::Time(span) => self.clock().saved >= span.as_secs_f64(),
         }
     }
 
@@ -682,6 +798,7 @@ where
         self.save_checkpoint()?;
         self.saving_s += began.elapsed().as_secs_f64();
         (self.saved, self.unsaved) = (Instant::now(), false);
+        self.meet();
         on_event(Event::Saved { step: self.progress.step });
         Ok(())
     }

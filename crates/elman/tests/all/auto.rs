@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use elman::settings::{Auto, Keep, Settings, Whether};
+use elman::task::Start;
 use elman::train::{Event, RunFolder};
 
 #[test]
@@ -51,7 +52,7 @@ fn a_second_training_stopped_and_resumed_ends_at_the_same_bits() {
                 true => RunFolder::open(&path).unwrap(),
                 false => RunFolder::create(&path, &config).unwrap(),
             };
-            let mut session = plan.session(Some(folder), resume).unwrap();
+            let mut session = plan.session(Start { resume, ..Start::new(folder) }).unwrap();
             let stop = AtomicBool::new(false);
             let mut steps = session.progress().step;
             session
@@ -105,7 +106,7 @@ fn targets_with_a_heavy_tail_are_learned_to_the_end() {
             plan.settings().huber == 3.0 && plan.summary().notes.iter().any(|note| note.contains("`huber`")),
             "{seed}"
         );
-        let mut session = plan.session(None, false).unwrap();
+        let mut session = plan.session(Start::default()).unwrap();
         session.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
         assert_eq!((session.progress().step, session.progress().rollbacks), (150, 0));
     }

@@ -10,6 +10,7 @@ mod layering;
 mod made_file;
 mod metrics;
 mod precision;
+mod ranks;
 mod reference;
 mod spoilings;
 mod step;

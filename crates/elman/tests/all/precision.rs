@@ -7,7 +7,7 @@ use elman::param::{Init, Params};
 use elman::rng::Rng;
 use elman::settings::Settings;
 use elman::shape::{Inputs, Synced, SyncedBatch, SyncedConfig};
-use elman::task::Plan as _;
+use elman::task::{Plan as _, Start};
 use elman::task::language_model::Plan;
 use elman::train::{Engine, Every, Precision};
 
@@ -52,7 +52,7 @@ fn a_run_in_bf16_ends_within_half_a_percent_of_one_in_f32() {
         (s.max_steps, s.sample_length, s.threads, s.precision) = (1000, 0, 1, precision);
         s.checkpoint_every = Every::Steps(1000);
         let plan = Plan::of_text(text.as_bytes(), s).unwrap();
-        let mut session = plan.session(None, false).unwrap();
+        let mut session = plan.session(Start::default()).unwrap();
         session.run(&AtomicBool::new(false), &mut |_| ()).unwrap();
         session.progress().best.unwrap().0
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use elman::cell::CellKind;
 use elman::settings::Settings;
-use elman::task::Plan as _;
+use elman::task::{Plan as _, Start};
 use elman::task::language_model::Plan;
 use elman::train::{Event, Every, Precision};
 
@@ -53,7 +53,7 @@ fn allocations(settings: &Settings) -> Vec<u64> {
             counts.push(ALLOCATIONS.load(Ordering::Relaxed));
         }
     };
-    plan.session(None, false).unwrap().run(&AtomicBool::new(false), &mut watch).unwrap();
+    plan.session(Start::default()).unwrap().run(&AtomicBool::new(false), &mut watch).unwrap();
     counts.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 

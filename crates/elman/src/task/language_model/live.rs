@@ -16,7 +16,7 @@ use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::{Synced, SyncedBatch};
-use crate::train::{Batches, Engine, weights};
+use crate::train::{Batches, Engine, Ranks, weights};
 
 /// A language model in training.
 ///
@@ -102,7 +102,7 @@ impl Live {
     }
 
     fn with(corpus: Corpus, network: Synced, params: Params<f32>, settings: Settings) -> Result<Live> {
-        let batches = TextBatches::of(Cow::Owned(corpus), &settings)?;
+        let batches = TextBatches::of(Cow::Owned(corpus), &settings, &Ranks::default())?;
         let engine = Engine::here(&network, batches.initial_states());
         let optimizer = Optimizer::new(settings.optimizer_config(), network.layout());
         Ok(Live { network, params, settings, batches, parts: Vec::new(), engine, optimizer, read: 0 })
@@ -146,7 +146,7 @@ impl Live {
 
     /// The loss on the text that was held out, or on evenly spread parts of it of `limit` tokens, in nats per token.
     pub fn validate(&self, limit: usize) -> f64 {
-        score::windowed_part(&self.network, &self.params, &self.corpus().val, limit).mean_nats()
+        score::windowed_limited(&self.network, &self.params, &self.corpus().val, limit).mean_nats()
     }
 
     /// The text.

@@ -123,7 +123,7 @@ mod tests {
     use crate::param::Params;
     use crate::rng::Rng;
     use crate::task::language_model::{Corpus, TextBatches, network};
-    use crate::task::plan::session;
+    use crate::task::plan::{Start, session};
 
     #[derive(Deserialize)]
     struct Recorded {
@@ -166,7 +166,7 @@ mod tests {
             params.get_mut(tensor).unwrap().iter_mut().zip(wave).for_each(|(weight, value)| *weight = value);
         }
         let batches = TextBatches::new(&corpus, &settings).unwrap();
-        let mut session = session(&network, batches, &settings, params, None, false).unwrap();
+        let mut session = session(&network, batches, &settings, params, Start::default()).unwrap();
         session.run(&AtomicBool::new(false), &mut |_| ()).unwrap();
         let records = session.records().iter().filter_map(|record| record.train_nats);
         records.map(|nats| nats * settings.seq_len as f64).collect()

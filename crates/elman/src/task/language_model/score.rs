@@ -12,10 +12,12 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 use crate::cell::Steps;
+use crate::error::Result;
 use crate::metric::Baseline;
 use crate::optim::clip;
 use crate::param::Params;
 use crate::shape::{Inputs, Shape, Synced, SyncedBatch, SyncedPrepared, SyncedTape};
+use crate::train::Ranks;
 
 /// Tokens of a window.
 const WINDOW: usize = 256;
@@ -73,7 +75,13 @@ fn batch(text: &[u32], starts: &[usize], len: usize) -> SyncedBatch<f32> {
 
 /// The windowed score of tokens; each but the first is predicted once. Runs on the current thread pool.
 pub fn windowed(network: &Synced, params: &Params<f32>, text: &[u32]) -> Score {
-    windowed_part(network, params, text, usize::MAX)
+    windowed_limited(network, params, text, usize::MAX)
+}
+
+/// As [`windowed_part`], by this process alone.
+pub fn windowed_limited(network: &Synced, params: &Params<f32>, text: &[u32], limit: usize) -> Score {
+    // What can fail is another rank.
+    windowed_part(network, params, text, limit, &Ranks::default()).unwrap_or_default()
 }
 
 /// What the frequencies of a text's own tokens reach on it: their entropy.
@@ -86,7 +94,17 @@ pub fn frequencies(text: &[u32], unit: &str, measure: &str) -> Baseline {
 }
 
 /// As [`windowed`], of a text of more than `limit` tokens only as many windows as hold so many, evenly spread over it.
-pub fn windowed_part(network: &Synced, params: &Params<f32>, text: &[u32], limit: usize) -> Score {
+/// Ranks share them out.
+///
+/// # Errors
+/// The failure of another rank.
+pub fn windowed_part(
+    network: &Synced,
+    params: &Params<f32>,
+    text: &[u32],
+    limit: usize,
+    ranks: &Ranks,
+) -> Result<Score> {
     let all = text.len().saturating_sub(1);
     let mut prepared = SyncedPrepared::default();
     network.prepare(params, &mut prepared);
@@ -100,14 +118,14 @@ pub fn windowed_part(network: &Synced, params: &Params<f32>, text: &[u32], limit
         parts.push((&last, rest));
     }
     let tokens = count * WINDOW + rest;
-    let losses: Vec<f64> = parts
-        .into_par_iter()
-        .map_init(SyncedTape::default, |tape, (starts, len)| {
-            let mut state = network.zero_state(starts.len());
-            network.loss(params, &prepared, &batch(text, starts, len), &mut state, tape)
-        })
-        .collect();
-    Score { nats: losses.iter().sum(), tokens }
+    let loss = |tape: &mut SyncedTape<f32>, part: &usize| {
+        let (starts, len) = parts[*part];
+        let mut state = network.zero_state(starts.len());
+        network.loss(params, &prepared, &batch(text, starts, len), &mut state, tape)
+    };
+    let losses: Vec<f64> =
+        ranks.share(parts.len(), |own| Ok(own.par_iter().map_init(SyncedTape::default, loss).collect()))?;
+    Ok(Score { nats: losses.iter().sum(), tokens })
 }
 
 /// The streaming score of tokens, or, with `dynamic`, the dynamic one.
@@ -213,7 +231,7 @@ mod tests {
         let windows = windowed(&network, &params, &text);
         assert_eq!(windows.tokens, 2999);
         let of = |i: usize| at_once(&network, &params, &text[i * WINDOW..i * WINDOW + WINDOW + 1]);
-        let part = windowed_part(&network, &params, &text, 3 * WINDOW + 7);
+        let part = windowed_limited(&network, &params, &text, 3 * WINDOW + 7);
         assert_eq!(part.tokens, 3 * WINDOW);
         let spread = of(0) + of(3) + of(7);
         assert!((part.nats - spread).abs() < 1e-9 * spread, "{} {spread}", part.nats);

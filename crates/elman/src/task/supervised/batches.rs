@@ -12,7 +12,8 @@ use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::Outputs;
-use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of, cursor_of};
+use crate::task::plan::blocks_of_batch;
+use crate::train::{Batches, Cursor, Engine, Ranks, Scores, blocks_of, cursor_of};
 
 /// Training on examples.
 pub(super) struct SupervisedBatches<'d, S: Outputs, E: Examples<S>> {
@@ -51,9 +52,10 @@ impl<'d, S: Outputs, E: Examples<S>> SupervisedBatches<'d, S, E> {
         settings: &Settings,
         shape: &S,
         config: Value,
+        ranks: &Ranks,
     ) -> Result<Self> {
         let buckets = Buckets::new(lengths(train), settings.batch, settings.seed)?;
-        let count = blocks_by(settings.rules, buckets.batch());
+        let count = blocks_of_batch(settings, buckets.batch(), ranks, blocks_of_old);
         let initial =
             (0..count).map(|block| shape.initial_state(dealt(buckets.batch(), count, block).count())).collect();
         let (counts, checksums) = ([train.len(), val.len()], [train.checksum(), val.checksum()]);
@@ -88,14 +90,10 @@ fn lengths<S: Outputs, E: Examples<S>>(examples: &E) -> Vec<usize> {
     (0..examples.len()).map(|i| examples.steps(i)).collect()
 }
 
-/// The number of blocks of a batch, by the rules of version 0.1 where the run began with them.
-fn blocks_by(rules: u64, batch: usize) -> usize {
+/// The number of blocks of a batch by the rules of version 0.1.
+fn blocks_of_old(batch: usize) -> usize {
     const SIZE: usize = 12;
-    match rules {
-        1 if batch < SIZE => 1,
-        1 => blocks_of(batch, SIZE).next_multiple_of(2),
-        _ => blocks(batch),
-    }
+    if batch < SIZE { 1 } else { blocks_of(batch, SIZE).next_multiple_of(2) }
 }
 
 /// The places in a sorted batch of the examples of a block: dealt like cards, so that blocks take like times.
@@ -136,7 +134,8 @@ where
     }
 
     fn validate(&mut self, shape: &S, params: &Params<f32>, engine: &Engine<f32, S>) -> Result<Scores> {
-        let outputs = engine.install(|| all_outputs(shape, params, self.val));
+        let ranks = engine.ranks();
+        let outputs = engine.install(|| all_outputs(shape, params, self.val, ranks))?;
         let predictions = predicted(self.val, &outputs);
         let measures = self.evaluator.evaluate(predictions.iter().copied());
         if self.settings.calibrate && !matches!(self.evaluator, Evaluator::Labels { .. }) {

@@ -4,10 +4,12 @@ use std::hash::Hasher;
 
 use rayon::prelude::*;
 
+use crate::error::Result;
 use crate::metric::{Predicted, Shown, Truth};
 use crate::param::Params;
 use crate::rng::Rng;
 use crate::shape::Outputs;
+use crate::train::Ranks;
 
 /// Examples of a batch in an evaluation.
 const SIDE_BY_SIDE: usize = 32;
@@ -66,23 +68,42 @@ pub(crate) trait Examples<S: Outputs>: Send + Sync {
 }
 
 /// The outputs of the network for each example. Runs on the current thread pool; the outputs for an example do not depend
-/// on the others.
-pub(super) fn all_outputs<S: Outputs, E: Examples<S>>(shape: &S, params: &Params<f32>, examples: &E) -> Vec<Vec<f32>> {
+/// on the others. Ranks share them out.
+///
+/// # Errors
+/// The failure of another rank.
+pub(super) fn all_outputs<S: Outputs, E: Examples<S>>(
+    shape: &S,
+    params: &Params<f32>,
+    examples: &E,
+    ranks: &Ranks,
+) -> Result<Vec<Vec<f32>>> {
     let mut prepared = S::Prepared::default();
     shape.prepare(params, &mut prepared);
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(examples.steps(i)));
-    let parts: Vec<Vec<Vec<f32>>> = order
-        .par_chunks(SIDE_BY_SIDE)
-        .map_init(S::Tape::default, |tape, part| {
-            shape.outputs(params, &prepared, &examples.batch(part, None, None), tape)
-        })
-        .collect();
+    let all: Vec<&[usize]> = order.chunks(SIDE_BY_SIDE).collect();
+    let parts = ranks.share(all.len(), |own| {
+        let outputs = |tape: &mut S::Tape, part: &usize| {
+            shape.outputs(params, &prepared, &examples.batch(all[*part], None, None), tape)
+        };
+        Ok(own.par_iter().map_init(S::Tape::default, outputs).collect())
+    })?;
     let mut outputs = vec![Vec::new(); examples.len()];
     for (output, &i) in parts.into_iter().flatten().zip(&order) {
         outputs[i] = examples.undelayed(output);
     }
-    outputs
+    Ok(outputs)
+}
+
+/// As [`all_outputs`], by this process alone.
+pub(super) fn outputs_alone<S: Outputs, E: Examples<S>>(
+    shape: &S,
+    params: &Params<f32>,
+    examples: &E,
+) -> Vec<Vec<f32>> {
+    // What can fail is another rank.
+    all_outputs(shape, params, examples, &Ranks::default()).unwrap_or_default()
 }
 
 /// Outputs for all examples beside their targets.

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::baseline::Simple;
-use super::examples::{all_outputs, predicted};
+use super::examples::{outputs_alone, predicted};
 use super::goal::Goal;
 use super::reading::{Named, Reading};
 use crate::error::{Error, Result};
@@ -118,7 +118,7 @@ where
         let Named { examples, names, .. } =
             self.reading.labelled(data, options.split.as_deref().unwrap_or_default())?;
         let (evaluator, labels) = (self.reading.evaluator(self.temperature), self.labels());
-        let outputs = all_outputs(&self.network, &self.params, &examples);
+        let outputs = outputs_alone(&self.network, &self.params, &examples);
         let predictions = predicted(&examples, &outputs);
         let mistakes = evaluator.mistakes(&predictions, &names, labels, options.mistakes.unwrap_or(MISTAKES));
         let curve = (options.curves == Some(true)).then(|| evaluator.curve(&predictions)).transpose()?;
@@ -140,7 +140,7 @@ where
                     let mut words = Vec::new();
                     if options.explain == Some(true) {
                         let all = |examples: &R::Examples| {
-                            let outputs = all_outputs(&self.network, &self.params, examples);
+                            let outputs = outputs_alone(&self.network, &self.params, examples);
                             outputs.iter().filter_map(|outputs| self.probabilities(outputs).pop()).collect()
                         };
                         words = self.reading.explain(&input, most_likely(&probabilities), &all);
@@ -153,7 +153,7 @@ where
             };
             Prediction { input, output, warning }
         };
-        Ok(names.into_iter().zip(warnings).zip(all_outputs(&self.network, &self.params, &examples)).map(one).collect())
+        Ok(names.into_iter().zip(warnings).zip(outputs_alone(&self.network, &self.params, &examples)).map(one).collect())
     }
 
     fn stream(&self) -> Result<Box<dyn Stream>> {

@@ -18,9 +18,9 @@ use crate::rng::Rng;
 use crate::settings::{ClassWeights, Settings, Whether};
 use crate::shape::{InputKind, Outputs, SequenceInputConfig};
 use crate::task::frozen::frozen;
-use crate::task::plan::{DataStatistics, Plan, RunSummary, memory, session};
+use crate::task::plan::{DataStatistics, Plan, RunSummary, Start, memory, session};
 use crate::task::pretrained::{Grown, Pretrained};
-use crate::train::{RunFolder, Session, pool};
+use crate::train::{Session, pool};
 
 /// What a task has read and decided.
 pub(crate) struct Parts<S: Outputs, R: Reading<S>> {
@@ -95,7 +95,7 @@ where
         Some(DataStatistics::of(self.reading.goal().labels(), &train, &val, |truth| truth.classes()))
     }
 
-    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
+    fn session<'a>(&'a self, start: Start) -> Result<Box<dyn Session + 'a>> {
         let s = &self.settings;
         let mut config = json!(self.reading);
         config["task"] = s.task.as_str().into();
@@ -121,8 +121,9 @@ where
             s,
             &self.network,
             config,
+            &start.ranks,
         )?;
-        session(&self.network, batches, s, params, folder, resume)
+        session(&self.network, batches, s, params, start)
     }
 }
 

@@ -13,10 +13,10 @@ use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::shape::{DecoderConfig, Shape};
 use crate::task::frozen::frozen;
-use crate::task::plan::{Plan, memory, session};
+use crate::task::plan::{Plan, Start, memory, session};
 use crate::task::pretrained::{Grown, Pretrained};
 use crate::task::{Callback, RunSummary, grouped};
-use crate::train::{RunFolder, Session};
+use crate::train::Session;
 
 /// Everything of a run before its first update.
 struct Run<W: Writing> {
@@ -98,13 +98,13 @@ impl<W: Writing> Plan for Run<W> {
         (&self.settings, &self.summary)
     }
 
-    fn session<'a>(&'a self, folder: Option<RunFolder>, resume: bool) -> Result<Box<dyn Session + 'a>> {
+    fn session<'a>(&'a self, start: Start) -> Result<Box<dyn Session + 'a>> {
         let mut params = self.network.initial(self.settings.init.0, &mut Rng::new(self.settings.seed, "weights"));
         if let Some(from) = Pretrained::open(&self.settings)? {
             from.copy(&mut params, &grown(&from.part("language")?, &self.corpus.tokenizer))?;
         }
-        let training = Training::new(&self.corpus, &self.settings)?;
-        session(&self.network, training, &self.settings, params, folder, resume)
+        let training = Training::new(&self.corpus, &self.settings, &start.ranks)?;
+        session(&self.network, training, &self.settings, params, start)
     }
 }
 

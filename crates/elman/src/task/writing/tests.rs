@@ -10,8 +10,8 @@ use crate::data::Units;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::task::translate::Translate;
-use crate::task::{Evaluate, Input, Model, Output, Predict, Prediction, Written, open, plan};
-use crate::train::{Batches, Record, RunFolder};
+use crate::task::{Evaluate, Input, Model, Output, Predict, Prediction, Start, Written, open, plan};
+use crate::train::{Batches, Ranks, Record, RunFolder};
 
 /// Digits and their names in reverse, a line each: `4 5` becomes `five four`.
 fn pairs(n: usize, seed: u64) -> [String; 2] {
@@ -94,7 +94,7 @@ fn translation(folder: &Path) -> Settings {
 fn trained(settings: Settings, folder: &Path) -> (Box<dyn Model>, Record) {
     let plan = plan(settings).unwrap();
     let run = RunFolder::create(folder, &plan.settings().to_toml().unwrap()).unwrap();
-    let mut session = plan.session(Some(run), false).unwrap();
+    let mut session = plan.session(Start::new(run)).unwrap();
     session.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
     let best = session.records().iter().rfind(|record| record.best).unwrap().clone();
     (open(folder.join("best.safetensors")).unwrap(), best)
@@ -213,21 +213,21 @@ fn reading_goes_on_from_a_saved_position() {
     let corpus = |settings: &Settings| Translate::corpus(settings, &mut |_, _| true).unwrap();
     let train = corpus(&settings);
     assert!(train.too_long > 0 && train.train.len() + train.too_long == 600);
-    let mut whole = Training::new(&train, &settings).unwrap();
+    let mut whole = Training::new(&train, &settings, &Ranks::default()).unwrap();
     let next = |training: &mut Training<Translate>, index| {
         let mut batches = Vec::new();
         training.next_batch(index, &mut batches, &mut std::iter::empty());
         batches.iter().flat_map(|batch| batch.sources.tokens.clone()).collect::<Vec<_>>()
     };
     (0..4).for_each(|index| drop(next(&mut whole, index)));
-    let mut part = Training::new(&train, &settings).unwrap();
+    let mut part = Training::new(&train, &settings, &Ranks::default()).unwrap();
     part.cursor_mut().seek(&whole.cursor().position()).unwrap();
     for index in 4..9 {
         assert_eq!(next(&mut part, index), next(&mut whole, index));
     }
     let other =
         Settings { source: settings.val_source.clone(), target: settings.val_target.clone(), ..settings.clone() };
-    assert_ne!(whole.fingerprint(), Training::new(&corpus(&other), &other).unwrap().fingerprint());
+    assert_ne!(whole.fingerprint(), Training::new(&corpus(&other), &other, &Ranks::default()).unwrap().fingerprint());
 }
 
 #[test]

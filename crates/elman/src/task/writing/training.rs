@@ -15,7 +15,8 @@ use crate::param::Params;
 use crate::rng::Rng;
 use crate::settings::{Data, Settings};
 use crate::task::Task;
-use crate::train::{Batches, Cursor, Engine, Scores, blocks, blocks_of, cursor_of};
+use crate::task::plan::blocks_of_batch;
+use crate::train::{Batches, Cursor, Engine, Ranks, Scores, blocks_of, cursor_of};
 
 /// The batches of a run.
 #[derive(Debug)]
@@ -35,11 +36,11 @@ pub(super) struct Training<'c, W: Writing> {
 impl<'c, W: Writing> Training<'c, W> {
     /// # Errors
     /// If there is no example.
-    pub(super) fn new(corpus: &'c Corpus<W>, settings: &'c Settings) -> Result<Self> {
+    pub(super) fn new(corpus: &'c Corpus<W>, settings: &'c Settings, ranks: &Ranks) -> Result<Self> {
         let lengths = corpus.train.iter().map(|(source, target)| corpus.sources.length(*source) + target.len());
         let buckets = Buckets::new(lengths.collect(), settings.batch, settings.seed)?;
         let batch = buckets.batch();
-        let blocks = if settings.rules == 1 { blocks_of(batch, 16) } else { blocks(batch) };
+        let blocks = blocks_of_batch(settings, batch, ranks, |batch| blocks_of(batch, 16));
         let val: Vec<Example> = spread(corpus.val.len(), settings.val_limit).map(|i| corpus.val[i].clone()).collect();
         let baselines = baselines::<W>(&val, &corpus.tokenizer)?;
         let (written, fingerprint) = (Vec::new(), W::fingerprint(corpus)?);
@@ -84,7 +85,7 @@ impl<W: Writing> Batches<W::Network> for Training<'_, W> {
     ) -> Result<Scores> {
         let config = BeamConfig { beam: self.settings.val_beam, ..self.settings.beam_config() };
         let members = [Member::new(network.clone(), params)];
-        let writer = Writer::<W>::new(&self.corpus.tokenizer, &members);
+        let writer = Writer::<W>::new(&self.corpus.tokenizer, &members).among(engine.ranks());
         let found = engine.install(|| writer.evaluate(&self.corpus.sources, &self.val, &config))?;
         // `loss_nats` is `val_nats` in the metrics of every task.
         let record = |name: &str| format!("val_{}", name.strip_prefix("loss_").unwrap_or(name));

@@ -14,6 +14,7 @@ use crate::decode::{BeamConfig, Ensemble, Hypothesis, Query, SpecialTokens, beam
 use crate::error::Result;
 use crate::shape::Shape;
 use crate::task::{Evaluation, Measure, Unit};
+use crate::train::Ranks;
 
 /// Hypotheses of sequences that are searched side by side: enough rows that reading the weights costs little.
 const ROWS: usize = 320;
@@ -24,12 +25,19 @@ const SIDE_BY_SIDE: usize = 128;
 pub(super) struct Writer<'m, W: Writing> {
     tokenizer: &'m Tokenizer,
     members: &'m [Member<W::Network>],
+    /// Those that share the sources out.
+    ranks: Ranks,
     task: PhantomData<W>,
 }
 
 impl<'m, W: Writing> Writer<'m, W> {
     pub(super) fn new(tokenizer: &'m Tokenizer, members: &'m [Member<W::Network>]) -> Self {
-        Writer { tokenizer, members, task: PhantomData }
+        Writer { tokenizer, members, ranks: Ranks::default(), task: PhantomData }
+    }
+
+    /// Together with other processes, which ask the same.
+    pub(super) fn among(self, ranks: &Ranks) -> Self {
+        Writer { ranks: ranks.clone(), ..self }
     }
 
     /// The best hypotheses for some of the sources, in their order. Runs on the current thread pool; neither threads nor
@@ -60,7 +68,8 @@ impl<'m, W: Writing> Writer<'m, W> {
             beam_search(&mut Ensemble::new(steppers.collect())?, &queries, &special, config)
         };
         let side_by_side = (ROWS / config.beam).clamp(1, SIDE_BY_SIDE);
-        let parts: Vec<_> = order.par_chunks(side_by_side).map(part).collect::<Result<_>>()?;
+        let all: Vec<&[usize]> = order.chunks(side_by_side).collect();
+        let parts = self.ranks.share(all.len(), |own| own.par_iter().map(|&i| part(all[i])).collect())?;
         let mut found = vec![Vec::new(); which.len()];
         for (hypotheses, &i) in parts.into_iter().flatten().zip(&order) {
             found[i] = hypotheses;
@@ -77,19 +86,19 @@ impl<'m, W: Writing> Writer<'m, W> {
     fn loss_nats(&self, sources: &W::Sources, examples: &[Example]) -> Result<f64> {
         let mut targets = self.tokenizer.targets(examples)?;
         targets.sort_by_key(|(source, target)| Reverse(sources.length(*source) + target.len()));
-        let parts: Vec<(f64, usize)> = targets
-            .par_chunks(W::Network::SIDE_BY_SIDE)
-            .map_init(Vec::new, |tapes: &mut Vec<<W::Network as Shape<f32>>::Tape>, part| {
-                let (sources, targets): (Vec<_>, Vec<_>) =
-                    part.iter().map(|(source, target)| (sources.get(*source), &target[..])).unzip();
-                let batch = W::Network::batch(&sources, &targets, self.tokenizer);
-                tapes.resize_with(self.members.len(), Default::default);
-                let each = self.members.iter().zip(tapes);
-                let log_probs: Vec<Vec<f32>> =
-                    each.map(|(member, tape)| member.network.log_probs(&member.prepared, &batch, tape)).collect();
-                (nats(&log_probs), self.members[0].network.targets(&batch))
-            })
-            .collect();
+        let all: Vec<_> = targets.chunks(W::Network::SIDE_BY_SIDE).collect();
+        let loss = |tapes: &mut Vec<<W::Network as Shape<f32>>::Tape>, part: &usize| {
+            let (sources, targets): (Vec<_>, Vec<_>) =
+                all[*part].iter().map(|(source, target)| (sources.get(*source), &target[..])).unzip();
+            let batch = W::Network::batch(&sources, &targets, self.tokenizer);
+            tapes.resize_with(self.members.len(), Default::default);
+            let each = self.members.iter().zip(tapes);
+            let log_probs: Vec<Vec<f32>> =
+                each.map(|(member, tape)| member.network.log_probs(&member.prepared, &batch, tape)).collect();
+            (nats(&log_probs), self.members[0].network.targets(&batch) as u64)
+        };
+        let parts: Vec<(f64, u64)> =
+            self.ranks.share(all.len(), |own| Ok(own.par_iter().map_init(Vec::new, loss).collect()))?;
         let (nats, tokens) = parts.iter().fold((0.0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         Ok(nats / tokens.max(1) as f64)
     }

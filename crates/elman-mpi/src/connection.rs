@@ -24,15 +24,30 @@ const EAGER: Duration = Duration::from_micros(200);
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// What the thread is asked for.
+#[derive(Clone, Copy)]
 pub(crate) enum Command {
     /// Equal parts, one for each rank.
-    AllToAll(Vec<u8>),
+    AllToAll,
     /// The same for all.
-    AllGather(Vec<u8>),
-    /// Of rank 0, for all.
-    Broadcast(Vec<u8>),
+    AllGather,
+    /// What rank 0 sends, for all.
+    Broadcast,
     /// The end of all ranks, with this exit code.
     Abort(u8),
+}
+
+/// What is sent, and room for what is received.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    pub(crate) send: Vec<u8>,
+    pub(crate) receive: Vec<u8>,
+}
+
+/// A command, its buffers, and where these go when it is done.
+pub(crate) struct Asked {
+    pub(crate) command: Command,
+    pub(crate) buffers: Buffers,
+    pub(crate) answer: Sender<Buffers>,
 }
 
 /// What is known from the beginning.
@@ -72,13 +87,13 @@ impl Connection {
     }
 
     /// Carries out commands until nobody can give one.
-    pub(crate) fn serve(mut self, commands: &Receiver<(Command, Sender<Vec<u8>>)>) {
+    pub(crate) fn serve(mut self, commands: &Receiver<Asked>) {
         loop {
             match commands.recv_timeout(BEAT) {
-                Ok((command, answer)) => {
-                    let bytes = self.carry_out(command);
-                    // Whoever asked has gone: so will the channel.
-                    let _ = answer.send(bytes);
+                Ok(Asked { command, mut buffers, answer }) => {
+                    self.carry_out(command, &mut buffers);
+                    // Whoever asked may have gone: so will the channel.
+                    let _ = answer.send(buffers);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // The others may still wait for what this rank has said.
@@ -88,23 +103,18 @@ impl Connection {
         }
     }
 
-    fn carry_out(&mut self, command: Command) -> Vec<u8> {
+    fn carry_out(&mut self, command: Command, Buffers { send, receive }: &mut Buffers) {
         let Connection { world, life, .. } = self;
         match command {
-            Command::AllToAll(send) => {
-                let mut receive = vec![0u8; send.len()];
+            Command::AllToAll => {
                 scope(|scope| life.finish(world.immediate_all_to_all_into(scope, &send[..], &mut receive[..])));
-                receive
             }
-            Command::AllGather(send) => {
-                let mut receive = vec![0u8; send.len() * world.size() as usize];
+            Command::AllGather => {
                 scope(|scope| life.finish(world.immediate_all_gather_into(scope, &send[..], &mut receive[..])));
-                receive
             }
-            Command::Broadcast(mut bytes) => {
+            Command::Broadcast => {
                 let lead = world.process_at_rank(0);
-                scope(|scope| life.finish(lead.immediate_broadcast_into(scope, &mut bytes[..])));
-                bytes
+                scope(|scope| life.finish(lead.immediate_broadcast_into(scope, &mut send[..])));
             }
             Command::Abort(code) => world.abort(code.into()),
         }

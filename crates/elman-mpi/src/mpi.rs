@@ -6,13 +6,13 @@ use std::thread::JoinHandle;
 use elman::train::AllReduce;
 use elman::{Error, Result};
 
-use crate::connection::{Begun, Command, Connection};
+use crate::connection::{Asked, Begun, Buffers, Command, Connection};
 
 /// The connection to the other processes. Dropping it says goodbye to them.
 #[derive(Debug)]
 pub struct Mpi {
     begun: Begun,
-    commands: Sender<(Command, Sender<Vec<u8>>)>,
+    commands: Sender<Asked>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,16 +42,22 @@ impl Mpi {
 
     /// Ends all processes with this exit code.
     pub fn abort(&self, code: u8) -> ! {
-        self.ask(Command::Abort(code));
+        self.ask(Command::Abort(code), Buffers::default());
         std::process::exit(code.into())
     }
 
-    /// What the thread answers. Without one the job is at its end, and so is this process.
-    fn ask(&self, command: Command) -> Vec<u8> {
+    /// Lends both buffers to the thread.
+    fn move_bytes(&self, command: Command, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
+        let lent = Buffers { send: std::mem::take(send), receive: std::mem::take(receive) };
+        (*send, *receive) = self.ask(command, lent);
+    }
+
+    /// The buffers after the thread has done it. Without an answer the job is at its end, and so is this process.
+    fn ask(&self, command: Command, buffers: Buffers) -> (Vec<u8>, Vec<u8>) {
         let (answer, answered) = channel();
-        let asked = self.commands.send((command, answer)).is_ok();
+        let asked = self.commands.send(Asked { command, buffers, answer }).is_ok();
         match answered.recv() {
-            Ok(bytes) if asked => bytes,
+            Ok(Buffers { send, receive }) if asked => (send, receive),
             _ => std::process::exit(1),
         }
     }
@@ -70,16 +76,16 @@ impl AllReduce for Mpi {
         self.begun.size
     }
 
-    fn all_to_all(&self, send: &[u8], receive: &mut [u8]) {
-        receive.copy_from_slice(&self.ask(Command::AllToAll(send.to_vec())));
+    fn all_to_all(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
+        self.move_bytes(Command::AllToAll, send, receive);
     }
 
-    fn all_gather(&self, send: &[u8], receive: &mut [u8]) {
-        receive.copy_from_slice(&self.ask(Command::AllGather(send.to_vec())));
+    fn all_gather(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
+        self.move_bytes(Command::AllGather, send, receive);
     }
 
-    fn broadcast(&self, bytes: &mut [u8]) {
-        bytes.copy_from_slice(&self.ask(Command::Broadcast(bytes.to_vec())));
+    fn broadcast(&self, bytes: &mut Vec<u8>) {
+        self.move_bytes(Command::Broadcast, bytes, &mut Vec::new());
     }
 }
 

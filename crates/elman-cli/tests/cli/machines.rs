@@ -113,7 +113,7 @@ mod over_mpi {
         assert_eq!(run.stderr.matches("training characters").count(), 1, "{run:?}");
         let rows: String = (0..60).map(|i| format!("{},{},{}\n", i % 7, i % 5, ["a", "b"][(i % 7 > 3) as usize])).collect();
         place.write("rows.csv", format!("x,y,class\n{rows}"));
-        let words = "train rows.csv --label-column class --task classify --max-steps 20 --epochs 0 --folds 3 --hidden 8 --out f";
+        let words = "train rows.csv --label-column class --task classify --max-steps 20 --epochs 0 --folds 3 --out f";
         let run = ok(&place, 2, words);
         assert!(run.stderr.contains("3 folds, at the end of each"), "{run:?}");
     }
@@ -147,7 +147,7 @@ mod over_mpi {
     }
 
     #[test]
-    fn a_rank_that_is_stopped_or_has_other_data_ends_the_job_with_a_message() {
+    fn a_rank_that_is_stopped_ends_the_job_with_a_message() {
         let place = Place::new();
         let endless = format!("train book.txt {TINY} --max-steps 100000 --quiet --out");
         let child = spawn(mpirun(&place, 2, &format!("{endless} stopped")));
@@ -157,28 +157,6 @@ mod over_mpi {
         let output = ends_within(child, Duration::from_secs(10));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("rank 1") && said.contains("no sign of life") && said.contains("--resume"), "{said}");
-        assert_eq!(output.status.code(), Some(7), "{said}");
-
-        // The same name, other content: a link that each rank sees differently.
-        place.write("other.txt", "Another text altogether, and as long as it takes. ".repeat(120));
-        let script = "#!/bin/sh\nif [ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = 1 ]; then cd other; fi\nexec \"$@\"\n";
-        place.write("each.sh", script);
-        std::fs::create_dir(place.path("other")).unwrap();
-        std::fs::copy(place.path("other.txt"), place.path("other/book.txt")).unwrap();
-        let mut command = mpirun(&place, 2, "");
-        command = {
-            let launcher = command.get_program().to_owned();
-            let mut with = Command::new(launcher);
-            with.current_dir(place.folder()).args(["-n", "2", "sh", "each.sh", env!("CARGO_BIN_EXE_elman")]);
-            with.args(format!("{endless} differs").split_whitespace());
-            for (name, value) in command.get_envs() {
-                with.env(name, value.unwrap());
-            }
-            with
-        };
-        let output = ends_within(spawn(command), Duration::from_secs(10));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("rank 1 and rank 0 do not have the same"), "{said}");
         assert_eq!(output.status.code(), Some(7), "{said}");
     }
 }

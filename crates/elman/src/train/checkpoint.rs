@@ -305,8 +305,8 @@ where
         let here = [
             ("version of the program", json!(env!("CARGO_PKG_VERSION")), "start the same program everywhere"),
             ("instruction set", json!(Isa::best().name()), "they would round differently: use hosts of one kind"),
-            ("network", network, "start all with the same settings"),
             ("training data", self.source.fingerprint(), "every rank reads all of them: give all hosts the same files"),
+            ("network", network, "start all with the same settings"),
         ];
         for (name, value, remedy) in here {
             let all = ranks.gather(value.to_string().as_bytes());

@@ -33,19 +33,19 @@ pub trait AllReduce: Send + Sync {
         1
     }
 
-    /// Sends the `r`-th of [`Self::size`] equal parts of `send` to rank `r`; `receive` is what the ranks sent here, in their
-    /// order.
-    fn all_to_all(&self, send: &[u8], receive: &mut [u8]) {
+    /// Sends the `r`-th of [`Self::size`] equal parts of `send` to rank `r`; `receive`, as long, becomes what the ranks sent
+    /// here, in their order. The buffers may change places in memory, and so need not be copied.
+    fn all_to_all(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
         receive.copy_from_slice(send);
     }
 
-    /// `receive` is what all ranks send, which is as long for each, in their order.
-    fn all_gather(&self, send: &[u8], receive: &mut [u8]) {
+    /// `receive`, [`Self::size`] times as long as `send`, becomes what all ranks send, in their order.
+    fn all_gather(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
         receive.copy_from_slice(send);
     }
 
     /// Sends the bytes of rank 0 to all.
-    fn broadcast(&self, bytes: &mut [u8]) {
+    fn broadcast(&self, bytes: &mut Vec<u8>) {
         let _ = bytes;
     }
 }
@@ -190,7 +190,7 @@ impl Ranks {
         }
         let size = self.size();
         let mut lengths = vec![0; 8 * size];
-        self.0.all_gather(&(bytes.len() as u64).to_le_bytes(), &mut lengths);
+        self.0.all_gather(&mut (bytes.len() as u64).to_le_bytes().to_vec(), &mut lengths);
         let lengths: Vec<usize> =
             lengths.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes) as usize).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
@@ -198,7 +198,7 @@ impl Ranks {
         send.resize(longest, 0);
         let mut receive = vec![0; longest * size];
         if longest > 0 {
-            self.0.all_gather(&send, &mut receive);
+            self.0.all_gather(&mut send, &mut receive);
         }
         lengths.iter().enumerate().map(|(rank, len)| receive[rank * longest..][..*len].to_vec()).collect()
     }
@@ -208,10 +208,11 @@ impl Ranks {
         if self.is_alone() {
             return bytes;
         }
-        let mut len = (bytes.len() as u64).to_le_bytes();
+        let mut len = Vec::new();
+        (bytes.len() as u64).write(&mut len);
         self.0.broadcast(&mut len);
         let mut bytes = bytes;
-        bytes.resize(u64::from_le_bytes(len) as usize, 0);
+        bytes.resize(u64::read(&mut &len[..]).unwrap_or_default() as usize, 0);
         if !bytes.is_empty() {
             self.0.broadcast(&mut bytes);
         }

@@ -45,18 +45,18 @@ impl AllReduce for Member {
         self.size
     }
 
-    fn all_to_all(&self, send: &[u8], receive: &mut [u8]) {
+    fn all_to_all(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
         let part = send.len() / self.size;
         self.exchange(send, |rank, bytes| {
             receive[rank * part..][..part].copy_from_slice(&bytes[self.rank * part..][..part]);
         });
     }
 
-    fn all_gather(&self, send: &[u8], receive: &mut [u8]) {
+    fn all_gather(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
         self.exchange(send, |rank, bytes| receive[rank * send.len()..][..send.len()].copy_from_slice(bytes));
     }
 
-    fn broadcast(&self, bytes: &mut [u8]) {
+    fn broadcast(&self, bytes: &mut Vec<u8>) {
         let sent = bytes.to_vec();
         self.exchange(&sent, |rank, sent| {
             if rank == 0 {

@@ -66,7 +66,7 @@ fn killed_and_shared_a_study_ends_as_one_undisturbed() {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
     for round in 0..times("ELMAN_KILLS", 4) {
-        let children: Vec<Child> = (0..3).map(|index| start(index * 3)).collect();
+        let children: Vec<Child> = (0..8).map(start).collect();
         sleep(Duration::from_millis(60 + (round * 97 % 200) as u64));
         for mut child in children {
             // Too late is well too.

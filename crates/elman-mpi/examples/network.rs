@@ -54,12 +54,16 @@ impl AllReduce for Slower {
 
 /// `0.1ms` in seconds, `10Gb/s` in bytes per second.
 fn number(text: &str, unit: &str) -> f64 {
-    text.strip_suffix(unit).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{text}: give a number of {unit}"))
+    text.strip_suffix(unit)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("{text}: give a number of {unit}"))
 }
 
 fn main() -> elman::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [latency, bandwidth, options @ ..] = &words[..] else { panic!("usage: network 1ms 1Gb/s [--SETTING VALUE ..]") };
+    let [latency, bandwidth, options @ ..] = &words[..] else {
+        panic!("usage: network 1ms 1Gb/s [--SETTING VALUE ..]")
+    };
     let mut settings = Settings::for_builtin_data("language-model")?;
     (settings.hidden, settings.layers, settings.batch, settings.seq_len) = (512, 2, 32, 50);
     (settings.epochs, settings.max_steps, settings.val_every, settings.sample_every) = (0.0, 16, 1000, 0);
@@ -89,7 +93,10 @@ fn main() -> elman::Result<()> {
     times.sort_by(f64::total_cmp);
     if ranks.is_lead() {
         let (size, median) = (ranks.size(), times[times.len() / 2]);
-        println!("{size} ranks, {latency}, {bandwidth}, {} weights: {median:.1} ms per update", plan.summary().parameters);
+        println!(
+            "{size} ranks, {latency}, {bandwidth}, {} weights: {median:.1} ms per update",
+            plan.summary().parameters
+        );
     }
     Ok(())
 }

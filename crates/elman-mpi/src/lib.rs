@@ -76,7 +76,10 @@ mod tests {
         };
         let open = found(&[("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_SIZE", "4")]).unwrap();
         assert_eq!((open.rank, open.size), (2, 4));
-        assert_eq!(found(&[("PMI_RANK", "0"), ("PMI_SIZE", "2")]).map(|launch| launch.launcher), Some("MPICH's mpirun"));
+        assert_eq!(
+            found(&[("PMI_RANK", "0"), ("PMI_SIZE", "2")]).map(|launch| launch.launcher),
+            Some("MPICH's mpirun")
+        );
         assert!(found(&[("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "8")]).is_some());
         // A job of one process, or a batch script of Slurm, which no step runs.
         assert_eq!(found(&[("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")]), None);

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Doctor) -> Outcome {
             "version": env!("CARGO_PKG_VERSION"), "os": std::env::consts::OS, "arch": std::env::consts::ARCH,
             "instruction_set": Isa::best().name(), "instruction_sets": sets, "threads": threads,
             "memory_bytes": total, "memory_available_bytes": available, "peak_gflops_one_thread": gflops,
-            "folder_writable": writable.is_ok(), "problems": problems,
+            "mpi": cfg!(feature = "mpi"), "folder_writable": writable.is_ok(), "problems": problems,
         });
         println!("{report}");
         return Ok(0);
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Doctor) -> Outcome {
     println!("threads          {threads}");
     println!("peak             {gflops:.0} GFLOP/s of multiply-adds on one thread");
     println!("memory           {}, {} free", mb(total), mb(available));
+    println!("several machines {}", if cfg!(feature = "mpi") { "by mpirun or srun" } else { "built without MPI" });
     println!("this folder      {}", if writable.is_ok() { "can be written" } else { "cannot be written" });
     if problems.is_empty() {
         println!("no problems found");

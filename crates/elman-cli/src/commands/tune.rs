@@ -15,7 +15,8 @@ const BEST: usize = 10;
 
 pub(crate) fn run(args: &Tune) -> exit_code::Outcome {
     let study = Study::join(&args.space, &args.study)?;
-    let stop = listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {}", elman::error::in_words(&e))))?;
+    let stop =
+        listen().map_err(|e| Failure::Other(format!("cannot listen to signals: {}", elman::error::in_words(&e))))?;
     exit_code::closed_pipe_is_a_failure();
     let mut printed = Ok(());
     let finished = study.work(args.index, &stop.flag, &mut |outcome, [done, all]| {

@@ -16,7 +16,8 @@ fn without_mpi_a_launcher_of_several_is_told_so() {
     let second = launched("1");
     assert!(second.code == 2 && second.stderr.is_empty(), "{second:?}");
     assert!(!place.path("run").exists());
-    let run = place.run("train book.txt --out run --max-steps 3 --epochs 0 --hidden 4 --reduce bf16 --seq-len 8 --batch 2");
+    let run =
+        place.run("train book.txt --out run --max-steps 3 --epochs 0 --hidden 4 --reduce bf16 --seq-len 8 --batch 2");
     assert!(run.code == 0 && run.stderr.contains("--reduce bf16 is for several processes"), "{run:?}");
 }
 
@@ -107,7 +108,8 @@ mod over_mpi {
         let run = ok(&place, 2, &format!("train book.txt --out run {TINY}"));
         assert!(run.stderr.contains("2 ranks: of every batch of 4 each computes about 2, on 1 threads"), "{run:?}");
         assert_eq!(run.stderr.matches("training characters").count(), 1, "{run:?}");
-        let rows: String = (0..60).map(|i| format!("{},{},{}\n", i % 7, i % 5, ["a", "b"][(i % 7 > 3) as usize])).collect();
+        let rows: String =
+            (0..60).map(|i| format!("{},{},{}\n", i % 7, i % 5, ["a", "b"][(i % 7 > 3) as usize])).collect();
         place.write("rows.csv", format!("x,y,class\n{rows}"));
         let words = "train rows.csv --label-column class --task classify --max-steps 20 --epochs 0 --folds 3 --out f";
         let run = ok(&place, 2, words);
@@ -118,8 +120,10 @@ mod over_mpi {
     fn a_killed_rank_ends_the_job_and_the_run_goes_on_with_any_number() {
         let place = Place::new();
         let words = |out: &str| {
-            format!("train book.txt --hidden 16 --batch 16 --seq-len 32 --epochs 0 --max-steps 400 --val-every 100 \
-                     --threads 1 --checkpoint-every 20 --deterministic --sample-every 0 --quiet --out {out}")
+            format!(
+                "train book.txt --hidden 16 --batch 16 --seq-len 32 --epochs 0 --max-steps 400 --val-every 100 \
+                     --threads 1 --checkpoint-every 20 --deterministic --sample-every 0 --quiet --out {out}"
+            )
         };
         place.ok(&words("whole"));
         for n in 0..times("ELMAN_KILLS", 3) {

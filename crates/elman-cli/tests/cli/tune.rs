@@ -89,7 +89,9 @@ fn killed_and_shared_a_study_ends_as_one_undisturbed() {
 #[test]
 fn a_trial_that_fails_is_a_result_and_another_space_is_refused() {
     let place = place();
-    let wild = SPACE.replace("lr = {", "clip_norm = [0.0]\nlr = {").replace("low = 1e-3, high = 1e-1", "low = 1e20, high = 1e30");
+    let wild = SPACE
+        .replace("lr = {", "clip_norm = [0.0]\nlr = {")
+        .replace("low = 1e-3, high = 1e-1", "low = 1e20, high = 1e30");
     place.write("wild.toml", wild.replace("trials = 9", "trials = 2"));
     let run = place.run("tune wild.toml --study wild");
     assert!(run.code == 1 && run.stdout.contains("failed: training diverged"), "{run:?}");

@@ -142,7 +142,12 @@ where
 }
 
 /// The number of blocks that a batch falls into.
-pub(super) fn blocks_of_batch(settings: &Settings, batch: usize, ranks: &Ranks, of_old: impl Fn(usize) -> usize) -> usize {
+pub(super) fn blocks_of_batch(
+    settings: &Settings,
+    batch: usize,
+    ranks: &Ranks,
+    of_old: impl Fn(usize) -> usize,
+) -> usize {
     match settings.rules {
         1 if ranks.is_alone() => of_old(batch),
         _ => blocks_among(batch, ranks.size(), settings.deterministic),

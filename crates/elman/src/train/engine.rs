@@ -10,8 +10,8 @@ use std::sync::Arc;
 use elman_kernels::Scalar;
 use rayon::prelude::*;
 
-use super::ranks::{Message, Ranks, Reduce, Sum};
 use super::Precision;
+use super::ranks::{Message, Ranks, Reduce, Sum};
 use crate::error::{Error, Result};
 use crate::layer::MaskedWeights;
 use crate::param::{Grads, Params};
@@ -197,13 +197,7 @@ impl<F: Scalar, S: Shape<F>> Engine<F, S> {
     }
 
     /// Loss and gradient of this rank's blocks; returns the targets of all.
-    fn backward(
-        &mut self,
-        shape: &S,
-        params: &Params<F>,
-        batches: &[S::Batch],
-        dropout: Option<(u64, u64)>,
-    ) -> usize {
+    fn backward(&mut self, shape: &S, params: &Params<F>, batches: &[S::Batch], dropout: Option<(u64, u64)>) -> usize {
         let targets: usize = batches.iter().map(|batch| shape.targets(batch)).sum();
         let scale = F::from_f64(1.0 / targets.max(1) as f64);
         let own = self.ranks.own(batches.len());

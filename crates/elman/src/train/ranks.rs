@@ -228,11 +228,7 @@ impl Ranks {
     ///
     /// # Errors
     /// The error of `f` on any rank.
-    pub(crate) fn share<T: Message>(
-        &self,
-        count: usize,
-        f: impl FnOnce(&[usize]) -> Result<Vec<T>>,
-    ) -> Result<Vec<T>> {
+    pub(crate) fn share<T: Message>(&self, count: usize, f: impl FnOnce(&[usize]) -> Result<Vec<T>>) -> Result<Vec<T>> {
         let own: Vec<usize> = (self.rank()..count).step_by(self.size()).collect();
         let found = f(&own);
         if self.is_alone() {

@@ -258,7 +258,10 @@ impl Range {
                     true => rng.range(from.max(f64::MIN_POSITIVE).ln(), to.ln()).exp(),
                     false => rng.range(from, to),
                 };
-                written(if *is_whole { x.round().clamp(*low, *high) } else { three_digits(x).clamp(*low, *high) }, *is_whole)
+                written(
+                    if *is_whole { x.round().clamp(*low, *high) } else { three_digits(x).clamp(*low, *high) },
+                    *is_whole,
+                )
             }
         }
     }

@@ -234,7 +234,11 @@ impl Study {
 fn cost(outcome: &Outcome) -> f64 {
     match outcome.verdict {
         Verdict::Reached { value, higher_is_better, .. } if value.is_finite() => {
-            if higher_is_better { -value } else { value }
+            if higher_is_better {
+                -value
+            } else {
+                value
+            }
         }
         _ => f64::INFINITY,
     }

@@ -7,8 +7,8 @@ use elman::param::{Init, Params};
 use elman::rng::Rng;
 use elman::settings::Settings;
 use elman::shape::{Inputs, Synced, SyncedBatch, SyncedConfig};
-use elman::task::{Plan as _, Start};
 use elman::task::language_model::Plan;
+use elman::task::{Plan as _, Start};
 use elman::train::{Engine, Every, Precision};
 
 fn gradient(cell: CellKind, embedding: usize, precision: Precision) -> (f64, Vec<f32>) {

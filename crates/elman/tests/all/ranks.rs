@@ -151,7 +151,9 @@ fn other_numbers_of_ranks_and_less_precise_sums_come_near() {
         losses[0]
     };
     let alone = loss(1, Reduce::F32);
-    for (size, reduce, bound) in [(2, Reduce::F32, 1e-5), (3, Reduce::F32, 1e-5), (12, Reduce::F32, 1e-5), (3, Reduce::Bf16, 1e-2)] {
+    for (size, reduce, bound) in
+        [(2, Reduce::F32, 1e-5), (3, Reduce::F32, 1e-5), (12, Reduce::F32, 1e-5), (3, Reduce::Bf16, 1e-2)]
+    {
         let (train, val) = loss(size, reduce);
         assert!((train / alone.0 - 1.0).abs() < bound, "{size} {reduce:?}: {train} {}", alone.0);
         assert!((val / alone.1 - 1.0).abs() < bound, "{size} {reduce:?}: {val} {}", alone.1);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use elman::cell::CellKind;
 use elman::settings::Settings;
-use elman::task::{Plan as _, Start};
 use elman::task::language_model::Plan;
+use elman::task::{Plan as _, Start};
 use elman::train::{Event, Every, Precision};
 
 use crate::alone;

@@ -153,7 +153,12 @@ where
             };
             Prediction { input, output, warning }
         };
-        Ok(names.into_iter().zip(warnings).zip(outputs_alone(&self.network, &self.params, &examples)).map(one).collect())
+        Ok(names
+            .into_iter()
+            .zip(warnings)
+            .zip(outputs_alone(&self.network, &self.params, &examples))
+            .map(one)
+            .collect())
     }
 
     fn stream(&self) -> Result<Box<dyn Stream>> {

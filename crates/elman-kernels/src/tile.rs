@@ -217,7 +217,10 @@ mod tests {
             for rows in 0..100 {
                 let mut next = 0;
                 for (first, count) in Tiles::new(rows, max).iter() {
-                    assert!(first == next && count <= max && [1, 2, 3, 4, 6, 8, 10, 12].contains(&count), "{rows} {max}");
+                    assert!(
+                        first == next && count <= max && [1, 2, 3, 4, 6, 8, 10, 12].contains(&count),
+                        "{rows} {max}"
+                    );
                     next += count;
                 }
                 assert_eq!(next, rows, "{max}");

@@ -16,7 +16,7 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Root, Sour
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_millis(500);
 /// Without one for so long a rank counts as gone.
-const SILENCE: Duration = Duration::from_secs(4);
+const SILENCE: Duration = Duration::from_secs(5);
 /// What all ranks end with where one of them is gone.
 const GONE: i32 = 7;
 /// A collective is looked at without a pause for so long, and then every so often.

@@ -264,7 +264,7 @@ impl<S: Shape<f32>> Engine<f32, S> {
         note: &[u8],
     ) -> (f64, Vec<Vec<u8>>) {
         if self.ranks.is_alone() {
-            return (self.loss_and_grad(shape, params, batches, dropout), vec![note.to_vec()]);
+            return (self.loss_and_grad(shape, params, batches, dropout), Vec::new());
         }
         let targets = self.backward(shape, params, batches, dropout);
         let mut said = note.to_vec();

@@ -1,7 +1,8 @@
 //! The study: which trials are left to do, and doing them.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::journal::{Journal, Outcome, Results, Verdict};
@@ -97,7 +98,7 @@ impl Study {
             left.rotate_left(index % len);
             let mut has_claimed = false;
             for (trial, rung) in left {
-                if stop.load(Ordering::Relaxed) {
+                if stop.load(Relaxed) {
                     return Ok(Finished::Stopped);
                 }
                 let Some((folder, settings)) = self.claim(trial)? else { continue };
@@ -114,7 +115,7 @@ impl Study {
                 break;
             }
             if !has_claimed {
-                if stop.load(Ordering::Relaxed) {
+                if stop.load(Relaxed) {
                     return Ok(Finished::Stopped);
                 }
                 std::thread::sleep(LOOK);
@@ -134,7 +135,7 @@ impl Study {
                 last.push(outcome);
             }
         }
-        last.sort_by(|a, b| (b.rung, cost(a), a.trial).partial_cmp(&(a.rung, cost(b), b.trial)).unwrap());
+        last.sort_by(|a, b| b.rung.cmp(&a.rung).then_with(|| by_result(a, b)));
         let standing = |outcome: &Outcome| Standing { outcome: outcome.clone(), folder: self.trial(outcome.trial) };
         Ok(last.into_iter().map(standing).collect())
     }
@@ -154,7 +155,7 @@ impl Study {
             }
             let mut order: Vec<&Outcome> = chosen.iter().map(|&trial| &results[&(trial, rung)]).collect();
             order.retain(|outcome| matches!(outcome.verdict, Verdict::Reached { .. }));
-            order.sort_by(|a, b| (cost(a), a.trial).partial_cmp(&(cost(b), b.trial)).unwrap());
+            order.sort_by(|a, b| by_result(a, b));
             chosen = order.iter().take(self.space.trials(rung + 1)).map(|outcome| outcome.trial).collect();
         }
         Vec::new()
@@ -213,11 +214,11 @@ impl Study {
         keep_from(&folder, plan.settings())?;
         let mut session = plan.session(Start::resumed(folder))?;
         let (mut step, here) = (session.progress().step, AtomicBool::new(false));
-        here.store(step >= steps, Ordering::Relaxed);
+        here.store(step >= steps, Relaxed);
         session.run(&here, &mut |event| {
             step += u64::from(matches!(event, Event::Step { .. }));
-            if step >= steps || stop.load(Ordering::Relaxed) {
-                here.store(true, Ordering::Relaxed);
+            if step >= steps || stop.load(Relaxed) {
+                here.store(true, Relaxed);
             }
         })?;
         let mut records = session.records().iter().rev();
@@ -228,6 +229,11 @@ impl Study {
             higher_is_better: is_better_high(measure),
         }))
     }
+}
+
+/// The better result first; of equal ones that of the lower number.
+fn by_result(a: &Outcome, b: &Outcome) -> Ordering {
+    cost(a).total_cmp(&cost(b)).then(a.trial.cmp(&b.trial))
 }
 
 /// What is lower where a result is better; above all where there is none.

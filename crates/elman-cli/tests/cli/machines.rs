@@ -23,7 +23,7 @@ fn without_mpi_a_launcher_of_several_is_told_so() {
 
 #[cfg(feature = "mpi")]
 mod over_mpi {
-    use std::process::{Child, Command, Output, Stdio};
+    use std::process::{Child, Command, Stdio};
     use std::thread::sleep;
     use std::time::Duration;
 

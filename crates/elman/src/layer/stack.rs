@@ -244,11 +244,7 @@ impl Stack {
         for layer in 0..layers {
             let first = layer * directions;
             let (below, cells) = tape.cells.split_at_mut(first);
-            let x = match layer.checked_sub(1) {
-                None => x,
-                Some(l) if tape.outputs[l].is_empty() => Input::Dense(below[first - 1].h()),
-                Some(l) => Input::Dense(&tape.outputs[l]),
-            };
+            let x = input_of(layer, x, below, &tape.outputs);
             self.cells[first].forward(given(first), x, steps, &mut state.cells[first], &mut cells[0]);
             if directions == 2 {
                 let i = first + 1;
@@ -313,11 +309,7 @@ impl Stack {
             let above = if is_top { dy } else { &from_above[..rows * width] };
             let first = layer * directions;
             let (below, cells) = tape.cells.split_at_mut(first);
-            let input = match layer.checked_sub(1) {
-                None => x,
-                Some(l) if tape.outputs[l].is_empty() => Input::Dense(below[first - 1].h()),
-                Some(l) => Input::Dense(&tape.outputs[l]),
-            };
+            let input = input_of(layer, x, below, &tape.outputs);
             // The gradient of an inner layer's input is held here; that of the first layer's by the caller.
             let wants_dx = layer > 0 || dx.is_some();
             if layer > 0 {
@@ -452,4 +444,14 @@ fn add_reversed<F: Scalar>(steps: &Steps, reversed: &[F], width: usize, dx: &mut
         let from = &reversed[other * width..(other + 1) * width];
         elman_kernels::rows::add(from, &mut dx[row * width..(row + 1) * width]);
     });
+}
+
+/// What a layer reads: the input of all, or what the layer below put out, where dropout or another direction made that something
+/// else than its hidden states.
+fn input_of<'a, F: Scalar>(layer: usize, x: Input<'a, F>, below: &'a [Tape<F>], outputs: &'a [Vec<F>]) -> Input<'a, F> {
+    match (layer.checked_sub(1).map(|l| &outputs[l]), below.last()) {
+        (Some(output), Some(below)) if output.is_empty() => Input::Dense(below.h()),
+        (Some(output), _) => Input::Dense(output),
+        (None, _) => x,
+    }
 }

@@ -132,11 +132,13 @@ fn suggestion(nearest: Option<&str>) -> String {
 
 /// The operating system's reason without its number.
 pub fn in_words(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{AlreadyExists, NotADirectory, NotFound};
+    // What this program says itself it says better.
+    let is_the_systems = error.raw_os_error().is_some();
     let text = match error.kind() {
-        _ if error.raw_os_error().is_none() => return error.to_string(),
-        std::io::ErrorKind::NotFound => return "there is no such file or folder".into(),
-        std::io::ErrorKind::AlreadyExists => return "a file of that name is in the way".into(),
-        std::io::ErrorKind::NotADirectory => return "a part of the path is a file, not a folder".into(),
+        NotFound if is_the_systems => return "there is no such file or folder".into(),
+        AlreadyExists if is_the_systems => return "a file of that name is in the way".into(),
+        NotADirectory if is_the_systems => return "a part of the path is a file, not a folder".into(),
         _ => error.to_string(),
     };
     let Some((words, rest)) = text.split_once(" (os error ") else { return text };
@@ -147,4 +149,20 @@ pub fn in_words(error: &std::io::Error) -> String {
 /// [`Error::Io`]: an `action` on `path` failed.
 pub(crate) fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + 'a {
     move |source| Error::Io { path: path.into(), action, source }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::file::atomic::with_need;
+
+    #[test]
+    fn the_systems_reasons_are_said_without_their_numbers() {
+        // ENOSPC and EACCES on every Unix.
+        let full = with_need(std::io::Error::from_raw_os_error(28), 1000);
+        assert_eq!(in_words(&full), "no space left on device; the file needs 1000 bytes");
+        assert_eq!(in_words(&std::io::Error::from_raw_os_error(13)), "permission denied");
+        let own = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no header in a.npy");
+        assert_eq!(in_words(&own), "there is no header in a.npy");
+    }
 }

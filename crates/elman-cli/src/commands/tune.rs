@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Tune) -> exit_code::Outcome {
     if args.json {
         print(&json!({"event": "complete", "best": best.outcome, "folder": best.folder}).to_string())?;
     } else {
-        print(&format!("\nthe best {} of {}:", standings.len().min(BEST), study.space().trials(0)))?;
+        print("")?;
+        print(&format!("the best {} of {}:", standings.len().min(BEST), study.space().trials(0)))?;
         for standing in standings.iter().take(BEST) {
             print(&format!("  {}", line(&standing.outcome)))?;
         }
@@ -54,7 +55,8 @@ pub(crate) fn run(args: &Tune) -> exit_code::Outcome {
     let page = args.study.join(report::NAME);
     report::write(&folders, &page)?;
     if !args.json {
-        print(&format!("\nthe model: {}; the runs side by side: {}", best.folder.display(), page.display()))?;
+        print("")?;
+        print(&format!("the model: {}; the runs side by side: {}", best.folder.display(), page.display()))?;
     }
     Ok(0)
 }

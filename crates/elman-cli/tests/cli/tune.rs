@@ -58,6 +58,7 @@ fn killed_and_shared_a_study_ends_as_one_undisturbed() {
     let run = place.ok("tune space.toml --study whole");
     let lines: Vec<&str> = run.stdout.lines().collect();
     assert!(lines[0].starts_with("   1 of 13  trial   0 at     10 updates: "), "{run:?}");
+    assert!(!run.stdout.contains('␊') && run.stdout.contains("\n\nthe model: "), "{run:?}");
     assert!(run.stdout.contains("the best 9 of 9:") && run.stdout.contains("whole/report.html"), "{run:?}");
     let wanted = results(&place, "whole");
     assert_eq!(wanted.len(), 9 + 3 + 1);

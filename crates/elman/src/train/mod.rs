@@ -3,6 +3,7 @@
 mod advice;
 mod batches;
 mod checkpoint;
+mod clock;
 mod config;
 mod engine;
 mod events;

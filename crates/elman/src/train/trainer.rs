@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::batches::numbers;
+use super::clock::{Agreed, Clock};
 use super::config::VALIDATIONS;
 use super::{Batches, Carry, Engine, Every, Ranks, Record, RunFolder, Scores, TrainConfig};
 use crate::error::{Error, Result};
@@ -139,42 +140,6 @@ pub enum Ending {
     NoProgress,
     /// It was asked to stop; the state is saved.
     Stopped,
-}
-
-/// What the clock says, in seconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Clock {
-    /// Of training, earlier processes of the run included.
-    elapsed: f64,
-    /// Since the last validation.
-    validated: f64,
-    /// Since the last checkpoint.
-    saved: f64,
-    /// That the last validation took; 0 before the first.
-    validation: f64,
-    /// That all validations of this process took.
-    validating: f64,
-}
-
-impl Clock {
-    /// To tell the other ranks.
-    fn to_bytes(self) -> Vec<u8> {
-        let Clock { elapsed, validated, saved, validation, validating } = self;
-        [elapsed, validated, saved, validation, validating].into_iter().flat_map(f64::to_le_bytes).collect()
-    }
-
-    fn of_bytes(bytes: &[u8]) -> Clock {
-        let mut values = bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
-        let mut next = || values.next().unwrap_or_default();
-        Clock { elapsed: next(), validated: next(), saved: next(), validation: next(), validating: next() }
-    }
-}
-
-/// What the ranks agreed on last: the lead's clock, and whether any of them was asked to stop.
-#[derive(Clone, Copy, Debug)]
-struct Agreed {
-    clock: Clock,
-    stop: bool,
 }
 
 /// A run: network, source of batches, optimizer and position.

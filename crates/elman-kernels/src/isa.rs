@@ -173,15 +173,20 @@ impl Isa {
 
     /// The widest instruction set, up to this one, with int8 dot products: AVX-512 has them only with VNNI.
     pub(crate) fn with_byte_products(self) -> Isa {
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        let vnni = std::is_x86_feature_detected!("avx512vnni");
+        #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
+        let vnni = cfg!(target_feature = "avx512vnni");
         #[cfg(target_arch = "x86_64")]
-        if matches!(self.0, Kind::Avx512 | Kind::Avx512Bf16) {
-            #[cfg(feature = "std")]
-            let vnni = std::is_x86_feature_detected!("avx512vnni");
-            #[cfg(not(feature = "std"))]
-            let vnni = cfg!(target_feature = "avx512vnni");
-            return if vnni { self } else { Isa(Kind::Avx2) };
-        }
+        return self.with_byte_products_if(vnni);
+        #[cfg(not(target_arch = "x86_64"))]
         self
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn with_byte_products_if(self, vnni: bool) -> Isa {
+        let needs_vnni = matches!(self.0, Kind::Avx512 | Kind::Avx512Bf16);
+        if needs_vnni && !vnni { Isa(Kind::Avx2) } else { self }
     }
 }
 
@@ -195,5 +200,27 @@ impl Default for Isa {
 impl core::fmt::Debug for Isa {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_there_is_can_be_chosen() {
+        for isa in Isa::available() {
+            assert!(ALL.contains(&isa) && ALL.contains(&isa.with_pair_products()), "{isa:?}");
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn without_vnni_no_instruction_set_of_avx512_multiplies_bytes() {
+        for &isa in ALL {
+            let bytes = isa.with_byte_products_if(false);
+            assert!(bytes == Isa(Kind::Plain) || bytes == Isa(Kind::Avx2), "{isa:?}");
+            assert_eq!(isa.with_byte_products_if(true), isa);
+        }
     }
 }

@@ -115,3 +115,19 @@ impl<'a, F> MatMut<'a, F> {
         self.cols
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::size;
+
+    /// Lengths of slices are compared with it, by attention's gradients too, whose scores and width may each be 2^32.
+    #[test]
+    fn a_product_of_sizes_that_wraps_is_no_length() {
+        assert_eq!(size([3, 0, usize::MAX]), 0);
+        let half = 1 << (usize::BITS / 2);
+        for sizes in [[half, half, 1], [usize::MAX, 1, 2]] {
+            let panic = std::panic::catch_unwind(|| size(sizes)).unwrap_err();
+            assert!(panic.downcast_ref::<alloc::string::String>().unwrap().contains("exceeds the address space"));
+        }
+    }
+}

@@ -142,34 +142,58 @@ pub(crate) unsafe fn multiply<V: Vector, W: Words<V>, const M: usize, const N: u
 }
 
 /// Rows in tiles of at most `max`, about equal: `(first row, rows)`. Tiles of 5, 7, 9 and 11 rows are not compiled: they would be two
-/// fifths of all code, and those beside them do as well.
+/// fifths of all code, and those beside them do as well. All divisions are in [`Tiles::new`]: tiles are taken for each panel anew, and
+/// two divisions a tile were 2 % of a step.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles {
-    rows: usize,
-    max: usize,
+    /// Rows of each tile but the last few, and how many such tiles.
+    step: usize,
+    steps: usize,
+    /// The rows of the last few; 0 after them.
+    last: [u8; LAST],
 }
+
+/// Tiles that two of the first may become at most, and an end.
+const LAST: usize = 6;
 
 impl Tiles {
     #[inline(always)]
     pub(crate) fn new(rows: usize, max: usize) -> Self {
-        Tiles { rows, max }
+        let step = Self::first(rows, max);
+        let steps = if rows > 2 * step { (rows - 2 * step).div_ceil(step) } else { 0 };
+        let (mut left, mut last) = (rows - steps * step, [0; LAST]);
+        for tile in &mut last {
+            if left == 0 {
+                break;
+            }
+            let rows = Self::first(left, max);
+            *tile = rows as u8;
+            left -= rows;
+        }
+        debug_assert_eq!(left, 0);
+        Tiles { step, steps, last }
+    }
+
+    /// Rows of the first tile of `left` rows.
+    #[inline(always)]
+    fn first(left: usize, max: usize) -> usize {
+        let equal = left.div_ceil(left.div_ceil(max).max(1));
+        match equal {
+            5 | 7 | 9 | 11 if equal < left && equal < max => equal + 1,
+            5 => 3,
+            7 => 4,
+            9 => 6,
+            11 => 8,
+            _ => equal,
+        }
     }
 
     #[inline(always)]
     pub(crate) fn iter(self) -> impl Iterator<Item = (usize, usize)> {
-        let mut first = 0;
+        let (mut first, mut tile) = (0, 0);
         core::iter::from_fn(move || {
-            let left = self.rows - first;
-            let equal = left.div_ceil(left.div_ceil(self.max).max(1));
-            let rows = match equal {
-                5 | 7 | 9 | 11 if equal < left && equal < self.max => equal + 1,
-                5 => 3,
-                7 => 4,
-                9 => 6,
-                11 => 8,
-                _ => equal,
-            };
-            first += rows;
+            let rows = if tile < self.steps { self.step } else { usize::from(*self.last.get(tile - self.steps)?) };
+            (tile, first) = (tile + 1, first + rows);
             (rows > 0).then(|| (first - rows, rows))
         })
     }

@@ -1,6 +1,7 @@
 //! What simple rules predict: the commonest class or the mean, a linear model, the nearest of some training examples. They are
 //! kept in the model's file, so that an evaluation on other data has them beside the score.
 
+mod explained;
 mod linear;
 mod nearest;
 mod sample;
@@ -124,6 +125,12 @@ impl Simple {
         };
         rules.into_iter().filter_map(score).collect()
     }
+}
+
+/// How much of the training targets simple rules explain: 0 for no more than the commonest class or the mean, 1 for all.
+pub(crate) fn explained<S: Outputs, E: Examples<S>>(train: &E, goal: Goal) -> f64 {
+    let sample = Sample::take(train, goal);
+    sample.map_or(0.0, |all| explained::explained(all, goal.outputs(), !goal.labels().is_empty()))
 }
 
 /// Values as at most [`WIDTH`] numbers: means of equal parts.

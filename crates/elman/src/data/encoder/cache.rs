@@ -268,6 +268,15 @@ mod tests {
         assert!(note.contains(&format!("features of 0 computed by tiny.onnx, of {} kept", AT_A_TIME + 6)), "{note}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_table_of_captions_names_no_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["/dev/zero".to_string()];
+        let fault = encode(folder.path(), &names, &encoder("pooled"), &mut |_, _| true).unwrap_err().to_string();
+        assert!(fault.contains("/dev/zero") && fault.contains("is not a regular file"), "{fault}");
+    }
+
     #[test]
     fn features_are_cached_and_recomputed_where_anything_changed() {
         let folder = tempfile::tempdir().unwrap();

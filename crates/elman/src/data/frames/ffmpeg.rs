@@ -123,6 +123,8 @@ mod tests {
         assert_eq!((clip.frames, clip.frame(1), clip.fps), (2, &b"cd"[..], Some(25.0)));
         let arguments = std::fs::read_to_string(folder.path().join("arguments")).unwrap();
         assert!(arguments.contains("-i file:-walk.mp4") && arguments.contains("-pix_fmt gray"), "{arguments}");
+        // What a playlist names is no address.
+        assert!(arguments.contains("-protocol_whitelist file,pipe -i"), "{arguments}");
     }
 
     #[cfg(unix)]

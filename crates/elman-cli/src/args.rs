@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use elman::task::TASKS;
@@ -149,8 +149,8 @@ pub(crate) struct Sample {
     /// Leave out tokens of the prompt that the model does not know, instead of refusing it.
     #[arg(long)]
     pub(crate) skip_unseen: bool,
-    /// Tokens to write.
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    /// Tokens to write, at least 1.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) length: usize,
     /// Sampling temperature; 0 for greedy decoding.
     #[arg(long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true)]

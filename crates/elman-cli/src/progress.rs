@@ -220,6 +220,10 @@ impl Watcher {
             ),
             format!("{}: {}; the run is in {}", data_name(s), summary.data, self.path.display()),
         ];
+        let cores = elman::train::threads(0);
+        if s.threads > cores {
+            lines.push(format!("{} threads on {cores} cores are no faster than {cores}", s.threads));
+        }
         lines.extend(summary.notes.iter().map(|note| said(note)));
         if self.show == Show::Lines {
             lines.iter().for_each(|line| self.line(line));

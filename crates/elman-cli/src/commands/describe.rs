@@ -1,6 +1,6 @@
 //! What the program says of itself: a config file, completions, manual pages.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -40,6 +40,9 @@ pub(crate) fn man(out: Option<&Path>) -> Outcome {
             clap_mangen::generate_to(command, folder).map_err(|e| Failure::write(folder, e))?;
         }
         None => {
+            if io::stdout().is_terminal() {
+                eprintln!("a page for `man`: elman man | man -l -, or with --out FOLDER one for each command");
+            }
             let mut page = Vec::new();
             stdout(clap_mangen::Man::new(command).render(&mut page))?;
             stdout(io::stdout().write_all(&page))?;

@@ -44,6 +44,8 @@ pub(crate) struct Dataset {
     pub size: Option<[usize; 3]>,
     /// Of a table: its header and the label's column.
     pub table: Option<(Option<Vec<String>>, usize)>,
+    /// Of a table: whether columns that it lacks are zero.
+    pub is_sparse: bool,
     pub path: PathBuf,
     /// What was decided in reading it.
     pub notes: Vec<String>,
@@ -80,6 +82,7 @@ impl Dataset {
             test: test.map(raw),
             size: Some(size),
             table: None,
+            is_sparse: false,
             path: path.to_path_buf(),
             notes: Vec::new(),
         }
@@ -124,7 +127,8 @@ impl Dataset {
         let part = arrays::Part { inputs: train.inputs.clone(), labels: train.labels.clone() };
         let notes = vec![format!("read as images {width} wide and {height} high")];
         let path = path.to_path_buf();
-        Ok(Some(Dataset { train: raw(part)?, dev: None, test, size: Some(size), table: None, path, notes }))
+        let train = raw(part)?;
+        Ok(Some(Dataset { train, dev: None, test, size: Some(size), table: None, is_sparse: false, path, notes }))
     }
 
     #[cfg(feature = "media")]
@@ -159,6 +163,7 @@ impl Dataset {
             test: test.map(raw).transpose()?,
             size: Some([height, width, 1]),
             table: None,
+            is_sparse: false,
             path: path.to_path_buf(),
             notes,
         })
@@ -191,11 +196,12 @@ impl Dataset {
         }
         notes.extend(table.leave_out_blank(&[(label, "label")], form.skip_bad)?);
         let file: Arc<Path> = path.into();
-        let (header, rows) = (table.header, Arc::new(table.rows));
+        let (header, rows, is_sparse) = (table.header, Arc::new(table.rows), table.is_sparse);
         // The text of a table is shorter than 4 GiB.
         let raw = |i: usize| Raw { file: file.clone(), input: RawInput::Row(rows.clone(), [i as u32, label as u32]) };
         let train: Vec<Raw> = (0..rows.len()).map(raw).collect();
-        Ok(Dataset { train, dev: None, test: None, size: None, table: Some((header, label)), path: path.into(), notes })
+        let (table, path) = (Some((header, label)), path.into());
+        Ok(Dataset { train, dev: None, test: None, size: None, table, is_sparse, path, notes })
     }
 
     /// Leaves out examples whose label marks a missing number, if `skip_bad`.
@@ -234,7 +240,8 @@ impl Dataset {
     pub(crate) fn as_table(&self, rows: &[Raw]) -> Table {
         let header = self.table.as_ref().and_then(|(header, _)| header.clone());
         let rows = rows.iter().filter_map(Raw::row).map(|row| (row.line(), row.cells()));
-        Table { path: self.path.clone(), header, rows: rows.collect(), ..Table::default() }
+        let (path, is_sparse) = (self.path.clone(), self.is_sparse);
+        Table { path, header, rows: rows.collect(), is_sparse, ..Table::default() }
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Features {
     /// Cells in a row of the table it was fitted on.
     cells: usize,
     columns: Vec<Column>,
+    /// Whether a column that the table at hand lacks is zero.
+    #[serde(skip)]
+    absent_are_zero: bool,
 }
 
 impl Features {
@@ -71,7 +74,7 @@ impl Features {
     pub fn fit_rows(table: &Table, rows: &[usize], exclude: &[usize]) -> Result<Features> {
         let kept = (0..table.width()).filter(|column| !exclude.contains(column));
         let columns = kept.map(|column| fit_column(table, rows, column, false)).collect::<Result<Vec<_>>>()?;
-        let features = Features { cells: table.width(), columns };
+        let features = Features { cells: table.width(), columns, absent_are_zero: false };
         if features.width() == 0 {
             let reason = "there is no input column beside the label; every other is empty or excluded";
             return Err(fault(&table.path, reason));
@@ -109,8 +112,11 @@ impl Features {
         }
         let rows: Vec<usize> = groups.concat();
         let fit = |column: usize| fit_column(table, &rows, column, choice.looks);
-        let features =
-            Features { cells: table.width(), columns: columns.into_iter().map(fit).collect::<Result<Vec<_>>>()? };
+        let features = Features {
+            cells: table.width(),
+            columns: columns.into_iter().map(fit).collect::<Result<Vec<_>>>()?,
+            absent_are_zero: false,
+        };
         if features.width() == 0 {
             let reason = "there is no input column beside the label; every other is empty or excluded";
             return Err(fault(&table.path, reason));
@@ -190,13 +196,18 @@ impl Features {
     /// If a column is missing.
     pub fn bind(&self, table: &Table) -> Result<Features> {
         let mut bound = self.clone();
-        bound.cells = table.width();
+        (bound.cells, bound.absent_are_zero) = (table.width(), table.is_sparse);
         // A nameless column, of row numbers say, is found by its place among the others.
         let named = self.columns.iter().all(|column| column.name.is_some());
         if let Some(header) = table.header.as_ref().filter(|_| named) {
             for column in &mut bound.columns {
                 let at = header.iter().position(|name| Some(name) == column.name.as_ref());
-                column.cell = at.map_or_else(|| table.column(&column.title()), Ok)?;
+                column.cell = match at {
+                    // Behind the row's last cell.
+                    None if table.is_sparse => table.width(),
+                    None => table.column(&column.title())?,
+                    Some(at) => at,
+                };
             }
         } else if table.width() == self.columns.len() {
             bound.columns.iter_mut().enumerate().for_each(|(cell, column)| column.cell = cell);
@@ -253,7 +264,9 @@ impl Features {
             return Err(fault(path, reason));
         }
         for column in &self.columns {
-            let cell = row.get(column.cell).ok_or_else(|| fault(path, format!("line {line} is too short")))?;
+            let zero = self.absent_are_zero.then_some("0");
+            let cell = row.get(column.cell).or(zero);
+            let cell = cell.ok_or_else(|| fault(path, format!("line {line} is too short")))?;
             column.push(cell, line, path, out)?;
         }
         Ok(())

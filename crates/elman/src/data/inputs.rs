@@ -102,6 +102,7 @@ pub(crate) fn builtin_data(seed: u64, is_regression: bool) -> Dataset {
         test: None,
         size: Some([builtin::DIGIT, builtin::DIGIT, 1]),
         table: None,
+        is_sparse: false,
         path,
         notes: Vec::new(),
     }

@@ -11,6 +11,7 @@ mod fasttext;
 mod form;
 mod header;
 mod json;
+mod libsvm;
 mod limits;
 mod numbers;
 mod parse;

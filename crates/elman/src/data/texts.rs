@@ -104,7 +104,7 @@ fn folder(path: &Path, form: Form) -> Result<Table> {
     }
     let notes = vec![format!("{} texts in {labels} folders, whose names are the labels", rows.len())];
     let header = Some(vec!["label".to_string(), "text".into()]);
-    Ok(Table { path: path.into(), header, rows, notes, label: Some(0), text: Some(1), series: None })
+    Ok(Table { path: path.into(), header, rows, notes, label: Some(0), text: Some(1), ..Table::default() })
 }
 
 /// What a folder holds, hidden files apart, in natural order.

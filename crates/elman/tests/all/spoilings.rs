@@ -291,6 +291,70 @@ fn spoiled_arff_and_tagged_words_are_read_right_or_refused_with_the_line() {
 }
 
 #[test]
+fn spoiled_libsvm_is_read_right_or_refused_with_the_line() {
+    let good: Vec<String> =
+        (0..60).map(|i| format!("{} 1:{i}.5 {}:-2e-1 9:1", ["+1", "-1"][i % 2], 2 + i % 5)).collect();
+    let cells = |table: &Table| table.rows.iter().map(|row| row.join("|")).collect::<Vec<_>>();
+    for name in ["t.svm", "t.txt", "t"] {
+        let want = read(name, good.join("\n").as_bytes()).unwrap();
+        assert_eq!(want.width(), 10);
+        let mut random = Random(31);
+        let mut refused = 0;
+        for time in 0..TIMES {
+            let mut bad = good.clone();
+            let at = random.below(bad.len());
+            let line = Comes::Refused(format!("line {}", at + 1));
+            let comes = match random.below(8) {
+                0 => {
+                    bad[at] = bad[at].replace("9:1", "9:one");
+                    line
+                }
+                1 => {
+                    bad[at] = bad[at].replace("9:1", "9");
+                    line
+                }
+                2 => {
+                    bad[at] += " 3:1";
+                    line
+                }
+                3 => {
+                    // Its label is lost.
+                    bad[at].replace_range(..3, "");
+                    line
+                }
+                4 => {
+                    bad[at] += " # 1:2 3:x";
+                    Comes::Right
+                }
+                5 => {
+                    bad.iter_mut().for_each(|line| line.push('\r'));
+                    Comes::Right
+                }
+                6 => {
+                    bad.insert(at, ["", "# a comment", "   "][at % 3].into());
+                    Comes::Right
+                }
+                _ => {
+                    bad[at] = bad[at].replace(' ', "  ") + " ";
+                    Comes::Right
+                }
+            };
+            let what = format!("{name}, spoiling {time}, line {}: {:?}", at + 1, bad[at]);
+            match (read(name, bad.join("\n").as_bytes()), comes) {
+                (Ok(table), Comes::Right) => assert_eq!(cells(&table), cells(&want), "{what}"),
+                (Err(error), Comes::Refused(part)) => {
+                    assert!(error.contains(&part), "{what}: {error}");
+                    refused += 1;
+                }
+                (Ok(table), Comes::Refused(_)) => panic!("{what}: read, {:?}", table.notes),
+                (Err(error), Comes::Right) => panic!("{what}: {error}"),
+            }
+        }
+        assert!((TIMES / 5..TIMES).contains(&refused), "{name}: {refused}");
+    }
+}
+
+#[test]
 fn arrays_that_are_cut_or_whose_header_is_damaged_are_refused() {
     let mut header = "{'descr': '<f4', 'fortran_order': False, 'shape': (20, 3), }".to_string();
     header.push_str(&" ".repeat(117 - header.len()));

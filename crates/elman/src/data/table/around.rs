@@ -19,20 +19,7 @@ pub(super) fn no_table(text: &str) -> Option<&'static str> {
     }
     let start = text.trim_start();
     let begins = |beginning: &str| start.get(..beginning.len()).is_some_and(|s| s.eq_ignore_ascii_case(beginning));
-    if let Some((_, what)) = BEGINNINGS.into_iter().find(|(beginning, _)| begins(beginning)) {
-        return Some(what);
-    }
-    let is_sparse = |line: &str| {
-        let mut words = line.split('#').next().unwrap_or_default().split_whitespace().skip(1).peekable();
-        let is_entry = |word: &str| {
-            word.split_once(':').is_some_and(|(i, x)| i.parse::<u32>().is_ok() && x.parse::<f64>().is_ok())
-        };
-        words.peek().is_some() && words.all(is_entry)
-    };
-    let mut lines = start.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).take(20).peekable();
-    let what =
-        "holds rows of LIBSVM, `label 1:0.5 3:2`, which are not read; write them as CSV with a column for each number";
-    (lines.peek().is_some() && lines.all(is_sparse)).then_some(what)
+    BEGINNINGS.into_iter().find(|(beginning, _)| begins(beginning)).map(|(_, what)| what)
 }
 
 /// A text without the bars around its lines and the lines under its header, as Markdown and databases draw them; none where there
@@ -254,7 +241,6 @@ mod tests {
             ("<!DOCTYPE html>\n<html>\n", "page of HTML"),
             ("a.csv\0\0\0\0x,y\n1,2\n", "bytes of zero"),
             ("<?xml version=\"1.0\"?>\n<a/>\n", "XML"),
-            ("1 1:0.5 3:2\n-1 2:1\n", "LIBSVM"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

@@ -86,12 +86,21 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
         notes.push(format!("a word is the column \"form\", its label the column {:?}", UNIVERSAL[tag]));
         let header = std::iter::once("sentence").chain(UNIVERSAL).map(String::from).collect();
         let (label, series, text) = (Some(tag + 1), Some(0), Some(FORM + 1));
-        return Ok(Table { path: path.into(), header: Some(header), rows, notes, label, series, text });
+        return Ok(Table {
+            path: path.into(),
+            header: Some(header),
+            rows,
+            notes,
+            label,
+            series,
+            text,
+            is_sparse: false,
+        });
     }
     let middle = (2..last).map(|column| format!("column {column}"));
     let header = ["sentence".to_string(), "word".into()].into_iter().chain(middle).chain(["label".into()]).collect();
     let (label, series, text) = (Some(last), Some(0), Some(1));
-    Ok(Table { path: path.into(), header: Some(header), rows, notes, label, series, text })
+    Ok(Table { path: path.into(), header: Some(header), rows, notes, label, series, text, is_sparse: false })
 }
 
 /// Whether the lines are numbered words of CoNLL-U or CoNLL-X.

@@ -54,7 +54,7 @@ pub(super) fn table(text: &str, path: &Path, skip_bad: bool) -> Result<Table> {
         rows.push(*line, [label.as_str(), text.as_str()]);
     }
     let header = Some(vec!["label".to_string(), "text".into()]);
-    Ok(Table { path: path.into(), header, rows, notes, label: Some(0), text: Some(1), series: None })
+    Ok(Table { path: path.into(), header, rows, notes, label: Some(0), text: Some(1), ..Table::default() })
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub struct Table {
     pub series: Option<usize>,
     /// The column of texts, where the format says it.
     pub text: Option<usize>,
+    /// Whether a column of numbers that it lacks is zero throughout, since the format leaves zeros out.
+    pub is_sparse: bool,
 }
 
 impl Table {

@@ -11,7 +11,7 @@ use super::header::{clean, distinct, first_is_header};
 use super::limits::too_long;
 use super::rows::{Row, Rows};
 use super::split::{Separator, without_blanks_before_quotes};
-use super::{arff, conll, fasttext, json, numbers, ts};
+use super::{arff, conll, fasttext, json, libsvm, numbers, ts};
 use crate::error::Result;
 use crate::file::{MAX_LINE, fault, listed};
 
@@ -29,6 +29,8 @@ enum Format {
     Conll,
     /// A text behind its labels on each line.
     FastText,
+    /// Numbers with that of their column, zeros left out.
+    Libsvm,
     Separated(Option<Separator>),
 }
 
@@ -47,10 +49,12 @@ fn format(text: &str, path: &Path) -> Format {
         _ if word("@relation") => Format::Arff,
         _ if word("@problemname") || (end == "ts" && start.starts_with(['@', '#'])) => Format::Ts,
         _ if fasttext::is(text) => Format::FastText,
+        "svm" | "libsvm" | "svmlight" => Format::Libsvm,
         "conll" | "conllu" | "conllx" | "bio" | "iob" | "iob2" => Format::Conll,
         "tsv" | "tab" => Format::Separated(Some(Separator::Tab)),
         "csv" => Format::Separated(Some(Separator::Sign(b','))),
         _ if is_json => Format::Json,
+        _ if libsvm::is(text) => Format::Libsvm,
         _ if conll::is(text) => Format::Conll,
         _ => Format::Separated(None),
     }
@@ -86,6 +90,7 @@ pub(super) fn table(text: &str, path: &Path, form: &Form, before: usize) -> Resu
         Format::Arff => arff::table(&text, path),
         Format::Ts => ts::table(&text, path),
         Format::Conll => conll::table(&text, path),
+        Format::Libsvm => libsvm::table(&text, path, form.skip_bad),
         Format::FastText => fasttext::table(&text, path, form.skip_bad),
         Format::Separated(usual) => separated(&text, usual, path, form, before),
     }

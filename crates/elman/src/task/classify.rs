@@ -15,14 +15,14 @@ use super::plan::{Plan, RunSummary, grouped};
 use super::pretrained::Pretrained;
 use super::row::{Task, planned, size_or, supervised};
 use super::supervised::{
-    Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
-    explained,
+    Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, Survey, augmentation,
+    divided, survey,
 };
 use crate::data::dataset::{Dataset, Raw};
 use crate::data::features::Features;
 use crate::data::inputs::{self, Reader, Values, builtin_data};
 use crate::data::table::{Row, Table};
-use crate::data::{Labels, Pixels, Vary};
+use crate::data::{Labels, Pixels};
 use crate::error::Result;
 use crate::file::{HAS_FILES, fault};
 use crate::format::model::Loaded;
@@ -127,8 +127,8 @@ impl Settings {
     }
 
     /// Settles layers, dropout and noise where they are left to the data: `examples` training examples of `inputs` numbers, or
-    /// images.
-    fn settle_layers(&mut self, examples: usize, inputs: Option<usize>, is_regression: bool) {
+    /// images. There is no more noise than simple rules bear.
+    fn settle_layers(&mut self, examples: usize, inputs: Option<usize>, is_regression: bool, survey: Option<Survey>) {
         let s = self;
         /// Columns of many: pixels, spectra, counts of words.
         const WIDE: usize = 32;
@@ -145,6 +145,7 @@ impl Settings {
         if s.convs.0.is_empty() && s.dense.0.is_empty() {
             s.dense = Sizes(dense.to_vec());
         }
+        let noise = survey.map_or(noise, |survey| survey.bears.min(noise));
         (s.dropout, s.noise) = (s.dropout.or(dropout), s.noise.or(noise));
     }
 }
@@ -231,12 +232,22 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         settings.dense = Sizes(DENSE_OF_IMAGES.to_vec());
         settings.convs = Sizes(CONVS.iter().take_while(|_| small >= 8).copied().collect());
     }
-    settings.settle_layers(train.len(), (!is_image).then_some(input[2]), is_regression);
-    let train = FixedExamples::new(&train, &reader, &goal, augmentation(&settings, is_image))?;
-    let val = FixedExamples::new(&val, &reader, &goal, Vary::default())?.with_rows(val);
+    let train = FixedExamples::new(&train, &reader, &goal)?;
+    let val = FixedExamples::new(&val, &reader, &goal)?.with_rows(val);
+    let survey = if is_image { None } else { survey::<Fixed, _>(&train, goal.as_goal()) };
+    if let Some(Survey { explained, bears }) = survey
+        && (settings.epochs.is_auto() || settings.noise.is_auto())
+    {
+        let percent = 100.0 * explained;
+        notes.push(format!(
+            "simple rules explain {percent:.0} % of what is predicted, and bear noise of {bears} on the inputs"
+        ));
+    }
+    settings.settle_layers(train.len(), (!is_image).then_some(input[2]), is_regression, survey);
+    let train = train.varied(augmentation(&settings, is_image));
     let length = match is_image {
         true => LENGTH_OF_IMAGES,
-        false => length_of_rows(explained::<Fixed, _>(&train, goal.as_goal()), is_regression),
+        false => length_of_rows(survey.map_or(0.0, |survey| survey.explained), is_regression),
     };
     notes.extend(settings.settle_length(train.len(), length));
     if is_regression {
@@ -357,7 +368,7 @@ impl Reading<Fixed> for FixedReading {
         };
         let rows = read.part(split)?;
         let names = rows.iter().enumerate().map(|(i, row)| row.name(i)).collect();
-        Ok(Named::new(FixedExamples::new(&rows, &reader, &self.goal, Vary::default())?.with_rows(rows), names))
+        Ok(Named::new(FixedExamples::new(&rows, &reader, &self.goal)?.with_rows(rows), names))
     }
 
     fn unlabelled(&self, input: Input, _: &Predict) -> Result<Named<FixedExamples>> {

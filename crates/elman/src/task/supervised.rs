@@ -9,7 +9,7 @@ mod model;
 mod plan;
 mod reading;
 
-pub(super) use baseline::{WIDTH, explained, grid, pooled};
+pub(super) use baseline::{Survey, WIDTH, grid, pooled, survey};
 pub(super) use examples::Examples;
 pub(super) use goal::{Goal, Learned, Placed};
 pub(super) use length::Length;

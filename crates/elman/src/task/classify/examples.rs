@@ -87,13 +87,19 @@ impl FixedExamples {
     ///
     /// # Errors
     /// A label that is not a class, or not a number; inputs that the reader does not fit.
-    pub(super) fn new(rows: &[Raw], reader: &Reader, goal: &Learned, vary: Vary) -> Result<Self> {
+    pub(super) fn new(rows: &[Raw], reader: &Reader, goal: &Learned) -> Result<Self> {
         let targets = goal.targets(rows.iter().map(Raw::labelled))?;
         let values = rows.iter().map(|row| reader.values(row)).collect::<Result<_>>()?;
-        Ok(FixedExamples { reader: reader.clone(), values, targets, vary, rows: Vec::new() })
+        Ok(FixedExamples { reader: reader.clone(), values, targets, vary: Vary::default(), rows: Vec::new() })
     }
 
-    /// Keeps its rows, to be shown.
+    /// Varies them in training.
+    pub(super) fn varied(mut self, vary: Vary) -> Self {
+        self.vary = vary;
+        self
+    }
+
+    /// Keeps the rows of a table, to be shown.
     pub(super) fn with_rows(mut self, rows: Vec<Raw>) -> Self {
         self.rows = rows;
         self

@@ -1,10 +1,10 @@
 //! What simple rules predict: the commonest class or the mean, a linear model, the nearest of some training examples. They are
 //! kept in the model's file, so that an evaluation on other data has them beside the score.
 
-mod explained;
 mod linear;
 mod nearest;
 mod sample;
+mod survey;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ use self::linear::Linear;
 use self::nearest::Nearest;
 pub(crate) use self::sample::WIDTH;
 use self::sample::{Sample, targets};
+pub(crate) use self::survey::Survey;
 use super::examples::Examples;
 use super::goal::Goal;
 use crate::metric::{Baseline, Evaluator, Predicted};
@@ -127,10 +128,10 @@ impl Simple {
     }
 }
 
-/// How much of the training targets simple rules explain: 0 for no more than the commonest class or the mean, 1 for all.
-pub(crate) fn explained<S: Outputs, E: Examples<S>>(train: &E, goal: Goal) -> f64 {
-    let sample = Sample::take(train, goal);
-    sample.map_or(0.0, |all| explained::explained(all, goal.outputs(), !goal.labels().is_empty()))
+/// What simple rules find in the training examples; none where they have no numbers.
+pub(crate) fn survey<S: Outputs, E: Examples<S>>(train: &E, goal: Goal) -> Option<Survey> {
+    let sample = Sample::take(train, goal)?;
+    Some(survey::survey(sample, goal.outputs(), !goal.labels().is_empty()))
 }
 
 /// Values as at most [`WIDTH`] numbers: means of equal parts.

@@ -1,4 +1,4 @@
-//! JSON to rows: an object a line, a list of objects, one object of columns.
+//! JSON to rows: an object a line, a list of objects, one object of columns, lists of cells.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::limits::check_columns;
-use super::rows::{Cells, Rows};
+use super::rows::{Cells, Row, Rows};
 use crate::error::Result;
 use crate::file::fault;
 
@@ -16,7 +16,8 @@ const EXAMPLE: &str = "{\"text\": \"..\", \"label\": \"..\"}";
 
 /// A table in JSON: its columns in the order in which they first come, and its rows.
 pub(super) struct Parsed {
-    pub header: Vec<String>,
+    /// None where rows are lists, whose first may name the columns.
+    pub header: Option<Vec<String>>,
     pub rows: Rows,
     /// What was read that is no list of objects, one on each line.
     pub note: Option<String>,
@@ -30,8 +31,15 @@ pub(super) fn parse(text: &str, path: &Path, before: usize) -> Result<Parsed> {
     let start = text.trim_start();
     let first = start.lines().next().unwrap_or_default();
     let mut table = Builder::new(path);
-    if start.starts_with('[') {
-        objects(text, text.len() - start.len() + 1, before, &mut table)?;
+    if let Some(inner) = start.strip_prefix('[') {
+        let at = text.len() - inner.len();
+        if inner.trim_start().starts_with('[') {
+            return lists(text, at, before, path, "lists in a list");
+        }
+        if first.trim_end().ends_with(']') && serde_json::from_str::<Column>(first).is_ok() {
+            return lists(text, at - 1, before, path, "a list on each line");
+        }
+        objects(text, at, before, &mut table)?;
         return Ok(table.done(Some("a list of objects in JSON")));
     }
     // One object may stand on many lines: of columns, or around the list of rows.
@@ -65,7 +73,42 @@ fn object(line: &str, number: usize, path: &Path) -> Result<Entries> {
 }
 
 /// The objects of a list that begins at byte `at`.
-fn objects(text: &str, mut at: usize, before: usize, table: &mut Builder) -> Result<()> {
+fn objects(text: &str, at: usize, before: usize, table: &mut Builder) -> Result<()> {
+    let path = table.path;
+    each(text, at, before, path, &format!("a list must hold objects, such as {EXAMPLE}"), |line, Entries(entries)| {
+        table.push(line, entries)
+    })
+}
+
+/// Rows that are lists of cells, from byte `at` on.
+fn lists(text: &str, at: usize, before: usize, path: &Path, what: &str) -> Result<Parsed> {
+    let mut rows = Rows::default();
+    each(text, at, before, path, "every row must be a list, such as [1.5, \"red\"]", |line, row: Column| {
+        let width = rows.first().map_or(row.values.len(), Row::width);
+        if row.keys.is_some() || row.values.len() != width || width == 0 {
+            let (found, cells) = (row.values.len(), if width == 1 { "cell" } else { "cells" });
+            return Err(fault(
+                path,
+                format!("line {line}: a list of {found} values, where the first row has {width} {cells}"),
+            ));
+        }
+        check_columns(width, line, path)?;
+        rows.push(line, (0..width).map(|i| row.values.get(i)));
+        Ok(())
+    })?;
+    Ok(Parsed { header: None, rows, note: Some(format!("{what} in JSON")) })
+}
+
+/// Hands over values with their lines, of a list from byte `at` on or of lines, which have no end.
+fn each<T: serde::de::DeserializeOwned>(
+    text: &str,
+    mut at: usize,
+    before: usize,
+    path: &Path,
+    wanted: &str,
+    mut take: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let is_list = at > 0 && text[..at].ends_with('[');
     let (mut line, mut counted) = (before + 1, 0);
     loop {
         let rest = &text[at..];
@@ -73,22 +116,19 @@ fn objects(text: &str, mut at: usize, before: usize, table: &mut Builder) -> Res
         line += text[counted..at].matches('\n').count();
         counted = at;
         let rest = &text[at..];
-        if rest.starts_with(']') {
+        if is_list && rest.starts_with(']') || !is_list && rest.is_empty() {
             return Ok(());
         }
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Entries>();
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<T>();
         match values.next() {
-            Some(Ok(Entries(entries))) => table.push(line, entries)?,
+            Some(Ok(value)) => take(line, value)?,
             Some(Err(error)) => {
-                let wrong = line + error.line().saturating_sub(1);
+                let wrong = if error.is_eof() { line } else { line + error.line().saturating_sub(1) };
                 let error = error.to_string();
                 let error = error.split(" at line ").next().unwrap_or_default();
-                return Err(fault(
-                    table.path,
-                    format!("line {wrong}: {error}; a list must hold objects, such as {EXAMPLE}"),
-                ));
+                return Err(fault(path, format!("line {wrong}: {error}; {wanted}")));
             }
-            None => return Err(fault(table.path, format!("line {line}: the list has no end"))),
+            None => return Err(fault(path, format!("line {line}: the list has no end"))),
         }
         at += values.byte_offset();
     }
@@ -96,10 +136,21 @@ fn objects(text: &str, mut at: usize, before: usize, table: &mut Builder) -> Res
 
 /// One object: `{"data": [{..}, ..]}` around rows, or columns, each a list or an object by row.
 fn whole(text: &str, entries: Vec<(String, String)>, before: usize, mut table: Builder) -> Result<Parsed> {
-    let lists: Vec<&(String, String)> = entries.iter().filter(|(_, value)| value.starts_with("[{")).collect();
-    if let [(key, value)] = lists[..] {
+    let of_objects: Vec<&(String, String)> = entries.iter().filter(|(_, value)| value.starts_with("[{")).collect();
+    if let [(key, value)] = of_objects[..] {
         objects(value, 1, before, &mut table)?;
         return Ok(table.done(Some(&format!("the list {key:?} of one object in JSON"))));
+    }
+    // As pandas splits a table: names, and lists of cells.
+    let of = |name: &str| entries.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    if let (Some(names), Some(cells)) = (of("columns"), of("data").filter(|value| value.starts_with("[[")))
+        && let Some(names) = Column::read(names).filter(|names| names.keys.is_none())
+    {
+        let parsed = lists(cells, 1, before, table.path, "names and lists of cells")?;
+        if parsed.rows.first().is_some_and(|row| row.width() == names.values.len()) {
+            let header = (0..names.values.len()).map(|i| names.values.get(i).to_string()).collect();
+            return Ok(Parsed { header: Some(header), ..parsed });
+        }
     }
     let columns: Option<Vec<(String, Column)>> =
         entries.into_iter().map(|(key, value)| Some((key, Column::read(&value)?))).collect();
@@ -188,7 +239,7 @@ impl<'p> Builder<'p> {
 
     fn done(mut self, note: Option<&str>) -> Parsed {
         self.rows.widen(self.header.len());
-        Parsed { header: self.header, rows: self.rows, note: note.map(String::from) }
+        Parsed { header: Some(self.header), rows: self.rows, note: note.map(String::from) }
     }
 }
 

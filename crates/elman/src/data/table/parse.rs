@@ -39,7 +39,7 @@ fn format(text: &str, path: &Path) -> Format {
     let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     let end = name.rsplit_once('.').map_or("", |(_, end)| end);
     let start = text.trim_start();
-    let is_json = start.starts_with('{') || start.starts_with("[{") || start.starts_with("[\n");
+    let is_json = start.starts_with('{') || ["[{", "[[", "[\n", "[\r\n"].iter().any(|begin| start.starts_with(begin));
     let word = |word: &str| {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['%', '#']));
         lines.take(1).any(|line| line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
@@ -82,10 +82,13 @@ pub(super) fn table(text: &str, path: &Path, form: &Form, before: usize) -> Resu
     }
     match format(&text, path) {
         Format::Json => {
-            let json::Parsed { header, mut rows, note } = json::parse(&text, path, before)?;
+            let json::Parsed { mut header, mut rows, note } = json::parse(&text, path, before)?;
             let mut notes: Vec<String> = note.map(|note| format!("read as {note}")).into_iter().collect();
-            notes.extend(numbers::rewrite(&mut rows, false, |column| format!("{:?}", header[column])));
-            Ok(Table { path: path.into(), header: Some(header), rows, notes, ..Table::default() })
+            if header.is_none() {
+                header = take_header(&mut rows, form, path, &mut notes)?;
+            }
+            notes.extend(numbers::rewrite(&mut rows, false, |column| named(header.as_ref(), column)));
+            Ok(Table { path: path.into(), header, rows, notes, ..Table::default() })
         }
         Format::Arff => arff::table(&text, path),
         Format::Ts => ts::table(&text, path),
@@ -137,7 +140,18 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
     notes.extend(unquote(&mut rows));
     notes.extend(numbers::take_units_off(&mut rows));
     notes.extend(drop_headers(&mut rows, form.header));
-    let has_header = form.header.unwrap_or_else(|| first_is_header(&rows));
+    let header = take_header(&mut rows, form, path, &mut notes)?;
+    let name = |column: usize| named(header.as_ref(), column);
+    notes.extend(numbers::rewrite(&mut rows, separator == Separator::Sign(b','), name));
+    if !is_usual || matches!(separator, Separator::Sign(b';' | b'|') | Separator::Blanks) {
+        notes.insert(0, format!("the cells are separated by {}", separator.name()));
+    }
+    Ok(Table { path: path.into(), header, rows, notes, ..Table::default() })
+}
+
+/// The names of the columns, if the first row holds them.
+fn take_header(rows: &mut Rows, form: &Form, path: &Path, notes: &mut Vec<String>) -> Result<Option<Vec<String>>> {
+    let has_header = form.header.unwrap_or_else(|| first_is_header(rows));
     let mut header = if has_header { rows.take_first() } else { None };
     if rows.is_empty() {
         return Err(fault(path, "has a header but no rows; a table has one row per example"));
@@ -148,21 +162,21 @@ fn separated(text: &str, usual: Option<Separator>, path: &Path, form: &Form, bef
         if let Some(first) = names.first_mut().filter(|first| first.starts_with('#') && first.len() > 1) {
             *first = clean(first.trim_start_matches('#'));
         }
-        drop_nameless(names, &mut rows, &mut notes);
+        drop_nameless(names, rows, notes);
         let renamed = distinct(names);
         if !renamed.is_empty() {
             notes.push(format!("columns of one name are told apart as {}", listed(&renamed)));
         }
     }
-    let name = |column: usize| match header.as_ref().and_then(|header| header.get(column)) {
+    Ok(header)
+}
+
+/// A column in messages.
+fn named(header: Option<&Vec<String>>, column: usize) -> String {
+    match header.and_then(|header| header.get(column)) {
         Some(name) if !name.is_empty() => format!("{name:?}"),
         _ => format!("column {}", column + 1),
-    };
-    notes.extend(numbers::rewrite(&mut rows, separator == Separator::Sign(b','), name));
-    if !is_usual || matches!(separator, Separator::Sign(b';' | b'|') | Separator::Blanks) {
-        notes.insert(0, format!("the cells are separated by {}", separator.name()));
     }
-    Ok(Table { path: path.into(), header, rows, notes, ..Table::default() })
 }
 
 fn is_quote_after_blank(cell: &str) -> bool {
@@ -492,6 +506,38 @@ mod tests {
         assert!(refusal("t.json", "[{\"a\": 1},\n {\"a\": }]").contains("line 2"));
         assert!(refusal("t.json", "[{\"a\": 1}").contains("no end"));
         assert!(refusal("t.json", "{\n\"a\": 1,\n\"b\": [1, 2]\n}").contains("no table"));
+    }
+
+    #[test]
+    fn lists_of_cells_in_json_are_rows() {
+        let want = vec![vec!["1.5".to_string(), "red, dark".into()], vec!["2".into(), String::new()]];
+        for (name, text, header) in [
+            ("t.json", "[[\"x\", \"colour\"],\n [1.5, \"red, dark\"],\n [2, null]]", Some(["x", "colour"])),
+            ("t.json", "[\n[1.5, \"red, dark\"], [2, null]\n]\n", None),
+            ("t.jsonl", "[1.5, \"red, dark\"]\n\n[2, null]\n", None),
+            ("t", "[[1.5, \"red, dark\"], [2, null]]", None),
+            (
+                "t.json",
+                "{\"columns\":[\"x\",\"colour\"],\"index\":[0,1],\"data\":[[1.5,\"red, dark\"],[2,null]]}",
+                Some(["x", "colour"]),
+            ),
+        ] {
+            let table = read(name, text).unwrap();
+            assert_eq!((0..table.rows.len()).map(|row| cells(&table, row)).collect::<Vec<_>>(), want, "{text}");
+            assert_eq!(table.header, header.map(|names| names.map(String::from).to_vec()), "{text}");
+        }
+        for (text, part) in [
+            ("[[1, 2],\n [3]]", "line 2: a list of 1 values, where the first row has 2"),
+            ("[[1, 2],\n [3, ]]", "line 2"),
+            ("[[1, 2],\n [3, 4]", "no end"),
+            ("[[1, 2],\n {\"a\": 1}]", "line 2: a list of 1"),
+            ("[1, 2]\n[3, 4\n", "line 2"),
+            ("[[], []]", "line 1"),
+            ("[[1, 2], 3]", "every row must be a list"),
+        ] {
+            let error = refusal("t.json", text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Features {
                 column.cell = match at {
                     // Behind the row's last cell.
                     None if table.is_sparse => table.width(),
-                    None => table.column(&column.title())?,
+                    None => table.column_named(&column.title())?,
                     Some(at) => at,
                 };
             }
@@ -431,6 +431,11 @@ mod tests {
             let bound = features.bind(&csv(other)).unwrap();
             assert_eq!(inputs(&bound, cells).unwrap(), want, "{other}");
         }
+        // A name that is a number is no place.
+        let named = |text: &str| Table::parse(text.as_bytes(), Path::new("t.csv"), Some(true)).unwrap();
+        let of_numbers = Features::fit(&named("1,2,y\n1,5,a\n2,7,b"), &[2]).unwrap();
+        let error = of_numbers.bind(&named("y,1\na,2\nb,3")).unwrap_err().to_string();
+        assert!(error.contains("no column \"2\""), "{error}");
         assert!(features.bind(&csv("colour,y\nred,1\nblue,2")).unwrap_err().to_string().contains("no column \"x\""));
         assert!(features.bind(&csv("1,2,3,4")).unwrap_err().to_string().contains("has 4 columns"));
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::form::Table;
 use super::header::{LABEL_NAMES, TEXT_NAMES, clean};
 use super::rows::Row;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::{LIST, fault, listed};
 
 /// Maximum length of a sample cell in a message.
@@ -19,15 +19,7 @@ impl Table {
     /// # Errors
     /// If there is none of that name or number: lists the columns.
     pub fn column(&self, asked: &str) -> Result<usize> {
-        let header = self.header.as_deref().unwrap_or_default();
-        let asked_name = clean(asked);
-        if let Some(column) = header.iter().position(|name| *name == asked_name) {
-            return Ok(column);
-        }
-        // Case and blanks aside, if that is one column.
-        let alike = |name: &String| name.to_lowercase() == asked_name.to_lowercase();
-        let mut found = header.iter().enumerate().filter(|(_, name)| alike(name));
-        if let (Some((column, _)), None) = (found.next(), found.next()) {
+        if let Some(column) = self.named(asked) {
             return Ok(column);
         }
         if let Ok(number) = asked.parse::<usize>()
@@ -41,13 +33,37 @@ impl Table {
         {
             return Ok(self.width() - back);
         }
+        Err(self.no_column(asked))
+    }
+
+    /// A column by its header name alone: a model that reads columns called 1, 2, 3 does not take the third for another.
+    ///
+    /// # Errors
+    /// As [`Table::column`].
+    pub(crate) fn column_named(&self, name: &str) -> Result<usize> {
+        self.named(name).ok_or_else(|| self.no_column(name))
+    }
+
+    fn named(&self, asked: &str) -> Option<usize> {
+        let header = self.header.as_deref().unwrap_or_default();
+        let asked = clean(asked);
+        if let Some(column) = header.iter().position(|name| *name == asked) {
+            return Some(column);
+        }
+        // Case and blanks aside, if that is one column.
+        let mut alike = header.iter().enumerate().filter(|(_, name)| name.to_lowercase() == asked.to_lowercase());
+        alike.next().filter(|_| alike.next().is_none()).map(|(column, _)| column)
+    }
+
+    fn no_column(&self, asked: &str) -> Error {
+        let header = self.header.as_deref().unwrap_or_default();
         let likeness = |name: &&String| strsim::jaro_winkler(&asked.to_lowercase(), &name.to_lowercase());
         let near = header.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let end = match near.filter(|name| likeness(name) > LIKENESS) {
             Some(name) => format!("; did you mean {name:?}?"),
             None => ".".into(),
         };
-        Err(fault(&self.path, format!("has no column {asked:?}{end} Its columns: {}", self.list_columns())))
+        fault(&self.path, format!("has no column {asked:?}{end} Its columns: {}", self.list_columns()))
     }
 
     /// The column that says which rows are the steps of one series: the given one or that of the format.

@@ -84,7 +84,7 @@ fn defaults(_: Data) -> Settings {
 const MANY: usize = 5_000;
 const SHORT: usize = 64;
 /// The length of runs.
-const LENGTH: Length = Length { batch: [8, 24], share: 8, updates: (5, [300, 300]), epochs: 6.0 };
+const LENGTH: Length = Length { batch: [8, 24], share: 8, updates: (5, [600, 600]), epochs: 6.0 };
 
 /// The same of texts with several labels: the network begins without what naive Bayes knows.
 const LENGTH_OF_SEVERAL: Length = Length { updates: (5, [1200, 1200]), epochs: 10.0, ..LENGTH };

@@ -6,18 +6,24 @@ use super::form::Table;
 use super::limits::check_columns;
 use super::rows::Rows;
 use crate::error::Result;
-use crate::file::{fault, listed};
+use crate::file::fault;
 
 /// Cells of the rows written out, at most.
 const MAX_CELLS: usize = 20_000_000;
 /// Lines that are looked at.
 const LOOKED_AT: usize = 20;
+/// Wrong lines that are named.
+const NAMED: usize = 10;
 
-/// A line's number, its label and its entries: columns by their number, which rise, and their values.
+/// A line's label and its entries: columns by their number, which rise, and their values.
 struct Line<'a> {
-    number: usize,
     label: &'a str,
-    entries: Vec<(usize, &'a str)>,
+    entries: Vec<(u32, &'a str)>,
+}
+
+/// The beginning of a word, for messages.
+fn short(word: &str) -> String {
+    word.chars().take(40).collect()
 }
 
 /// What is wrong with a line, or nothing where it holds no row.
@@ -25,7 +31,7 @@ fn line(number: usize, text: &str) -> std::result::Result<Option<Line<'_>>, Stri
     // A comment may follow the row.
     let mut words = text.split('#').next().unwrap_or_default().split_whitespace();
     let Some(label) = words.next() else { return Ok(None) };
-    let mut entries: Vec<(usize, &str)> = Vec::new();
+    let mut entries: Vec<(u32, &str)> = Vec::new();
     for word in words {
         if word.starts_with("qid:") {
             continue;
@@ -35,6 +41,7 @@ fn line(number: usize, text: &str) -> std::result::Result<Option<Line<'_>>, Stri
             Some((index.parse().ok()?, value)).filter(|_| is_number)
         });
         let Some((index, value)) = entry else {
+            let word = short(word);
             return Err(format!("line {number} has {word:?}, which is not a column's number, a colon and a number"));
         };
         if entries.last().is_some_and(|(last, _)| *last >= index) {
@@ -43,8 +50,8 @@ fn line(number: usize, text: &str) -> std::result::Result<Option<Line<'_>>, Stri
         entries.push((index, value));
     }
     match label.contains(':') {
-        true => Err(format!("line {number} begins with {label:?}, where its label should be")),
-        false => Ok(Some(Line { number, label, entries })),
+        true => Err(format!("line {number} begins with {:?}, where its label should be", short(label))),
+        false => Ok(Some(Line { label, entries })),
     }
 }
 
@@ -65,48 +72,59 @@ pub(super) fn is(text: &str) -> bool {
 /// # Errors
 /// Lines of another form, unless `skip_bad` leaves them out; more columns or cells than a table may have.
 pub(super) fn table(text: &str, path: &Path, skip_bad: bool) -> Result<Table> {
-    let (mut lines, mut bad) = (Vec::new(), Vec::new());
-    for (i, text) in text.lines().enumerate() {
-        match line(i + 1, text) {
-            Ok(found) => lines.extend(found),
-            Err(reason) => bad.push(reason),
+    // The lines are read twice, so that their entries need not be kept.
+    let (mut count, mut bad, mut left_out) = (0usize, Vec::new(), 0usize);
+    let (mut least, mut last, mut longest) = (1, 0, 0);
+    for (number, text) in (1..).zip(text.lines()) {
+        match line(number, text) {
+            Ok(found) => {
+                count += usize::from(found.is_some());
+                for (index, _) in found.iter().flat_map(|line| &line.entries) {
+                    least = least.min(*index);
+                    (last, longest) = (last, longest).max((*index, number));
+                }
+            }
+            Err(reason) => {
+                left_out += 1;
+                if bad.len() < NAMED {
+                    bad.push(reason);
+                }
+            }
         }
     }
-    if !bad.is_empty() && !skip_bad {
-        let reason = format!("{}; `skip_bad` leaves such lines out", listed(&bad));
-        return Err(fault(path, reason));
+    if left_out > 0 && !skip_bad {
+        let more = if left_out > bad.len() { format!("; and {} more", left_out - bad.len()) } else { String::new() };
+        return Err(fault(path, format!("{}{more}; `skip_bad` leaves such lines out", bad.join("; "))));
     }
-    if lines.is_empty() {
+    if count == 0 {
         return Err(fault(path, "has no row of LIBSVM, `label 1:0.5 3:2`"));
     }
     // The numbers begin at 1, of some programs at 0.
-    let first = usize::from(!lines.iter().any(|line| line.entries.first().is_some_and(|(index, _)| *index == 0)));
-    let longest = lines.iter().max_by_key(|line| line.entries.last().map_or(0, |(index, _)| *index));
-    let (last, at) = longest.map_or((0, 0), |line| (line.entries.last().map_or(0, |(index, _)| *index), line.number));
-    let columns = (last + 1).saturating_sub(first);
-    check_columns(columns, at, path)?;
-    if lines.len().saturating_mul(columns) > MAX_CELLS {
+    let (first, last) = (least as usize, last as usize);
+    let columns = last.saturating_add(1).saturating_sub(first);
+    check_columns(columns, longest, path)?;
+    if count.saturating_mul(columns) > MAX_CELLS {
         let reason = format!(
-            "has {} rows of {columns} columns (line {at}), most of them zeros; written out these are more than \
-             {MAX_CELLS} cells: choose the columns that matter",
-            lines.len()
+            "has {count} rows of {columns} columns (line {longest}), most of them zeros; written out these are more than \
+             {MAX_CELLS} cells: choose the columns that matter"
         );
         return Err(fault(path, reason));
     }
     let mut rows = Rows::default();
     let mut cells = Vec::with_capacity(columns + 1);
-    for line in &lines {
+    for (number, text) in (1..).zip(text.lines()) {
+        let Ok(Some(line)) = line(number, text) else { continue };
         cells.clear();
         cells.resize(columns + 1, "0");
         cells[0] = line.label;
-        line.entries.iter().for_each(|(index, value)| cells[index - first + 1] = value);
-        rows.push(line.number, &cells);
+        line.entries.iter().for_each(|(index, value)| cells[*index as usize - first + 1] = value);
+        rows.push(number, &cells);
     }
     let mut notes = vec![format!(
         "read as LIBSVM's rows: a label and {columns} columns, {first} to {last}, zero where a row has none"
     )];
-    if !bad.is_empty() {
-        notes.push(format!("{} lines of another form were left out (`skip_bad`)", bad.len()));
+    if left_out > 0 {
+        notes.push(format!("{left_out} lines of another form were left out (`skip_bad`)"));
     }
     let header = Some(std::iter::once("label".to_string()).chain((first..=last).map(|i| i.to_string())).collect());
     Ok(Table { path: path.into(), header, rows, notes, label: Some(0), is_sparse: true, ..Table::default() })
@@ -144,6 +162,14 @@ mod tests {
         }
         assert_eq!(read(text, true).unwrap(), ["label 1", "1 0.5", "0 1"]);
         assert!(read("1 99999999:1\n", false).unwrap_err().contains("line 1 has 99999999 columns"));
+        for beyond in [u64::from(u32::MAX), u64::from(u32::MAX) + 1, u64::MAX] {
+            assert!(read(&format!("1 1:2\n0 {beyond}:1\n"), false).unwrap_err().contains("line 2"));
+        }
+        assert!(
+            read(&"0 1:1 x\n".repeat(12), false)
+                .unwrap_err()
+                .contains("line 10 has \"x\", which is not a column's number, a colon and a number; and 2 more")
+        );
         let wide = format!("{}1 1000000:1\n", "0 1:1\n".repeat(30));
         assert!(read(&wide, false).unwrap_err().contains("31 rows of 1000000 columns (line 31)"));
     }

@@ -6,7 +6,7 @@ use crate::compiled::compiled;
 use crate::isa::Isa;
 use crate::mat::{Mat, MatMut, size};
 use crate::scalar::Scalar;
-use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
+use crate::tile::{Ahead, Exact, ForRows, Left, Plain, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector, load, store};
 
 /// Registers in a panel of a matrix packed without gates.
@@ -14,7 +14,9 @@ pub(crate) const PLAIN: usize = 2;
 /// Depth of a block of an operand that is packed a block at a time; even, so that no pair is split.
 const DEPTH: usize = 1024;
 /// Rows of the left operand in a block: its part over one depth stays in the L2 cache.
-const ROWS: usize = 48;
+const ROWS: usize = Plain::<f32>::ROWS;
+/// Panels of a right operand from which on a left one in columns is copied.
+const COPIED_FOR: usize = 2;
 
 /// The right operand `[K, N]` of a product, packed in panels so that the inner loop reads it in order.
 ///
@@ -196,6 +198,7 @@ fn pack_part<V: Vector>(b: Mat<V::Scalar>, col: usize, n: usize, panel: &mut [V:
 #[derive(Clone, Default)]
 pub struct Scratch<F> {
     b: Packed<F>,
+    a: Buffer<F>,
 }
 
 /// Initial value of a product.
@@ -215,11 +218,18 @@ pub enum Start<'a, F> {
 /// If the dimensions do not match, or if `b` was packed with gates.
 pub fn gemm<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
     compiled!(F: fn(a: Mat<'_, f32>, b: &Packed<f32>, c: MatMut<'_, f32>, start: Start<'_, f32>) {
-        gemm_of(a, b, c, start)
+        gemm_of(a, b, c, start, None)
     });
 }
 
-pub(crate) fn gemm_of<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: Start<F>) {
+/// With memory for a copy of the left operand, where it is in columns.
+pub(crate) fn gemm_of<F: Scalar>(
+    a: Mat<F>,
+    b: &Packed<F>,
+    c: MatMut<F>,
+    start: Start<F>,
+    copy: Option<&mut Buffer<F>>,
+) {
     assert_eq!(b.gates, 1, "a product needs a matrix packed without gates");
     check(&a, [b.depth, b.cols], &c, start);
     if c.rows == 0 || c.cols == 0 {
@@ -227,7 +237,11 @@ pub(crate) fn gemm_of<F: Scalar>(a: Mat<F>, b: &Packed<F>, c: MatMut<F>, start: 
     }
     match b.packed_as {
         Operands::Exact => {
-            F::run(b.isa, ExactGemm { a, b: Operand::Packed(&b.data), c, start });
+            let copy = copy.filter(|_| a.row_stride == 1 && a.col_stride > 1).map(|copy| {
+                copy.resize(Plain::<F>::COPY);
+                &mut **copy
+            });
+            F::run(b.isa, ExactGemm { a, b: Operand::Packed(&b.data), c, start, copy });
         }
         Operands::Bf16 => F::run_pairs(b.isa, PairGemm { a, b: &b.pairs, c, start }),
     }
@@ -298,7 +312,7 @@ pub(crate) fn unpacked<F: Scalar>(
     let MatMut { data, rows, cols, row_stride } = c;
     if operands == Operands::Exact && b.col_stride == 1 {
         let (b, c) = (Operand::Rows(b), MatMut::strided(&mut *data, rows, cols, row_stride));
-        done = F::run(Isa::best(), ExactGemm { a, b, c, start });
+        done = F::run(Isa::best(), ExactGemm { a, b, c, start, copy: None });
         if done == cols {
             return;
         }
@@ -318,7 +332,8 @@ pub(crate) fn unpacked<F: Scalar>(
         let part = Mat { data: &b.data[from.saturating_mul(b.row_stride).min(b.data.len())..], rows: to - from, ..b };
         let left = Mat { data: &a.data[from.saturating_mul(a.col_stride).min(a.data.len())..], cols: to - from, ..a };
         scratch.b.pack(part);
-        gemm(left, &scratch.b, MatMut::strided(&mut *data, rows, cols, row_stride), start);
+        let c = MatMut::strided(&mut *data, rows, cols, row_stride);
+        gemm_of(left, &scratch.b, c, start, Some(&mut scratch.a));
         (start, from) = (Start::Add, to);
         if from >= b.rows {
             break;
@@ -363,20 +378,28 @@ struct ExactGemm<'a, 'b, F> {
     b: Operand<'b, F>,
     c: MatMut<'a, F>,
     start: Start<'b, F>,
+    /// Memory for a copy of a left operand in columns.
+    copy: Option<&'a mut [F]>,
 }
 
 impl<F: Scalar> Kernel<F> for ExactGemm<'_, '_, F> {
     type Output = usize;
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) -> usize {
-        let ExactGemm { a, b, c, start } = self;
+        let ExactGemm { a, b, c, start, copy } = self;
         let (width, depth) = (PLAIN * V::LANES, a.cols);
         let cols = c.cols;
         let (right, cols, left) = match b {
-            Operand::Packed(b) => (Right::packed(b, depth, cols, width), cols, InPlace::new(a)),
+            Operand::Packed(b) => {
+                let left = match copy.filter(|_| cols > (COPIED_FOR - 1) * width) {
+                    Some(copy) => Plain::copied(a, copy),
+                    None => Plain::new(a),
+                };
+                (Right::packed(b, depth, cols, width), cols, left)
+            }
             Operand::Rows(b) if a.rows <= V::ROWS_2 => {
                 let right = Right { first: b.data.as_ptr(), panel: width, row: b.row_stride };
-                (right, cols - cols % width, InPlace::beside_rows(a))
+                (right, cols - cols % width, Plain::beside_rows(a))
             }
             Operand::Rows(_) => return 0,
         };
@@ -442,13 +465,16 @@ impl<F: Scalar, W> Gemm<'_, '_, F, W> {
                 let (left, a_row, a_k) = unsafe { left.block(row, rows, k, kc) };
                 for panel in 0..panels {
                     let col = panel * width;
-                    for (first, m) in tiles.iter() {
+                    let b = |panel: usize| right.first.wrapping_add(panel * right.panel + k * right.row);
+                    let next = b(if panel + 1 < panels { panel + 1 } else { 0 });
+                    for (tile, (first, m)) in tiles.iter().enumerate() {
                         let tile = Tile::<V, P> {
                             a: left.wrapping_add(first * a_row),
                             a_row,
                             a_k,
-                            b: right.first.wrapping_add(panel * right.panel + k * right.row),
+                            b: b(panel),
                             b_k: right.row,
+                            ahead: Ahead { next, tile },
                             depth: kc,
                             c: at(row + first, col),
                             c_row: c.row_stride,
@@ -487,6 +513,7 @@ struct Tile<'a, V: Vector, P: Words<V>> {
     a_k: usize,
     b: *const P::Word,
     b_k: usize,
+    ahead: Ahead<P::Word>,
     depth: usize,
     c: *mut V::Scalar,
     c_row: usize,
@@ -525,7 +552,8 @@ impl<V: Vector, P: Words<V>> Tile<'_, V, P> {
                 Start::Add => core::array::from_fn(|r| core::array::from_fn(|j| load(at(r, j), lanes(j)))),
                 Start::Bias(bias) => [core::array::from_fn(|j| load(bias.as_ptr().add(j * V::LANES), lanes(j))); M],
             };
-            let acc = multiply::<V, P, M, N>(self.depth, self.a, self.a_row, self.a_k, self.b, self.b_k, acc);
+            let acc =
+                multiply::<V, P, M, N>(self.depth, self.a, self.a_row, self.a_k, self.b, self.b_k, self.ahead, acc);
             for r in 0..M {
                 for j in 0..N {
                     store(acc[r][j], at(r, j), lanes(j));
@@ -579,8 +607,16 @@ mod tests {
     #[test]
     fn unpacked_products_equal_packed_ones_bit_for_bit() {
         // Packed on the way, and read in place: few rows, columns that fill panels.
-        for (m, k, n) in [(37, 700, 45), (1, 700, 64), (5, 1100, 128), (6, 3, 64), (1, 9, 45), (3, 50, 100), (2, 0, 70)]
-        {
+        for (m, k, n) in [
+            (37, 700, 45),
+            (110, 300, 70),
+            (1, 700, 64),
+            (5, 1100, 128),
+            (6, 3, 64),
+            (1, 9, 45),
+            (3, 50, 100),
+            (2, 0, 70),
+        ] {
             // Rows of `b` with a gap after each.
             let (a, b) = (numbers(m * k, 5), numbers(k * (n + 3), 6));
             let (a, b) = (Mat::new(&a, k, m).t(), Mat::strided(&b, k, n, n + 3));

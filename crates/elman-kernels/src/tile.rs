@@ -61,40 +61,91 @@ pub(crate) trait Left<W> {
     unsafe fn block(&mut self, row: usize, rows: usize, k: usize, depth: usize) -> (*const W, usize, usize);
 }
 
-/// A left operand read in place.
-pub(crate) struct InPlace<'a, F> {
+/// A left operand of unrounded elements, read in place or copied a block at a time.
+pub(crate) struct Plain<'a, F> {
     data: *const F,
     row_stride: usize,
     k_stride: usize,
     depth: usize,
     matrix: PhantomData<&'a [F]>,
+    /// `[depth, ROWS]`.
+    copy: Option<&'a mut [F]>,
 }
 
-impl<'a, F> InPlace<'a, F> {
+impl<'a, F> Plain<'a, F> {
+    /// Rows of a block that is copied, at most.
+    pub(crate) const ROWS: usize = 48;
+    /// Depth of a block that is copied: beside it, a panel of the right operand stays in the L1 cache.
+    const DEPTH: usize = 256;
+    /// Elements of a copy.
+    pub(crate) const COPY: usize = Self::ROWS * Self::DEPTH;
+
     #[inline(always)]
     pub(crate) fn new(a: Mat<'a, F>) -> Self {
         let (row_stride, k_stride) = (a.row_stride, a.col_stride);
         // Few passes over the result, whose rows are far apart; a panel is read sequentially, which even the L3 cache feeds
         // faster than it is used.
-        InPlace { data: a.data.as_ptr(), row_stride, k_stride, depth: 1024, matrix: PhantomData }
+        Plain { data: a.data.as_ptr(), row_stride, k_stride, depth: 1024, matrix: PhantomData, copy: None }
     }
 
     /// Beside a right operand in rows, which are read once: some rows at a time, each from its beginning to its end.
     #[inline(always)]
     pub(crate) fn beside_rows(a: Mat<'a, F>) -> Self {
-        InPlace { depth: 16, ..Self::new(a) }
+        Plain { depth: 16, ..Self::new(a) }
+    }
+
+    /// Copied into [`Self::COPY`] elements: columns that lie a power of two apart share few places of the L1 cache, so that each would
+    /// be fetched anew for every panel. The rows must be neighbours.
+    #[inline(always)]
+    pub(crate) fn copied(a: Mat<'a, F>, copy: &'a mut [F]) -> Self {
+        assert!(a.row_stride == 1 && copy.len() >= Self::COPY, "an operand that cannot be copied");
+        Plain { depth: Self::DEPTH, copy: Some(copy), ..Self::new(a) }
     }
 }
 
-impl<F> Left<F> for InPlace<'_, F> {
+impl<F: Copy> Left<F> for Plain<'_, F> {
     #[inline(always)]
     fn depth(&self) -> usize {
         self.depth
     }
 
     #[inline(always)]
-    unsafe fn block(&mut self, row: usize, _: usize, k: usize, _: usize) -> (*const F, usize, usize) {
-        (self.data.wrapping_add(row * self.row_stride + k * self.k_stride), self.row_stride, self.k_stride)
+    unsafe fn block(&mut self, row: usize, rows: usize, k: usize, depth: usize) -> (*const F, usize, usize) {
+        let first = self.data.wrapping_add(row * self.row_stride + k * self.k_stride);
+        let Some(copy) = &mut self.copy else { return (first, self.row_stride, self.k_stride) };
+        for (k, to) in copy.chunks_exact_mut(Self::ROWS).take(depth).enumerate() {
+            // SAFETY: the caller guarantees that the rows, which are neighbours, lie in the operand.
+            to[..rows].copy_from_slice(unsafe { core::slice::from_raw_parts(first.add(k * self.k_stride), rows) });
+        }
+        (copy.as_ptr(), 1, Self::ROWS)
+    }
+}
+
+/// Rows of a tile from which on it prefetches.
+const FETCHES: usize = 6;
+
+/// What is read of a panel after this one, prefetched meanwhile: weights of more than the L2 cache holds come from the L3 cache, whose
+/// delay the products hide.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead<W> {
+    /// Where the next part of the panel, or the next panel, begins.
+    pub next: *const W,
+    /// The tile's number among those that pass over this part: each fetches the lines behind those of the one before.
+    pub tile: usize,
+}
+
+impl<W> Ahead<W> {
+    /// Bytes of a cache line.
+    const LINE: usize = 64;
+
+    /// Fetches the lines beside the words `k` of `registers`, of a tile over `depth` words.
+    #[inline(always)]
+    fn fetch<V: Vector>(self, k: usize, depth: usize, registers: usize) {
+        let lines = registers.div_ceil(2);
+        for line in 0..lines {
+            let number = (self.tile * depth + k) * lines + line;
+            V::prefetch_later(self.next.cast::<u8>().wrapping_add(number * Self::LINE));
+        }
     }
 }
 
@@ -111,9 +162,14 @@ pub(crate) unsafe fn multiply<V: Vector, W: Words<V>, const M: usize, const N: u
     a_k: usize,
     b: *const W::Word,
     b_k: usize,
+    ahead: Ahead<W::Word>,
     mut acc: [[V; N]; M],
 ) -> [[V; N]; M] {
     for k in 0..depth {
+        // Few rows wait for their weights whatever is done, and each instruction counts.
+        if M >= FETCHES {
+            ahead.fetch::<V>(k, depth, N);
+        }
         // SAFETY: the caller guarantees both operands over the whole depth.
         unsafe {
             let a = a.add(k * a_k);

@@ -98,6 +98,11 @@ macro_rules! same_but_for_width {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
+        fn prefetch_later(p: *const u8) {
+            // SAFETY: a prefetch has no effect visible to the program, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+        }
+        #[inline(always)]
         fn add(self, b: Self) -> Self {
             // SAFETY: see the impl.
             Self(unsafe { $add(self.0, b.0) })

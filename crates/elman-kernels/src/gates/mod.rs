@@ -12,7 +12,7 @@ use crate::gemm::{Packed, Parts};
 use crate::isa::Isa;
 use crate::mat::{Mat, size};
 use crate::scalar::Scalar;
-use crate::tile::{Exact, ForRows, InPlace, Left, Tiles, Words, for_rows, multiply};
+use crate::tile::{Ahead, Exact, ForRows, Left, Plain, Tiles, Words, for_rows, multiply};
 use crate::vector::{Kernel, PairKernel, PairVector, Vector};
 
 /// Rows per pass over the weights.
@@ -68,7 +68,7 @@ impl<F: Scalar, C: Ending<F, G>, const G: usize> Kernel<F> for Forward<'_, F, C,
     type Output = ();
     #[inline(always)]
     fn run<V: Vector<Scalar = F>>(self) {
-        let (w_hh, left) = (self.w_hh, InPlace::new(self.h_prev()));
+        let (w_hh, left) = (self.w_hh, Plain::new(self.h_prev()));
         self.over::<V, Exact, _>(&w_hh.data, w_hh.depth, left);
     }
 }
@@ -146,12 +146,16 @@ pub(crate) unsafe fn recurrent<V, W, L, E, const G: usize>(
                 let kc = block.min(depth - k);
                 // SAFETY: rows and words lie within those the caller vouches for.
                 let (left, stride, k_stride) = unsafe { h_prev.block(first_row, end_row - first_row, k, kc) };
-                for (first, m) in tiles.iter() {
+                // SAFETY: the panel's row k lies within the weights the caller vouches for.
+                let weights = unsafe { weights.add((panel * depth + k) * G * V::LANES) };
+                // The next block, or the first of the next panel.
+                let next = weights.wrapping_add(kc * G * V::LANES);
+                for (tile, (first, m)) in tiles.iter().enumerate() {
                     let row = first_row + first;
                     let tile = Tile::<V, W, E, G> {
                         h_prev: left.wrapping_add(first * stride),
-                        // SAFETY: the panel's row k lies within the weights the caller vouches for.
-                        weights: unsafe { weights.add((panel * depth + k) * G * V::LANES) },
+                        weights,
+                        ahead: Ahead { next, tile },
                         stride,
                         k_stride,
                         depth: kc,
@@ -176,6 +180,7 @@ pub(crate) unsafe fn recurrent<V, W, L, E, const G: usize>(
 struct Tile<'a, V: Vector, W: Words<V>, E, const G: usize> {
     h_prev: *const W::Word,
     weights: *const W::Word,
+    ahead: Ahead<W::Word>,
     stride: usize,
     k_stride: usize,
     depth: usize,
@@ -213,9 +218,8 @@ impl<V: Vector, W: Words<V>, E: Epilogue<V, G>, const G: usize> ForRows for Tile
                     (*self.waiting.add(r)).map(|v| v.assume_init())
                 };
             }
-            let (stride, k_stride) = (self.stride, self.k_stride);
-            let acc =
-                multiply::<V, W, M, G>(self.depth, self.h_prev, stride, k_stride, self.weights, G * V::LANES, acc);
+            let Tile { h_prev, stride, k_stride, weights, ahead, .. } = self;
+            let acc = multiply::<V, W, M, G>(self.depth, h_prev, stride, k_stride, weights, G * V::LANES, ahead, acc);
             for r in 0..M {
                 if self.is_last {
                     self.epilogue.finish(self.row + r, self.panel, acc[r]);

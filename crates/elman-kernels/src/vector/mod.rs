@@ -47,6 +47,9 @@ pub trait Vector: Copy {
     unsafe fn store_n(self, p: *mut Self::Scalar, n: usize);
     /// Prefetches the cache line at `p` for reading and writing; any address is allowed.
     fn prefetch(p: *const Self::Scalar);
+    /// Prefetches the cache line at `p` into the L2 cache, where there is an instruction for it; any address is allowed.
+    #[inline(always)]
+    fn prefetch_later(_: *const u8) {}
     /// `self + b`.
     fn add(self, b: Self) -> Self;
     /// `self - b`.

@@ -1,17 +1,18 @@
 //! Fixed input to fixed output, without recurrence (one to one): an image or a row of numbers to a class, or to
 //! numbers.
 //!
-//! Convolutions → dense layers → linear → softmax with cross-entropy, or squared error.
+//! Convolutions → dense layers → linear → softmax with cross-entropy, or squared error. With a skip connection, a linear map of
+//! the inputs is added to the outputs (wide and deep: Cheng et al. 2016), so that the layers need only learn what is not linear.
 
 use std::sync::Arc;
 
-use elman_kernels::{Operands, Scalar, Scratch, softmax};
+use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked_of, softmax};
 use serde::{Deserialize, Serialize};
 
 use super::{Outputs, Shape};
 use crate::error::{Error, Result};
 use crate::layer::{Front, FrontConfig, FrontPrepared, FrontTape, Linear, LinearPrepared, Loss, binary_cross_entropy};
-use crate::param::{Grads, Init, Layout, Params};
+use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
 /// Configuration of a [`Fixed`] network.
@@ -27,6 +28,9 @@ pub struct FixedConfig {
     /// Of numbers: the error in standard deviations from which on it counts linearly, not squared; none for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub huber: Option<f64>,
+    /// Whether a linear map of the inputs is added to the outputs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip: bool,
 }
 
 /// A network without recurrence.
@@ -36,6 +40,8 @@ pub struct Fixed {
     layout: Arc<Layout>,
     front: Front,
     output: Linear,
+    /// `[V, I]`.
+    skip: Option<Slot>,
 }
 
 /// The targets of a block.
@@ -63,6 +69,7 @@ pub struct FixedBatch<F> {
 pub struct FixedPrepared<F> {
     front: FrontPrepared<F>,
     output: LinearPrepared<F>,
+    skip: Packed<F>,
 }
 
 /// Working memory of one block.
@@ -93,7 +100,8 @@ impl Fixed {
         let mut layout = Layout::new();
         let front = Front::add(&mut layout, "", config.front.clone())?;
         let output = Linear::add(&mut layout, "output.", front.output_width(), config.outputs, None);
-        Ok(Fixed { config, layout: Arc::new(layout), front, output })
+        let skip = config.skip.then(|| layout.add("skip.weight", &[config.outputs, config.front.input_len()]));
+        Ok(Fixed { config, layout: Arc::new(layout), front, output, skip })
     }
 
     /// Its configuration.
@@ -106,7 +114,7 @@ impl Fixed {
         &self.layout
     }
 
-    /// Initialises the weights.
+    /// Initialises the weights; those of a skip connection are zero.
     pub fn init<F: Scalar>(&self, rng: &mut Rng) -> Params<F> {
         let mut params = Params::zeros(&self.layout);
         self.front.init(&mut params, rng);
@@ -124,9 +132,14 @@ impl Fixed {
         dropout: Option<&mut Rng>,
     ) {
         self.front.forward(params, &prepared.front, inputs, &mut tape.front, dropout);
-        let n = inputs.len() / self.config.front.input_len();
-        tape.outputs.resize(n * self.config.outputs, F::ZERO);
+        let (width, outputs) = (self.config.front.input_len(), self.config.outputs);
+        let n = inputs.len() / width;
+        tape.outputs.resize(n * outputs, F::ZERO);
         self.output.forward(&prepared.output, tape.front.output(), &mut tape.outputs);
+        if self.skip.is_some() {
+            let y = MatMut::new(&mut tape.outputs, n, outputs);
+            gemm(Mat::new(inputs, n, width), &prepared.skip, y, Start::Add);
+        }
     }
 }
 
@@ -173,11 +186,16 @@ impl<F: Scalar> Shape<F> for Fixed {
     fn set_operands(&self, operands: Operands, prepared: &mut FixedPrepared<F>) {
         prepared.front.set_operands(operands);
         prepared.output.set_operands(operands);
+        prepared.skip.set_operands(operands);
     }
 
     fn prepare(&self, params: &Params<F>, prepared: &mut FixedPrepared<F>) {
         self.front.prepare(params, &mut prepared.front);
         self.output.prepare(params, &mut prepared.output);
+        if let Some(skip) = &self.skip {
+            let weight = Mat::new(skip.of(params), self.config.outputs, self.config.front.input_len());
+            prepared.skip.pack(weight.t());
+        }
     }
 
     fn targets(&self, batch: &FixedBatch<F>) -> usize {
@@ -202,6 +220,13 @@ impl<F: Scalar> Shape<F> for Fixed {
             Targets::Labels(labels) => self.config.loss.backward_labels(&mut tape.outputs, labels, scale),
             Targets::Values(values) => squared_error(&mut tape.outputs, values, self.config.huber, scale),
         };
+        if let Some(skip) = &self.skip {
+            let (width, outputs) = (self.config.front.input_len(), self.config.outputs);
+            let n = batch.inputs.len() / width;
+            let dw = MatMut::new(skip.of_mut(grads), outputs, width);
+            let (dy_t, x) = (Mat::new(&tape.outputs, n, outputs).t(), Mat::new(&batch.inputs, n, width));
+            gemm_unpacked_of(prepared.skip.operands(), dy_t, x, dw, Start::Add, &mut tape.scratch);
+        }
         let y = tape.front.output();
         tape.dy.resize(y.len(), F::ZERO);
         self.output.backward(&prepared.output, y, &tape.outputs, grads, &mut tape.dy, &mut tape.scratch);
@@ -260,32 +285,37 @@ mod tests {
     use super::*;
     use crate::shape::check_gradient;
 
-    fn network(outputs: usize) -> Fixed {
+    fn network(outputs: usize, skip: bool) -> Fixed {
         let front = FrontConfig { input: [5, 6, 2], convs: vec![3, 4], dense: vec![7, 5], dropout: 0.3 };
         let loss = Loss { smoothing: 0.1, class_weights: Vec::new() };
-        Fixed::new(FixedConfig { front, outputs, loss, huber: Some(0.3) }).unwrap()
+        Fixed::new(FixedConfig { front, outputs, loss, huber: Some(0.3), skip }).unwrap()
     }
 
     #[test]
     fn gradients_equal_central_differences_for_classes_and_numbers() {
         let mut rng = Rng::new(1, "test");
         let inputs: Vec<f64> = (0..4 * 60).map(|_| rng.range(-1.0, 1.0)).collect();
-        let network = network(3);
-        for targets in [
+        let targets = [
             Targets::Classes(vec![0, 2, 1, 1]),
             Targets::Labels(vec![vec![0, 2], vec![], vec![1], vec![2]]),
             Targets::Values((0..12).map(|_| rng.range(-1.0, 1.0)).collect()),
-        ] {
-            let batch = FixedBatch { inputs: inputs.clone(), targets };
-            let params = network.init(&mut Rng::new(2, "weights"));
-            check_gradient(&network, &params, &batch, &());
+        ];
+        for network in [network(3, false), network(3, true)] {
+            let mut params = network.init(&mut Rng::new(2, "weights"));
+            if let Some(skip) = network.skip {
+                skip.of_mut(&mut params).fill_with(|| rng.range(-0.5, 0.5));
+            }
+            for targets in targets.clone() {
+                let batch = FixedBatch { inputs: inputs.clone(), targets };
+                check_gradient(&network, &params, &batch, &());
+            }
         }
     }
 
     #[test]
     fn invalid_sizes_are_rejected() {
         let front = FrontConfig { input: [1, 1, 4], convs: vec![], dense: vec![], dropout: 0.0 };
-        let config = FixedConfig { front, outputs: 2, loss: Loss::default(), huber: None };
+        let config = FixedConfig { front, outputs: 2, loss: Loss::default(), huber: None, skip: false };
         assert!(Fixed::new(config.clone()).is_err());
         let with = |change: fn(&mut FixedConfig)| {
             let mut config = config.clone();

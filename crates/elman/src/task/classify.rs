@@ -134,6 +134,9 @@ impl Settings {
         const WIDE: usize = 32;
         /// Rows of many, which a network does not learn by heart.
         const MANY: usize = 5_000;
+        /// Rows of few; simple rules that explain less of them leave most to chance.
+        const FEW: usize = 300;
+        const UNCERTAIN: f64 = 0.75;
         let few = examples < MANY;
         let (dense, dropout, noise): (&[usize], _, _) = match inputs {
             None => (&DENSE_OF_IMAGES, 0.3, 0.0),
@@ -146,6 +149,8 @@ impl Settings {
             s.dense = Sizes(dense.to_vec());
         }
         let noise = survey.map_or(noise, |survey| survey.bears.min(noise));
+        let is_uncertain = survey.is_some_and(|survey| survey.explained < UNCERTAIN);
+        let dropout = if examples < FEW && is_uncertain { 0.5 } else { dropout };
         (s.dropout, s.noise) = (s.dropout.or(dropout), s.noise.or(noise));
     }
 }
@@ -193,7 +198,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         }
     };
     let mut notes = std::mem::take(&mut data.notes);
-    let old = Pretrained::open(&settings)?.map(|from| from.reading::<FixedReading>()).transpose()?;
+    let from = Pretrained::open(&settings)?;
+    let old = from.as_ref().map(Pretrained::reading::<FixedReading>).transpose()?;
     let names = || train.iter().map(Raw::label);
     let goal = match old.as_ref().map(|old| &old.goal) {
         Some(Learned::Classes(labels)) => Learned::Classes(labels.extended(names())),
@@ -253,6 +259,11 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     if is_regression {
         notes.extend(train.heaviest().and_then(|heaviest| settings.settle_huber(heaviest)));
     }
+    // Numbers of few columns are often nearly a linear map of them, beyond what was seen too, where normalised layers are bounded.
+    let skip = match &from {
+        Some(from) => from.config()["network"]["skip"] == true,
+        None => is_regression && !is_image,
+    };
     let s = &settings;
     let class_weights = match &goal {
         Learned::Classes(labels) => s.weights_of_classes(labels, train.classes()),
@@ -263,6 +274,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         outputs: goal.as_goal().outputs(),
         loss: Loss { smoothing: s.label_smoothing, class_weights },
         huber: (s.huber > 0.0).then_some(s.huber),
+        skip,
     };
     let name = |(header, label): &(Option<Vec<String>>, usize)| match header {
         Some(header) => header[*label].clone(),
@@ -271,13 +283,14 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     let label_column = data.table.as_ref().map(name);
     let inputs: usize = input.iter().product();
     let layers = s.convs.0.iter().map(|c| format!("conv {c}")).chain(s.dense.0.iter().map(|d| format!("dense {d}")));
+    let beside = if skip { " beside a linear map of the inputs" } else { "" };
     let what = if is_image { "images" } else { "rows" };
     let of_goal = match &goal {
         Learned::Classes(labels) => format!("{} classes", labels.len()),
         Learned::Value { mean, std } => format!("a number with mean {mean:.4} and standard deviation {std:.4}"),
     };
     let summary = RunSummary {
-        network: layers.collect::<Vec<_>>().join(", "),
+        network: layers.collect::<Vec<_>>().join(", ") + beside,
         data: format!("{} training {what}, {} validation {what}; {of_goal}", grouped(train.len()), grouped(val.len())),
         targets: train.len(),
         unit: "example",

@@ -107,13 +107,20 @@ fn defaults(task: &str) -> Settings {
 }
 
 impl Settings {
-    /// Settles sizes and regularization of the network where they are left to the data.
-    fn settle_series_network(&mut self, examples: usize, is_image: bool) {
+    /// Settles sizes and regularization of the network where they are left to the data, series of so many steps on average.
+    fn settle_series_network(&mut self, examples: usize, steps: usize, is_image: bool) {
         let s = self;
+        // In few steps each says much; noise is enough.
+        let is_short = windows::fitting(steps) == [1, 1];
         let (layers, hidden) = if is_image || examples < 100 { (1, 128) } else { (2, 64) };
         let few = !is_image && examples < 500;
+        let dropout = match few {
+            true if is_short => 0.0,
+            true => 0.5,
+            false => 0.3,
+        };
         (s.layers, s.hidden) = (s.layers.or(layers), s.hidden.or(hidden));
-        (s.dropout, s.noise) = (s.dropout.or(if few { 0.5 } else { 0.3 }), s.noise.or(if few { 0.1 } else { 0.0 }));
+        (s.dropout, s.noise) = (s.dropout.or(dropout), s.noise.or(if few { 0.1 } else { 0.0 }));
     }
 
     /// How the steps of the training series are read, settled where it is left to the data; none where they are read as they
@@ -121,9 +128,7 @@ impl Settings {
     fn windows(&mut self, reader: &Reader, train: &Series) -> Option<Windows> {
         let s = self;
         let channels = reader.width();
-        let steps =
-            train.series.iter().map(|values| values.len() / channels).sum::<usize>() / train.series.len().max(1);
-        let [length, stride] = windows::fitting(steps);
+        let [length, stride] = windows::fitting(mean_steps(&train.series, channels));
         (s.window, s.stride) = (s.window.or(length), s.stride.or(stride.min(s.window.or(length))));
         if s.window == 1 && s.standardize == Standardize::All {
             return None;
@@ -152,6 +157,12 @@ impl Settings {
         self.standardize = own;
         Ok(windows.cloned())
     }
+}
+
+/// Steps of a series on average, of so many channels each.
+fn mean_steps<'a>(series: impl IntoIterator<Item = &'a Values>, channels: usize) -> usize {
+    let (all, steps) = series.into_iter().fold((0, 0), |(all, steps), one| (all + 1, steps + one.len() / channels));
+    steps / all.max(1)
 }
 
 /// Reads the series and decides on the network.
@@ -219,7 +230,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     };
     let length = if is_image { LENGTH_OF_IMAGES } else { LENGTH_OF_SERIES };
     let length = settings.settle_length(train.len(), length);
-    settings.settle_series_network(train.len(), is_image);
+    let steps = mean_steps(train.iter().map(|(values, ..)| values), reader.width());
+    settings.settle_series_network(train.len(), steps, is_image);
     let names = || train.iter().map(|(_, label, _)| label.as_str());
     let goal = match old.as_ref().map(SeriesReading::learned) {
         Some(Learned::Classes(labels)) => Learned::Classes(labels.extended(names())),

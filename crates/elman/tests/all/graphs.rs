@@ -168,11 +168,16 @@ fn encoder_and_decoder_of_captions_are_two_graphs() {
 
 #[test]
 fn convolutions_over_images_are_those_of_the_trained_network() {
-    for input in [[5, 6, 2], [8, 7, 1], [1, 3, 4]] {
-        let front = FrontConfig { input, convs: vec![3, 4], dense: vec![7, 5], dropout: 0.0 };
-        let config = FixedConfig { front, outputs: 3, loss: Loss::default(), huber: None };
+    for (input, skip) in [([5, 6, 2], false), ([8, 7, 1], true), ([1, 3, 4], false), ([1, 1, 9], true)] {
+        let convs = if input[1] > 1 { vec![3, 4] } else { vec![] };
+        let front = FrontConfig { input, convs, dense: vec![7, 5], dropout: 0.0 };
+        let config = FixedConfig { front, outputs: 3, loss: Loss::default(), huber: None, skip };
         let network = Fixed::new(config.clone()).unwrap();
-        let params: Params<f32> = network.init(&mut Rng::new(1, "weights"));
+        let mut params: Params<f32> = network.init(&mut Rng::new(1, "weights"));
+        for tensor in network.layout().tensors().iter().filter(|tensor| tensor.name == "skip.weight") {
+            let weights = tensor.slot.of_mut(&mut params).iter_mut().enumerate();
+            weights.for_each(|(i, w)| *w = (i as f32 * 0.3).cos());
+        }
         let (mut prepared, mut tape) = (FixedPrepared::default(), FixedTape::default());
         network.prepare(&params, &mut prepared);
         let width: usize = input.iter().product();

@@ -337,9 +337,15 @@ impl Reader<'_> {
         });
         let input = input.ok_or_else(|| Error::malformed("network.front.input", "three sizes are needed"))?;
         let x = self.b.input("x", Dtype::F32, [Dim::from("B"), input.into()]);
-        let y = self.front("", x)?;
+        let y = self.front("", x.clone())?;
         let outputs = self.size("outputs")?;
-        let y = self.linear("output", &y, outputs)?;
+        let mut y = self.linear("output", &y, outputs)?;
+        if self.network("skip").as_bool() == Some(true) {
+            let weight = self.tensor("skip.weight", &[outputs, input])?;
+            let kernel = crate::interpret::reverse_axes(&weight)?;
+            let linear = self.b.dense("skip", &x, kernel, None)?;
+            y = self.b.add("sum", &y, &linear)?;
+        }
         self.b.output("outputs", &y);
         Ok(())
     }

@@ -183,6 +183,16 @@ def show(row):
     print(line, flush=True)
 
 
+def cpu():
+    """What Linux says of the first core; virtual machines often hide all but the numbers of family and model."""
+    lines = pathlib.Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    known = dict(line.replace("\t", "").split(": ", 1) for line in lines if ": " in line)
+    flags = known.get("flags", "").split()
+    kept = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "avx_vnni", "amx_bf16") if flag in flags]
+    about = {key: known.get(name) for key, name in (("name", "model name"), ("family", "cpu family"), ("model", "model"))}
+    return about | {"flags": kept, "cores": os.cpu_count()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="", help="only cases whose name contains this (several: a,b)")
@@ -201,8 +211,8 @@ def main():
                 rows.append(measure(case, threads, options.rounds, peers_of(case, options)))
                 show(rows[-1])
     if options.json:
-        versions = {"torch": torch.__version__}
-        options.json.write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
+        about = {"date": time.strftime("%Y-%m-%d"), "cpu": cpu(), "versions": {"torch": torch.__version__}}
+        options.json.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
     if options.chart and not options.no_peer:
         compared = [row | {"ratio": row["ratios"]["torch"]} for row in rows if "torch" in row["ratios"]]
         options.chart.write_text(bar_chart(compared))

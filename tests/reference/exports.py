@@ -86,7 +86,7 @@ def keras_models():
     errors = {}
     for path in sorted(folder.glob("keras_*.keras")):
         model = keras.models.load_model(path)
-        got = np.asarray(model(np.load(folder / f"{path.stem}.x.npy")))
+        got = keras.ops.convert_to_numpy(model(np.load(folder / f"{path.stem}.x.npy")))
         errors[path.stem] = error(got, np.load(folder / f"{path.stem}.y.npy"))
     return report(f"keras {keras.__version__}", errors)
 

@@ -88,6 +88,29 @@ fn a_run_of_version_0_1_goes_on_by_its_rules() {
 }
 
 #[test]
+fn a_small_linear_table_is_learned_as_a_linear_model_would() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, rows: std::ops::Range<usize>| {
+        let row = |i: usize| {
+            // Most are small, a few large.
+            let of = |step: usize| ((i * step % 101) as f64 / 100.0).powi(4) * 100.0;
+            let (a, b, c) = (of(37), of(53), of(71));
+            format!("{a:.3},{b:.3},{c:.3},{:.3}\n", 3.0 * a - 2.0 * b + c)
+        };
+        let path = place.path().join(name);
+        std::fs::write(&path, format!("a,b,c,y\n{}", rows.map(row).collect::<String>())).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let mut settings = Settings::for_task("regress").unwrap();
+    (settings.file, settings.label_column) = (write("train.csv", 0..30), "y".into());
+    let run = elman::train(settings.clone(), place.path().join("run")).unwrap();
+    settings.file = write("test.csv", 30..100);
+    let found = run.model.evaluate(&settings, &Default::default(), &mut |_, _| true).unwrap();
+    let r2 = found.get("r2").unwrap();
+    assert!(r2 > 0.98, "{r2}");
+}
+
+#[test]
 fn targets_with_a_heavy_tail_are_learned_to_the_end() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("tail.csv");

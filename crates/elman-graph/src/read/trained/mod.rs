@@ -347,6 +347,8 @@ impl Reader<'_> {
             y = self.b.add("sum", &y, &linear)?;
         }
         self.b.output("outputs", &y);
+        // A run is a step: of a stream of rows each is one.
+        self.b.sequence(&x, None, Some(0), Some("outputs"));
         Ok(())
     }
 

@@ -262,7 +262,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     // Numbers of few columns are often nearly a linear map of them, beyond what was seen too, where normalised layers are bounded.
     let skip = match &from {
         Some(from) => from.config()["network"]["skip"] == true,
-        None => is_regression && !is_image,
+        // A run of version 0.1 goes on without.
+        None => is_regression && !is_image && settings.rules > 1,
     };
     let s = &settings;
     let class_weights = match &goal {

@@ -103,6 +103,9 @@ fn a_small_linear_table_is_learned_as_a_linear_model_would() {
     };
     let mut settings = Settings::for_task("regress").unwrap();
     (settings.file, settings.label_column) = (write("train.csv", 0..30), "y".into());
+    let network = |rules| elman::task::plan(Settings { rules, ..settings.clone() }).unwrap().summary().network.clone();
+    assert!(network(settings.rules).ends_with("beside a linear map of the inputs"));
+    assert_eq!(network(1), "dense 64", "a run of version 0.1 goes on with its own network");
     let run = elman::train(settings.clone(), place.path().join("run")).unwrap();
     settings.file = write("test.csv", 30..100);
     let found = run.model.evaluate(&settings, &Default::default(), &mut |_, _| true).unwrap();

@@ -15,8 +15,6 @@ pub(crate) const PLAIN: usize = 2;
 const DEPTH: usize = 1024;
 /// Rows of the left operand in a block: its part over one depth stays in the L2 cache.
 const ROWS: usize = Plain::<f32>::ROWS;
-/// Panels of a right operand from which on a left one in columns is copied.
-const COPIED_FOR: usize = 2;
 
 /// The right operand `[K, N]` of a product, packed in panels so that the inner loop reads it in order.
 ///
@@ -391,7 +389,8 @@ impl<F: Scalar> Kernel<F> for ExactGemm<'_, '_, F> {
         let cols = c.cols;
         let (right, cols, left) = match b {
             Operand::Packed(b) => {
-                let left = match copy.filter(|_| cols > (COPIED_FOR - 1) * width) {
+                // A copy is read once for each panel.
+                let left = match copy.filter(|_| cols > width) {
                     Some(copy) => Plain::copied(a, copy),
                     None => Plain::new(a),
                 };

@@ -33,7 +33,7 @@ struct Chunk<F>([F; CHUNK]);
 ///
 /// No other elements, whose chunks might have padding:
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// let flags = elman_kernels::Buffer::<bool>::zeros(64);
 /// ```
 #[derive(Clone, Default)]

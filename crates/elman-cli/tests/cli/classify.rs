@@ -138,6 +138,16 @@ fn rows_of_a_table_are_classified_and_regressed() {
     place.run(&format!("train t.csv --task classify --out x {SMALL}")).stderr.contains("class");
     let run = place.run(&format!("train t.csv --task regress --label-column colour --out y {SMALL}"));
     run.fails(3, &["line 2", "\"red\" is not a number"]);
+
+    // A label called 4 is not whatever stands in the fourth column.
+    let numbered =
+        |header: &str| (0..60).fold(header.to_string(), |t, i| t + &format!("\n{i},{},{},{}", i % 7, i % 3, 2 * i));
+    place.write("n.csv", numbered("1,2,3,4"));
+    place.ok(&format!("train n.csv --task regress --header yes --label-column 4 --out n --epochs 1 {SMALL}"));
+    place.ok("eval n/best.safetensors n.csv --header yes");
+    place.write("other.csv", numbered("1,2,3,9"));
+    place.run("eval n/best.safetensors other.csv --header yes").fails(3, &["has no column \"4\"", "1, 2, 3, 9"]);
+    place.ok("eval n/best.safetensors other.csv --header yes --label-column 9");
     place.write("ragged.csv", "x,class\n1,a\n2\n");
     place.run(&format!("train ragged.csv --task classify --out z {SMALL}")).fails(3, &["ragged.csv", "line 3"]);
 }

@@ -183,6 +183,11 @@ impl Features {
         names
     }
 
+    /// Whether its columns are found by their names, not by their places.
+    pub(crate) fn are_by_name(&self) -> bool {
+        self.columns.iter().all(|column| column.name.is_some())
+    }
+
     /// Whether these cells are a header: the names of all columns are among them.
     pub fn are_named(&self, row: Row<'_>) -> bool {
         let is_there = |name: &String| !name.is_empty() && row.cells().any(|cell| cell == name);
@@ -198,8 +203,7 @@ impl Features {
         let mut bound = self.clone();
         (bound.cells, bound.absent_are_zero) = (table.width(), table.is_sparse);
         // A nameless column, of row numbers say, is found by its place among the others.
-        let named = self.columns.iter().all(|column| column.name.is_some());
-        if let Some(header) = table.header.as_ref().filter(|_| named) {
+        if let Some(header) = table.header.as_ref().filter(|_| self.are_by_name()) {
             for column in &mut bound.columns {
                 let at = header.iter().position(|name| Some(name) == column.name.as_ref());
                 column.cell = match at {

@@ -24,7 +24,7 @@ use crate::data::inputs::{self, Reader, Values, builtin_data};
 use crate::data::table::{Row, Table};
 use crate::data::{Labels, Pixels};
 use crate::error::Result;
-use crate::file::{HAS_FILES, fault};
+use crate::file::{HAS_FILES, fault, listed};
 use crate::format::model::Loaded;
 use crate::layer::{FrontConfig, Loss};
 use crate::settings::{Auto, Settings, Sizes};
@@ -337,6 +337,22 @@ struct FixedReading {
     header: String,
 }
 
+impl FixedReading {
+    /// The label of a model that reads columns by their names is found by its name too: called 3, it is not the third column.
+    fn check_label(&self, data: &Dataset) -> Result<()> {
+        let (Reader::Features(features), Some(trained), Some((Some(header), label))) =
+            (&self.reader, &self.label_column, &data.table)
+        else {
+            return Ok(());
+        };
+        if trained.is_empty() || !features.are_by_name() || header[*label].to_lowercase() == trained.to_lowercase() {
+            return Ok(());
+        }
+        let reason = format!("has no column {trained:?}, the label in training. Its columns: {}", listed(header));
+        Err(fault(&data.path, reason))
+    }
+}
+
 impl Reading<Fixed> for FixedReading {
     type Examples = FixedExamples;
 
@@ -371,6 +387,9 @@ impl Reading<Fixed> for FixedReading {
             "" => builtin_data(data.seed, is_regression),
             file => Dataset::read(Path::new(file), label, data.form(), size)?,
         };
+        if data.label_column.is_empty() {
+            self.check_label(&read)?;
+        }
         if is_regression {
             read.leave_out_missing_numbers(data.skip_bad)?;
         }

@@ -208,13 +208,16 @@ impl Watcher {
             line["folder"] = json!(self.path);
             self.stdout.line(line.to_string());
         }
+        let share = summary.targets as f64 / summary.parameters as f64;
+        let per_parameter = match format!("{share:.2}").as_str() {
+            "0.00" => String::new(),
+            share => format!(", {share} {}s per parameter", summary.unit.trim_end_matches('s')),
+        };
         let mut lines = vec![
             format!(
-                "{}: {} parameters, {:.2} {}s per parameter, about {} MB, {threads} threads, seed {}",
+                "{}: {} parameters{per_parameter}, about {} MB, {threads} threads, seed {}",
                 summary.network,
                 grouped(summary.parameters),
-                summary.targets as f64 / summary.parameters as f64,
-                summary.unit.trim_end_matches('s'),
                 summary.memory.div_ceil(1 << 20),
                 s.seed
             ),

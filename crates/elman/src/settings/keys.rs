@@ -199,8 +199,9 @@ settings! {
     "Data": {
         /// Tokens are bytes instead of characters; reads any file at all.
         bytes: bool = false;
-        /// Share of the data that is held out for validation; of a text, its end.
-        val_frac: f64 = 0.1 => ranges::share;
+        /// Share of the data that is held out for validation; of a text, its end. auto: a quarter of fewer than 300 series whose
+        /// numbers are predicted, since by it the length of training is chosen; else a tenth.
+        val_frac: f64 as "super::auto" = 0.1 => ranges::share;
         /// A file of validation data, instead of part of the training data.
         val: String = String::new();
         /// The column of the text, by name or by number from 1.
@@ -350,10 +351,11 @@ settings! {
         /// Early stopping: validations without improvement before training ends; 0 for never.
         patience: u32 = 0;
         /// Which weights are kept: best by validation, or last, those of the end; auto: last where fewer than 300 examples are
-        /// learned from, too few to choose by, and in cross-validation, where the held-out part is the judge.
+        /// learned from, too few to choose by (but not of series whose numbers are predicted, which a long training learns by
+        /// heart), and in cross-validation, where the held-out part is the judge.
         keep: Keep = Keep::Best;
-        /// Train once more on all data, the validation data too, for as many updates, and keep that: yes, no or auto, which
-        /// is yes where fewer than 300 examples are learned from.
+        /// Train once more on all data, the validation data too, for as many updates as brought the weights that are kept, and
+        /// keep that: yes, no or auto, which is yes where fewer than 300 examples are learned from.
         refit: Whether = Whether::No;
         /// A running mean of the loss above this many times its lowest (and above the first) counts as divergence; 0 for
         /// never.

@@ -15,7 +15,7 @@ use super::plan::{Plan, RunSummary, grouped};
 use super::pretrained::Pretrained;
 use super::row::{Task, planned, size, size_or, supervised};
 use super::supervised::{
-    Examples, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
+    Examples, FEW, Goal, Learned, Length, Named, Parts, Reading, SupervisedModel, SupervisedPlan, augmentation, divided,
 };
 use crate::cell::CellKind;
 use crate::data::columns::Columns;
@@ -27,7 +27,7 @@ use crate::data::windows::{self, Windows};
 use crate::data::{Labels, Vary, builtin, stratified_split};
 use crate::error::{Error, Result};
 use crate::format::model::Loaded;
-use crate::settings::{Auto, Settings, Standardize};
+use crate::settings::{Auto, Keep, Settings, Standardize};
 use crate::shape::{InputKind, SequenceInput, SequenceInputConfig, Targets};
 
 /// Series to labels.
@@ -99,6 +99,7 @@ fn defaults(task: &str) -> Settings {
         standardize: Standardize::Auto,
         label_smoothing: if is_regression { 0.0 } else { 0.1 },
         huber: if is_regression { f64::AUTO } else { 0.0 },
+        val_frac: if is_regression { f64::AUTO } else { 0.1 },
         lr: 0.003,
         shift: 2,
         distort: 8.0,
@@ -107,6 +108,16 @@ fn defaults(task: &str) -> Settings {
 }
 
 impl Settings {
+    /// Settles what is held out, where that is left to the data. Numbers to predict are noisy, as a rule, and a long training
+    /// learns the noise of few by heart: its length is chosen by what is held out, which therefore is more.
+    fn settle_hold_out(&mut self, examples: usize) {
+        let is_few = examples < FEW;
+        if self.task == REGRESS.name && self.keep == Keep::Auto && self.folds == 0 && is_few {
+            self.keep = Keep::Best;
+        }
+        self.val_frac = self.val_frac.or(if is_few { 0.25 } else { 0.1 });
+    }
+
     /// Settles sizes and regularization of the network where they are left to the data, series of so many steps on average.
     fn settle_series_network(&mut self, examples: usize, steps: usize, is_image: bool) {
         let s = self;
@@ -177,7 +188,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
         text: None,
         label_separator: String::new(),
     };
-    let read = |file: &str, columns: &Columns| Source::read(Path::new(file), columns, s.rows, s.scaled_size());
+    let (rows, size) = (s.rows, s.scaled_size());
+    let read = |file: &str, columns: &Columns| Source::read(Path::new(file), columns, rows, size);
     let source = if s.file.is_empty() {
         Source::Rows(builtin::series(s.seed, is_regression)?)
     } else {
@@ -196,6 +208,8 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     }
     // What is held out is known before the reader is fitted: it sees the training series alone.
     let all = source.labels(&columns)?;
+    settings.settle_hold_out(all.len());
+    let s = &settings;
     if !is_regression {
         Labels::check_are_classes(all.iter().map(|(label, _)| label.as_str()), source.path(), REGRESS.name)?;
     }

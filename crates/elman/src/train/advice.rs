@@ -9,6 +9,8 @@ const GAP: f64 = 0.15;
 const EARLY: f64 = 0.7;
 /// A change by less than this share, of a measure without a known error, is none.
 const CHANGE: f64 = 0.01;
+/// Validation examples below which a comparison tells little.
+const TELLING: usize = 30;
 /// Weights that a text can teach, for each square root of a token: 13,500 characters of Shakespeare are learned best with
 /// some 100,000, 90,000 with 300,000, a million with a million.
 const WEIGHTS_PER_ROOT: f64 = 1000.0;
@@ -129,14 +131,23 @@ pub fn advice(run: &Finished) -> Vec<String> {
             ));
             return said;
         }
-        said.push(format!(
-            "{title} {} is no better than a simple rule's ({}: {}): what the network reads has taught it no more; look at the \
-             data and their labels, or train longer, {}",
+        let no_better = format!(
+            "{title} {} is no better than a simple rule's ({}: {})",
             words(kept.1),
             rule.name,
-            words(rule.value),
-            run.longer
-        ));
+            words(rule.value)
+        );
+        said.push(match run.examples {
+            few @ 1..TELLING => format!(
+                "{no_better}, but that is of {few} validation example{}, too few to tell: try it on others, `elman eval`.",
+                if few == 1 { "" } else { "s" }
+            ),
+            _ => format!(
+                "{no_better}: what the network reads has taught it no more; look at the data and their labels, or train \
+                 longer, {}",
+                run.longer
+            ),
+        });
         return said;
     }
     if vals.len() < 4 {
@@ -252,6 +263,7 @@ mod tests {
             advice(&run).join(" ")
         };
         assert!(of(&[0.5, 0.6, 0.6, 0.6, 0.6], 100, 0.8).contains("no better than a simple rule's (linear: 80.0 %)"));
+        assert!(of(&[0.5, 0.6, 0.6, 0.6, 0.6], 7, 0.8).contains("of 7 validation examples, too few to tell"));
         assert!(of(&[0.5, 0.6, 0.7, 0.8, 0.9], 1000, 0.3).contains("still rising at the end, by 10.0 % over the last"));
         // The same change of few examples is noise.
         assert!(of(&[0.5, 0.6, 0.7, 0.8, 0.85], 20, 0.3).contains("levelled off"));

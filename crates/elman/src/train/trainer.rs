@@ -66,7 +66,7 @@ pub struct Progress {
     pub validated_at: Option<u64>,
     /// The plateau schedule's memory.
     pub plateau: Plateau,
-    /// The last validation, where the last weights are kept or there is a second training.
+    /// The last validation where the last weights are kept, else the best one where there is a second training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<Scores>,
     /// Batches that are left out, from and to, since training diverged at them.
@@ -85,7 +85,10 @@ pub struct Refit {
     pub step: u64,
     /// Epochs before.
     pub epochs: f64,
-    /// The last validation of the first training.
+    /// The updates of this training, where the first was best, or given up, before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// The validation of the first training where it was best, or at its end where that is kept.
     pub scores: Scores,
 }
 
@@ -384,7 +387,7 @@ where
         self.meet();
         loop {
             self.asked = stop.load(Ordering::Relaxed);
-            let ending = if self.share_done() >= 1.0 {
+            let ending = if self.share_done() >= 1.0 || self.is_as_long_as_needed() {
                 Some(Ending::Complete)
             } else if self.config.patience > 0 && self.progress.validations.1 >= self.config.patience {
                 Some(Ending::NoProgress)
@@ -411,7 +414,7 @@ where
                     if let Some(refit) = &self.progress.refit {
                         let scores = refit.scores.clone();
                         self.save_best(&scores)?;
-                    } else if self.begin_refit()? {
+                    } else if self.begin_refit(ending)? {
                         self.checkpoint(on_event)?;
                         continue;
                     }
@@ -446,7 +449,7 @@ where
 
     /// How much is done of this training: of the first, or of the one on all data.
     pub(super) fn share_done(&self) -> f64 {
-        // A training on all data has as many steps as the first one; only that is limited by time, which includes the
+        // A training on all data has the schedule of the first one; only that is limited by time, which includes the
         // validation at the end: it is expected to take as long as the last one.
         let clock = self.clock();
         let used_s = if self.progress.refit.is_some() { 0.0 } else { clock.elapsed + clock.validation };
@@ -458,8 +461,16 @@ where
         match (&self.initial, &self.progress.refit) {
             (None, _) => self.share_done(),
             (Some(_), None) => 0.5 * self.share_done(),
-            (Some(_), Some(_)) => 0.5 + 0.5 * self.share_done(),
+            (Some(_), Some(refit)) => {
+                let share = refit.until.map_or_else(|| self.share_done(), |until| self.steps() as f64 / until as f64);
+                0.5 + 0.5 * share
+            }
         }
+    }
+
+    /// Whether a training on all data has the updates that the first one needed.
+    fn is_as_long_as_needed(&self) -> bool {
+        self.progress.refit.as_ref().and_then(|refit| refit.until).is_some_and(|until| self.steps() >= until)
     }
 
     /// Steps of this training.
@@ -474,7 +485,7 @@ where
 
     /// Begins again with all data, the validation data too; false if there is no such training. Where time is limited there
     /// must be as much left as the first one took.
-    fn begin_refit(&mut self) -> Result<bool> {
+    fn begin_refit(&mut self, ending: Ending) -> Result<bool> {
         let limit = self.config.max_time.as_secs_f64();
         if limit > 0.0 && 2.0 * self.clock().elapsed > limit {
             return Ok(false);
@@ -486,7 +497,10 @@ where
         };
         // A longer run goes on from here.
         self.save_first()?;
-        let refit = Refit { step: self.progress.step, epochs: self.source.cursor().epochs(), scores };
+        let step = self.progress.step;
+        let best = self.progress.best.filter(|_| !self.config.keeps_last).map_or(step, |(_, step)| step);
+        let until = (best < step || ending == Ending::NoProgress).then_some(best);
+        let refit = Refit { step, epochs: self.source.cursor().epochs(), until, scores };
         self.params.values.copy_from_slice(&initial.values);
         self.optimizer = Optimizer::new(self.config.optimizer.clone(), self.shape.layout());
         self.optimizer.freeze(&self.frozen);
@@ -697,7 +711,7 @@ where
         let sample_every = self.config.sample_every;
         let sample_is_due = sample_every > 0 && self.progress.validations.0.is_multiple_of(sample_every);
         self.record(scores.values.clone(), is_best, on_event)?;
-        if self.config.keeps_last || self.initial.is_some() {
+        if is_best && (self.config.keeps_last || self.initial.is_some()) {
             // JSON has no undefined numbers.
             let values = scores.values.into_iter().filter(|(_, value)| value.is_finite()).collect();
             self.progress.scores = Some(Scores { values, ..scores });

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use elman::settings::{Auto, Keep, Settings, Whether};
-use elman::task::Start;
+use elman::task::{Plan, Start};
 use elman::train::{Event, RunFolder};
 
 #[test]
@@ -36,6 +36,34 @@ fn rows(folder: &Path) -> String {
     path.to_str().unwrap().into()
 }
 
+/// The last checkpoint and the best model of a run in `path` that is stopped after so many updates each time, and goes on.
+fn stopped(plan: &dyn Plan, path: &Path, stops: &[u64]) -> [Vec<u8>; 2] {
+    let mut resume = false;
+    for &at in stops.iter().chain([&u64::MAX]) {
+        let folder = match resume {
+            true => RunFolder::open(path).unwrap(),
+            false => RunFolder::create(path, &plan.settings().to_toml().unwrap()).unwrap(),
+        };
+        let mut session = plan.session(Start { resume, ..Start::new(folder) }).unwrap();
+        let stop = AtomicBool::new(false);
+        let mut steps = session.progress().step;
+        session
+            .run(&stop, &mut |event| {
+                steps += u64::from(matches!(event, Event::Step { .. }));
+                stop.store(steps >= at, Ordering::Relaxed);
+            })
+            .unwrap();
+        resume = true;
+    }
+    ["last.safetensors", "best.safetensors"].map(|name| std::fs::read(path.join(name)).unwrap())
+}
+
+/// What a finished run says of its model: updates, and measures.
+fn trained(run: &Path) -> serde_json::Value {
+    let model = elman::format::model::load(&run.join("best.safetensors")).unwrap();
+    model.document.config()["trained"].clone()
+}
+
 #[test]
 fn a_second_training_stopped_and_resumed_ends_at_the_same_bits() {
     let place = tempfile::tempdir().unwrap();
@@ -43,38 +71,49 @@ fn a_second_training_stopped_and_resumed_ends_at_the_same_bits() {
     (settings.file, settings.label_column, settings.max_steps) = (rows(place.path()), "class".into(), 40);
     let plan = elman::task::plan(settings).unwrap();
     assert_eq!((plan.settings().keep, plan.settings().refit), (Keep::Last, Whether::Yes));
-    let config = plan.settings().to_toml().unwrap();
-    let run = |name: &str, stops: &[u64]| {
-        let path = place.path().join(name);
-        let mut resume = false;
-        for &at in stops.iter().chain([&u64::MAX]) {
-            let folder = match resume {
-                true => RunFolder::open(&path).unwrap(),
-                false => RunFolder::create(&path, &config).unwrap(),
-            };
-            let mut session = plan.session(Start { resume, ..Start::new(folder) }).unwrap();
-            let stop = AtomicBool::new(false);
-            let mut steps = session.progress().step;
-            session
-                .run(&stop, &mut |event| {
-                    steps += u64::from(matches!(event, Event::Step { .. }));
-                    stop.store(steps >= at, Ordering::Relaxed);
-                })
-                .unwrap();
-            resume = true;
-        }
-        ["last.safetensors", "best.safetensors"].map(|name| std::fs::read(path.join(name)).unwrap())
-    };
-    let whole = run("whole", &[]);
-    assert!(whole == run("parts", &[17, 40, 55]), "a stop in each training and between them");
+    let [whole, parts] = ["whole", "parts"].map(|name| place.path().join(name));
+    let same = stopped(&*plan, &whole, &[]) == stopped(&*plan, &parts, &[17, 40, 55]);
+    assert!(same, "a stop in each training and between them");
     // As many updates again, and its measure is that of the examples that were held out of the first.
-    let model = elman::format::model::load(&place.path().join("whole/best.safetensors")).unwrap();
-    let trained = &model.document.config()["trained"];
+    let trained = trained(&whole);
     assert_eq!(trained["steps"], 80);
-    let records = elman::train::run_folder::read_metrics(&place.path().join("whole/metrics.jsonl")).unwrap();
+    let records = elman::train::run_folder::read_metrics(&whole.join("metrics.jsonl")).unwrap();
     let mut held_out = records.iter().filter_map(|record| record.val("val_accuracy").map(|value| (record.step, value)));
     let (step, last) = held_out.next_back().unwrap();
     assert_eq!((step, &trained["val"]["val_accuracy"]), (40, &serde_json::json!(last)));
+}
+
+#[test]
+fn noise_of_few_series_is_not_learned_by_heart_and_what_is_held_out_is_learned_from_as_long_as_was_best() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("noise.csv");
+    // Neither series nor numbers say anything of one another.
+    let mut state = 7u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / f64::from(1 << 24)
+    };
+    let mut row = || (0..13).map(|_| format!("{:.3}", next())).collect::<Vec<_>>().join(",") + "\n";
+    let header = (0..12).map(|i| format!("t{i},")).collect::<String>();
+    std::fs::write(&path, format!("{header}label\n{}", (0..80).map(|_| row()).collect::<String>())).unwrap();
+    let mut settings = Settings::for_task("regress-sequence").unwrap();
+    (settings.file, settings.max_steps) = (path.to_str().unwrap().into(), 200);
+    let plan = elman::task::plan(settings.clone()).unwrap();
+    let s = plan.settings();
+    assert_eq!((s.val_frac, s.keep, s.refit), (0.25, Keep::Best, Whether::Yes));
+    let [whole, parts] = ["whole", "parts"].map(|name| place.path().join(name));
+    let same = stopped(&*plan, &whole, &[]) == stopped(&*plan, &parts, &[90, 205]);
+    assert!(same, "a stop in each training");
+    let records = elman::train::run_folder::read_metrics(&whole.join("metrics.jsonl")).unwrap();
+    let best = records.iter().rfind(|record| record.best).unwrap();
+    let trained = trained(&whole);
+    assert!(best.step < 200, "a noise is not learned to the end: {}", best.step);
+    assert_eq!(trained["steps"], 200 + best.step);
+    assert_eq!(trained["val"]["val_rmse"], serde_json::json!(best.val("val_rmse").unwrap()));
+    // What is said beforehand is what is given.
+    (settings.keep, settings.val_frac) = (Keep::Last, 0.1);
+    let plan = elman::task::plan(settings).unwrap();
+    assert_eq!((plan.settings().val_frac, plan.settings().keep), (0.1, Keep::Last));
 }
 
 #[test]

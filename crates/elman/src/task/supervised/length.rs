@@ -3,7 +3,7 @@
 use crate::settings::{Auto, Keep, Settings, Whether};
 
 /// Examples below which a tenth of them is too few to choose by: the end of the run is kept, and all are learned from.
-const FEW: usize = 300;
+pub(crate) const FEW: usize = 300;
 /// Decay of the averaged weights of a long run.
 const EMA_DECAY: f64 = 0.99;
 
@@ -58,7 +58,8 @@ impl Settings {
             said.push("the weights of the end are kept".into());
         }
         if s.refit == Whether::Yes {
-            said.push("trained once more with the validation data".into());
+            let most = if s.keep == Keep::Best { ", as long as was best" } else { "" };
+            said.push(format!("trained once more with the validation data{most}"));
         }
         (!said.is_empty()).then(|| format!("by the data ({examples} training examples): {}", said.join(", ")))
     }

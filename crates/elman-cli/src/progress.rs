@@ -417,7 +417,7 @@ pub(crate) fn data_name(s: &Settings) -> String {
 /// A cross-entropy per target as people compare it: of characters in bits, of words as a perplexity.
 pub(crate) fn nats(nats: f64, unit: &str) -> String {
     match unit {
-        "character" | "byte" | "token" => format!("{nats:.4} nats, {:.4} bits per {unit}", nats / LN_2),
+        "character" | "byte" | "symbol" | "token" => format!("{nats:.4} nats, {:.4} bits per {unit}", nats / LN_2),
         "word" | "subword" => format!("perplexity {:.2} per {unit} ({nats:.4} nats)", nats.exp()),
         _ => format!("{nats:.4} nats"),
     }
@@ -428,7 +428,7 @@ fn describe(r: &Record, unit: &str, loss_unit: &str) -> String {
     let mut text = format!("step {:>6}  epoch {:>6.2}", r.step, r.epoch);
     if let Some(loss) = r.train() {
         text.push_str(format!("  train {loss:.4} {loss_unit}").trim_end());
-        if matches!(unit, "character" | "byte" | "token") {
+        if matches!(unit, "character" | "byte" | "symbol" | "token") {
             text.push_str(&format!(" {:.4} bits", loss / LN_2));
         }
     }

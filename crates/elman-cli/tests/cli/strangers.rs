@@ -374,3 +374,30 @@ fn several_texts_are_one_and_a_config_goes_with_them() {
     train(&place, "a.txt none.txt").fails(3, &["none.txt", "no such file"]);
     train(&place, "a.txt b.txt --task classify-text").fails(2, &["several files", "language-model"]);
 }
+
+#[test]
+fn a_text_of_many_characters_is_learned_by_the_frequent_ones() {
+    let place = Place::new();
+    let rare: String = (0..700).filter_map(|i| char::from_u32(0x4E00 + i)).collect();
+    place.write("book.txt", format!("{0}{rare}\n{0}", "Bäume und Blätter überall. ".repeat(8000)));
+    let small = "--hidden 16 --batch 16 --quiet --threads 1";
+    let run = place.ok(&format!("train book.txt --out run {}", small.replace("--quiet", "--max-steps 40")));
+    assert!(run.stderr.contains("are spelled by their bytes (--vocab-size)"), "{run:?}");
+    assert!(run.stderr.contains("bits per symbol"), "{run:?}");
+    // A run that goes on has the vocabulary that it had.
+    place.ok(&format!("train book.txt --out parts --max-steps 20 {small}"));
+    place.ok("train --resume parts --max-steps 40 --quiet");
+    let vocab = |run: &str| place.ok(&format!("inspect {run}/best.safetensors")).stdout;
+    assert!(vocab("run").contains("symbols") && vocab("parts").contains("symbols"));
+    // Characters that the text does not have are read; the program that is made of it has a name for each token.
+    place.write("other.txt", "Ein 🦀 übt Bäume. ");
+    place.run("eval run other.txt").fails(3, &["'E'", "not in the model's vocabulary"]);
+    place.write("other.txt", "und 🦀 Bäume. ");
+    assert!(place.ok("eval run other.txt").stdout.contains("bits per symbol"));
+    place.ok("sample run --prompt Bäu🦀 --length 20");
+    place.ok("export run/best.safetensors --to c --out net.h");
+    assert!(String::from_utf8(place.read("net.h")).unwrap().contains("\\\\xf0"));
+    // All of them, where they are asked for.
+    let all = place.ok(&format!("train book.txt --out all --vocab-size 2000 --max-steps 2 {small}"));
+    assert!(!all.stderr.contains("spelled") && vocab("all").contains("characters"));
+}

@@ -119,7 +119,7 @@ impl TextStatistics {
         let share = |n: usize| n as f64 / total.max(1) as f64;
         let entropy_nats = counts.iter().filter(|n| **n > 0).map(|&n| -share(n) * share(n).ln()).sum();
         let mut frequencies: Vec<(String, usize)> =
-            counts.iter().enumerate().map(|(i, &n)| (vocab.decode(&[i as u32]), n)).collect();
+            counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, &n)| (vocab.name(i as u32), n)).collect();
         frequencies.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         TextStatistics {
             bytes: text.len(),

@@ -1,4 +1,5 @@
-//! Vocabularies of characters (Unicode scalar values), bytes, words or parts of words.
+//! Vocabularies of characters (Unicode scalar values), bytes, words or parts of words; of many characters the rare ones are
+//! spelled by their bytes.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -8,6 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::pieces;
 use super::words::Level;
 use crate::error::{Error, Result};
+use crate::settings::Auto;
+
+/// Different characters of a text of which all are tokens, where their number is left to the text.
+const FEW: usize = 512;
+/// Of more, those that make this share of it: an output and a row of weights for each of the others would cost a network far
+/// more than the few tokens by which they are spelled.
+const USUAL: f64 = 0.998;
+
+/// The bytes of which UTF-8 makes characters beyond ASCII.
+fn spelling() -> Vec<u8> {
+    (0x80..=0xBF).chain(0xC2..=0xF4).collect()
+}
 
 /// The tokens a model knows, in any order; a token's id is its index.
 ///
@@ -30,6 +43,14 @@ pub enum Vocab {
     Chars(String),
     /// Bytes: any file.
     Bytes(Vec<u8>),
+    /// Frequent characters and, behind them, bytes: other characters are spelled by those of their UTF-8 (byte fallback, as in
+    /// SentencePiece).
+    Spelled {
+        /// The characters, stored as one string.
+        chars: String,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
     /// Words with the blank before them or parts of words, every character among them.
     Pieces {
         /// Word or subword.
@@ -82,6 +103,12 @@ impl Vocab {
             (Vocab::Chars(old), Vocab::Chars(new)) => {
                 Some(Vocab::Chars(old.chars().chain(new.chars().filter(|c| !old.contains(*c))).collect()))
             }
+            // What it does not have it spells.
+            (Vocab::Spelled { .. }, Vocab::Chars(_) | Vocab::Spelled { .. }) => Some(self.clone()),
+            (Vocab::Chars(old), Vocab::Spelled { chars: new, bytes }) => {
+                let chars = old.chars().chain(new.chars().filter(|c| !old.contains(*c))).collect();
+                Some(Vocab::Spelled { chars, bytes: bytes.clone() })
+            }
             (Vocab::Bytes(old), Vocab::Bytes(new)) => {
                 Some(Vocab::Bytes(old.iter().chain(new.iter().filter(|byte| !old.contains(byte))).copied().collect()))
             }
@@ -97,7 +124,8 @@ impl Vocab {
     }
 
     /// The characters of a text and, as `level` says, its most frequent words or parts of words: at most `size` in all, words
-    /// that occur at least `least` times.
+    /// that occur at least `least` times. Of characters alone, those of ASCII and the most frequent others up to `size`, by the
+    /// text where that is [`Auto::AUTO`]; the rest is spelled.
     ///
     /// # Errors
     /// As [`Vocab::of`].
@@ -105,11 +133,39 @@ impl Vocab {
         let characters = Self::of(text, false, path)?;
         let text = utf8(text, path)?;
         let tokens = match level {
-            Level::Char => return Ok(characters),
+            Level::Char => return Ok(characters.spelling_rare(text, size)),
             Level::Word => pieces::most_frequent(text, size, least as u64),
             Level::Subword => pieces::merged(text, size),
         };
         Ok(Vocab::Pieces { level, tokens })
+    }
+
+    /// All characters of a text, or the most frequent `size` of them and bytes for the rest.
+    fn spelling_rare(self, text: &str, size: usize) -> Vocab {
+        let len = self.len();
+        if len <= size.or(FEW) {
+            return self;
+        }
+        let mut counts: HashMap<char, usize> = HashMap::new();
+        text.chars().for_each(|c| *counts.entry(c).or_default() += 1);
+        let all: usize = counts.values().sum();
+        let mut counts: Vec<(char, usize)> = counts.into_iter().collect();
+        // Those of ASCII first: no byte spells them.
+        counts.sort_unstable_by_key(|&(c, count)| (!c.is_ascii(), std::cmp::Reverse(count), c));
+        let (mut chars, mut found) = (Vec::new(), 0);
+        for (c, count) in counts {
+            let is_kept = if size.is_auto() { (found as f64) < USUAL * all as f64 } else { chars.len() < size };
+            if !is_kept && !c.is_ascii() {
+                break;
+            }
+            chars.push(c);
+            found += count;
+        }
+        if chars.len() == len {
+            return self;
+        }
+        chars.sort_unstable();
+        Vocab::Spelled { chars: chars.into_iter().collect(), bytes: spelling() }
     }
 
     /// Whether a token comes twice: its second id would never be found.
@@ -117,6 +173,11 @@ impl Vocab {
         match self {
             Vocab::Chars(tokens) => tokens.chars().collect::<HashSet<_>>().len() < self.len(),
             Vocab::Bytes(tokens) => tokens.iter().collect::<HashSet<_>>().len() < self.len(),
+            Vocab::Spelled { chars, bytes } => {
+                let mut seen = HashSet::new();
+                let chars = chars.chars().map(|c| c.to_string().into_bytes());
+                chars.chain(bytes.iter().map(|byte| vec![*byte])).any(|token| !seen.insert(token))
+            }
             Vocab::Pieces { tokens, .. } => tokens.iter().collect::<HashSet<_>>().len() < self.len(),
         }
     }
@@ -126,6 +187,9 @@ impl Vocab {
         match self {
             Vocab::Chars(tokens) => tokens.contains(c),
             Vocab::Bytes(_) => true,
+            Vocab::Spelled { chars, bytes } => {
+                chars.contains(c) || c.to_string().bytes().all(|byte| bytes.contains(&byte))
+            }
             Vocab::Pieces { tokens, .. } => {
                 tokens.iter().any(|token| token.len() == c.len_utf8() && token.starts_with(c))
             }
@@ -137,6 +201,7 @@ impl Vocab {
         match self {
             Vocab::Chars(tokens) => tokens.chars().count(),
             Vocab::Bytes(tokens) => tokens.len(),
+            Vocab::Spelled { chars, bytes } => chars.chars().count() + bytes.len(),
             Vocab::Pieces { tokens, .. } => tokens.len(),
         }
     }
@@ -146,12 +211,14 @@ impl Vocab {
         self.len() == 0
     }
 
-    /// The name of the unit: "character", "byte", "word" or "subword".
+    /// The name of the unit: "character", "byte", "word", "subword", or "symbol" for a character or a byte of one that is
+    /// spelled.
     pub fn unit(&self) -> &'static str {
         match self {
             Vocab::Pieces { level, .. } => level.unit(),
             Vocab::Chars(_) => "character",
             Vocab::Bytes(_) => "byte",
+            Vocab::Spelled { .. } => "symbol",
         }
     }
 
@@ -181,7 +248,12 @@ impl Vocab {
                     push(table[usize::from(byte)], &|| format!("byte 0x{byte:02X}"), offset)?;
                 }
             }
-            Vocab::Chars(tokens) => {
+            Vocab::Chars(tokens) | Vocab::Spelled { chars: tokens, .. } => {
+                let mut spelling = [None; 256];
+                if let Vocab::Spelled { bytes, .. } = self {
+                    let first = tokens.chars().count();
+                    bytes.iter().zip(first..).for_each(|(byte, id)| spelling[usize::from(*byte)] = Some(id));
+                }
                 // A table for ASCII.
                 let mut ascii = [None; 128];
                 let mut others: HashMap<char, usize> = HashMap::new();
@@ -198,8 +270,17 @@ impl Vocab {
                             Some(id) => *id,
                             None => others.get(&c).copied(),
                         };
-                        push(id, &|| format!("{c:?}"), offset)?;
-                        offset += c.len_utf8();
+                        let mut bytes = [0; 4];
+                        let bytes = c.encode_utf8(&mut bytes).as_bytes();
+                        match bytes.iter().all(|byte| spelling[usize::from(*byte)].is_some()) {
+                            true if id.is_none() => {
+                                for byte in bytes {
+                                    push(spelling[usize::from(*byte)], &String::new, offset)?;
+                                }
+                            }
+                            _ => push(id, &|| format!("{c:?}"), offset)?,
+                        }
+                        offset += bytes.len();
                     }
                     for &byte in chunk.invalid() {
                         push(None, &|| format!("byte 0x{byte:02X} (not UTF-8)"), offset)?;
@@ -235,9 +316,21 @@ impl Vocab {
         let tokens = match self {
             Vocab::Bytes(tokens) => tokens.iter().map(|&byte| vec![byte]).collect(),
             Vocab::Chars(tokens) => tokens.chars().map(|c| c.to_string().into_bytes()).collect(),
+            Vocab::Spelled { chars, bytes } => {
+                let chars = chars.chars().map(|c| c.to_string().into_bytes());
+                chars.chain(bytes.iter().map(|byte| vec![*byte])).collect()
+            }
             Vocab::Pieces { tokens, .. } => tokens.iter().map(|token| token.clone().into_bytes()).collect(),
         };
         Decoder { tokens, held: Vec::new() }
+    }
+
+    /// A token as it is shown: its text, or the number of a byte that is none alone.
+    pub(crate) fn name(&self, id: u32) -> String {
+        match self.decoder().bytes(id) {
+            [byte] if !byte.is_ascii() => format!("byte 0x{byte:02X}"),
+            bytes => String::from_utf8_lossy(bytes).into_owned(),
+        }
     }
 
     /// The text of ids; bytes that are not UTF-8 become U+FFFD.
@@ -355,6 +448,35 @@ mod tests {
             assert_eq!(serde_json::from_str::<Vocab>(&json).unwrap(), vocab);
             assert!(vocab.encode("the cat! ".as_bytes(), false).unwrap_err().token.contains('!'));
         }
+    }
+
+    #[test]
+    fn of_many_characters_the_rare_ones_are_spelled_and_come_back() {
+        // 600 different ones, once each, among many of few.
+        let rare: String = (0..600).filter_map(|i| char::from_u32(0x4E00 + i)).collect();
+        let usual = "ünter den Bäumen ".repeat(40_000);
+        let text = format!("{usual}{rare}\u{7F}🦀");
+        let of =
+            |text: &str, size| Vocab::of_level(text.as_bytes(), Level::Char, [size, 2], Path::new("t.txt")).unwrap();
+        let vocab = of(&text, usize::AUTO);
+        let Vocab::Spelled { chars: kept, bytes } = &vocab else { panic!("{vocab:?}") };
+        assert_eq!((kept.as_str(), bytes.len()), (" Bdemnrtu\u{7F}äü", 115));
+        assert!(!vocab.has_duplicates() && vocab.has('🦀') && !vocab.has('Z') && vocab.unit() == "symbol");
+        // Characters that it never saw too, but for those of ASCII.
+        for text in [text.as_str(), "Ψ em"] {
+            let (ids, _) = vocab.encode(text.as_bytes(), false).unwrap();
+            assert_eq!(vocab.decode(&ids), text);
+        }
+        assert_eq!(vocab.encode("aü".as_bytes(), false).unwrap_err().token, "'a'");
+        assert_eq!(vocab.encode("aü".as_bytes(), true).unwrap(), (vec![11], 1));
+        let json = serde_json::to_string(&vocab).unwrap();
+        assert_eq!(serde_json::from_str::<Vocab>(&json).unwrap(), vocab);
+        // So many again as were chosen, and all where so many are asked for, or the text has few.
+        assert_eq!(of(&text, kept.chars().count()), vocab);
+        assert!(matches!(of(&text, 1000), Vocab::Chars(_)) && matches!(of(&usual, usize::AUTO), Vocab::Chars(_)));
+        assert_eq!(vocab.joined(&chars("한")), Some(vocab.clone()));
+        let grown = chars("한b").joined(&vocab).unwrap();
+        assert_eq!((grown.encode("한b".as_bytes(), false).unwrap().0, grown.len()), (vec![1, 0], 13 + 1 + 115));
     }
 
     #[test]

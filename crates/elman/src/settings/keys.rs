@@ -235,8 +235,9 @@ settings! {
         units: Units = Units::Subword;
         /// Lower-case texts before tokenization and for scoring.
         lowercase: bool = false;
-        /// Maximum vocabulary size; rarer words become one unknown token.
-        vocab_size: usize = 20_000;
+        /// Maximum vocabulary size; rarer words become one unknown token. Of characters (and auto: by the text) those beyond
+        /// ASCII that are rarer are spelled by their bytes.
+        vocab_size: usize as "super::auto" = 20_000 => ranges::size;
         /// Words that occur fewer times in training become the unknown token.
         vocab_min: usize = 2;
         /// Maximum number of tokens: longer texts to classify keep their first quarter and last three quarters of it,

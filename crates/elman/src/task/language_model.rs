@@ -254,6 +254,8 @@ impl Plan {
             let reason = format!("{} tokens are too few to train on; use a longer text", corpus.train.len());
             return Err(Error::Data { path: path.into(), reason });
         }
+        let mut settings = settings;
+        let spelled = settings.settle_vocab_size(&corpus.vocab);
         let (settings, chosen) = fitted(settings, &corpus)?;
         Streams::new(corpus.train.len(), settings.batch, settings.seq_len, settings.seed).map_err(too_short)?;
         let mut network = network(&settings, corpus.vocab.len())?;
@@ -286,6 +288,7 @@ impl Plan {
             notes: begins
                 .into_iter()
                 .chain(frozen(s, network.layout())?.1)
+                .chain(spelled)
                 .chain(chosen)
                 .chain(segment.map(note))
                 .collect(),

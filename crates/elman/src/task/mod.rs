@@ -180,6 +180,8 @@ impl Settings {
         ];
         if task.name == language_model::TASK.name {
             settings.level = Level::Char;
+            // All characters were tokens.
+            settings.vocab_size = 1 << 20;
         }
         for (key, value) in was.into_iter().filter(|(key, _)| task.is_read(key)) {
             settings.set(key, value)?;

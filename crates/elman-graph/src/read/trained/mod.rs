@@ -355,13 +355,15 @@ impl Reader<'_> {
     /// Symbols and labels.
     fn words(&mut self) {
         let vocab = self.config.get("vocab");
-        let vocabulary = match (vocab.and_then(|v| v.get("chars")), vocab.and_then(|v| v.get("bytes"))) {
-            (Some(Json::String(chars)), _) => Some(chars.chars().map(String::from).collect()),
-            (_, Some(Json::Array(bytes))) => {
-                Some(bytes.iter().map(|b| format!("\\x{:02x}", b.as_u64().unwrap_or(0))).collect())
-            }
-            _ => None,
-        };
+        // Frequent characters and bytes that spell others are one vocabulary.
+        let vocab = vocab.map(|vocab| vocab.get("spelled").unwrap_or(vocab));
+        let chars = vocab.and_then(|v| v.get("chars")).and_then(Json::as_str);
+        let bytes = vocab.and_then(|v| v.get("bytes")).and_then(Json::as_array);
+        let vocabulary = (chars.is_some() || bytes.is_some()).then(|| {
+            let chars = chars.unwrap_or_default().chars().map(String::from);
+            let bytes = bytes.into_iter().flatten().map(|b| format!("\\x{:02x}", b.as_u64().unwrap_or(0)));
+            chars.chain(bytes).collect()
+        });
         let labels = self
             .config
             .get("labels")

@@ -7,7 +7,7 @@ use crate::data::words::Level;
 use crate::data::{Vocab, builtin, idx};
 use crate::error::{Error, Result};
 use crate::file::{self, Encoding};
-use crate::settings::Settings;
+use crate::settings::{Auto, Settings};
 use crate::task::pretrained::Pretrained;
 
 /// A text in tokens, divided into training and validation.
@@ -100,7 +100,32 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Words or their parts, where their number is left to the text.
+const PIECES: usize = 8000;
+
 impl Settings {
+    /// The size of a text's vocabulary; of characters it may be left to the text.
+    fn vocab_size_of_text(&self) -> usize {
+        if self.level == Level::Char { self.vocab_size } else { self.vocab_size.or(PIECES) }
+    }
+
+    /// Settles the size of the vocabulary, so that the same text has the same again; says what was decided.
+    pub(super) fn settle_vocab_size(&mut self, vocab: &Vocab) -> Option<String> {
+        if !self.vocab_size.is_auto() {
+            return None;
+        }
+        let Vocab::Spelled { chars, .. } = vocab else {
+            self.vocab_size = vocab.len().max(PIECES);
+            return None;
+        };
+        self.vocab_size = chars.chars().count();
+        Some(format!(
+            "the {} most frequent characters are tokens; the others, one in five hundred of the text, are spelled by their \
+             bytes (`vocab_size`)",
+            self.vocab_size
+        ))
+    }
+
     /// The text of a file or folder: as it is with `bytes`, and in runs of version 0.1.
     pub(super) fn text(&self, path: &Path) -> Result<Vec<u8>> {
         match self.bytes || self.rules == 1 {
@@ -141,7 +166,7 @@ impl Corpus {
         }
         let mut vocab = match settings.bytes {
             true => Vocab::of(text, true, path)?,
-            false => Vocab::of_level(text, settings.level, [settings.vocab_size, settings.vocab_min], path)?,
+            false => Vocab::of_level(text, settings.level, [settings.vocab_size_of_text(), settings.vocab_min], path)?,
         };
         if let Some(from) = Pretrained::open(settings)? {
             vocab = from.part::<Vocab>("vocab")?.joined(&vocab).unwrap_or(vocab);

@@ -116,8 +116,12 @@ impl Model for LanguageModel {
     }
 
     fn describe(&self) -> Vec<(&'static str, String)> {
-        let tokens: Vec<u32> = (0..self.vocab.len() as u32).collect();
-        vec![("vocabulary", format!("{} {}s: {:?}", tokens.len(), self.vocab.unit(), self.vocab.decode(&tokens)))]
+        let (len, unit) = (self.vocab.len(), self.vocab.unit());
+        let tokens = match &self.vocab {
+            Vocab::Spelled { chars, bytes } => format!("{chars:?}, and {} bytes that spell others", bytes.len()),
+            vocab => format!("{:?}", vocab.decode(&(0..len as u32).collect::<Vec<_>>())),
+        };
+        vec![("vocabulary", format!("{len} {unit}s: {tokens}"))]
     }
 
     fn reads(&self) -> Reads {

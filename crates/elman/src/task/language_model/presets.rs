@@ -23,9 +23,9 @@ const EPS: f64 = 1e-8;
 const BLOG_STEPS: usize = 25;
 const CHAR_RNN_STEPS: usize = 50;
 
-/// Tokens are characters; where words or their parts are asked for, so many.
+/// Tokens are characters.
 fn base() -> Settings {
-    Settings { vocab_size: 8000, ..Settings::base() }
+    Settings { vocab_size: usize::AUTO, ..Settings::base() }
 }
 
 /// What can be is left to the text and the time.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Choice, Columns};
 use super::features::{Features, is_of_words};
 use super::inputs::Values;
-use super::sequences::{Sequence, SequenceTable, groups};
+use super::sequences::{PUT_TOGETHER, Sequence, SequenceTable, groups, stand_together};
 use super::table::Table;
 use super::tags::StepWords;
 use super::{HoldOut, Pixels, Split, builtin, train_val_split};
@@ -151,9 +151,12 @@ fn sequence_column(table: &Table, asked: Option<&str>, trained: &str) -> Result<
     let named = |column: &usize| SEQUENCES.contains(&header[*column].to_lowercase().as_str());
     let mut found = (0..header.len()).filter(named);
     let (Some(column), None) = (found.next(), found.next()) else { return Ok(None) };
-    let stand_together =
-        groups(table, column).is_ok_and(|groups| groups.len() > 1 && 2 * groups.len() <= table.rows.len());
-    Ok(stand_together.then_some(column))
+    let is_one = groups(table, column).is_ok_and(|groups| {
+        stand_together(groups.iter().map(|group| &group.rows))
+            && groups.len() > 1
+            && 2 * groups.len() <= table.rows.len()
+    });
+    Ok(is_one.then_some(column))
 }
 
 /// How the rows of a table are read, with what was decided.
@@ -230,7 +233,8 @@ impl Data {
                 return Err(fault(path, "it is a table, but the model reads frames of video"));
             }
             How::Fit(choice, hold_out) => {
-                let groups: Vec<Vec<usize>> = groups(&table, sequence)?.into_iter().map(|g| g.rows.collect()).collect();
+                let groups: Vec<Vec<usize>> = groups(&table, sequence)?.into_iter().map(|group| group.rows).collect();
+                notes.extend((!stand_together(groups.iter())).then(|| PUT_TOGETHER.to_string()));
                 let train = match hold_out.filter(|_| choice.looks) {
                     Some(hold_out) => match <[_; 1]>::try_from(groups) {
                         Ok([mut rows]) => {

@@ -1,7 +1,6 @@
 //! Tables of sequences: a row per step, or a row per sequence.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -20,22 +19,33 @@ use crate::file::fault;
 pub struct Group {
     /// The id its rows share.
     pub id: String,
-    /// Their indices in [`Table::rows`].
-    pub rows: Range<usize>,
+    /// Their indices in [`Table::rows`], in file order.
+    pub rows: Vec<usize>,
 }
 
-/// The sequences of a table with a row per step: neighbouring rows of the same id, in file order; without a column of ids all
-/// rows are one sequence, which has the file's name.
+/// Whether the rows of each sequence follow one another.
+pub(crate) fn stand_together<'a>(mut sequences: impl Iterator<Item = &'a Vec<usize>>) -> bool {
+    sequences.all(|rows| rows.windows(2).all(|two| two[0] + 1 == two[1]))
+}
+
+/// What is said of rows that did not stand together.
+pub(crate) const PUT_TOGETHER: &str = "the rows of a sequence stand among those of others, as in a table by time: put together, in \
+                                       their order";
+
+/// The sequences of a table with a row per step: the rows of the same id, in file order; without a column of ids all rows are
+/// one sequence, which has the file's name. Rows of a sequence are neighbours or, in a table that is in the order of time, stand
+/// among those of others.
 ///
 /// # Errors
-/// An empty id; rows of a sequence that are not adjacent.
+/// An empty id; a sequence in few long pieces, which may be several of the same name.
 pub fn groups(table: &Table, sequence_column: impl Into<Option<usize>>) -> Result<Vec<Group>> {
     let Some(sequence_column) = sequence_column.into() else {
         let name = table.path.file_name().unwrap_or(table.path.as_os_str());
-        return Ok(vec![Group { id: name.to_string_lossy().into_owned(), rows: 0..table.rows.len() }]);
+        return Ok(vec![Group { id: name.to_string_lossy().into_owned(), rows: (0..table.rows.len()).collect() }]);
     };
     let mut groups: Vec<Group> = Vec::new();
-    let mut begun: HashMap<&str, usize> = HashMap::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    let (mut last, mut pieces, mut torn) = (usize::MAX, 0, None);
     for (i, row) in table.rows.iter().enumerate() {
         let id = row.cell(sequence_column).trim();
         let at = |reason: String| fault(&table.path, format!("line {}: {reason}", row.line()));
@@ -43,21 +53,29 @@ pub fn groups(table: &Table, sequence_column: impl Into<Option<usize>>) -> Resul
             let name = table.name(sequence_column);
             return Err(at(format!("the sequence id (column {name}) is empty")));
         }
-        match groups.last_mut().filter(|group| group.id == id) {
-            Some(group) => group.rows.end = i + 1,
-            None => {
-                if let Some(line) = begun.insert(id, row.line()) {
-                    let reason = format!(
-                        "the sequence {id:?} began in line {line} and continues here, after another; put its rows \
-                         together, in the order of its steps"
-                    );
-                    return Err(at(reason));
-                }
-                groups.push(Group { id: id.into(), rows: i..i + 1 });
-            }
+        let place = *known.entry(id).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Group { id: id.into(), rows: Vec::new() });
+        } else if place != last && torn.is_none() {
+            torn = Some((place, row.line()));
         }
+        pieces += usize::from(place != last);
+        groups[place].rows.push(i);
+        last = place;
     }
-    Ok(groups)
+    match torn {
+        // Mostly single rows among others.
+        Some((place, line)) if 2 * pieces <= table.rows.len() => {
+            let Group { id, rows } = &groups[place];
+            let began = table.rows.row(rows[0]).line();
+            let reason = format!(
+                "line {line}: the sequence {id:?} began in line {began} and continues here, after another; put its rows \
+                 together, in the order of its steps"
+            );
+            Err(fault(&table.path, reason))
+        }
+        _ => Ok(groups),
+    }
 }
 
 /// A sequence of numbers, with its labels if it has any.
@@ -100,7 +118,7 @@ impl SequenceTable {
         for Group { id, rows } in groups(table, sequence_column)? {
             let mut sequence =
                 Sequence { id, lines: Vec::with_capacity(rows.len()), inputs: Vec::new(), labels: Vec::new() };
-            for row in table.rows.range(rows) {
+            for row in rows.iter().map(|&row| table.rows.row(row)) {
                 features.row(row, &table.path, &mut sequence.inputs)?;
                 sequence.lines.push(row.line());
                 sequence.labels.extend(label_column.map(|column| class_index(&classes, row.cell(column))));
@@ -126,7 +144,7 @@ impl SequenceTable {
         };
         let classes = classes(table, label_column)?;
         let sequence = |Group { id, rows }: Group| {
-            let rows = table.rows.range(rows);
+            let rows = rows.iter().map(|&row| table.rows.row(row));
             let labels = |column: usize| rows.clone().map(|row| class_index(&classes, row.cell(column))).collect();
             Sequence {
                 id,
@@ -150,9 +168,11 @@ impl SequenceTable {
         features: &Features,
     ) -> Result<SequenceTable> {
         for Group { id, rows } in groups(table, sequence_column)? {
-            let first = table.rows.row(rows.start);
+            let first = table.rows.row(rows[0]);
             let want = first.cell(label_column).trim();
-            if let Some(row) = table.rows.range(rows).find(|row| row.cell(label_column).trim() != want) {
+            if let Some(row) =
+                rows.iter().map(|&row| table.rows.row(row)).find(|row| row.cell(label_column).trim() != want)
+            {
                 let reason = format!(
                     "line {}: the sequence {id:?} has the label {:?} here, but {want:?} in line {}; a whole \
                      sequence needs one label, labels per step are another task",
@@ -304,7 +324,7 @@ mod tests {
     fn rows_of_one_id_are_the_steps_of_a_sequence() {
         let table = csv(STEPS);
         let found = groups(&table, 0).unwrap();
-        assert_eq!(found.iter().map(|group| group.rows.clone()).collect::<Vec<_>>(), [0..2, 2..3, 3..5]);
+        assert_eq!(found.iter().map(|group| group.rows.clone()).collect::<Vec<_>>(), [vec![0, 1], vec![2], vec![3, 4]]);
         // Fitted on the first sequence: mean 2, std 1.
         let features = Features::fit_rows(&table, &[0, 1], &[0, 3]).unwrap();
         let all = SequenceTable::read(&table, 0, Some(3), &features).unwrap();
@@ -320,9 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_in_pieces_is_refused_with_the_line() {
-        let error = groups(&csv("seq,x\na,1\nb,2\na,3\n"), 0).unwrap_err().to_string();
-        assert!(error.starts_with("t.csv: line 4: the sequence \"a\" began in line 2"), "{error}");
+    fn sequences_in_the_order_of_time_are_put_together_and_one_in_pieces_is_refused_with_the_line() {
+        let of = |text: &str| groups(&csv(text), 0).unwrap().into_iter().map(|group| (group.id, group.rows)).collect();
+        let found: Vec<(String, Vec<usize>)> = of("seq,x\na,1\nb,2\na,3\nc,7\nb,4\nb,5\n");
+        assert_eq!(found, [("a".into(), vec![0, 2]), ("b".into(), vec![1, 4, 5]), ("c".into(), vec![3])]);
+        assert!(!stand_together(found.iter().map(|(_, rows)| rows)));
+        let error = groups(&csv("seq,x\na,1\na,2\na,3\nb,2\nb,1\na,3\na,4\n"), 0).unwrap_err().to_string();
+        assert!(error.starts_with("t.csv: line 7: the sequence \"a\" began in line 2"), "{error}");
         let error = groups(&csv("seq,x\na,1\n,2\n"), 0).unwrap_err().to_string();
         assert!(error.contains("line 3: the sequence id (column \"seq\")"), "{error}");
     }

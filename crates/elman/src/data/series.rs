@@ -130,8 +130,7 @@ impl Source {
             Source::Steps(table) => {
                 let label = table.label_column(&columns.label)?;
                 let groups = groups(table, table.series_column(columns.sequence())?)?;
-                let of =
-                    |group: Group| (table.rows.row(group.rows.start).cell(label).to_string(), group.rows.collect());
+                let of = |group: Group| (table.rows.row(group.rows[0]).cell(label).to_string(), group.rows);
                 groups.into_iter().map(of).collect()
             }
             Source::Rows(table) => {

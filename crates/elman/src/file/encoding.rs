@@ -25,7 +25,10 @@ const SAMPLE: usize = 1 << 16;
 
 /// Beginnings of files that hold no text, and what to do with each.
 const NO_TEXT: [(&[u8], &str); 13] = [
-    (b"PK\x03\x04", "is a zip archive, as workbooks of spreadsheets are; unpack it, or save the sheet as CSV"),
+    (
+        b"PK\x03\x04",
+        "is a zip archive of several files, as workbooks of spreadsheets are; unpack it, or save the sheet as CSV",
+    ),
     (b"\xfd7zXZ\x00", "is compressed by xz; unpack it: xz -d FILE"),
     (b"BZh", "is compressed by bzip2; unpack it: bzip2 -d FILE"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it"),

@@ -1,12 +1,14 @@
 //! Whole files, plain or compressed, standard input, and the error that names one.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use zip::ZipArchive;
+use zip::result::ZipError;
 
 use super::HAS_FILES;
 use crate::error::{Error, Result};
@@ -18,6 +20,8 @@ pub(crate) use tests::{gzip, real_data, write};
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The first four bytes of every Zstandard frame (RFC 8878, 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The first four bytes of a zip archive's first entry.
+const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 /// The path that stands for standard input.
 const STDIN: &str = "-";
 
@@ -136,8 +140,8 @@ pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: path.into(), action: "read", source }
 }
 
-/// A file's bytes, or with the path `-` those of standard input; what gzip or Zstandard compressed, told by its first bytes, is
-/// decompressed.
+/// A file's bytes, or with the path `-` those of standard input; what gzip or Zstandard compressed, or the one file of a zip
+/// archive, told by their first bytes, is decompressed.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Data`] if the compressed data are damaged or cut short.
@@ -152,7 +156,43 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         bytes.try_reserve_exact(len.saturating_add(32)).map_err(|_| full())?;
     }
     stream.read_to_end(&mut bytes).map_err(|error| read_failed(path, error))?;
-    Ok(bytes)
+    if !bytes.starts_with(ZIP_MAGIC) {
+        return Ok(bytes);
+    }
+    // Arrays have a reader of their own; so has an archive of arrays or of anything else that is more than a file.
+    Ok(only_file(&bytes, path)?.unwrap_or(bytes))
+}
+
+/// The content of the one file that a zip archive holds; none where there are several, as in workbooks, or it is an array. What
+/// other systems put beside it (`__MACOSX`, hidden files) is passed over.
+///
+/// # Errors
+/// [`Error::Data`] if it is damaged, wants a password, or is longer than what is read.
+fn only_file(bytes: &[u8], path: &Path) -> Result<Option<Vec<u8>>> {
+    let damaged = |error: ZipError| fault(path, format!("the zip archive is damaged, or it is locked: {error}"));
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+    let mut found = None;
+    for index in 0..archive.len() {
+        let file = archive.by_index_raw(index).map_err(damaged)?;
+        let name = file.name().map_err(damaged)?;
+        let is_hidden =
+            name.starts_with("__MACOSX/") || name.rsplit('/').next().is_none_or(|name| name.starts_with('.'));
+        if file.is_dir() || is_hidden {
+            continue;
+        }
+        if name.ends_with(".npy") || found.replace(index).is_some() {
+            return Ok(None);
+        }
+    }
+    let Some(index) = found else { return Ok(None) };
+    let file = archive.by_index(index).map_err(damaged)?;
+    let limit = max_decompressed(bytes.len() as u64);
+    let mut content = Vec::new();
+    let read = Limited { stream: file, left: limit, limit }.read_to_end(&mut content);
+    match read {
+        Err(error) if error.get_ref().is_none_or(|source| !source.is::<TooLong>()) => Err(damaged(ZipError::Io(error))),
+        read => read.map(|_| Some(content)).map_err(|error| read_failed(path, error)),
+    }
 }
 
 /// A file, or standard input, as a stream, decompressed. Map the stream's errors with [`read_failed`].
@@ -178,7 +218,7 @@ fn decompressed(mut raw: impl Read + 'static, path: &Path, len: u64) -> Result<B
     let wanted = ZSTD_MAGIC.len() as u64;
     raw.by_ref().take(wanted).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
     let (is_gzip, is_zstd) = (head.starts_with(&GZIP_MAGIC), head == ZSTD_MAGIC);
-    let whole = std::io::Cursor::new(head).chain(raw);
+    let whole = Cursor::new(head).chain(raw);
     let limit = if is_gzip || is_zstd { max_decompressed(len) } else { max_input() };
     Ok(match (is_gzip, is_zstd) {
         (true, _) => Box::new(Limited { stream: MultiGzDecoder::new(BufReader::new(whole)), left: limit, limit }),
@@ -293,6 +333,38 @@ mod tests {
             let error = read(&write(folder.path(), "b", &two[..cut])).unwrap_err().to_string();
             assert!(error.contains("is cut short"), "{cut}: {error}");
         }
+    }
+
+    /// A zip archive of these files.
+    fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in files {
+            archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(content).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn the_one_file_of_a_zip_archive_is_read_and_of_several_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |bytes: &[u8]| read(&write(folder.path(), "a.zip", bytes));
+        let text = b"a,b\n1,2\n".repeat(400);
+        let one = zipped(&[("__MACOSX/._t.csv", b"x"), ("data/t.csv", &text), ("data/.DS_Store", b"y")]);
+        assert_eq!(of(&one).unwrap(), text);
+        let two = zipped(&[("t.csv", b"a"), ("u.csv", b"b")]);
+        assert_eq!(of(&two).unwrap(), two);
+        let arrays = zipped(&[("x.npy", b"\x93NUMPY")]);
+        assert_eq!(of(&arrays).unwrap(), arrays);
+        for cut in [10, one.len() / 2, one.len() - 1] {
+            assert!(of(&one[..cut]).unwrap_err().to_string().contains("zip archive is damaged"), "{cut}");
+        }
+        let mut wrong = one.clone();
+        let at = one.windows(4).position(|four| four == b"t.cs").unwrap();
+        wrong[at + 10] ^= 0x55;
+        assert!(of(&wrong).unwrap_err().to_string().contains("damaged"));
+        let zeros = zipped(&[("zeros", &vec![0; (SMALL_CONTENT + 1) as usize])]);
+        assert!(of(&zeros).unwrap_err().to_string().contains("holds more than 134217728 bytes, decompressed"));
     }
 
     #[test]

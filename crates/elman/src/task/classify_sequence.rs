@@ -21,7 +21,7 @@ use crate::cell::CellKind;
 use crate::data::columns::Columns;
 use crate::data::features::rounded;
 use crate::data::inputs::Values;
-use crate::data::sequences::{Scale, SequenceTable};
+use crate::data::sequences::{PUT_TOGETHER, Scale, SequenceTable, stand_together};
 use crate::data::series::{Data as Read, Labelled, Reader, Source};
 use crate::data::windows::{self, Windows};
 use crate::data::{Labels, Vary, builtin, stratified_split};
@@ -208,6 +208,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     }
     // What is held out is known before the reader is fitted: it sees the training series alone.
     let all = source.labels(&columns)?;
+    let is_together = stand_together(all.iter().map(|(_, rows)| rows));
     settings.settle_hold_out(all.len());
     let s = &settings;
     if !is_regression {
@@ -221,6 +222,7 @@ fn plan(mut settings: Settings, _: &mut Callback) -> Result<Box<dyn Plan>> {
     };
     let train: Vec<Vec<usize>> = train.into_iter().map(|(_, rows)| rows).collect();
     let mut notes = source.notes().to_vec();
+    notes.extend((!is_together).then(|| PUT_TOGETHER.to_string()));
     let old = Pretrained::open(s)?.map(|from| from.reading::<SeriesReading>()).transpose()?;
     let (reader, left_out) = match &old {
         Some(old) => {

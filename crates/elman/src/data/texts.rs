@@ -78,9 +78,15 @@ pub(crate) fn read(path: &Path, columns: &Columns, several: Option<bool>) -> Res
     Ok(LabelledTexts { rows, has_several, notes })
 }
 
-/// The texts of a folder, each a file in the subfolder of its label, as a table.
+/// Names of parts of a data set, which are no labels.
+const PARTS: [&str; 7] = ["train", "training", "test", "dev", "val", "valid", "validation"];
+
+/// Labels that are files of their own, at most, and lines of each at least: more files, or shorter ones, are a text each.
+const MANY_LABELS: usize = 50;
+const FEW_TEXTS: usize = 5;
+
+/// The texts of a folder, each a file in the subfolder of its label, or a line in the label's file, as a table.
 fn folder(path: &Path, form: Form) -> Result<Table> {
-    const PARTS: [&str; 6] = ["train", "test", "dev", "val", "valid", "validation"];
     let mut rows = Rows::default();
     let mut labels = 0;
     for folder in entries(path)?.into_iter().filter(|entry| entry.is_dir()) {
@@ -98,13 +104,57 @@ fn folder(path: &Path, form: Form) -> Result<Table> {
         }
         labels += usize::from(rows.len() > before);
     }
-    if labels == 0 {
-        let reason = "is a folder without subfolders of texts; each label needs a subfolder with a file for each text";
-        return Err(fault(path, reason));
-    }
-    let notes = vec![format!("{} texts in {labels} folders, whose names are the labels", rows.len())];
+    let notes = if labels > 0 {
+        vec![format!("{} texts in {labels} folders, whose names are the labels", rows.len())]
+    } else {
+        let files = files_of_labels(path)?.ok_or_else(|| {
+            let reason = "is a folder without subfolders of texts; each label needs a subfolder with a file for each text, or \
+                          a file, `LABEL.txt`, with a text on each line";
+            fault(path, reason)
+        })?;
+        for (label, file) in &files {
+            let bytes = file::read(file)?;
+            let text = form.encoding.decode(&bytes, file)?;
+            let texts: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            if texts.len() < FEW_TEXTS {
+                let reason = format!(
+                    "holds {} texts, a line each, which is too few for the label {label:?}; in a folder without subfolders \
+                     each file is a label",
+                    texts.len()
+                );
+                return Err(fault(file, reason));
+            }
+            texts.into_iter().for_each(|text| rows.push(rows.len() + 1, [label.as_str(), text]));
+        }
+        let labels = files.len();
+        vec![format!("{} texts, a line each, in {labels} files, whose names are the labels", rows.len())]
+    };
     let header = Some(vec!["label".to_string(), "text".into()]);
     Ok(Table { path: path.into(), header, rows, notes, label: Some(0), text: Some(1), ..Table::default() })
+}
+
+/// The files of a folder, one for each label, with their labels: `positive.txt` and `negative.txt`, or `rt-polarity.pos` and
+/// `rt-polarity.neg`. None where its files are anything else.
+fn files_of_labels(path: &Path) -> Result<Option<Vec<(String, PathBuf)>>> {
+    let mut files = Vec::new();
+    for file in entries(path)?.into_iter().filter(|entry| entry.is_file()) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+        let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
+        if !["readme", "license", "licence"].contains(&stem.to_lowercase().as_str()) {
+            files.push((stem.to_string(), end.to_string(), file));
+        }
+    }
+    let is_same_stem = files.iter().all(|(stem, ..)| *stem == files[0].0);
+    let is_text = files.iter().all(|(_, end, _)| end.eq_ignore_ascii_case("txt"));
+    let labels = files.into_iter().map(|(stem, end, file)| (if is_text { stem } else { end }, file));
+    let labels: Vec<(String, PathBuf)> = labels.collect();
+    let is_part = |label: &str| PARTS.contains(&label.to_lowercase().as_str());
+    let is_table =
+        |label: &str| ["csv", "tsv", "json", "jsonl", "npy", "npz", ""].contains(&label.to_lowercase().as_str());
+    let are_labels = labels.iter().all(|(label, _)| !is_part(label) && (is_text || !is_table(label)))
+        && !labels.iter().all(|(label, _)| label.bytes().all(|byte| byte.is_ascii_digit()));
+    Ok(((2..=MANY_LABELS).contains(&labels.len()) && (is_text || is_same_stem) && are_labels).then_some(labels))
 }
 
 /// What a folder holds, hidden files apart, in natural order.
@@ -207,6 +257,36 @@ mod tests {
         assert_eq!(rows, [("neg", "bad\nfilm"), ("pos", "good"), ("pos", "warm")]);
         let error = read(&folder.path().join("pos"), &Columns::default(), None).unwrap_err().to_string();
         assert!(error.contains("without subfolders"), "{error}");
+    }
+
+    #[test]
+    fn a_file_for_each_label_has_a_text_on_each_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_folder = |name: &str, files: &[(&str, &str)]| {
+            files.iter().for_each(|(file, text)| _ = write(folder.path(), &format!("{name}/{file}"), text));
+            read(&folder.path().join(name), &Columns::default(), None)
+        };
+        let (good, bad) = ("good one\n\nfine\nnice\nwarm\ntrue\n", "bad\nsad\npoor\ncold\nfalse\nworse\n");
+        for (name, labels, files) in [
+            ("a", ["negative", "positive"], [("positive.txt", good), ("negative.txt", bad), ("README.md", "x")]),
+            ("b", ["neg", "pos"], [("rt-polarity.pos", good), ("rt-polarity.neg", bad), (".x", "x")]),
+        ] {
+            let found = in_folder(name, &files).unwrap();
+            let of = |wanted: &str| found.rows.iter().filter(|row| row.label == wanted).count();
+            assert_eq!((labels.map(of), found.rows.len()), ([6, 5], 11), "{name}");
+            assert!(found.notes.iter().any(|note| note.contains("11 texts, a line each, in 2 files")));
+        }
+        // Parts of a data set, tables, texts of a file each.
+        for (name, files) in [
+            ("c", [("train.txt", good), ("test.txt", bad)]),
+            ("d", [("x.csv", good), ("y.csv", bad)]),
+            ("e", [("1.txt", good), ("2.txt", bad)]),
+            ("f", [("data.csv", good), ("data.tsv", bad)]),
+        ] {
+            assert!(in_folder(name, &files).unwrap_err().to_string().contains("without subfolders"), "{name}");
+        }
+        let error = in_folder("g", &[("a.txt", good), ("b.txt", "one\ntwo\n")]).unwrap_err().to_string();
+        assert!(error.contains("b.txt: holds 2 texts, a line each"), "{error}");
     }
 
     #[test]

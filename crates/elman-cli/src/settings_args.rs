@@ -78,7 +78,8 @@ impl SettingArgs {
         let of_config = |key: &str| config.as_ref().and_then(|config| config.get(key)).filter(|text| !text.is_empty());
         let last = |key: &str| given.iter().rfind(|given| given.key.name == key).map(|given| given.text.as_str());
         let from = last("from").or(of_config("from")).filter(|path| !path.is_empty());
-        let task = match (last("task").or(of_config("task")), from) {
+        let named = last("task").or(of_config("task"));
+        let task = match (named, from) {
             (Some(name), _) => Task::find(name)?,
             (None, Some(from)) => elman::task::of_model(&model::load(Path::new(from))?)?,
             (None, None) => &language_model::TASK,
@@ -113,7 +114,12 @@ impl SettingArgs {
             settings.file = names.join("\n");
         }
         for given in &given {
-            let set = task.check_read(given.key.name, &given.text);
+            let set = task.check_read(given.key.name, &given.text).map_err(|error| match error {
+                Error::Unread { key, value, readers, task } if named.or(from).is_none() => {
+                    Error::Unread { key, value, readers, task: format!("{task}, since none is named (`task`)") }
+                }
+                error => error,
+            });
             set.and_then(|()| settings.set(given.key.name, &given.text)).map_err(|error| given.refused(error))?;
         }
         for key in PATHS {

@@ -264,6 +264,9 @@ pub enum Op {
     /// Index of the largest or smallest.
     #[allow(missing_docs)]
     ArgExtreme { extreme: ArgExtreme, axis: i64, keepdims: bool, select_last: bool },
+    /// `X`, `K [1]`: the `K` largest or smallest, from the first on, and their places.
+    #[allow(missing_docs)]
+    TopK { axis: i64, largest: bool },
     /// `X`, `axis`.
     #[allow(missing_docs)]
     CumSum { exclusive: bool, reverse: bool },

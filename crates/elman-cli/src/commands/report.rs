@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use elman::Error;
 use elman::file::atomic;
 use elman::metric::{Example, Review, Shown};
-use elman::settings::{KEYS, Key, Settings};
+use elman::settings::{KEYS, Key, Settings, Whether};
 use elman::task::{Task, grouped, language_model};
 use elman::train::run_folder::{BEST, CONFIG, METRICS, SAMPLES, config, read_metrics, review};
 use elman::train::{Finished, Record, Span, VAL_LOSS, advice, deciding, in_words, is_better_high, strongest};
@@ -159,6 +159,21 @@ impl Run {
         Some((measure, record.val(measure)?, record.step))
     }
 
+    /// What the point of the model that is kept is called: the best, or another that was kept, as the last of few examples is.
+    fn mark(&self) -> &'static str {
+        let Some((measure, kept, _)) = self.best() else { return "best" };
+        let sign = if is_better_high(measure) { 1.0 } else { -1.0 };
+        let is_best =
+            self.records.iter().filter_map(|record| record.val(measure)).all(|value| sign * value <= sign * kept);
+        if is_best { "best" } else { "kept" }
+    }
+
+    /// Whether it was trained once more, on all data.
+    fn is_refitted(&self) -> bool {
+        let validated = self.records.iter().rfind(|record| !record.val.is_empty()).map_or(0, |record| record.step);
+        self.settings.refit == Whether::Yes && self.records.last().is_some_and(|last| last.step > validated)
+    }
+
     /// Whether its loss is a cross-entropy.
     fn is_in_nats(&self) -> bool {
         self.records.iter().any(|record| record.val(VAL_LOSS[0]).is_some())
@@ -245,7 +260,9 @@ fn loss(runs: &[Run], steps: (f64, f64), decides: bool) -> Chart<'static> {
         add("training", true, run.curve(Record::train));
         add("validation", false, run.curve(val_loss));
         marks.extend(
-            run.best().filter(|_| decides).map(|(_, value, step)| (step as f64, value, format!("best {value:.3}"))),
+            run.best()
+                .filter(|_| decides)
+                .map(|(_, value, step)| (step as f64, value, format!("{} {value:.3}", run.mark()))),
         );
     }
     Chart { name: "Loss".into(), unit, log: false, curves, steps, marks }
@@ -263,7 +280,7 @@ fn measure(runs: &[Run], key: &str, steps: (f64, f64), decides: bool) -> Chart<'
         let label = if runs.len() == 1 { "validation".to_string() } else { run.name.clone() };
         curves.push(Curve { label, colour, dashed: false, points });
         if let Some((_, value, step)) = run.best().filter(|_| decides) {
-            marks.push((step as f64, factor * value, format!("best {}", in_words(key, value).1)));
+            marks.push((step as f64, factor * value, format!("{} {}", run.mark(), in_words(key, value).1)));
         }
         let rule = strongest(&run.review.baselines, key).filter(|_| decides && runs.len() == 1);
         if let Some(rule) = rule {
@@ -323,11 +340,12 @@ fn head(runs: &[Run]) -> String {
         let _ = writeln!(
             text,
             "<section class=\"hero\"><p class=\"big\">{run_name}{} <strong>{}</strong></p>\
-             <p>{examples} at update {} of {}</p>",
+             <p>{examples} at update {} of {}{}</p>",
             escaped(&capital(&name)),
             escaped(&words),
             grouped(step as usize),
-            grouped(last as usize)
+            grouped(last as usize),
+            if run.is_refitted() { "; then trained once more, on these examples too" } else { "" }
         );
         let rules: Vec<_> = run
             .review

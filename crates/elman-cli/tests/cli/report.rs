@@ -41,6 +41,23 @@ fn what_is_no_run_is_refused_and_an_unfinished_line_is_borne() {
 }
 
 #[test]
+fn a_page_says_which_point_was_kept_and_that_a_few_examples_were_learned_from_again() {
+    let place = Place::new();
+    let row = |i: usize| format!("{},{},{}\n", i % 7, i * 5 % 11, if i * 3 % 5 > 2 { "up" } else { "down" });
+    place.write("few.csv", format!("a,b,class\n{}", (0..60).map(row).collect::<String>()));
+    let page = |more: &str| {
+        place.ok(&format!(
+            "train few.csv --task classify --max-steps 60 --val-every 5 --out run{} --quiet {more}",
+            more.len()
+        ));
+        String::from_utf8(place.read(&format!("run{}/report.html", more.len()))).unwrap()
+    };
+    let (few, best) = (page(""), page("--keep best --refit no"));
+    assert!(few.contains("then trained once more, on these examples too") && !best.contains("trained once more"));
+    assert!(best.contains(">best ") && !best.contains(">kept "));
+}
+
+#[test]
 fn the_page_of_a_classifier_opens_with_its_accuracy_and_shows_what_it_confuses() {
     let place = Place::new();
     place.ok("train --task classify --max-steps 60 --val-every 10 --out run --quiet");

@@ -48,7 +48,7 @@ fn the_environment_s_files_and_config_files_are_refused_alike() {
     place.run("train book.txt --task caption --out run").fails(2, &["file book.txt: only ", "task is caption"]);
     place.run("train --task classify --preset quick --out run").fails(2, &["--preset quick", "language-model"]);
     place.run("init classify --preset quick").fails(2, &["--preset quick", "language-model"]);
-    place.run("train book.txt --folds 3 --out run").fails(2, &["--folds 3", "classify"]);
+    place.run("train book.txt --folds 3 --out run").fails(2, &["--folds 3", "classify", "none is named (--task)"]);
     assert!(!place.path("run").exists());
     // A file of version 0.1 holds the settings of all tasks, those that are not read at their defaults.
     place.write("my.toml", format!("file = '{}'\nlookahead = 0\naverage = 0.5\n", place.path("book.txt").display()));

@@ -106,6 +106,7 @@ pub(super) fn evaluate(
         Op::ArgExtreme { extreme, axis, keepdims, select_last } => {
             reduce::arg_extreme(*extreme, i.need(0)?, *axis, *keepdims, *select_last)
         }
+        Op::TopK { axis, largest } => return reduce::top_k(i.need(0)?, i.need(1)?, *axis, *largest),
         Op::CumSum { exclusive, reverse } => reduce::cumulative_sum(i.need(0)?, i.need(1)?, *exclusive, *reverse),
         Op::Gather { axis } => layout::gather(i.need(0)?, i.need(1)?, *axis),
         Op::GatherElements { axis } => layout::gather_elements(i.need(0)?, i.need(1)?, *axis),

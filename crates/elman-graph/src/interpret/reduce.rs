@@ -143,6 +143,64 @@ pub(super) fn arg_extreme(
     Tensor::from_i64(dims, v)
 }
 
+/// Values and places of the `k` largest or smallest along an axis; of equal ones the first comes first.
+pub(super) fn top_k(x: &Tensor, k: &Tensor, axis: i64, largest: bool) -> Result<Vec<Tensor>> {
+    let at = axis_of("TopK", axis, x.dims().len())?;
+    let (outer, n, inner) = around(x.dims(), at);
+    let k = match *integers("TopK: K", k)? {
+        [k] => usize::try_from(k).ok().filter(|k| *k <= n),
+        _ => None,
+    };
+    let k = k.ok_or_else(|| Error::malformed("TopK", format!("K must be one number from 0 to {n}")))?;
+    let mut dims = x.dims().to_vec();
+    dims[at] = k;
+    fn found<T: PartialOrd + Copy>(
+        v: &[T],
+        [outer, n, inner]: [usize; 3],
+        k: usize,
+        largest: bool,
+    ) -> (Arc<Vec<T>>, Vec<i64>) {
+        let (mut values, mut places) = (vec![None; outer * k * inner], vec![0; outer * k * inner]);
+        let mut order: Vec<usize> = Vec::new();
+        for o in 0..outer {
+            for i in 0..inner {
+                let value = |p: &usize| v[(o * n + p) * inner + i];
+                order.clear();
+                order.extend(0..n);
+                order.sort_by(|a, b| {
+                    let is_nan = |x: T| x.partial_cmp(&x).is_none();
+                    let (a, b) = (value(a), value(b));
+                    // NaN is above all numbers: an order of all values.
+                    let order = a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)));
+                    if largest { order.reverse() } else { order }
+                });
+                for (p, place) in order[..k].iter().enumerate() {
+                    let to = (o * k + p) * inner + i;
+                    (values[to], places[to]) = (Some(value(place)), *place as i64);
+                }
+            }
+        }
+        (Arc::new(values.into_iter().flatten().collect()), places)
+    }
+    let sizes = [outer, n, inner];
+    let (values, places) = match x.values() {
+        Values::F32(v) => {
+            let (v, p) = found(v, sizes, k, largest);
+            (Values::F32(v), p)
+        }
+        Values::F64(v) => {
+            let (v, p) = found(v, sizes, k, largest);
+            (Values::F64(v), p)
+        }
+        Values::I64(v) => {
+            let (v, p) = found(v, sizes, k, largest);
+            (Values::I64(v), p)
+        }
+        Values::Bool(_) => return Err(Error::unsupported("TopK", "truth values")),
+    };
+    Ok(vec![Tensor::new(x.dtype(), dims.clone(), values)?, Tensor::from_i64(dims, places)?])
+}
+
 pub(super) fn cumulative_sum(x: &Tensor, axis: &Tensor, exclusive: bool, reverse: bool) -> Result<Tensor> {
     let [axis] = *integers("CumSum: axis", axis)? else {
         return Err(Error::malformed("CumSum", "one axis is needed"));

@@ -114,6 +114,15 @@ impl<'a> Converter<'_, 'a, '_> {
             "InstanceNormalization" => Op::InstanceNormalization { epsilon: self.a.float_or("epsilon", 1e-5)? },
             "ArgMax" => self.arg_extreme(ArgExtreme::Max)?,
             "ArgMin" => self.arg_extreme(ArgExtreme::Min)?,
+            "TopK" => {
+                if opset < 10 {
+                    let k = self.a.int_or("k", 0)?;
+                    self.set(1, "k", Tensor::from_i64([1], vec![k])?);
+                }
+                // Those that need no order may have one.
+                self.a.flag("sorted", true)?;
+                Op::TopK { axis: self.a.int_or("axis", -1)?, largest: self.a.flag("largest", true)? }
+            }
             "CumSum" => {
                 Op::CumSum { exclusive: self.a.flag("exclusive", false)?, reverse: self.a.flag("reverse", false)? }
             }

@@ -322,6 +322,7 @@ impl Writer<'_> {
                 let attributes = none().int("axis", *axis).int("keepdims", (*keepdims).into());
                 attributes.int("select_last_index", (*select_last).into())
             }
+            Op::TopK { axis, largest } => none().int("axis", *axis).int("largest", (*largest).into()),
             Op::CumSum { exclusive, reverse } => {
                 none().int("exclusive", (*exclusive).into()).int("reverse", (*reverse).into())
             }
@@ -654,6 +655,7 @@ fn plain_name(op: &Op) -> &'static str {
         Op::BatchNormalization { .. } => "BatchNormalization",
         Op::LayerNormalization { .. } => "LayerNormalization",
         Op::InstanceNormalization { .. } => "InstanceNormalization",
+        Op::TopK { .. } => "TopK",
         Op::CumSum { .. } => "CumSum",
         Op::Gather { .. } => "Gather",
         Op::GatherElements { .. } => "GatherElements",

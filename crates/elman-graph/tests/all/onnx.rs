@@ -343,3 +343,24 @@ fn element_types_round_and_truncate_as_they_should() {
     let half = of(&[node("Cast", &["x"], &["y"], &[int("to", 10)])], &[]);
     assert_eq!(run(folder.path(), &half).unwrap()[0].dtype(), Dtype::F16);
 }
+
+#[test]
+fn the_largest_and_smallest_are_found_with_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let x = Tensor::from_f32([2, 3], vec![2.0, f32::NAN, 1.0, 5.0, 5.0, 4.0]).unwrap();
+    let of = |k: i64, attributes: &[Message]| {
+        let k = message().number(1, 1).number(2, 7).text(8, "k").bytes(9, &k.to_le_bytes());
+        let node = node("TopK", &["x", "k"], &["v", "i"], attributes);
+        let outputs = [port("v", 1, &[]), port("i", 7, &[])];
+        let bytes = model(&graph(&[node], &[k], &[port("x", 1, &[2, 3])], &outputs), 17);
+        open(folder.path(), &bytes).and_then(|graph| Interpreter::new(graph)?.run(std::slice::from_ref(&x)))
+    };
+    // NaN is above all numbers; of equal ones the first comes first.
+    let largest = of(2, &[]).unwrap();
+    assert_eq!(largest[1].as_i64(), Some(&[1, 0, 0, 1][..]));
+    assert_eq!(largest[0].as_f32().unwrap()[1..], [2.0, 5.0, 5.0]);
+    let smallest = of(1, &[int("axis", 0), int("largest", 0)]).unwrap();
+    assert_eq!((smallest[0].as_f32(), smallest[1].as_i64()), (Some(&[2.0, 5.0, 1.0][..]), Some(&[0, 1, 0][..])));
+    assert!(of(4, &[]).unwrap_err().to_string().contains("K must be one number from 0 to 3"));
+    assert!(of(-1, &[]).is_err());
+}

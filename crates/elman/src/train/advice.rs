@@ -139,7 +139,7 @@ pub fn advice(run: &Finished) -> Vec<String> {
         );
         said.push(match run.examples {
             few @ 1..TELLING => format!(
-                "{no_better}, but that is of {few} validation example{}, too few to tell: try it on others, `elman eval`.",
+                "{no_better}, but that is of {few} validation example{}, too few to tell: evaluate it on other data.",
                 if few == 1 { "" } else { "s" }
             ),
             _ => format!(

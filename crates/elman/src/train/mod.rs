@@ -11,10 +11,12 @@ mod layers;
 mod pool;
 mod ranks;
 mod record;
+mod refit;
 pub mod run_folder;
 mod session;
 mod trainer;
 mod trial;
+mod validation;
 
 pub use advice::{Finished, advice, deciding, in_words, is_better_high, strongest, teachable};
 pub(crate) use batches::cursor_of;
@@ -27,8 +29,9 @@ pub use layers::{InputGradients, Layers, LayersInput, LayersOutput, OutputGradie
 pub use pool::{MAX_THREADS, pool, threads};
 pub use ranks::{AllReduce, Ranks, Reduce};
 pub use record::Record;
+pub use refit::Refit;
 pub use run_folder::RunFolder;
 pub use session::Session;
 
-pub use trainer::{Ending, Event, OnEvent, Progress, Refit, Trainer};
+pub use trainer::{Ending, Event, OnEvent, Progress, Trainer};
 pub use trial::Trial;

@@ -1,16 +1,14 @@
-//! The one training loop: forward, backward, clip, update, the next state; validation, checkpoints, recovery from
-//! divergence.
+//! The one training loop: forward, backward, clip, update, the next state; recovery from divergence.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::batches::numbers;
 use super::clock::{Agreed, Clock};
-use super::config::VALIDATIONS;
-use super::{Batches, Carry, Engine, Every, Ranks, Record, RunFolder, Scores, TrainConfig};
+use super::{Batches, Carry, Engine, Every, Ranks, Record, Refit, RunFolder, Scores, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
 use crate::param::{Grads, Params};
@@ -29,8 +27,6 @@ const OUTLIER: f64 = 3.0;
 const BEGINNING: u64 = 20;
 /// Batches before the one at which divergence shows that are left out with it when training goes on.
 const LEADING: u64 = 10;
-/// Maximum number of validations per run, where nothing is said: an epoch may be a few updates.
-const MAX_VALIDATIONS: f64 = 40.0;
 
 /// The progress of a run; saved in checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,21 +71,6 @@ pub struct Progress {
     /// The second training, on the validation data too, once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<Refit>,
-}
-
-/// Where the training on all data began, and what the first one reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refit {
-    /// Optimizer steps before.
-    pub step: u64,
-    /// Epochs before.
-    pub epochs: f64,
-    /// The updates of this training, where the first was best, or given up, before its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// The validation of the first training where it was best, or at its end where that is kept.
-    pub scores: Scores,
 }
 
 /// An event of the training loop, passed to the callback.
@@ -168,23 +149,23 @@ pub struct Trainer<'a, S: Shape<f32>, B: Batches<S>> {
     pub(super) notes: Vec<String>,
     accumulated: Option<Grads<f32>>,
     /// The weights that a training on all data begins from, where there will be one.
-    initial: Option<Params<f32>>,
+    pub(super) initial: Option<Params<f32>>,
     /// Weights that stay as they are.
-    frozen: Vec<Range<usize>>,
+    pub(super) frozen: Vec<Range<usize>>,
     batches: Vec<S::Batch>,
-    records: Vec<Record>,
+    pub(super) records: Vec<Record>,
     /// Where other ranks train along: all decide by the same.
     agreed: Option<Agreed>,
     /// Whether the caller asked to stop, as last seen.
     asked: bool,
     pub(super) started: Instant,
     saved: Instant,
-    validated: Instant,
+    pub(super) validated: Instant,
     /// Seconds that the last validation took; 0 before the first.
-    validation_s: f64,
+    pub(super) validation_s: f64,
     /// Seconds that all validations of this process took.
-    validating_s: f64,
-    busy: Duration,
+    pub(super) validating_s: f64,
+    pub(super) busy: Duration,
 }
 
 impl<'a, S: Shape<f32>, B: Batches<S> + Send> Trainer<'a, S, B>
@@ -327,7 +308,7 @@ where
     }
 
     /// What decisions are made by: the clock, of the lead where there are other ranks.
-    fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         self.agreed.map_or_else(|| self.clock_here(), |agreed| agreed.clock)
     }
 
@@ -350,7 +331,7 @@ where
     }
 
     /// Agrees anew, after something that took time.
-    fn meet(&mut self) {
+    pub(super) fn meet(&mut self) {
         if !self.ranks().is_alone() {
             let said = self.ranks().gather(&self.said());
             self.agree(&said);
@@ -445,73 +426,6 @@ where
                 self.checkpoint(on_event)?;
             }
         }
-    }
-
-    /// How much is done of this training: of the first, or of the one on all data.
-    pub(super) fn share_done(&self) -> f64 {
-        // A training on all data has the schedule of the first one; only that is limited by time, which includes the
-        // validation at the end: it is expected to take as long as the last one.
-        let clock = self.clock();
-        let used_s = if self.progress.refit.is_some() { 0.0 } else { clock.elapsed + clock.validation };
-        self.config.progress(self.steps(), self.source.cursor().epochs(), used_s)
-    }
-
-    /// How much is done of the run.
-    fn share_shown(&self) -> f64 {
-        match (&self.initial, &self.progress.refit) {
-            (None, _) => self.share_done(),
-            (Some(_), None) => 0.5 * self.share_done(),
-            (Some(_), Some(refit)) => {
-                let share = refit.until.map_or_else(|| self.share_done(), |until| self.steps() as f64 / until as f64);
-                0.5 + 0.5 * share
-            }
-        }
-    }
-
-    /// Whether a training on all data has the updates that the first one needed.
-    fn is_as_long_as_needed(&self) -> bool {
-        self.progress.refit.as_ref().and_then(|refit| refit.until).is_some_and(|until| self.steps() >= until)
-    }
-
-    /// Steps of this training.
-    pub(super) fn steps(&self) -> u64 {
-        self.progress.step - self.progress.refit.as_ref().map_or(0, |refit| refit.step)
-    }
-
-    /// Epochs of the run.
-    pub(super) fn epochs(&self) -> f64 {
-        self.progress.refit.as_ref().map_or(0.0, |refit| refit.epochs) + self.source.cursor().epochs()
-    }
-
-    /// Begins again with all data, the validation data too; false if there is no such training. Where time is limited there
-    /// must be as much left as the first one took.
-    fn begin_refit(&mut self, ending: Ending) -> Result<bool> {
-        let limit = self.config.max_time.as_secs_f64();
-        if limit > 0.0 && 2.0 * self.clock().elapsed > limit {
-            return Ok(false);
-        }
-        let (Some(initial), Some(scores), None) =
-            (self.initial.clone(), self.progress.scores.clone(), &self.progress.refit)
-        else {
-            return Ok(false);
-        };
-        // A longer run goes on from here.
-        self.save_first()?;
-        let step = self.progress.step;
-        let best = self.progress.best.filter(|_| !self.config.keeps_last).map_or(step, |(_, step)| step);
-        let until = (best < step || ending == Ending::NoProgress).then_some(best);
-        let refit = Refit { step, epochs: self.source.cursor().epochs(), until, scores };
-        self.params.values.copy_from_slice(&initial.values);
-        self.optimizer = Optimizer::new(self.config.optimizer.clone(), self.shape.layout());
-        self.optimizer.freeze(&self.frozen);
-        self.average = (self.config.average > 0.0).then(|| Average::new(self.config.average, &self.params));
-        self.source.refit();
-        self.engine.states_mut().zip(self.source.initial_states()).for_each(|(state, initial)| *state = initial);
-        let progress = &mut self.progress;
-        (progress.first_nats, progress.smooth_nats, progress.lowest_nats) = (None, 0.0, f64::MAX);
-        (progress.plateau, progress.validations.1) = (Plateau::default(), 0);
-        progress.refit = Some(refit);
-        Ok(true)
     }
 
     /// One optimizer step: loss and gradient, clipping, update. Returns the mean loss in nats per target, not
@@ -645,127 +559,6 @@ where
         on_event(Event::RolledBack { at, loss_nats, to: self.progress.step, lr_scale });
         // Saved at once: a run killed now must remember that it diverged.
         self.checkpoint(on_event)
-    }
-
-    fn validation_is_due(&self) -> bool {
-        if self.progress.refit.is_some() {
-            return false;
-        }
-        let (step, config) = (self.progress.step, &self.config);
-        let every = match config.val_every {
-            0 => {
-                let epoch = self.source.cursor().batches_per_epoch() / config.accumulate as f64;
-                let mut run = f64::MAX;
-                if config.epochs > 0.0 {
-                    run = run.min(config.epochs * epoch);
-                }
-                if config.max_steps > 0 {
-                    run = run.min(config.max_steps as f64);
-                }
-                // A run of unknown length is limited by time.
-                let max = if config.rules == 1 { f64::INFINITY } else { MAX_VALIDATIONS };
-                let least = if run < f64::MAX { (run / max).ceil() } else { 1.0 };
-                epoch.max(least).min((run / VALIDATIONS).ceil()).max(1.0) as u64
-            }
-            every => every,
-        };
-        let Clock { validated, validation, validating, .. } = self.clock();
-        config.validates(step, every, validated, validation, validating)
-    }
-
-    /// Validates the weights; false, and nothing is counted, if the objective is not finite.
-    fn validate(&mut self, on_event: &mut OnEvent) -> Result<bool> {
-        let params = self.average.as_ref().map_or(&self.params, Average::values);
-        let began = Instant::now();
-        let scores = self.source.validate(self.shape, params, &self.engine)?;
-        self.validated = Instant::now();
-        self.validation_s = (self.validated - began).as_secs_f64();
-        self.validating_s += self.validation_s;
-        self.meet();
-        let progress = &mut self.progress;
-        let (objective, step) = (scores.objective(), progress.step);
-        if !objective.is_finite() {
-            return Ok(false);
-        }
-        self.unsaved = true;
-        let is_better = progress.best.is_none_or(|(best, _)| objective < best);
-        let is_best = is_better || self.config.keeps_last;
-        progress.validated_at = Some(step);
-        progress.validations.0 += 1;
-        progress.validations.1 = if is_better { 0 } else { progress.validations.1 + 1 };
-        progress.plateau.observe(objective, &self.config.schedule);
-        if is_best {
-            progress.best = Some((objective, step));
-        }
-        // Where the last are kept, there is a model from the first validation on, and the last one's is saved at the end.
-        if is_best && (!self.config.keeps_last || self.progress.validations.0 == 1) {
-            let began = Instant::now();
-            self.save_best(&scores)?;
-            self.saving_s += began.elapsed().as_secs_f64();
-        }
-        if let (true, Some(folder)) = (is_best, &self.folder) {
-            let began = Instant::now();
-            self.source.review(step).map_or(Ok(()), |review| folder.save_review(&review))?;
-            self.saving_s += began.elapsed().as_secs_f64();
-        }
-        let sample_every = self.config.sample_every;
-        let sample_is_due = sample_every > 0 && self.progress.validations.0.is_multiple_of(sample_every);
-        self.record(scores.values.clone(), is_best, on_event)?;
-        if is_best && (self.config.keeps_last || self.initial.is_some()) {
-            // JSON has no undefined numbers.
-            let values = scores.values.into_iter().filter(|(_, value)| value.is_finite()).collect();
-            self.progress.scores = Some(Scores { values, ..scores });
-        }
-        if sample_is_due && self.ranks().is_lead() {
-            let params = self.average.as_ref().map_or(&self.params, Average::values);
-            if let Some(text) = self.source.sample(self.shape, params, step)? {
-                if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
-                    let began = Instant::now();
-                    folder.save_sample(record, &text)?;
-                    self.saving_s += began.elapsed().as_secs_f64();
-                }
-                on_event(Event::Sample { step, text: &text });
-            }
-        }
-        Ok(true)
-    }
-
-    fn record(&mut self, val: Vec<(String, f64)>, best: bool, on_event: &mut OnEvent) -> Result<()> {
-        let (nats, targets, updates) = std::mem::take(&mut self.progress.since_record);
-        self.progress.targets += targets;
-        let busy_s = std::mem::take(&mut self.busy).as_secs_f64();
-        let has_val = !val.is_empty();
-        let train = (updates > 0).then(|| nats / updates as f64);
-        let in_nats = self.source.loss_is_in_nats();
-        let record = Record {
-            step: self.progress.step,
-            epoch: self.epochs(),
-            targets: self.progress.targets,
-            train_nats: train.filter(|_| in_nats),
-            train_loss: train.filter(|_| !in_nats),
-            lr: self.progress.lr,
-            grad_norm: self.progress.grad_norm,
-            val,
-            undefined: Vec::new(),
-            best,
-            targets_per_s: if busy_s > 0.0 { targets as f64 / busy_s } else { 0.0 },
-            elapsed_s: self.elapsed_s(),
-            saving_s: self.saving_s,
-            unix_time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
-        };
-        self.records.push(record.defined());
-        if let (Some(folder), Some(record)) = (&mut self.folder, self.records.last()) {
-            let began = Instant::now();
-            folder.append(record)?;
-            if has_val {
-                folder.write_table(&self.records)?;
-            }
-            self.saving_s += began.elapsed().as_secs_f64();
-        }
-        if let Some(record) = self.records.last() {
-            on_event(Event::Record(record));
-        }
-        Ok(())
     }
 
     fn checkpoint_is_due(&self) -> bool {

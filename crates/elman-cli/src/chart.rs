@@ -181,7 +181,7 @@ fn two_digits(x: f64) -> String {
     short((x / unit).round() * unit)
 }
 
-fn trimmed(x: f64) -> String {
+pub(crate) fn trimmed(x: f64) -> String {
     let text = format!("{x:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }

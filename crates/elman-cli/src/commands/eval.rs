@@ -10,6 +10,7 @@ use super::answers::csv_cell;
 use super::eval_data::{columns, data};
 use super::models::{ANEW, is_builtin, open};
 use crate::args::{Decoding, Eval};
+use crate::chart::trimmed;
 use crate::exit_code::{Failure, Outcome, said};
 use crate::progress::{Encoding, nats, rule, shown};
 
@@ -120,8 +121,8 @@ fn print(found: &Evaluation) {
     if !rules.is_empty() {
         println!("{:<20} {}", "simple rules", rules.join("; "));
     }
-    let details = found.details.iter().filter(|(_, value)| value.is_number());
-    let details: Vec<String> = details.map(|(key, value)| format!("{} {value}", key.replace('_', " "))).collect();
+    let details = found.details.iter().filter_map(|(key, value)| Some((key.replace('_', " "), value.as_f64()?)));
+    let details: Vec<String> = details.map(|(key, value)| format!("{key} {}", trimmed(value))).collect();
     if !details.is_empty() {
         println!("{:<20} {}", "measured with", details.join(", "));
     }

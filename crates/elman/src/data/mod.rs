@@ -51,6 +51,7 @@ pub use split::Split;
 pub use subwords::{SubwordDropout, Subwords, SubwordsConfig, Units};
 pub use text::{Streams, StreamsPosition, Window};
 pub use validation::{HoldOut, stratified_split, train_val_split};
+pub(crate) use vocab::PIECES;
 pub use vocab::{Decoder, Unseen, Vocab, utf8};
 pub use windows::Standardize;
 pub use words::Words;

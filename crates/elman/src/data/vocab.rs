@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::pieces;
 use super::words::Level;
 use crate::error::{Error, Result};
-use crate::settings::Auto;
 
 /// Different characters of a text of which all are tokens, where their number is left to the text.
 const FEW: usize = 512;
 /// Of more, those that make this share of it: an output and a row of weights for each of the others would cost a network far
 /// more than the few tokens by which they are spelled.
 const USUAL: f64 = 0.998;
+
+/// Words or their parts, where their number is not given.
+pub(crate) const PIECES: usize = 8000;
 
 /// The bytes of which UTF-8 makes characters beyond ASCII.
 fn spelling() -> Vec<u8> {
@@ -103,8 +105,12 @@ impl Vocab {
             (Vocab::Chars(old), Vocab::Chars(new)) => {
                 Some(Vocab::Chars(old.chars().chain(new.chars().filter(|c| !old.contains(*c))).collect()))
             }
-            // What it does not have it spells.
-            (Vocab::Spelled { .. }, Vocab::Chars(_) | Vocab::Spelled { .. }) => Some(self.clone()),
+            // What it does not have it spells; a character of ASCII is its own byte.
+            (Vocab::Spelled { chars, bytes }, Vocab::Chars(new) | Vocab::Spelled { chars: new, .. }) => {
+                let is_new = |c: &char| c.is_ascii() && !self.has(*c);
+                let bytes = bytes.iter().copied().chain(new.chars().filter(is_new).map(|c| c as u8)).collect();
+                Some(Vocab::Spelled { chars: chars.clone(), bytes })
+            }
             (Vocab::Chars(old), Vocab::Spelled { chars: new, bytes }) => {
                 let chars = old.chars().chain(new.chars().filter(|c| !old.contains(*c))).collect();
                 Some(Vocab::Spelled { chars, bytes: bytes.clone() })
@@ -125,25 +131,25 @@ impl Vocab {
 
     /// The characters of a text and, as `level` says, its most frequent words or parts of words: at most `size` in all, words
     /// that occur at least `least` times. Of characters alone, those of ASCII and the most frequent others up to `size`, by the
-    /// text where that is [`Auto::AUTO`]; the rest is spelled.
+    /// text where there is none; the rest is spelled.
     ///
     /// # Errors
     /// As [`Vocab::of`].
-    pub fn of_level(text: &[u8], level: Level, [size, least]: [usize; 2], path: &Path) -> Result<Vocab> {
+    pub fn of_level(text: &[u8], level: Level, size: Option<usize>, least: usize, path: &Path) -> Result<Vocab> {
         let characters = Self::of(text, false, path)?;
         let text = utf8(text, path)?;
         let tokens = match level {
             Level::Char => return Ok(characters.spelling_rare(text, size)),
-            Level::Word => pieces::most_frequent(text, size, least as u64),
-            Level::Subword => pieces::merged(text, size),
+            Level::Word => pieces::most_frequent(text, size.unwrap_or(PIECES), least as u64),
+            Level::Subword => pieces::merged(text, size.unwrap_or(PIECES)),
         };
         Ok(Vocab::Pieces { level, tokens })
     }
 
     /// All characters of a text, or the most frequent `size` of them and bytes for the rest.
-    fn spelling_rare(self, text: &str, size: usize) -> Vocab {
+    fn spelling_rare(self, text: &str, size: Option<usize>) -> Vocab {
         let len = self.len();
-        if len <= size.or(FEW) {
+        if len <= size.unwrap_or(FEW) {
             return self;
         }
         let mut counts: HashMap<char, usize> = HashMap::new();
@@ -154,7 +160,7 @@ impl Vocab {
         counts.sort_unstable_by_key(|&(c, count)| (!c.is_ascii(), std::cmp::Reverse(count), c));
         let (mut chars, mut found) = (Vec::new(), 0);
         for (c, count) in counts {
-            let is_kept = if size.is_auto() { (found as f64) < USUAL * all as f64 } else { chars.len() < size };
+            let is_kept = size.map_or((found as f64) < USUAL * all as f64, |size| chars.len() < size);
             if !is_kept && !c.is_ascii() {
                 break;
             }
@@ -440,7 +446,7 @@ mod tests {
     fn texts_in_words_and_parts_of_words_come_back() {
         let text = "the cat sat on the mat, the cat saw the rat. ".repeat(5) + "zebra 🦀\n";
         for level in [Level::Word, Level::Subword] {
-            let vocab = Vocab::of_level(text.as_bytes(), level, [60, 2], Path::new("t.txt")).unwrap();
+            let vocab = Vocab::of_level(text.as_bytes(), level, Some(60), 2, Path::new("t.txt")).unwrap();
             let (ids, skipped) = vocab.encode(text.as_bytes(), false).unwrap();
             assert_eq!((vocab.decode(&ids), skipped), (text.clone(), 0), "{level:?}");
             assert!(ids.len() * 2 < text.chars().count() && vocab.len() <= 60, "{level:?}: {}", ids.len());
@@ -456,9 +462,8 @@ mod tests {
         let rare: String = (0..600).filter_map(|i| char::from_u32(0x4E00 + i)).collect();
         let usual = "ünter den Bäumen ".repeat(40_000);
         let text = format!("{usual}{rare}\u{7F}🦀");
-        let of =
-            |text: &str, size| Vocab::of_level(text.as_bytes(), Level::Char, [size, 2], Path::new("t.txt")).unwrap();
-        let vocab = of(&text, usize::AUTO);
+        let of = |text: &str, size| Vocab::of_level(text.as_bytes(), Level::Char, size, 2, Path::new("t.txt")).unwrap();
+        let vocab = of(&text, None);
         let Vocab::Spelled { chars: kept, bytes } = &vocab else { panic!("{vocab:?}") };
         assert_eq!((kept.as_str(), bytes.len()), (" Bdemnrtu\u{7F}äü", 115));
         assert!(!vocab.has_duplicates() && vocab.has('🦀') && !vocab.has('Z') && vocab.unit() == "symbol");
@@ -472,9 +477,13 @@ mod tests {
         let json = serde_json::to_string(&vocab).unwrap();
         assert_eq!(serde_json::from_str::<Vocab>(&json).unwrap(), vocab);
         // So many again as were chosen, and all where so many are asked for, or the text has few.
-        assert_eq!(of(&text, kept.chars().count()), vocab);
-        assert!(matches!(of(&text, 1000), Vocab::Chars(_)) && matches!(of(&usual, usize::AUTO), Vocab::Chars(_)));
-        assert_eq!(vocab.joined(&chars("한")), Some(vocab.clone()));
+        assert_eq!(of(&text, Some(kept.chars().count())), vocab);
+        assert!(matches!(of(&text, Some(1000)), Vocab::Chars(_)) && matches!(of(&usual, None), Vocab::Chars(_)));
+        assert_eq!(vocab.joined(&chars("한n")), Some(vocab.clone()));
+        let grown = vocab.joined(&chars("Zen 한")).unwrap();
+        assert_eq!((grown.len(), grown.has_duplicates()), (vocab.len() + 1, false));
+        let (ids, _) = grown.encode("Zün한".as_bytes(), false).unwrap();
+        assert_eq!((ids[0] as usize, grown.decode(&ids).as_str()), (vocab.len(), "Zün한"));
         let grown = chars("한b").joined(&vocab).unwrap();
         assert_eq!((grown.encode("한b".as_bytes(), false).unwrap().0, grown.len()), (vec![1, 0], 13 + 1 + 115));
     }

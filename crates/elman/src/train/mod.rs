@@ -29,9 +29,8 @@ pub use layers::{InputGradients, Layers, LayersInput, LayersOutput, OutputGradie
 pub use pool::{MAX_THREADS, pool, threads};
 pub use ranks::{AllReduce, Ranks, Reduce};
 pub use record::Record;
-pub use refit::Refit;
 pub use run_folder::RunFolder;
 pub use session::Session;
 
-pub use trainer::{Ending, Event, OnEvent, Progress, Trainer};
+pub use trainer::{Ending, Event, OnEvent, Progress, Refit, Trainer};
 pub use trial::Trial;

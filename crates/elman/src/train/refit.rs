@@ -1,26 +1,9 @@
 //! The second training, on the validation data too, and how far a run is.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Batches, Carry, Ending, Scores, Trainer};
+use super::{Batches, Carry, Ending, Refit, Trainer};
 use crate::error::Result;
 use crate::optim::{Average, Optimizer, Plateau};
 use crate::shape::Shape;
-
-/// Where the training on all data began, and what the first one reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refit {
-    /// Optimizer steps before.
-    pub step: u64,
-    /// Epochs before.
-    pub epochs: f64,
-    /// The updates of this training, where the first was best, or given up, before its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// The validation of the first training where it was best, or at its end where that is kept.
-    pub scores: Scores,
-}
 
 impl<S: Shape<f32>, B: Batches<S> + Send> Trainer<'_, S, B>
 where

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::numbers;
 use super::clock::{Agreed, Clock};
-use super::{Batches, Carry, Engine, Every, Ranks, Record, Refit, RunFolder, Scores, TrainConfig};
+use super::{Batches, Carry, Engine, Every, Ranks, Record, RunFolder, Scores, TrainConfig};
 use crate::error::{Error, Result};
 use crate::optim::{Average, Optimizer, Plateau, clip};
 use crate::param::{Grads, Params};
@@ -71,6 +71,21 @@ pub struct Progress {
     /// The second training, on the validation data too, once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<Refit>,
+}
+
+/// Where the training on all data began, and what the first one reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refit {
+    /// Optimizer steps before.
+    pub step: u64,
+    /// Epochs before.
+    pub epochs: f64,
+    /// The updates of this training, where the first was best, or given up, before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// The validation of the first training where it was best, or at its end where that is kept.
+    pub scores: Scores,
 }
 
 /// An event of the training loop, passed to the callback.

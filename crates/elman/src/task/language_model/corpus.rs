@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::table::Table;
 use crate::data::words::Level;
-use crate::data::{Vocab, builtin, idx};
+use crate::data::{PIECES, Vocab, builtin, idx};
 use crate::error::{Error, Result};
 use crate::file::{self, Encoding};
 use crate::settings::{Auto, Settings};
@@ -100,29 +100,22 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Words or their parts, where their number is left to the text.
-const PIECES: usize = 8000;
-
 impl Settings {
-    /// The size of a text's vocabulary; of characters it may be left to the text.
-    fn vocab_size_of_text(&self) -> usize {
-        if self.level == Level::Char { self.vocab_size } else { self.vocab_size.or(PIECES) }
-    }
-
     /// Settles the size of the vocabulary, so that the same text has the same again; says what was decided.
     pub(super) fn settle_vocab_size(&mut self, vocab: &Vocab) -> Option<String> {
-        if !self.vocab_size.is_auto() {
+        let s = self;
+        if !s.vocab_size.is_auto() {
             return None;
         }
         let Vocab::Spelled { chars, .. } = vocab else {
-            self.vocab_size = vocab.len().max(PIECES);
+            s.vocab_size = vocab.len().max(PIECES);
             return None;
         };
-        self.vocab_size = chars.chars().count();
+        s.vocab_size = chars.chars().count();
         Some(format!(
             "the {} most frequent characters are tokens; the others, one in five hundred of the text, are spelled by their \
              bytes (`vocab_size`)",
-            self.vocab_size
+            s.vocab_size
         ))
     }
 
@@ -164,9 +157,10 @@ impl Corpus {
             let level = settings.level.unit();
             return Err(Error::setting("level", level, "is not read with `bytes`: these are the tokens then"));
         }
+        let size = (!settings.vocab_size.is_auto()).then_some(settings.vocab_size);
         let mut vocab = match settings.bytes {
             true => Vocab::of(text, true, path)?,
-            false => Vocab::of_level(text, settings.level, [settings.vocab_size_of_text(), settings.vocab_min], path)?,
+            false => Vocab::of_level(text, settings.level, size, settings.vocab_min, path)?,
         };
         if let Some(from) = Pretrained::open(settings)? {
             vocab = from.part::<Vocab>("vocab")?.joined(&vocab).unwrap_or(vocab);

@@ -101,10 +101,11 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Settings {
-    /// Settles the size of the vocabulary, so that the same text has the same again; says what was decided.
+    /// Settles the size of the vocabulary, so that the same text has the same again; says what was decided. With what the model
+    /// of `from` has it is larger than what the text was asked for, which therefore stays with the text.
     pub(super) fn settle_vocab_size(&mut self, vocab: &Vocab) -> Option<String> {
         let s = self;
-        if !s.vocab_size.is_auto() {
+        if !s.vocab_size.is_auto() || !s.from.is_empty() {
             return None;
         }
         let Vocab::Spelled { chars, .. } = vocab else {

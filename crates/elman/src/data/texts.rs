@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
 use super::natural;
+use super::split::Split;
 use super::table::{Form, Rows, Table};
 use crate::error::Result;
 use crate::file::{self, HAS_FILES, fault};
@@ -78,9 +79,6 @@ pub(crate) fn read(path: &Path, columns: &Columns, several: Option<bool>) -> Res
     Ok(LabelledTexts { rows, has_several, notes })
 }
 
-/// Names of parts of a data set, which are no labels.
-const PARTS: [&str; 7] = ["train", "training", "test", "dev", "val", "valid", "validation"];
-
 /// Labels that are files of their own, at most, and lines of each at least: more files, or shorter ones, are a text each.
 const MANY_LABELS: usize = 50;
 const FEW_TEXTS: usize = 5;
@@ -91,7 +89,7 @@ fn folder(path: &Path, form: Form) -> Result<Table> {
     let mut labels = 0;
     for folder in entries(path)?.into_iter().filter(|entry| entry.is_dir()) {
         let label = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if PARTS.contains(&label.to_lowercase().as_str()) && entries(&folder)?.iter().any(|entry| entry.is_dir()) {
+        if Split::of(&label).is_some() && entries(&folder)?.iter().any(|entry| entry.is_dir()) {
             let reason =
                 format!("holds a folder {label:?} with folders in it; name that one, and its sibling by `val`");
             return Err(fault(path, reason));
@@ -149,10 +147,9 @@ fn files_of_labels(path: &Path) -> Result<Option<Vec<(String, PathBuf)>>> {
     let is_text = files.iter().all(|(_, end, _)| end.eq_ignore_ascii_case("txt"));
     let labels = files.into_iter().map(|(stem, end, file)| (if is_text { stem } else { end }, file));
     let labels: Vec<(String, PathBuf)> = labels.collect();
-    let is_part = |label: &str| PARTS.contains(&label.to_lowercase().as_str());
     let is_table =
         |label: &str| ["csv", "tsv", "json", "jsonl", "npy", "npz", ""].contains(&label.to_lowercase().as_str());
-    let are_labels = labels.iter().all(|(label, _)| !is_part(label) && (is_text || !is_table(label)))
+    let are_labels = labels.iter().all(|(label, _)| Split::of(label).is_none() && (is_text || !is_table(label)))
         && !labels.iter().all(|(label, _)| label.bytes().all(|byte| byte.is_ascii_digit()));
     Ok(((2..=MANY_LABELS).contains(&labels.len()) && (is_text || is_same_stem) && are_labels).then_some(labels))
 }

@@ -27,7 +27,7 @@ const SAMPLE: usize = 1 << 16;
 const NO_TEXT: [(&[u8], &str); 13] = [
     (
         b"PK\x03\x04",
-        "is a zip archive of several files, as workbooks of spreadsheets are; unpack it, or save the sheet as CSV",
+        "is a zip archive of several files, as workbooks of spreadsheets are, or one that is cut short; unpack it, or save the sheet as CSV",
     ),
     (b"\xfd7zXZ\x00", "is compressed by xz; unpack it: xz -d FILE"),
     (b"BZh", "is compressed by bzip2; unpack it: bzip2 -d FILE"),

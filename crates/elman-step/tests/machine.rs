@@ -372,3 +372,52 @@ fn blocks_of_steps_have_the_bits_of_single_steps() {
         assert_eq!(single.state(), state);
     }
 }
+
+/// Values at several paces against loops over the whole sequence, with the state kept and restored in between.
+#[test]
+fn what_follows_a_stride_runs_in_its_steps_alone() {
+    let (stride, first) = (3, 2);
+    let mut step = Builder::new(Precision::F32);
+    let x = step.input(1).unwrap();
+    let window = step.delay(&[2, 1, 0], None, x).unwrap();
+    let window = step.every(stride, first, window).unwrap();
+    let sum = step.reduce(Reduction::Sum, 3, 1, window).unwrap();
+    // A sum of the sums, which stays as it is in between.
+    let state = step.state(&[0.5]);
+    let total = step.binary(Binary::Add, state, sum).unwrap();
+    step.carry(state, total).unwrap();
+    // Every second of them, and the newest of all beside the newest input.
+    let slower = step.every(2, 1, total).unwrap();
+    let now = step.binary(Binary::Sub, x, total).unwrap();
+    for value in [total, slower, now] {
+        step.output(value);
+    }
+    let mut machine = step.finish().unwrap();
+    machine.reserve(16);
+    let xs = numbers(40, 3);
+    let mut y = vec![0.0; 3];
+    let (mut total, mut slower, mut held) = (0.5, 0.0, 0.0);
+    for t in 0..xs.len() {
+        if t % 7 == 5 {
+            let state = machine.state();
+            machine.reset();
+            machine.steps(&xs[..4], &mut [0.0; 12]).unwrap();
+            machine.set_state(&state).unwrap();
+        }
+        machine.step(&xs[t..=t], &mut y).unwrap();
+        if t >= first && (t - first) % stride == 0 {
+            total += xs[t - 2] + xs[t - 1] + xs[t];
+            held = total;
+            if (t - first) / stride % 2 == 1 {
+                slower = total;
+            }
+        }
+        for (y, want) in y.iter().zip([held, slower, xs[t] - held]) {
+            assert!((y - want).abs() < 1e-5, "step {t}: {y}, not {want}");
+        }
+    }
+    // Behind the ring of four values: the steps until the next.
+    let mut spoilt = machine.state();
+    spoilt[4] = 7.0;
+    assert!(matches!(machine.set_state(&spoilt), Err(Error::WrongInput { .. })));
+}

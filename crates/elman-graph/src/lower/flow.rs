@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use elman_step::machine::{Activation, Value};
+use elman_step::machine::{Activation, Pace, Value};
 
 use crate::tensor::{Dtype, Tensor};
 
@@ -34,8 +34,8 @@ pub(super) struct Flow {
 /// To which moment a value belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
-    /// One value per step, along this axis.
-    Timed(usize),
+    /// One value per step, or at another pace, along this axis.
+    Timed(usize, Pace),
     /// After the last step so far: the final state, the mean of all steps.
     Final,
     /// Before the first step: the state a sequence begins with.
@@ -45,8 +45,13 @@ pub(super) enum When {
 }
 
 impl When {
+    /// The steps that bring a new value.
+    pub(super) fn pace(self) -> Pace {
+        if let When::Timed(_, pace) = self { pace } else { Pace::EACH }
+    }
+
     pub(super) fn axis(self) -> Option<usize> {
-        if let When::Timed(axis) = self { Some(axis) } else { None }
+        if let When::Timed(axis, _) = self { Some(axis) } else { None }
     }
 }
 

@@ -13,6 +13,10 @@ use crate::tensor::Tensor;
 /// Extent of the time axis while a graph is read: a prime beyond the widths of networks.
 pub(super) const PROBE: usize = 65_521;
 
+/// Why values at different paces do not go together.
+pub(super) const UNLIKE: &str =
+    "its inputs have different numbers of steps, since a convolution or pool before one of them leaves steps out";
+
 /// A graph while it is lowered.
 pub(super) struct Lowerer<'g> {
     pub(super) graph: &'g Graph,
@@ -69,8 +73,9 @@ impl Lowerer<'_> {
     pub(super) fn moment(&self, part: &str, a: When, b: When) -> Result<When> {
         match (a, b) {
             (a, b) if a == b => Ok(a),
-            (When::Timed(_), When::Timed(_)) => Err(refused(part, "its inputs have their time on different axes")),
-            (When::Final, When::Timed(_)) | (When::Timed(_), When::Final) => {
+            (When::Timed(_, a), When::Timed(_, b)) if a != b => Err(refused(part, UNLIKE)),
+            (When::Timed(..), When::Timed(..)) => Err(refused(part, "its inputs have their time on different axes")),
+            (When::Final, When::Timed(..)) | (When::Timed(..), When::Final) => {
                 Err(refused(part, "every step reads what is known only after the last one"))
             }
             _ => Err(refused(part, "it mixes the state before the first step with values of later ones")),

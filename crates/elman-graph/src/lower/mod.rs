@@ -18,7 +18,7 @@ mod window;
 use std::collections::{BTreeMap, HashMap};
 
 use elman_step::Precision;
-use elman_step::machine::Value;
+use elman_step::machine::{Pace, Value};
 
 use crate::error::Result;
 use crate::graph::{Body, Dim, Graph, Node, Op, Port, State};
@@ -141,12 +141,13 @@ impl<'g> Lowerer<'g> {
                 let step = flow::step_dims(&dims, time);
                 let value = self.builder.input(flow::count(&step)).map_err(|e| refused(&input.name, e.to_string()))?;
                 let when = match time {
-                    Some(axis) => When::Timed(axis),
+                    Some(axis) => When::Timed(axis, Pace::EACH),
                     None => When::Run,
                 };
                 let flow = Flow { dtype: input.dtype, dims, when, lead: 0, data: Data::Value(value) };
                 self.values.insert(input.name.clone(), Lowered::Flow(flow));
-                ports.push(StepPort { name: input.name.clone(), dtype: input.dtype, dims: step, time, batch });
+                let (name, pace) = (input.name.clone(), Pace::EACH);
+                ports.push(StepPort { name, dtype: input.dtype, dims: step, time, batch, pace });
             }
         }
         for state in &graph.states {
@@ -225,7 +226,7 @@ impl<'g> Lowerer<'g> {
             };
             let value = self.value(&flow)?;
             if let Some(state) = state {
-                if matches!(flow.when, When::Timed(_)) {
+                if matches!(flow.when, When::Timed(..)) {
                     return Err(refused(&output.name, "this state has a value for every step of the sequence"));
                 }
                 let carry = self.builder.carry(state.value, value);
@@ -237,7 +238,8 @@ impl<'g> Lowerer<'g> {
             }
             self.builder.output(value);
             let (time, dims) = (flow.when.axis(), flow.step_dims());
-            outputs.push(StepPort { name: output.name.clone(), dtype: flow.dtype, dims, time, batch: None });
+            let (name, pace) = (output.name.clone(), flow.when.pace());
+            outputs.push(StepPort { name, dtype: flow.dtype, dims, time, batch: None, pace });
         }
         for output in &mut outputs {
             output.batch = batch_axis(graph, output);

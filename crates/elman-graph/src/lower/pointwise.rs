@@ -12,9 +12,9 @@ use crate::interpret;
 use crate::tensor::{Dtype, Tensor};
 
 /// An activation as the machine's.
-pub(super) fn activation(of: Activation) -> Option<step::Activation> {
+pub(super) fn activation(of: Activation) -> step::Activation {
     use step::Activation as Step;
-    Some(match of {
+    match of {
         Activation::Sigmoid => Step::Sigmoid,
         Activation::Tanh => Step::Tanh,
         Activation::Relu => Step::Relu,
@@ -31,8 +31,8 @@ pub(super) fn activation(of: Activation) -> Option<step::Activation> {
         Activation::HardSwish => Step::HardSwish,
         Activation::Swish => Step::Silu,
         Activation::Exp => Step::Exp,
-        Activation::Gelu { .. } => return None,
-    })
+        Activation::Gelu { tanh } => Step::Gelu { tanh },
+    }
 }
 
 impl Lowerer<'_> {
@@ -49,10 +49,7 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn activation(&mut self, call: &Call, of: Activation) -> Result<Flow> {
-        match activation(of) {
-            Some(activation) => self.activate(call, activation),
-            None => call.refuse("gelu does not run in steps"),
-        }
+        self.activate(call, activation(of))
     }
 
     fn activate(&mut self, call: &Call, activation: step::Activation) -> Result<Flow> {
@@ -81,6 +78,7 @@ impl Lowerer<'_> {
                 Unary::Sqrt => step::Activation::Sqrt,
                 Unary::Reciprocal => step::Activation::Reciprocal,
                 Unary::Log => step::Activation::Log,
+                Unary::Erf => step::Activation::Erf,
                 Unary::Not => step::Activation::Affine { alpha: -1.0, beta: 1.0 },
                 other => return call.refuse(format!("{other:?} does not run in steps")),
             },
@@ -190,7 +188,7 @@ impl Lowerer<'_> {
             let missing = rank - flow.dims.len();
             let dims: Vec<usize> = core::iter::repeat_n(1, missing).chain(flow.dims.iter().copied()).collect();
             let when = match flow.when {
-                When::Timed(axis) => When::Timed(axis + missing),
+                When::Timed(axis, pace) => When::Timed(axis + missing, pace),
                 when => when,
             };
             flow.with_dims(dims, when)
@@ -380,7 +378,7 @@ impl Lowerer<'_> {
                 dims[*axis] = 1;
             } else {
                 dims.remove(*axis);
-                if let When::Timed(time) = &mut when
+                if let When::Timed(time, _) = &mut when
                     && *time > *axis
                 {
                     *time -= 1;
@@ -406,6 +404,7 @@ impl Lowerer<'_> {
             return Ok(now);
         }
         let (steps, one) = (self.builder.state(&[0.0]), self.builder.constant(&[1.0]));
+        let one = self.builder.beside(one, value);
         let count = self.builder.binary(step::Binary::Add, steps, one).map_err(fail)?;
         self.builder.carry(steps, count).map_err(fail)?;
         self.builder.binary(step::Binary::Div, now, count).map_err(fail)

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use elman_step::machine::{
-    Activation, Binary, Builder, Machine, PackedLayer, Recurrence, RecurrentKind, Reduction, Value,
+    Activation, Binary, Builder, Machine, Pace, PackedLayer, Recurrence, RecurrentKind, Reduction, Value,
 };
 use elman_step::{Error, Precision, Source};
 
@@ -50,6 +50,8 @@ pub(crate) enum Carrier {
     Recurrent { outputs: Vec<String>, h: Option<Tensor>, c: Option<Tensor>, width: usize },
     /// Steps before this one, which a convolution or padding in front of it reads: dimensions of those of one sequence.
     Frames { outputs: Vec<String>, axis: usize, dims: Vec<usize> },
+    /// A stride, or the steps that it waits for at the beginning.
+    Thinned { part: String },
     /// A sum or extreme of all steps so far.
     Running { part: String },
 }
@@ -57,14 +59,14 @@ pub(crate) enum Carrier {
 /// A step: its operations and memory.
 #[derive(Default)]
 pub(crate) struct Recording {
-    pub(crate) operations: Vec<Operation>,
+    /// Each with the steps in which it is done.
+    pub(crate) operations: Vec<(Operation, Pace)>,
     pub(crate) inputs: Vec<Value>,
     pub(crate) outputs: Vec<Value>,
     pub(crate) constants: Vec<f32>,
     pub(crate) initial: Vec<f32>,
-    pub(crate) carries: Vec<(Value, Value)>,
-    /// Of rings in `initial`: the place of their position.
-    pub(crate) rings: Vec<usize>,
+    /// States, what they become, and in which steps.
+    pub(crate) carries: Vec<(Value, Value, Pace)>,
     /// Values computed in a step.
     pub(crate) arena: usize,
     /// What nodes carry.
@@ -92,7 +94,7 @@ impl Recorder {
     fn keep(&mut self, output: Value, operation: impl FnOnce() -> Operation) -> Value {
         if let Some(kept) = &mut self.kept {
             kept.arena = kept.arena.max(output.start() + output.len());
-            kept.operations.push(operation());
+            kept.operations.push((operation(), self.builder.pace(output)));
         }
         output
     }
@@ -121,9 +123,6 @@ impl Recorder {
     }
 
     pub(super) fn state(&mut self, initial: &[f32]) -> Value {
-        if let Some(kept) = &mut self.kept {
-            kept.initial.extend_from_slice(initial);
-        }
         self.builder.state(initial)
     }
 
@@ -131,7 +130,7 @@ impl Recorder {
         if let Some(kept) = &mut self.kept
             && state != next
         {
-            kept.carries.push((state, next));
+            kept.carries.push((state, next, self.builder.pace(next)));
         }
         self.builder.carry(state, next)
     }
@@ -244,19 +243,28 @@ impl Recorder {
     }
 
     pub(super) fn delay(&mut self, ages: &[usize], input: Value) -> Result<Value> {
+        let ring = self.builder.initial().len();
         let output = self.builder.delay(ages, None, input)?;
         if output == input {
             return Ok(output);
         }
-        if let Some(kept) = &mut self.kept {
-            let ring = kept.initial.len();
-            let frames = ages.iter().max().map_or(1, |age| age + 1);
-            kept.initial.resize(ring + frames * input.len() + 1, 0.0);
-            kept.rings.push(ring + frames * input.len());
-            let operation = Operation::Delay { ring, ages: ages.into(), input, output };
-            self.keep(output, || operation);
-        }
-        Ok(output)
+        Ok(self.keep(output, || Operation::Delay { ring, ages: ages.into(), input, output }))
+    }
+
+    /// The values that a stride leaves; see [`Builder::every`].
+    pub(super) fn every(&mut self, period: usize, first: usize, input: Value) -> Result<Value> {
+        let output = self.builder.every(period, first, input)?;
+        Ok(self.copied(input, output))
+    }
+
+    /// A value at the pace of another.
+    pub(super) fn beside(&mut self, value: Value, like: Value) -> Value {
+        let output = self.builder.beside(value, like);
+        self.copied(value, output)
+    }
+
+    fn copied(&mut self, from: Value, to: Value) -> Value {
+        if from == to { to } else { self.keep(to, || Operation::Copy { from, to }) }
     }
 
     pub(super) fn reduce(&mut self, reduction: Reduction, n: usize, inner: usize, input: Value) -> Result<Value> {
@@ -274,7 +282,10 @@ impl Recorder {
         Ok(self.keep(output, || Operation::Normalize { width, epsilon, input, output }))
     }
 
-    pub(super) fn finish(self) -> Result<(Machine, Option<Recording>)> {
+    pub(super) fn finish(mut self) -> Result<(Machine, Option<Recording>)> {
+        if let Some(kept) = &mut self.kept {
+            kept.initial = self.builder.initial().into();
+        }
         Ok((self.builder.finish()?, self.kept))
     }
 }

@@ -1,6 +1,6 @@
 //! Recurrent layers: forward over time with the state carried, or over an axis of known length within a step.
 
-use elman_step::machine::{self as step, RecurrentKind, Value};
+use elman_step::machine::{self as step, Pace, RecurrentKind, Value};
 use elman_step::{Reset, Source, Weights};
 
 use super::flow::{Data, Flow, Lowered, When};
@@ -89,7 +89,7 @@ fn parts(call: &Call, of: &Recurrent, direction: usize, inputs: usize) -> Result
     let own = of.activations.get(direction * count..(direction + 1) * count);
     let Some(own) = own else { return call.refuse("it has not as many activations as its cell") };
     for (to, from) in activations.iter_mut().zip(own) {
-        let Some(own) = activation(*from) else { return call.refuse("gelu gates do not run in steps") };
+        let own = activation(*from);
         *to = own;
     }
     Ok(Parts {
@@ -118,10 +118,10 @@ impl Lowerer<'_> {
         if x.lead != 0 {
             return call.refuse("it reads steps that were padded in front of the sequence");
         }
-        if matches!(x.when, When::Timed(axis) if axis == time) {
+        if x.when.axis() == Some(time) {
             return self.over_time(call, of, &x, rows, inputs);
         }
-        if matches!(x.when, When::Timed(axis) if axis == 2) {
+        if x.when.axis() == Some(2) {
             return call.refuse("the width of its input is the time axis");
         }
         if call.input(4).is_some() || call.input(9).is_some() {
@@ -185,7 +185,7 @@ impl Lowerer<'_> {
                 self.rows(call, &packed, &parts, value, state, rows)?
             }
         };
-        let (h, next) = self.masked(call, of, rows, width, state, next)?;
+        let (h, next) = self.masked(call, of, x.when.pace(), [rows, width], state, next)?;
         if !explicit {
             self.builder.carry(state, next).map_err(fail)?;
         }
@@ -196,9 +196,9 @@ impl Lowerer<'_> {
         let time = |flow: Flow| Lowered::Flow(Flow { dtype: x.dtype, ..flow });
         let probe = super::lowerer::PROBE;
         let (y, y_when, state_dims): (_, _, fn(usize, usize) -> Vec<usize>) = if of.batch_first {
-            (vec![rows, probe, 1, width], When::Timed(1), |rows, n| vec![rows, 1, n])
+            (vec![rows, probe, 1, width], When::Timed(1, x.when.pace()), |rows, n| vec![rows, 1, n])
         } else {
-            (vec![probe, 1, rows, width], When::Timed(0), |rows, n| vec![1, rows, n])
+            (vec![probe, 1, rows, width], When::Timed(0, x.when.pace()), |rows, n| vec![1, rows, n])
         };
         let mut outputs = vec![time(Flow::of(h, y, y_when)), time(Flow::of(h_n, state_dims(rows, width), When::Final))];
         if parts.has_c() {
@@ -262,8 +262,8 @@ impl Lowerer<'_> {
         &mut self,
         call: &Call,
         of: &Recurrent,
-        rows: usize,
-        width: usize,
+        pace: Pace,
+        [rows, width]: [usize; 2],
         state: Value,
         next: Value,
     ) -> Result<(Value, Value)> {
@@ -274,7 +274,7 @@ impl Lowerer<'_> {
         };
         let Some(mask) = call.input(9) else { return Ok((h_of(next)?, next)) };
         let Lowered::Flow(mask) = mask else { return call.refuse("its mask is not computed in steps") };
-        if mask.when != When::Timed(1) || rows != 1 {
+        if mask.when != When::Timed(1, pace) || rows != 1 {
             return call.refuse("its mask is not [sequences, steps] of one sequence");
         }
         let mask = self.value(mask)?;
@@ -358,10 +358,10 @@ impl Lowerer<'_> {
             let mut dims: Vec<usize> = perm.iter().map(|axis| dims[*axis]).collect();
             // Where the sequences were steps, they are in the results.
             let when = match x.when {
-                When::Timed(_) => {
+                When::Timed(_, pace) => {
                     let axis = perm.iter().position(|axis| *axis == if i == 0 { 2 } else { 1 }).unwrap_or(0);
                     dims[axis] = super::lowerer::PROBE;
-                    When::Timed(axis)
+                    When::Timed(axis, pace)
                 }
                 when => when,
             };

@@ -33,7 +33,7 @@ impl Lowerer<'_> {
         let mut when = first.when;
         for flow in &flows {
             // Axes may differ: which is time is seen in the result.
-            let same = matches!((when, flow.when), (When::Timed(_), When::Timed(_)));
+            let same = flow.when.axis().is_some() && when.axis().is_some() && flow.when.pace() == when.pace();
             when = if same { when } else { self.moment(&part, when, flow.when)? };
             let keeps = matches!(call.node.op, Op::Transpose { .. } | Op::Squeeze | Op::Unsqueeze);
             if flow.lead != 0 && !keeps {
@@ -42,7 +42,7 @@ impl Lowerer<'_> {
         }
         let (places, dtype) = (self.places(call, &flows)?, first.dtype);
         let outputs = interpret::evaluate_op(&call.node.op, places.inputs, call.node.outputs.len())?;
-        let steps = if matches!(when, When::Timed(_)) { STEPS } else { 1 };
+        let steps = if matches!(when, When::Timed(..)) { STEPS } else { 1 };
         // Views of one value keep what is still to be added to it.
         if let ([output], [flow], None) = (&outputs[..], &flows[..], places.constant) {
             let step = step_of(output, steps, places.len).ok_or_else(|| refused(&part, MIXES))?;
@@ -234,11 +234,11 @@ impl Step {
     fn dims_and_when(&self, when: When) -> (Vec<usize>, When) {
         let mut dims = self.dims.clone();
         match (when, self.axis) {
-            (When::Timed(_), Some(axis)) => {
+            (When::Timed(_, pace), Some(axis)) => {
                 dims[axis] = PROBE;
-                (dims, When::Timed(axis))
+                (dims, When::Timed(axis, pace))
             }
-            (When::Timed(_), None) => (dims, When::Final),
+            (When::Timed(..), None) => (dims, When::Final),
             (when, _) => (dims, when),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use elman_step::machine::Machine;
+use elman_step::machine::{Machine, Pace};
 
 use crate::error::{Error, Result};
 use crate::graph::State;
@@ -21,6 +21,8 @@ pub struct StepPort {
     pub time: Option<usize>,
     /// The axis of the sequences.
     pub batch: Option<usize>,
+    /// The steps that bring a new value; in the others it is the last there was.
+    pub pace: Pace,
 }
 
 impl StepPort {
@@ -154,7 +156,7 @@ impl Stepper {
             .iter()
             .map(|port| {
                 let mut dims = port.dims.clone();
-                port.time.into_iter().for_each(|axis| dims[axis] = steps);
+                port.time.into_iter().for_each(|axis| dims[axis] = port.pace.values(steps));
                 port.batch.into_iter().for_each(|axis| dims[axis] = rows);
                 (vec![0.0; dims.iter().product()], dims)
             })
@@ -170,10 +172,12 @@ impl Stepper {
                 self.machine.step(&x, &mut y).map_err(|e| wrong(&input_ports[0].name, e.to_string()))?;
                 let mut at = 0;
                 for (port, (values, dims)) in output_ports.iter().zip(&mut outputs) {
-                    for place in port.places(dims, t, b) {
-                        values[place] = y[at];
-                        at += 1;
+                    // What has one value is that of the last step.
+                    let t = if port.time.is_some() { port.pace.value_at(t) } else { Some(t) };
+                    if let Some(t) = t {
+                        port.places(dims, t, b).zip(&y[at..]).for_each(|(place, y)| values[place] = *y);
                     }
+                    at += port.width();
                 }
             }
             let (state, mut at) = (self.machine.state(), 0);
@@ -246,6 +250,7 @@ impl Stepper {
                     dims: dims.clone(),
                     time: None,
                     batch: of.batch,
+                    pace: Pace::EACH,
                 };
                 let values = tensor.to_f32();
                 port.places(&want, 0, b).zip(&mut state[at..]).for_each(|(place, x)| *x = values[place]);
@@ -263,7 +268,14 @@ fn joined(state: &State, dims: &[usize], ends: &[f32], rows: usize) -> Result<Te
         return Tensor::from_f32(whole, ends[ends.len() - dims.iter().product::<usize>()..].to_vec());
     };
     whole[axis] = rows;
-    let port = StepPort { name: String::new(), dtype: Dtype::F32, dims: dims.to_vec(), time: None, batch: Some(axis) };
+    let port = StepPort {
+        name: String::new(),
+        dtype: Dtype::F32,
+        dims: dims.to_vec(),
+        time: None,
+        batch: Some(axis),
+        pace: Pace::EACH,
+    };
     let mut values = vec![0.0; ends.len()];
     for (b, end) in ends.chunks_exact(port.width().max(1)).enumerate() {
         port.places(&whole, 0, b).zip(end).for_each(|(place, x)| values[place] = *x);

@@ -123,7 +123,7 @@ impl Lowerer<'_> {
         if let Some(axis) = x.when.axis() {
             dims[axis] = super::lowerer::PROBE;
         }
-        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, x.when) })
+        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, self.outputs_of(call, &x, &window)?) })
     }
 
     /// The windows that a step's outputs read.
@@ -192,20 +192,14 @@ impl Lowerer<'_> {
         Ok(Unrolled { windows, outputs })
     }
 
-    /// The frames of the steps that a causal kernel reads, oldest first: `[kernel, channels, ...]`.
+    /// The frames of the steps that a kernel reads, oldest first: `[kernel, channels, ...]`. Without enough padding in front
+    /// there are none for the first steps.
     fn frames(&mut self, call: &Call, x: &Flow, window: &Window, axis: usize, value: Value) -> Result<Value> {
         let (kernel, dilation) = (window.kernel[axis], window.dilations[axis]);
         let reach = (kernel - 1).saturating_mul(dilation);
-        if window.strides[axis] != 1 {
-            return call.refuse("it has fewer outputs than steps: its stride over time is not 1");
-        }
         let before = window.before[axis].saturating_add(x.lead);
         if window.after[axis] != 0 || before > reach {
             return call.refuse("it reads later steps: its padding is not causal");
-        }
-        if before < reach {
-            let reason = format!("it shortens the sequence by {} steps: pad it in front", reach - before);
-            return call.refuse(reason);
         }
         if window.before[axis] > 0 {
             let mut dims = x.dims.clone();
@@ -214,7 +208,24 @@ impl Lowerer<'_> {
             self.builder.carries(|| Carrier::Frames { outputs, axis: axis + 2, dims });
         }
         let ages: Vec<usize> = (0..kernel).rev().map(|k| k * dilation).collect();
-        self.builder.delay(&ages, value).map_err(|e| refused(&call.part(), e.to_string()))
+        let fail = |e: elman_step::Error| refused(&call.part(), e.to_string());
+        let frames = self.builder.delay(&ages, value).map_err(fail)?;
+        if window.strides[axis] > 1 || before < reach {
+            self.builder.carries(|| Carrier::Thinned { part: call.part() });
+        }
+        self.builder.every(window.strides[axis], reach - before, frames).map_err(fail)
+    }
+
+    /// When a window over the values of `x` has one of its own: see [`Self::frames`].
+    fn outputs_of(&self, call: &Call, x: &Flow, window: &Window) -> Result<When> {
+        let When::Timed(axis, pace) = x.when else { return Ok(x.when) };
+        let i = axis - 2;
+        let reach = (window.kernel[i] - 1).saturating_mul(window.dilations[i]);
+        let first = reach.saturating_sub(window.before[i].saturating_add(x.lead));
+        match pace.every(window.strides[i], first) {
+            Some(pace) => Ok(When::Timed(axis, pace)),
+            None => call.refuse("it leaves out too many steps"),
+        }
     }
 
     pub(super) fn pool(&mut self, call: &Call, pool: &Pool) -> Result<Flow> {
@@ -229,9 +240,6 @@ impl Lowerer<'_> {
         if padded || pool.ceil || x.lead != 0 {
             return call.refuse("its windows reach beyond the edges");
         }
-        if time.is_some_and(|axis| window.kernel[axis] != 1) {
-            return call.refuse("it pools over steps");
-        }
         let channels = x.dims[1];
         let unrolled = self.unroll(call, &x, &window, channels)?;
         let n = count(&pool.kernel);
@@ -244,9 +252,9 @@ impl Lowerer<'_> {
         let y = self.builder.concat(&parts).map_err(|e| refused(&part, e.to_string()))?;
         let mut dims = vec![1, channels];
         dims.extend(&unrolled.outputs);
-        if let When::Timed(axis) = x.when {
+        if let Some(axis) = x.when.axis() {
             dims[axis] = super::lowerer::PROBE;
         }
-        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, x.when) })
+        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, self.outputs_of(call, &x, &window)?) })
     }
 }

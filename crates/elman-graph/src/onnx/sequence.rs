@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::graph::{Binary, Dim, Graph, Node, Op, Port, Sequence, State};
+use crate::graph::{AutoPad, Binary, Dim, Graph, Node, Op, Port, Sequence, State};
 
 /// Finds the sequence and the states of a graph, where its recurrent layers show them.
 pub(super) fn find(graph: &mut Graph) {
@@ -25,6 +25,24 @@ impl<'g> Links<'g> {
     fn new(graph: &'g Graph) -> Self {
         let makers = graph.nodes.iter().flat_map(|n| n.outputs.iter().map(move |o| (o.as_str(), n)));
         Links { graph, makers: makers.filter(|(o, _)| !o.is_empty()).collect() }
+    }
+
+    /// Whether a convolution or pool has as many outputs along an axis, counted after that of the channels, as inputs:
+    /// unlike padding around them, its own says so.
+    fn keeps_length(&self, node: &Node, axis: usize) -> bool {
+        let (window, kernel) = match &node.op {
+            Op::Conv(conv) => {
+                let weight = node.input(1).and_then(|name| self.graph.constants.get(name));
+                (conv, weight.and_then(|weight| weight.dims().get(axis + 2)).copied())
+            }
+            Op::Pool(pool) => (&pool.window, pool.kernel.get(axis).copied()),
+            _ => return false,
+        };
+        let at = |list: &[usize], axis: usize, or: usize| list.get(axis).copied().unwrap_or(or);
+        let pads = at(&window.pads, axis, 0) + at(&window.pads, axis + window.pads.len() / 2, 0);
+        let reach = kernel.map(|kernel| kernel.saturating_sub(1).saturating_mul(at(&window.dilations, axis, 1)));
+        let is_same = matches!(window.auto_pad, AutoPad::SameUpper | AutoPad::SameLower);
+        at(&window.strides, axis, 1) == 1 && (is_same || reach == Some(pads))
     }
 
     /// The one input of a node that keeps its axes, if the node keeps them.
@@ -50,14 +68,26 @@ fn sequence(graph: &Graph) -> Option<Sequence> {
         graph.nodes.iter().find_map(|n| if let Op::Recurrent(l) = &n.op { Some((l, n)) } else { None })?;
     let (mut time, mut batch) = if layer.batch_first { (1, 0) } else { (0, 1) };
     let mut value = first.input(0)?;
+    let mut is_whole = true;
     // Back to an input: what a transpose did is undone.
     for _ in 0..graph.nodes.len() {
         let Some(node) = links.makers.get(value) else { break };
-        if let Op::Transpose { perm: Some(perm) } = &node.op {
-            (time, batch) = (*perm.get(time)?, *perm.get(batch)?);
-            value = node.input(0)?;
-        } else {
-            value = links.kept(node)?;
+        value = match &node.op {
+            Op::Transpose { perm: Some(perm) } => {
+                (time, batch) = (*perm.get(time)?, *perm.get(batch)?);
+                node.input(0)?
+            }
+            // Windows over time; with states among inputs and outputs they carry on from run to run, which is a step then.
+            Op::Conv(_) | Op::Pool(_) if batch == 0 && time >= 2 && graph.states.is_empty() => {
+                is_whole &= links.keeps_length(node, time - 2);
+                node.input(0)?
+            }
+            Op::BatchNormalization { .. } | Op::Pad { .. } => node.input(0)?,
+            // Parts of an activation that was written out.
+            Op::Binary(Binary::Add | Binary::Mul | Binary::Sub | Binary::Div) => {
+                links.kept(node).or_else(|| node.input(0))?
+            }
+            _ => links.kept(node)?,
         }
     }
     let port = graph.inputs.iter().find(|p| p.name == value)?;
@@ -66,7 +96,8 @@ fn sequence(graph: &Graph) -> Option<Sequence> {
     if dims.get(time)? == &Dim::Fixed(1) && !graph.states.is_empty() {
         return None;
     }
-    let output = graph.outputs.iter().find(|p| axes(&links, p) == Some((time, batch))).map(|p| p.name.clone());
+    let is_output = |port: &&Port| is_whole && axes(&links, port) == Some((time, batch));
+    let output = graph.outputs.iter().find(is_output).map(|port| port.name.clone());
     Some(Sequence { input: value.into(), time: Some(time), batch: Some(batch), output })
 }
 

@@ -35,6 +35,9 @@ pub fn stateful(graph: &Graph, options: &StepOptions) -> Result<Graph> {
         match carrier {
             Carrier::Recurrent { outputs, h, c, width } => change.recurrent(&outputs, h, c, width)?,
             Carrier::Frames { outputs, axis, dims } => change.frames(&outputs, axis, dims)?,
+            Carrier::Thinned { part } => {
+                return Err(refused(&part, "it has fewer outputs than steps, and a single step has one of each"));
+            }
             Carrier::Running { part } => {
                 return Err(refused(&part, "it takes the mean, sum or extreme of all steps, which has no single step"));
             }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use elman_graph::read::{self, Options};
-use elman_graph::{Interpreter, Tensor};
+use elman_graph::{Error, Interpreter, StepOptions, Tensor};
 use serde_json::Value;
 
 use crate::files::{array, difference, fitted};
@@ -16,7 +16,9 @@ const BOUND: f64 = 1e-5;
 
 #[derive(Default)]
 struct Tally {
-    right: usize,
+    read: usize,
+    /// Of those, also step by step.
+    stepped: usize,
     refused: usize,
     /// Outputs that differ, and refusals of what is to be read.
     wrong: Vec<String>,
@@ -44,7 +46,20 @@ fn check(folder: &Path, file: &str, options: &Options, refused: bool, tally: &mu
         Err(error) => return tally.wrong.push(say(format!("refused: {error}"))),
     };
     let input = fitted(array(&folder.join("input.npy")), &graph.inputs[0]);
-    let run = Interpreter::new(graph).and_then(|mut interpreter| interpreter.run(&[input]));
+    // Step by step too, where a step needs no later ones.
+    let steps = graph.lower(&StepOptions::default()).ok().map(|mut stepper| {
+        let got = stepper.run(&[(graph.inputs[0].name.clone(), input.clone())]);
+        got.map(|got| got.into_iter().map(|(_, output)| output).collect())
+    });
+    tally.stepped += usize::from(steps.is_some());
+    let whole = Interpreter::new(graph).and_then(|mut interpreter| interpreter.run(&[input]));
+    for run in [Some(whole), steps].into_iter().flatten() {
+        compare(folder, &run, tally, &say);
+    }
+    tally.read += 1;
+}
+
+fn compare(folder: &Path, run: &Result<Vec<Tensor>, Error>, tally: &mut Tally, say: &impl Fn(String) -> String) {
     let got = match run {
         Ok(got) => got,
         Err(error) => return tally.wrong.push(say(format!("it does not run: {error}"))),
@@ -61,7 +76,6 @@ fn check(folder: &Path, file: &str, options: &Options, refused: bool, tally: &mu
             return tally.wrong.push(say(format!("output {at} is {apart:.2e} off")));
         }
     }
-    tally.right += 1;
 }
 
 #[test]
@@ -89,8 +103,9 @@ fn generated_models_are_right_or_refused() {
     let mut wrong = Vec::new();
     for (kind, tally) in tallies {
         println!(
-            "{kind}: {} right (worst {:.1e}), {} refused, {} wrong",
-            tally.right,
+            "{kind}: {} read ({} stepped, worst {:.1e}), {} refused, {} wrong",
+            tally.read,
+            tally.stepped,
             tally.worst,
             tally.refused,
             tally.wrong.len()

@@ -1,6 +1,6 @@
 //! A machine computes step by step what the interpreter computes over whole sequences.
 
-use crate::random::{Numbers, graph, input};
+use crate::random::{Numbers, graph, input, thinning};
 use elman_graph::{
     Binary, Builder, Cell, Conv, Direction, Dtype, Interpreter, MaskedOutput, Op, Recurrent, RecurrentWeights, Reduce,
     StepOptions, Tensor, Value,
@@ -9,8 +9,10 @@ use proptest::prelude::*;
 
 fn assert_near(got: &Tensor, want: &Tensor, what: &str) {
     assert_eq!(got.dims(), want.dims(), "{what}");
+    // Values that grow step by step are rounded where they are large.
+    let largest = want.to_f32().iter().fold(1.0, |largest: f32, x| largest.max(x.abs()));
     for (i, (got, want)) in got.to_f32().iter().zip(want.to_f32()).enumerate() {
-        let near = (got - want).abs() <= 1e-5 * want.abs().max(1.0) || (got.is_nan() && want.is_nan());
+        let near = (got - want).abs() <= 1e-5 * largest || (got.is_nan() && want.is_nan());
         assert!(near, "{what} value {i}: {got}, not {want}");
     }
 }
@@ -27,6 +29,29 @@ proptest! {
         let want = Interpreter::new(graph).unwrap().run(&[x]).unwrap();
         prop_assert_eq!(got.len(), 1);
         assert_near(&got[0].1, &want[0], "y");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn steps_that_are_left_out_are_those_of_the_whole(seed in any::<u64>(), rows in 1_usize..3, more in 0_usize..20) {
+        let graph = thinning(seed);
+        let mut of = Numbers(seed);
+        let width = graph.inputs[0].dims.as_ref().unwrap()[2].fixed().unwrap();
+        let mut stepper = graph.lower(&StepOptions::default()).unwrap();
+        // At least one value of the slowest.
+        let steps = stepper.outputs().iter().map(|port| port.pace.first).max().unwrap() + 1 + more;
+        let x = of.tensor(&[rows, steps, width], 1.0);
+        let want = Interpreter::new(graph).unwrap().run(std::slice::from_ref(&x)).unwrap();
+        // Twice: a sequence begins anew.
+        for _ in 0..2 {
+            let got = stepper.run(&[("x".into(), x.clone())]).unwrap();
+            for ((name, got), want) in got.iter().zip(&want) {
+                assert_near(got, want, name);
+            }
+        }
     }
 }
 
@@ -64,6 +89,13 @@ fn what_reads_later_steps_is_refused_by_name() {
         b.binary("centre", x, &mean, Binary::Sub).unwrap()
     });
     assert!(message.starts_with("centre: "), "{message}");
+    let message = refusal(|b, x| {
+        let turned = b.transpose("turn", x, &[0, 2, 1]).unwrap();
+        let conv = Conv { strides: vec![2], pads: vec![2, 0], groups: 1, ..Conv::default() };
+        let half = b.conv("half", &turned, Tensor::zeros([3, 3, 3]).unwrap(), None, conv).unwrap();
+        b.add("residual", &turned, &half).unwrap()
+    });
+    assert!(message.starts_with("residual: its inputs have different numbers of steps"), "{message}");
 }
 
 #[test]
@@ -139,4 +171,14 @@ fn sequences_of_a_batch_stay_apart_where_time_comes_first_and_goes_away() {
             assert_near(got, want, name);
         }
     }
+}
+
+#[test]
+fn a_network_that_leaves_steps_out_is_no_single_step() {
+    let graph = (0..).map(thinning).find(|graph| {
+        let ports = graph.lower(&StepOptions::default()).unwrap().outputs().to_vec();
+        ports.iter().any(|port| port.pace.period > 1)
+    });
+    let error = elman_graph::write::stateful(&graph.unwrap(), &StepOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("fewer outputs than steps"), "{error}");
 }

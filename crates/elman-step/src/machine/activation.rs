@@ -74,6 +74,13 @@ pub enum Activation {
     Silu,
     /// `x min(max(x / 6 + 1/2, 0), 1)`.
     HardSwish,
+    /// `x Phi(x)`, `Phi` being the distribution of the standard normal.
+    Gelu {
+        /// Hendrycks and Gimpel's approximation by a tanh (2016, section 2) in place of the error function.
+        tanh: bool,
+    },
+    /// The error function.
+    Erf,
     /// `e^x`.
     Exp,
     /// `ln x`.
@@ -116,6 +123,23 @@ impl Activation {
             Self::Clip { min, max } => each(x, |x| clip(x, min, max)),
             Self::Silu => with(x, activation::sigmoid, |x, s| x * s),
             Self::HardSwish => each(x, |x| x * clip(x / 6.0 + 0.5, 0.0, 1.0)),
+            Self::Gelu { tanh: false } => with(
+                x,
+                |x| {
+                    each(x, |x| x * core::f32::consts::FRAC_1_SQRT_2);
+                    erfc(x);
+                },
+                |x, tail| 0.5 * x * if x < 0.0 { tail } else { 2.0 - tail },
+            ),
+            Self::Gelu { tanh: true } => with(
+                x,
+                |x| {
+                    each(x, |x| 0.797_884_6 * (x + 0.044_715 * x * x * x));
+                    activation::tanh(x);
+                },
+                |x, tanh| 0.5 * x * (1.0 + tanh),
+            ),
+            Self::Erf => with(x, erfc, |x, tail| if x < 0.0 { tail - 1.0 } else { 1.0 - tail }),
             Self::Exp => activation::exp(x),
             Self::Log => activation::ln(x),
             Self::Sqrt => activation::sqrt(x),
@@ -152,6 +176,25 @@ fn softplus_tail(x: &mut [f32]) {
     activation::ln(x);
 }
 
+/// `x = erfc(|x|)`, to 4e-7: `e^(-z²) t Q(u)` with `t = 1 / (1 + z / 2)`, and `Q` a polynomial of least deviation fitted to
+/// `e^(z²) erfc(z) / t` over `z` from 0 to 6.5, in `u`, which goes from 1 to -1 there.
+fn erfc(x: &mut [f32]) {
+    const Q: [f32; 10] = [
+        5.038_453_3e-6, -2.437_549_6e-5, -2.014_762_9e-5, 3.455_01e-4, -2.124_097_4e-4, -4.500_163_7e-3,
+        3.013_785_2e-3, 8.694_371e-2, 0.314_876_68, 0.599_572_36,
+    ];
+    let tail = |z: f32, e: f32| {
+        let t = 1.0 / (1.0 + 0.5 * z);
+        let u = 2.615_384_6 * t - 1.615_384_6;
+        e * t * Q.iter().fold(0.0, |sum, q| sum * u + q)
+    };
+    let square = |x: &mut [f32]| {
+        each(x, |x| -x * x);
+        activation::exp(x);
+    };
+    with(x, square, |x, e| tail(x.abs(), e));
+}
+
 /// NaN stays.
 #[inline(always)]
 fn clip(x: f32, min: f32, max: f32) -> f32 {
@@ -177,7 +220,14 @@ mod tests {
         type Formula = Box<dyn Fn(f64) -> f64>;
         let elu = move |x: f64| if x < 0.0 { a * (x.exp() - 1.0) } else { x };
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-        let cases: [(Activation, Formula); 20] = [
+        // Simpson's rule.
+        let erf = |x: f64| {
+            let (n, f) = (2000, |t: f64| (-t * t).exp());
+            let h = x / f64::from(n);
+            let sum: f64 = (1..n).map(|i| f64::from(2 + 2 * (i % 2)) * f(f64::from(i) * h)).sum();
+            (f(0.0) + f(x) + sum) * h / 3.0 * 2.0 / core::f64::consts::PI.sqrt()
+        };
+        let cases: [(Activation, Formula); 23] = [
             (Activation::Identity, Box::new(|x| x)),
             (Activation::Tanh, Box::new(f64::tanh)),
             (Activation::Sigmoid, Box::new(sigmoid)),
@@ -194,6 +244,14 @@ mod tests {
             (Activation::Clip { min: -0.5, max: 2.0 }, Box::new(|x| x.clamp(-0.5, 2.0))),
             (Activation::Silu, Box::new(move |x| x * sigmoid(x))),
             (Activation::HardSwish, Box::new(|x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0))),
+            (Activation::Erf, Box::new(erf)),
+            (Activation::Gelu { tanh: false }, Box::new(move |x| 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())))),
+            (
+                Activation::Gelu { tanh: true },
+                Box::new(|x| {
+                    0.5 * x * (1.0 + ((2.0 / core::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+                }),
+            ),
             (Activation::Exp, Box::new(f64::exp)),
             (Activation::Square, Box::new(|x| x * x)),
             (Activation::Abs, Box::new(f64::abs)),

@@ -1,6 +1,7 @@
 //! Builds machines, instruction by instruction.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use elman_kernels::Mat;
 use elman_kernels::gates::rnn::Nonlinearity;
@@ -10,6 +11,7 @@ use super::activation::Activation;
 use super::draft::Draft;
 use super::instruction::{Binary, Instruction, Reduction};
 use super::memory::{Region, Value};
+use super::pace::Pace;
 use super::place::Layout;
 use super::recurrent::{Recurrence, Recurrent, RecurrentKind};
 use super::{Machine, Program};
@@ -88,13 +90,114 @@ impl Builder {
         if state == next {
             return Ok(());
         }
+        let next = match self.draft.clock_of(next) {
+            Some(clock) => self.latest(clock, next, state),
+            None => next,
+        };
         self.draft.carries.push((state, next));
         Ok(())
     }
 
-    /// Values of a step's output, after those declared before.
+    /// Values of a step's output, after those declared before. In steps that do not bring a new one it is the last there
+    /// was, and before the first zero.
     pub fn output(&mut self, value: Value) {
+        let value = self.held(value);
         self.draft.outputs.push(value);
+    }
+
+    /// Every `period`-th of the values that the steps so far bring, from the `first`-th on, counted from 0: what a stride
+    /// over time leaves. Instructions that read it run in those steps alone, and states that follow from it stay as they
+    /// are in between; an instruction that also reads values of another pace reads the last there was, in each step.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if it passes what a machine counts, [`Error::Empty`] for a period of 0.
+    ///
+    /// ```
+    /// use elman_step::Precision;
+    /// use elman_step::machine::{Binary, Builder, Reduction};
+    ///
+    /// // Means of two steps each.
+    /// let mut step = Builder::new(Precision::F32);
+    /// let x = step.input(1)?;
+    /// let both = step.delay(&[1, 0], None, x)?;
+    /// let both = step.every(2, 1, both)?;
+    /// let y = step.reduce(Reduction::Mean, 2, 1, both)?;
+    /// step.output(y);
+    /// let mut machine = step.finish()?;
+    /// let mut y = [0.0; 5];
+    /// machine.steps(&[1.0, 3.0, 5.0, 9.0, 0.0], &mut y)?;
+    /// assert_eq!(y, [0.0, 2.0, 2.0, 7.0, 7.0]);
+    /// # Ok::<(), elman_step::Error>(())
+    /// ```
+    pub fn every(&mut self, period: usize, first: usize, value: Value) -> Result<Value, Error> {
+        if period == 0 {
+            return Err(Error::Empty { what: "the period of a value" });
+        }
+        let before = self.pace(value);
+        let Some(pace) = before.every(period, first) else {
+            return Err(Error::Length { what: "a period".into(), want: MAX_FRAMES, got: usize::MAX });
+        };
+        if pace == before {
+            return Ok(value);
+        }
+        let clock = match self.draft.clocks.iter().position(|(other, _)| *other == pace) {
+            Some(clock) => clock,
+            None => {
+                let count = self.state(&[pace.first as f32]);
+                self.draft.rings.push((count.range(), pace.period.max(pace.first + 1)));
+                let output = self.fresh(1);
+                self.add(Instruction::Clock { count, period: pace.period, output }, None);
+                self.draft.clocks.push((pace, output));
+                self.draft.clocks.len() - 1
+            }
+        };
+        Ok(self.at(clock, value))
+    }
+
+    /// The steps that bring a new `value`.
+    pub fn pace(&self, value: Value) -> Pace {
+        self.draft.clock_of(value).map_or(Pace::EACH, |clock| self.draft.clocks[clock].0)
+    }
+
+    /// All that is carried, as it is before the first step: the states that were declared, and what delays and paces keep.
+    pub fn initial(&self) -> &[f32] {
+        &self.draft.initial
+    }
+
+    /// `value` at the pace of `like`: what reads it runs in its steps alone.
+    pub fn beside(&mut self, value: Value, like: Value) -> Value {
+        match self.draft.clock_of(like) {
+            Some(clock) if self.draft.clock_of(value) != Some(clock) => self.at(clock, value),
+            _ => value,
+        }
+    }
+
+    /// A copy made in the steps of a clock.
+    fn at(&mut self, clock: usize, from: Value) -> Value {
+        let to = self.fresh(from.len);
+        self.add(Instruction::Copy { from, to }, Some(clock));
+        to
+    }
+
+    /// The value in the steps of a clock, elsewhere `state`.
+    fn latest(&mut self, clock: usize, value: Value, state: Value) -> Value {
+        let condition = self.draft.clocks[clock].1;
+        let output = self.fresh(value.len);
+        self.add(Instruction::Choose { condition, a: value, b: state, output }, None);
+        output
+    }
+
+    /// The last of a value, in each step.
+    fn held(&mut self, value: Value) -> Value {
+        let Some(clock) = self.draft.clock_of(value) else { return value };
+        if let Some((_, held)) = self.draft.held.iter().find(|(of, _)| *of == value) {
+            return *held;
+        }
+        let state = self.state(&alloc::vec![0.0; value.len]);
+        let held = self.latest(clock, value, state);
+        self.draft.carries.push((state, held));
+        self.draft.held.push((value, held));
+        held
     }
 
     /// A recurrent layer from the state `h` and, of an LSTM, `c` in one value; returns the next one, of which the first
@@ -284,14 +387,15 @@ impl Builder {
         let Some(first) = values.first() else { return Err(Error::Empty { what: "a concatenation" }) };
         let len = values.iter().map(Value::len).sum();
         let adjacent = |pair: &[Value]| pair[0].region == pair[1].region && pair[0].range().end == pair[1].start;
-        if values.windows(2).all(adjacent) {
+        let (values, of_one_pace) = self.at_one_pace(values);
+        if of_one_pace && values.windows(2).all(adjacent) {
             return Ok(Value { len, ..*first });
         }
         let output = self.fresh(len);
         let mut start = output.start;
         for from in values {
             let to = Value { start, len: from.len, ..output };
-            self.push(Instruction::Copy { from: *from, to });
+            self.push(Instruction::Copy { from, to });
             start += from.len;
         }
         Ok(output)
@@ -399,8 +503,34 @@ impl Builder {
         Value { region: Region::Arena, start, len }
     }
 
+    /// The values as they are if the same steps bring them all, else the last of each; and which it is. Constants and
+    /// states go with any.
+    fn at_one_pace(&mut self, values: &[Value]) -> (Vec<Value>, bool) {
+        let clocks = values.iter().filter(|value| value.region == Region::Arena).map(|v| self.draft.clock_of(*v));
+        let clocks: Vec<Option<usize>> = clocks.collect();
+        match clocks.windows(2).all(|pair| pair[0] == pair[1]) {
+            true => (values.to_vec(), true),
+            false => (values.iter().map(|value| self.held(*value)).collect(), false),
+        }
+    }
+
+    /// Adds an instruction, which runs in the steps that bring what it reads.
     fn push(&mut self, instruction: Instruction<Value>) {
+        let read: Vec<Value> = instruction.operands().0.collect();
+        let (now, _) = self.at_one_pace(&read);
+        let clock = now.iter().find_map(|value| self.draft.clock_of(*value));
+        let latest = |value: Value| read.iter().position(|other| *other == value).map_or(value, |i| now[i]);
+        self.add(instruction.map(latest), clock);
+    }
+
+    fn add(&mut self, instruction: Instruction<Value>, clock: Option<usize>) {
+        if let Some(clock) = clock {
+            let range = instruction.operands().1.range();
+            let at = self.draft.paced.partition_point(|(other, _)| other.start < range.start);
+            self.draft.paced.insert(at, (range, clock));
+        }
         self.draft.instructions.push(instruction);
+        self.draft.gates.push(clock);
     }
 
     /// The machine, in its initial state.
@@ -414,16 +544,18 @@ impl Builder {
         if self.draft.outputs.iter().all(Value::is_empty) {
             return Err(Error::Empty { what: "the number of outputs" });
         }
+        self.draft.set_gates();
+        let is_gated = !self.draft.clocks.is_empty();
         let Layout { widths, instructions, pieces, segments } = Layout::new(&mut self.draft);
         let Draft { constants, initial, rings, tokens, .. } = self.draft;
         let rings = rings.into_iter().map(|(range, frames)| (range.end - 1, frames)).collect();
-        let program = Program { instructions, segments, widths, constants, initial, pieces, rings, tokens };
+        let program = Program { instructions, segments, widths, constants, initial, pieces, rings, tokens, is_gated };
         Ok(Machine::new(Arc::new(program), 1))
     }
 }
 
 /// A ring counts its frames in a value of the state, and `f32` counts exactly to here.
-const MAX_FRAMES: usize = 1 << 24;
+pub(super) const MAX_FRAMES: usize = 1 << 24;
 /// Values of a ring: 1 GiB.
 const MAX_RING: usize = 1 << 28;
 

@@ -5,11 +5,20 @@ use core::ops::Range;
 
 use super::instruction::Instruction;
 use super::memory::{Place, Region, Room, Value};
+use super::pace::Pace;
 
 /// What is described so far.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) instructions: Vec<Instruction<Value>>,
+    /// Of each instruction the number of the clock in whose steps alone it runs.
+    pub(super) gates: Vec<Option<usize>>,
+    /// Paces other than that of the step, and where each has its clock.
+    pub(super) clocks: Vec<(Pace, Value)>,
+    /// Ranges of the arena that are computed at such a pace, and the number of the clock; in order.
+    pub(super) paced: Vec<(Range<usize>, usize)>,
+    /// Values at such a pace, and their last value in each step.
+    pub(super) held: Vec<(Value, Value)>,
     /// Values of the input, at the beginning of the arena.
     pub(super) input: usize,
     /// Values of the arena.
@@ -39,6 +48,32 @@ pub(super) fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
 }
 
 impl Draft {
+    /// The number of the clock at which a value is computed; none of what is there in each step.
+    pub(super) fn clock_of(&self, value: Value) -> Option<usize> {
+        if value.region != Region::Arena {
+            return None;
+        }
+        let after = self.paced.partition_point(|(range, _)| range.start <= value.start);
+        let (range, clock) = self.paced.get(after.checked_sub(1)?)?;
+        (value.start < range.end).then_some(*clock)
+    }
+
+    /// Puts a gate in front of the instructions that run in the steps of a clock.
+    pub(super) fn set_gates(&mut self) {
+        let mut gated = Vec::with_capacity(self.instructions.len());
+        let mut at = 0;
+        let mut instructions = core::mem::take(&mut self.instructions).into_iter();
+        while let Some(gate) = self.gates.get(at) {
+            let n = self.gates[at..].iter().take_while(|other| *other == gate).count();
+            if let Some(clock) = gate {
+                gated.push(Instruction::Gate { clock: self.clocks[*clock].1, instructions: n });
+            }
+            gated.extend(instructions.by_ref().take(n));
+            at += n;
+        }
+        self.instructions = gated;
+    }
+
     /// Carries every state: those that nothing follows stay as they are.
     pub(super) fn carry_all(&mut self) {
         self.carries.sort_by_key(|(state, _)| state.start);

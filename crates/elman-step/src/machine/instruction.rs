@@ -172,10 +172,21 @@ pub(super) enum Instruction<V> {
         input: V,
         output: V,
     },
+    /// Counts the steps in `count`; 1 in every `period`-th, elsewhere 0.
+    Clock {
+        count: V,
+        period: usize,
+        output: V,
+    },
+    /// The next `instructions` are passed over where the clock is 0.
+    Gate {
+        clock: V,
+        instructions: usize,
+    },
 }
 
 impl<V: Copy> Instruction<V> {
-    /// What it reads, and what it writes; the ring of a delay is neither.
+    /// What it reads, and what it writes; the ring of a delay and the count of a clock are neither.
     pub(super) fn operands(&self) -> (impl Iterator<Item = V>, V) {
         let (read, write) = match self {
             Self::Copy { from, to } => ([Some(*from), None, None], *to),
@@ -191,7 +202,9 @@ impl<V: Copy> Instruction<V> {
             | Self::Delay { input, output, .. }
             | Self::Reduce { input, output, .. }
             | Self::Softmax { input, output, .. }
-            | Self::Normalize { input, output, .. } => ([Some(*input), None, None], *output),
+            | Self::Normalize { input, output, .. }
+            | Self::Gate { clock: input @ output, .. } => ([Some(*input), None, None], *output),
+            Self::Clock { output, .. } => ([None; 3], *output),
         };
         (read.into_iter().flatten(), write)
     }
@@ -225,6 +238,8 @@ impl<V: Copy> Instruction<V> {
             I::Normalize { width, epsilon, input, output } => {
                 I::Normalize { width, epsilon, input: f(input), output: f(output) }
             }
+            I::Clock { count, period, output } => I::Clock { count: f(count), period, output: f(output) },
+            I::Gate { clock, instructions } => I::Gate { clock: f(clock), instructions },
         }
     }
 }
@@ -334,6 +349,9 @@ impl Instruction<Place> {
                 y.copy_from_slice(x);
                 y.chunks_exact_mut(*width).for_each(|row| normalize(row, *epsilon));
             }
+            Self::Clock { count, period, output } => frame.clock(*count, *period, *output),
+            // Of the list of instructions: see [`super::Machine::step`].
+            Self::Gate { .. } => {}
         }
     }
 }

@@ -324,4 +324,20 @@ impl Frame<'_> {
         let (_, to, _) = self.views([], position);
         to.fill(((head + 1) % frames) as f32);
     }
+
+    /// Counts a step: `count` is the number of steps until the next at which `output` is 1.
+    pub(super) fn clock(&mut self, count: Place, period: usize, output: Place) {
+        let ([left], _, _) = self.views([count], Place { len: 0, ..count });
+        let left = left[0] as usize;
+        let (_, to, _) = self.views([], output);
+        to.fill(if left == 0 { 1.0 } else { 0.0 });
+        let (_, to, _) = self.views([], count);
+        to.fill((if left == 0 { period } else { left } - 1) as f32);
+    }
+
+    /// Whether a clock is 1.
+    pub(super) fn ticks(&mut self, clock: Place) -> bool {
+        let ([now], _, _) = self.views([clock], Place { len: 0, ..clock });
+        now[0] != 0.0
+    }
 }

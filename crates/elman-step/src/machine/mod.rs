@@ -33,6 +33,7 @@ mod builder;
 mod draft;
 mod instruction;
 mod memory;
+mod pace;
 mod place;
 mod recurrent;
 
@@ -44,8 +45,9 @@ pub use activation::Activation;
 pub use builder::{Builder, PackedLayer};
 use instruction::Instruction;
 pub use instruction::{Binary, Reduction};
-use memory::{Memory, Place, Room, Scratch, Widths};
+use memory::{Frame, Memory, Place, Room, Scratch, Widths};
 pub use memory::{Region, Value};
+pub use pace::Pace;
 pub use recurrent::{Recurrence, RecurrentKind};
 
 use crate::error::{Error, check_length};
@@ -65,6 +67,8 @@ struct Program {
     rings: Vec<(usize, usize)>,
     /// Values of the input that are tokens, and their number.
     tokens: Vec<(Range<usize>, usize)>,
+    /// Whether some instructions run in some steps alone.
+    is_gated: bool,
 }
 
 /// A network that runs step by step. Cloning shares the weights and copies the state: one clone per stream.
@@ -98,10 +102,11 @@ impl Machine {
 
     /// Allocates for blocks of `steps` steps, so that [`Self::steps`] takes as many at once: faster, since each
     /// instruction is begun once for all steps that do not wait for one another, and dense layers read their weights
-    /// once for several. The memory of computed values grows as many times.
+    /// once for several. The memory of computed values grows as many times. A machine with values at several paces
+    /// ([`Builder::every`]) takes its steps one by one and needs no more memory.
     pub fn reserve(&mut self, steps: usize) {
         let steps = steps.max(1);
-        if steps > self.memory.block() {
+        if steps > self.memory.block() && !self.program.is_gated {
             let state = self.state();
             *self = Machine::new(self.program.clone(), steps);
             self.restore(&state);
@@ -122,8 +127,12 @@ impl Machine {
             check_tokens(&x[range.clone()], *vocab)?;
         }
         let mut frame = memory.frame(&program.constants, x, y, 1);
-        for instruction in &program.instructions {
-            instruction.run(&mut frame, *backwards);
+        if program.is_gated {
+            run_gated(&program.instructions, &mut frame, *backwards);
+        } else {
+            for instruction in &program.instructions {
+                instruction.run(&mut frame, *backwards);
+            }
         }
         *backwards = !*backwards;
         Ok(())
@@ -158,6 +167,10 @@ impl Machine {
         check_length("the output", steps.checked_mul(output), y.len())?;
         for (range, vocab) in &program.tokens {
             x.chunks_exact(input).try_for_each(|x| check_tokens(&x[range.clone()], *vocab))?;
+        }
+        if program.is_gated {
+            let mut rows = x.chunks_exact(input).zip(y.chunks_exact_mut(output));
+            return rows.try_for_each(|(x, y)| self.step(x, y));
         }
         let block = memory.block();
         for (x, y) in x.chunks(block * input).zip(y.chunks_mut(block * output)) {
@@ -239,6 +252,19 @@ impl core::fmt::Debug for Machine {
             .field("output_width", &self.output_width())
             .field("state", &self.program.initial.len())
             .finish()
+    }
+}
+
+/// One step of instructions of which some run in some steps alone.
+fn run_gated(instructions: &[Instruction<Place>], frame: &mut Frame, backwards: bool) {
+    let mut rest = instructions.iter();
+    while let Some(instruction) = rest.next() {
+        match instruction {
+            Instruction::Gate { clock, instructions } if !frame.ticks(*clock) => {
+                rest = rest.as_slice().get(*instructions..).unwrap_or_default().iter();
+            }
+            _ => instruction.run(frame, backwards),
+        }
     }
 }
 

@@ -38,6 +38,20 @@ static inline float @_tanh(float x) {
     return e / (e + 2.0f);
 }
 static inline float @_sigmoid(float x) { return 1.0f / (1.0f + @_exp(-x)); }
+/* erfc(x) for x from 0 on, to 4e-7. */
+static inline float @_erfc(float x) {
+    float t = 1.0f / (1.0f + 0.5f * x), u = 2.6153846f * t - 1.6153846f, q = 5.0384533e-6f;
+    q = q * u - 2.4375496e-5f;
+    q = q * u - 2.0147629e-5f;
+    q = q * u + 3.45501e-4f;
+    q = q * u - 2.1240974e-4f;
+    q = q * u - 4.5001637e-3f;
+    q = q * u + 3.0137852e-3f;
+    q = q * u + 8.694371e-2f;
+    q = q * u + 0.31487668f;
+    q = q * u + 0.59957236f;
+    return @_exp(-x * x) * t * q;
+}
 static inline float @_ln(float x) {
     union { uint32_t bits; float value; } u;
     float r, p, n = 0.0f;

@@ -6,6 +6,8 @@ mod step;
 
 use std::fmt::Write as _;
 
+use elman_step::machine::Pace;
+
 use super::refused;
 use crate::error::Result;
 use crate::graph::Graph;
@@ -50,14 +52,18 @@ pub fn c(graph: &Graph, name: &str, options: &StepOptions) -> Result<String> {
     }
     let _ = write!(
         text,
-        "\n/* One stream: carried state, and memory that a step works in. */\ntypedef struct {{\n    float state[{upper}_STATE];\n    float work[{upper}_WORK];\n}} {name}_stream;\n\n"
+        "\n/* One stream: carried state, and memory that a step works in. */\ntypedef struct {{\n    float state[{upper}_STATE];\n    float work[{upper}_WORK];\n{}}} {name}_stream;\n\n",
+        match source.paces().len() {
+            0 => String::new(),
+            n => format!("    /* Steps until the next in which a part of the network runs. */\n    int wait[{n}];\n"),
+        }
     );
     text.push_str(&FUNCTIONS.replace('@', name));
     text.push('\n');
     text.push_str(source.arrays());
     strings(&mut text, &format!("{name}_vocabulary"), graph.about.vocabulary.as_deref());
     strings(&mut text, &format!("{name}_labels"), graph.about.labels.as_deref());
-    reset(&mut text, name, &upper, &recording.initial)?;
+    reset(&mut text, name, &upper, &recording.initial, source.paces())?;
     let _ = write!(
         text,
         "/* One step; returns 0, or -1 if a token of x is outside the vocabulary, and then the state is unchanged. */\n\
@@ -73,7 +79,12 @@ fn width(ports: &[StepPort]) -> usize {
 
 /// Names and dimensions of inputs or outputs.
 fn ports(ports: &[StepPort]) -> String {
-    let one = |port: &StepPort| format!(" {} {:?}", comment(&port.name), port.dims);
+    let pace = |Pace { period, first }| match (period, first) {
+        (1, 0) => String::new(),
+        (1, first) => format!(" (from step {} on)", first + 1),
+        (period, first) => format!(" (new every {period} steps, from step {} on)", first + 1),
+    };
+    let one = |port: &StepPort| format!(" {} {:?}{}", comment(&port.name), port.dims, pace(port.pace));
     ports.iter().map(one).collect::<Vec<_>>().join(",")
 }
 
@@ -124,7 +135,7 @@ fn quoted(string: &str) -> String {
     text
 }
 
-fn reset(text: &mut String, name: &str, upper: &str, initial: &[f32]) -> Result<()> {
+fn reset(text: &mut String, name: &str, upper: &str, initial: &[f32], paces: &[Pace]) -> Result<()> {
     let zero = initial.iter().all(|x| x.to_bits() == 0);
     if !zero {
         text.push_str(&step::array(&format!("{name}_initial"), initial)?);
@@ -133,7 +144,15 @@ fn reset(text: &mut String, name: &str, upper: &str, initial: &[f32]) -> Result<
     let _ = write!(
         text,
         "/* The state before the first step. */\nstatic inline void {name}_reset({name}_stream *stream) {{\n    int i;\n    \
-         for (i = 0; i < {upper}_STATE; i++) stream->state[i] = {from};\n}}\n\n"
+         for (i = 0; i < {upper}_STATE; i++) stream->state[i] = {from};\n"
     );
+    if !paces.is_empty() {
+        // What was computed last is read between the steps that compute it.
+        let _ = writeln!(text, "    for (i = 0; i < {upper}_WORK; i++) stream->work[i] = 0.0f;");
+    }
+    for (i, pace) in paces.iter().enumerate() {
+        let _ = writeln!(text, "    stream->wait[{i}] = {};", pace.first);
+    }
+    text.push_str("}\n\n");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use elman_step::Reset;
-use elman_step::machine::{Activation, Binary, RecurrentKind, Reduction, Region, Value};
+use elman_step::machine::{Activation, Binary, Pace, RecurrentKind, Reduction, Region, Value};
 
 use crate::error::Result;
 use crate::lower::record::{Operation, OwnedRecurrence, Recording};
@@ -16,6 +16,8 @@ pub(super) struct Source {
     count: usize,
     /// Most working memory of a recurrent layer, which lies behind the values of a step.
     most_work: usize,
+    /// Paces other than that of the step, in the order in which the header counts them.
+    paces: Vec<Pace>,
     /// Layers whose weights are written already, by address.
     layers: Vec<(*const OwnedRecurrence, Names)>,
 }
@@ -60,11 +62,28 @@ fn at(value: Value) -> String {
 
 impl Source {
     pub(super) fn new(name: &str) -> Self {
-        Source { name: name.into(), arrays: String::new(), count: 0, most_work: 0, layers: Vec::new() }
+        Source {
+            name: name.into(),
+            arrays: String::new(),
+            count: 0,
+            most_work: 0,
+            paces: Vec::new(),
+            layers: Vec::new(),
+        }
     }
 
     pub(super) fn arrays(&self) -> &str {
         &self.arrays
+    }
+
+    /// Paces other than that of the step; known after [`Self::body`].
+    pub(super) fn paces(&self) -> &[Pace] {
+        &self.paces
+    }
+
+    /// The condition under which something at this pace is done.
+    fn when(&self, pace: Pace) -> Option<String> {
+        self.paces.iter().position(|other| *other == pace).map(|i| format!("if (now{i})"))
     }
 
     /// Floats of working memory.
@@ -99,7 +118,7 @@ impl Source {
             let _ = writeln!(text, "    const float *k = {name};");
         }
         let name = self.name.clone();
-        for operation in &recording.operations {
+        for (operation, _) in &recording.operations {
             if let Operation::Embed { table, width, tokens, .. } = operation {
                 let (vocab, from) = (table.len() / width, tokens.start());
                 let _ = writeln!(
@@ -111,8 +130,21 @@ impl Source {
         }
         let inputs: usize = recording.inputs.iter().map(Value::len).sum();
         let _ = writeln!(text, "    for (i = 0; i < {inputs}; i++) a[i] = x[i];");
-        for operation in &recording.operations {
-            self.operation(&mut text, &name, operation, recording.arena)?;
+        for (_, pace) in &recording.operations {
+            if *pace != Pace::EACH && !self.paces.contains(pace) {
+                let i = self.paces.len();
+                let _ = writeln!(text, "    int now{i} = stream->wait[{i}] == 0;");
+                let _ = writeln!(text, "    stream->wait[{i}] = (now{i} ? {} : stream->wait[{i}]) - 1;", pace.period);
+                self.paces.push(*pace);
+            }
+        }
+        for together in recording.operations.chunk_by(|(_, a), (_, b)| a == b) {
+            let when = together.first().and_then(|(_, pace)| self.when(*pace));
+            let _ = when.as_ref().map_or(Ok(()), |when| writeln!(text, "    {when} {{"));
+            for (operation, _) in together {
+                self.operation(&mut text, &name, operation, recording.arena)?;
+            }
+            text.push_str(if when.is_some() { "    }\n" } else { "" });
         }
         let mut y = 0;
         for value in &recording.outputs {
@@ -123,14 +155,14 @@ impl Source {
         // States that become other states are read before any is written.
         let mut work = recording.arena;
         let mut late = String::new();
-        for (state, next) in &recording.carries {
-            let n = state.len();
+        for (state, next, pace) in &recording.carries {
+            let (n, when) = (state.len(), self.when(*pace).map(|when| when + " ").unwrap_or_default());
             if next.region() == Region::State {
                 let _ = writeln!(text, "    for (i = 0; i < {n}; i++) a[{work} + i] = {}[i];", at(*next));
                 let _ = writeln!(late, "    for (i = 0; i < {n}; i++) {}[i] = a[{work} + i];", at(*state));
                 work += n;
             } else {
-                let _ = writeln!(late, "    for (i = 0; i < {n}; i++) {}[i] = {}[i];", at(*state), at(*next));
+                let _ = writeln!(late, "    {when}for (i = 0; i < {n}; i++) {}[i] = {}[i];", at(*state), at(*next));
             }
         }
         self.most_work = self.most_work.max(work - recording.arena);
@@ -420,6 +452,16 @@ fn activate(text: &mut String, name: &str, of: Activation, y: &str, n: usize) {
         Activation::HardSwish => {
             format!("{x} * ({x} < -3.0f ? 0.0f : {x} > 3.0f ? 1.0f : {x} / 6.0f + 0.5f)")
         }
+        Activation::Gelu { tanh: false } => {
+            let _ = writeln!(text, "    for (i = 0; i < {n}; i++) {{ float z = {x} * 0.707106781f;");
+            let _ = writeln!(text, "        z = {name}_erfc(z < 0.0f ? -z : z);");
+            let _ = writeln!(text, "        {x} *= 0.5f * ({x} < 0.0f ? z : 2.0f - z); }}");
+            return;
+        }
+        Activation::Gelu { tanh: true } => {
+            format!("0.5f * {x} * (1.0f + {name}_tanh(0.797884561f * ({x} + 0.044715f * {x} * {x} * {x})))")
+        }
+        Activation::Erf => format!("{x} < 0.0f ? {name}_erfc(-{x}) - 1.0f : 1.0f - {name}_erfc({x})"),
         Activation::Exp => exp(&x),
         Activation::Log => format!("{name}_ln({x})"),
         Activation::Sqrt => format!("{name}_sqrt({x})"),

@@ -1,8 +1,8 @@
 //! Random graphs and inputs, by seed.
 
 use elman_graph::{
-    Activation, Binary, Builder, Cell, Conv, Direction, Dtype, Graph, Op, PadMode, Recurrent, RecurrentWeights, Reduce,
-    Tensor, Value,
+    Activation, Binary, Builder, Cell, Conv, Direction, Dtype, Graph, Op, PadMode, Pool, PoolKind, Recurrent,
+    RecurrentWeights, Reduce, Tensor, Value,
 };
 
 /// Numbers in [-1, 1), and choices, from a seed.
@@ -25,7 +25,7 @@ impl Numbers {
     }
 
     pub(crate) fn activation(&mut self) -> Activation {
-        match self.below(12) {
+        match self.below(14) {
             0 => Activation::Sigmoid,
             1 => Activation::Relu,
             2 => Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
@@ -37,6 +37,7 @@ impl Numbers {
             8 => Activation::ScaledTanh { alpha: 1.1, beta: 0.6 },
             9 => Activation::Swish,
             10 => Activation::Affine { alpha: 0.5, beta: 0.1 },
+            11 => Activation::Gelu { tanh: self.below(2) == 0 },
             _ => Activation::Tanh,
         }
     }
@@ -270,5 +271,64 @@ pub(crate) fn layers(seed: u64, style: Style) -> Graph {
     b.output("y", &x);
     let timed = x.dims().len() == 3;
     b.sequence(&input, Some(time as usize), Some(1 - time as usize), timed.then_some("y"));
+    b.finish().unwrap()
+}
+
+/// A graph over sequences `[B, T, I]` of layers that leave steps out, among others: convolutions and pools with strides and
+/// without padding, recurrent layers, a tap; with outputs for all steps left, for the last, the mean and the largest.
+pub(crate) fn thinning(seed: u64) -> Graph {
+    let of = &mut Numbers(seed);
+    let mut b = Builder::new("test");
+    let input = b.input("x", Dtype::F32, ["B".into(), "T".into(), (1 + of.below(4)).into()]);
+    let mut x = input.clone();
+    let mut tap = x.clone();
+    for _ in 0..1 + of.below(4) {
+        let width = x.width().unwrap();
+        match of.below(4) {
+            0 | 1 => {
+                let (kernel, stride, dilation) = (1 + of.below(4), 1 + of.below(3), 1 + of.below(2));
+                let front = of.below((kernel - 1) * dilation + 1);
+                let (dilations, strides, pads) = (vec![dilation], vec![stride], vec![front, 0]);
+                let conv = Conv { dilations, strides, pads, groups: 1, ..Conv::default() };
+                let units = 1 + of.below(5);
+                let turned = b.transpose("turn", &x, &[0, 2, 1]).unwrap();
+                let y = b.conv("conv", &turned, of.tensor(&[units, width, kernel], 0.5), None, conv).unwrap();
+                x = b.transpose("back", &y, &[0, 2, 1]).unwrap();
+            }
+            2 => {
+                let (kernel, stride) = (1 + of.below(3), 1 + of.below(3));
+                let kind = if of.below(2) == 0 { PoolKind::Max } else { PoolKind::Average };
+                let window = Conv { strides: vec![stride], groups: 1, ..Conv::default() };
+                let pool = Pool { kind, kernel: vec![kernel], window, ceil: false, count_include_pad: false };
+                let turned = b.transpose("turn", &x, &[0, 2, 1]).unwrap();
+                let dims = ["B".into(), width.into(), "".into()];
+                let y = b.node("pool", Op::Pool(pool), &[&turned], Dtype::F32, dims);
+                x = b.transpose("back", &y, &[0, 2, 1]).unwrap();
+            }
+            _ => {
+                let hidden = 1 + of.below(6);
+                let cell = [Cell::Rnn, Cell::Gru { linear_before_reset: true }, Cell::Lstm { input_forget: false }];
+                let cell = cell[of.below(3)];
+                let gates = cell.gates() * hidden;
+                let layer = Recurrent { batch_first: true, ..Recurrent::new(cell, hidden, Direction::Forward) };
+                let (w, r) = (of.tensor(&[1, gates, width], 0.5), of.tensor(&[1, gates, hidden], 0.5));
+                let y = b.recurrent("layer", &x, layer, RecurrentWeights::new(w, r), None).unwrap().0;
+                x = b.concat("tap", &[&y, &x], -1).unwrap();
+            }
+        }
+        if of.below(3) == 0 {
+            x = b.activation("activation", &x, Activation::Gelu { tanh: false });
+            tap = x.clone();
+        }
+    }
+    let last = b.take("last", &x, 1, -1).unwrap();
+    // Of another pace, where layers follow it.
+    let mean = b.reduce("mean", &tap, Reduce::Mean, 1).unwrap();
+    let largest = b.reduce("largest", &x, Reduce::Max, 1).unwrap();
+    let both = b.concat("both", &[&mean, &last, &largest], -1).unwrap();
+    b.output("y", &x);
+    b.output("both", &both);
+    b.output("last", &last);
+    b.sequence(&input, Some(1), Some(0), None);
     b.finish().unwrap()
 }

@@ -24,7 +24,8 @@ Where Shape Size Constant ConstantOfShape Cast Identity Equal Not And Or Xor Gre
 Log Neg Exp Softmax LogSoftmax LeakyRelu Elu Selu HardSigmoid HardSwish ThresholdedRelu Gelu Swish Clip Min Max Sum Mod
 Abs Floor Ceil Round Sign Reciprocal Erf Sin Cos IsNaN Softplus Softsign GlobalAveragePool GlobalMaxPool MaxPool
 AveragePool LayerNormalization InstanceNormalization ArgMax ArgMin Tile Flatten GatherElements CumSum Dropout
-ReverseSequence TopK""".split())
+ReverseSequence TopK QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul
+QLinearConv""".split())
 
 
 def main(folder):

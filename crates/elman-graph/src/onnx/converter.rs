@@ -14,6 +14,8 @@ pub(super) struct Converter<'r, 'a, 'n> {
     pub(super) a: Attributes<'n, 'a>,
     pub(super) inputs: Vec<String>,
     pub(super) nodes: &'n mut Vec<Node>,
+    /// Values of nodes made before the last that are the file's second output, its third, ….
+    pub(super) others: Vec<String>,
 }
 
 impl Converter<'_, '_, '_> {

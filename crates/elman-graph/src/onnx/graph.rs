@@ -25,6 +25,8 @@ pub(super) fn convert<'a>(
         budget,
         constants: BTreeMap::new(),
         tensors: vec![],
+        inputs: vec![],
+        single: HashSet::new(),
         taken: HashSet::new(),
         scopes: vec![],
     };
@@ -32,10 +34,9 @@ pub(super) fn convert<'a>(
     reader.initializers(proto)?;
     // Files of old versions list weights among the inputs, too.
     let free = |info: &&ValueInfo| !proto.initializers.iter().any(|t| t.name == info.name);
-    let mut inputs = Vec::new();
     for info in proto.inputs.iter().filter(free) {
         let name = reader.define(info.name)?;
-        inputs.push(port(name, info)?);
+        reader.inputs.push(port(name, info)?);
     }
     let nodes = reader.nodes(&proto.nodes)?;
     let mut outputs = Vec::new();
@@ -45,7 +46,8 @@ pub(super) fn convert<'a>(
     if outputs.is_empty() {
         return Err(Error::malformed("the graph", "it has no outputs"));
     }
-    let mut graph = Graph { name: proto.name.into(), inputs, outputs, nodes, ..Graph::default() };
+    let mut graph = Graph { name: proto.name.into(), outputs, nodes, ..Graph::default() };
+    graph.inputs = reader.inputs;
     graph.constants = reader.constants;
     graph.about.tensors = reader.tensors;
     note_readers(&mut graph);
@@ -99,13 +101,24 @@ impl<'a> Reader<'a> {
                 inputs.push(if name.is_empty() { String::new() } else { self.name(name)? });
             }
             // Subgraphs see nothing of the node's own outputs.
-            node(self, proto, part, inputs, &mut nodes)?;
+            let first = nodes.len();
+            let others = node(self, proto, part, inputs, &mut nodes)?;
             let mut outputs = Vec::with_capacity(proto.outputs.len());
             for name in &proto.outputs {
                 outputs.push(if name.is_empty() { String::new() } else { self.define(name)? });
             }
-            // The last node made is the one whose outputs are the file's.
+            // The last node made is the one whose outputs are the file's, but for those that earlier ones make.
+            for (made, output) in others.iter().zip(outputs.iter().skip(1)).filter(|(_, output)| !output.is_empty()) {
+                if self.single.contains(made) {
+                    self.single.insert(output.clone());
+                }
+                for node in &mut nodes[first..] {
+                    let names = node.inputs.iter_mut().chain(&mut node.outputs);
+                    names.filter(|name| *name == made).for_each(|name| name.clone_from(output));
+                }
+            }
             if let Some(last) = nodes.last_mut() {
+                outputs.truncate(if others.is_empty() { outputs.len() } else { 1 });
                 last.outputs = outputs;
             }
         }

@@ -6,6 +6,7 @@ mod external;
 mod graph;
 mod operators;
 mod proto;
+mod quantized;
 mod reader;
 mod recurrent;
 mod sequence;

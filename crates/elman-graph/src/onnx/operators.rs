@@ -9,24 +9,25 @@ use crate::error::{Error, Result};
 use crate::graph::{Activation, ArgExtreme, AutoPad, Binary, Conv, Node, Op, PadMode, Pool, PoolKind, Reduce, Unary};
 use crate::tensor::Tensor;
 
-/// One node of the file: pushes it, and any it needs before, on `nodes`. The last one pushed makes the file's outputs.
+/// One node of the file: pushes it, and any it needs before, on `nodes`. The last one pushed makes the file's outputs, but for
+/// those that are returned, which earlier ones make.
 pub(super) fn node<'a>(
     reader: &mut Reader<'a>,
     proto: &NodeProto<'a>,
     part: String,
     inputs: Vec<String>,
     nodes: &mut Vec<Node>,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     if !matches!(proto.domain, "" | "ai.onnx") {
         return Err(Error::unsupported(&part, format!("the operator {}.{}", proto.domain, proto.op)));
     }
     let attributes = Attributes::new(proto, part)?;
-    let mut c = Converter { reader, proto, a: attributes, inputs, nodes };
+    let mut c = Converter { reader, proto, a: attributes, inputs, nodes, others: vec![] };
     let op = c.op()?;
     c.a.finish()?;
-    let Converter { inputs, nodes, .. } = c;
+    let Converter { inputs, nodes, others, .. } = c;
     nodes.push(Node { name: node_name(proto), op, inputs, outputs: vec![] });
-    Ok(())
+    Ok(others)
 }
 
 impl<'a> Converter<'_, 'a, '_> {
@@ -81,7 +82,14 @@ impl<'a> Converter<'_, 'a, '_> {
                 };
                 self.activation(Activation::Gelu { tanh })?
             }
-            "Swish" if self.a.float_or("alpha", 1.0)? == 1.0 => self.activation(Activation::Swish)?,
+            "Swish" => self.swish()?,
+            "DequantizeLinear" => self.dequantize()?,
+            "QuantizeLinear" => self.quantize()?,
+            "DynamicQuantizeLinear" => self.quantize_dynamically()?,
+            "MatMulInteger" => self.multiply_integers()?,
+            "ConvInteger" => self.convolve_integers()?,
+            "QLinearMatMul" => self.multiply_quantized()?,
+            "QLinearConv" => self.convolve_quantized()?,
             "Mod" => Op::Binary(Binary::Mod { fmod: self.a.flag("fmod", false)? }),
             "Sum" => self.sum()?,
             "Clip" => self.clip()?,
@@ -219,6 +227,18 @@ impl<'a> Converter<'_, 'a, '_> {
         })
     }
 
+    /// `x / (1 + e^(-alpha x))`.
+    fn swish(&mut self) -> Result<Op> {
+        let alpha = self.a.float_or("alpha", 1.0)?;
+        let Some(x) = self.inputs.first().cloned().filter(|_| alpha != 1.0) else {
+            return self.activation(Activation::Swish);
+        };
+        let steep = self.before(Op::Activation(Activation::Affine { alpha, beta: 0.0 }), vec![x.clone()]);
+        let gate = self.before(Op::Activation(Activation::Sigmoid), vec![steep]);
+        self.inputs = vec![x, gate];
+        Ok(Op::Binary(Binary::Mul))
+    }
+
     /// `a + b + c + …`.
     fn sum(&mut self) -> Result<Op> {
         let mut all = std::mem::take(&mut self.inputs).into_iter();
@@ -262,7 +282,7 @@ impl<'a> Converter<'_, 'a, '_> {
         Ok(Op::Reshape { allow_zero: true })
     }
 
-    fn window(&mut self, kernel: &'static str) -> Result<Conv> {
+    pub(super) fn window(&mut self, kernel: &'static str) -> Result<Conv> {
         // The weights say the same.
         self.a.ignore(kernel);
         let auto_pad = match self.a.text("auto_pad")?.unwrap_or("NOTSET") {

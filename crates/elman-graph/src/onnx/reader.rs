@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::proto::{Budget, GraphProto, NodeProto, TensorProto};
 use crate::error::{Error, Result};
-use crate::graph::{Fate, TensorNote};
+use crate::graph::{Fate, Port, TensorNote};
 use crate::tensor::Tensor;
 
 /// A graph being read.
@@ -15,6 +15,10 @@ pub(super) struct Reader<'a> {
     pub(super) budget: Budget,
     pub(super) constants: BTreeMap<String, Tensor>,
     pub(super) tensors: Vec<TensorNote>,
+    /// Inputs of the outermost graph.
+    pub(super) inputs: Vec<Port>,
+    /// Computed values that are single numbers: scales and zero points.
+    pub(super) single: HashSet<String>,
     /// Names taken, over all subgraphs.
     pub(super) taken: HashSet<String>,
     /// What each name of the file is called here, from the outermost graph to the innermost.

@@ -364,3 +364,55 @@ fn the_largest_and_smallest_are_found_with_their_places() {
     assert!(of(4, &[]).unwrap_err().to_string().contains("K must be one number from 0 to 3"));
     assert!(of(-1, &[]).is_err());
 }
+
+/// A tensor of single bytes: `dtype` 2 unsigned, 3 signed.
+fn bytes(name: &str, dtype: i64, dims: &[i64], values: &[u8]) -> Message {
+    dims.iter().fold(message(), |m, d| m.number(1, *d)).number(2, dtype).text(8, name).bytes(9, values)
+}
+
+#[test]
+fn quantised_networks_have_the_numbers_of_the_specification() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |nodes: &[Message], tensors: &[Message], outputs: &[Message], x: &Tensor| {
+        let dims: Vec<i64> = x.dims().iter().map(|n| *n as i64).collect();
+        let bytes = model(&graph(nodes, tensors, &[port("x", 1, &dims)], outputs), 21);
+        open(folder.path(), &bytes).and_then(|graph| Interpreter::new(graph)?.run(std::slice::from_ref(x)))
+    };
+    // The examples of ONNX' own pages.
+    let x = Tensor::from_f32([6], vec![0.0, 2.0, -3.0, -2.5, 1.34, 0.5]).unwrap();
+    let dynamic = node("DynamicQuantizeLinear", &["x"], &["q", "scale", "zero"], &[]);
+    let outputs = [port("q", 2, &[]), port("scale", 1, &[]), port("zero", 2, &[])];
+    let got = run(std::slice::from_ref(&dynamic), &[], &outputs, &x).unwrap();
+    assert_eq!(got[0].to_f32(), [153.0, 255.0, 0.0, 26.0, 221.0, 179.0]);
+    assert!((got[1].to_f32()[0] - 0.019_607_844).abs() < 1e-9 && got[2].to_f32() == [153.0]);
+    assert_eq!((got[0].dtype(), got[2].dtype()), (Dtype::U8, Dtype::U8));
+    let nothing = run(std::slice::from_ref(&dynamic), &[], &outputs, &Tensor::zeros([3]).unwrap()).unwrap();
+    assert_eq!((nothing[0].to_f32(), nothing[1].to_f32()), (vec![0.0; 3], vec![1.0]));
+
+    let x = Tensor::from_f32([6], vec![0.0, 2.0, 3.0, 1000.0, -254.0, -1000.0]).unwrap();
+    let (scale, zero) = (tensor("s", &[], &[2.0]), bytes("z", 2, &[], &[128]));
+    let quantize = node("QuantizeLinear", &["x", "s", "z"], &["q"], &[]);
+    let back = node("DequantizeLinear", &["q", "s", "z"], &["y"], &[]);
+    let got = run(&[quantize, back], &[scale, zero], &[port("q", 2, &[]), port("y", 1, &[])], &x).unwrap();
+    assert_eq!(got[0].to_f32(), [128.0, 129.0, 130.0, 255.0, 1.0, 0.0]);
+    assert_eq!(got[1].to_f32(), [0.0, 2.0, 4.0, 254.0, -254.0, -256.0]);
+
+    let a = bytes("a", 2, &[4, 3], &[11, 7, 3, 10, 6, 2, 9, 5, 1, 8, 4, 0]);
+    let b = bytes("b", 2, &[3, 2], &[1, 4, 2, 5, 3, 6]);
+    let zeros = [bytes("az", 2, &[1], &[12]), bytes("bz", 2, &[1], &[0])];
+    let product = node("MatMulInteger", &["a", "b", "az", "bz"], &["y"], &[]);
+    let x = Tensor::zeros([1]).unwrap();
+    let [az, bz] = zeros;
+    let got = run(&[product], &[a, b, az, bz], &[port("y", 6, &[])], &x).unwrap();
+    assert_eq!((got[0].dtype(), got[0].dims()), (Dtype::I32, &[4, 2][..]));
+    assert_eq!(got[0].to_f32(), [-38.0, -83.0, -44.0, -98.0, -50.0, -113.0, -56.0, -128.0]);
+
+    // A scale and a zero point for each row; of a computed value their number must be told.
+    let (w, scales) = (bytes("w", 3, &[2, 2], &[1, 255, 4, 6]), tensor("s", &[2], &[0.5, 2.0]));
+    let rows = node("DequantizeLinear", &["w", "s", "z"], &["y"], &[int("axis", 0)]);
+    let got = run(&[rows], &[w, scales, bytes("z", 3, &[2], &[1, 2])], &[port("y", 1, &[])], &x).unwrap();
+    assert_eq!(got[0].to_f32(), [0.0, -1.0, 4.0, 8.0]);
+    let (square, q) = (node("Mul", &["x", "x"], &["s"], &[]), node("QuantizeLinear", &["x", "s"], &["y"], &[]));
+    let error = run(&[square, q], &[], &[port("y", 2, &[])], &Tensor::zeros([3]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("a scale or zero point whose size the file does not say"), "{error}");
+}

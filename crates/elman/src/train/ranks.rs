@@ -122,7 +122,14 @@ pub(super) struct Sum {
     send: Vec<u8>,
     receive: Vec<u8>,
     values: Vec<f32>,
+    /// The values that are not zero on all ranks.
+    packed: Vec<f32>,
 }
+
+/// Values that are sent or left out together: a row of an embedding has some of them.
+const TOGETHER: usize = 64;
+/// From so many values on, ranks say first which are not zero: of the words of a large vocabulary a batch has few.
+const MANY: usize = 1 << 19;
 
 impl Ranks {
     /// Those that this connects.
@@ -155,12 +162,52 @@ impl Ranks {
         self.rank() * blocks / self.size()..(self.rank() + 1) * blocks / self.size()
     }
 
-    /// Adds the values of all ranks, on all; returns the notes of all ranks, which are as long for each.
+    /// Adds the values of all ranks, on all; returns the notes of all ranks, which are as long for each. Of many values
+    /// those travel that are not zero on every rank.
     pub(super) fn sum(&self, values: &mut [f32], reduce: Reduce, note: &[u8], buffers: &mut Sum) -> Vec<Vec<u8>> {
+        let Some(present) = self.present(values) else { return self.sum_all(values, reduce, note, buffers) };
+        let mut packed = std::mem::take(&mut buffers.packed);
+        packed.clear();
+        let chosen = |(i, _): &(usize, &mut [f32])| present[i / 8] >> (i % 8) & 1 == 1;
+        for (_, values) in values.chunks_mut(TOGETHER).enumerate().filter(chosen) {
+            packed.extend_from_slice(values);
+        }
+        let notes = self.sum_all(&mut packed, reduce, note, buffers);
+        let mut from = &packed[..];
+        for (_, values) in values.chunks_mut(TOGETHER).enumerate().filter(chosen) {
+            let (sums, rest) = from.split_at(values.len());
+            values.copy_from_slice(sums);
+            from = rest;
+        }
+        buffers.packed = packed;
+        notes
+    }
+
+    /// A bit for each [`TOGETHER`] values that are not all zero on all ranks; nothing if it is not worth it.
+    fn present(&self, values: &[f32]) -> Option<Vec<u8>> {
+        if values.len() < MANY {
+            return None;
+        }
+        let mut own = vec![0; values.len().div_ceil(TOGETHER).div_ceil(8)];
+        for (i, values) in values.chunks(TOGETHER).enumerate() {
+            // By its bits: -0 is a value.
+            own[i / 8] |= u8::from(values.iter().any(|value| value.to_bits() != 0)) << (i % 8);
+        }
+        let mut all = vec![0; own.len() * self.size()];
+        self.0.all_gather(&mut own, &mut all);
+        let mut present = vec![0; own.len()];
+        for of_rank in all.chunks_exact(own.len()) {
+            present.iter_mut().zip(of_rank).for_each(|(present, bits)| *present |= bits);
+        }
+        let count: u32 = present.iter().map(|bits: &u8| bits.count_ones()).sum();
+        (count as usize * TOGETHER < values.len() / 10 * 9).then_some(present)
+    }
+
+    fn sum_all(&self, values: &mut [f32], reduce: Reduce, note: &[u8], buffers: &mut Sum) -> Vec<Vec<u8>> {
         let (size, width) = (self.size(), reduce.bytes());
         let part = values.len().div_ceil(size);
         let packet = part * width + note.len();
-        let Sum { send, receive, values: parts } = buffers;
+        let Sum { send, receive, values: parts, .. } = buffers;
         send.resize(size * packet, 0);
         receive.resize(size * packet, 0);
         for (rank, packet) in send.chunks_exact_mut(packet).enumerate() {
@@ -337,6 +384,8 @@ impl Message for Hypothesis {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Barrier, Mutex};
+
     use super::*;
 
     #[test]
@@ -354,6 +403,84 @@ mod tests {
         let mut nan = [0.0];
         Reduce::Bf16.read(&f32::from_bits(0x7f80_0001).to_bf16().to_le_bytes(), &mut nan);
         assert!(nan[0].is_nan());
+    }
+
+    /// Two ranks that exchange bytes through a barrier.
+    struct Pair {
+        rank: usize,
+        shared: Shared,
+    }
+
+    /// Where they meet, and what each gives.
+    type Shared = Arc<(Barrier, Mutex<[Vec<u8>; 2]>)>;
+
+    impl Pair {
+        fn exchange(&self, send: &[u8]) -> [Vec<u8>; 2] {
+            let (barrier, bytes) = &*self.shared;
+            bytes.lock().unwrap()[self.rank] = send.to_vec();
+            barrier.wait();
+            let all = bytes.lock().unwrap().clone();
+            barrier.wait();
+            all
+        }
+    }
+
+    impl AllReduce for Pair {
+        fn rank(&self) -> usize {
+            self.rank
+        }
+
+        fn size(&self) -> usize {
+            2
+        }
+
+        fn all_to_all(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
+            let half = send.len() / 2;
+            let parts = self.exchange(send).map(|bytes| bytes[self.rank * half..][..half].to_vec());
+            receive.copy_from_slice(&parts.concat());
+        }
+
+        fn all_gather(&self, send: &mut Vec<u8>, receive: &mut Vec<u8>) {
+            receive.copy_from_slice(&self.exchange(send).concat());
+        }
+    }
+
+    #[test]
+    fn rows_that_no_rank_has_seen_do_not_travel() {
+        let n = MANY + 100;
+        let shared: Shared = Arc::new((Barrier::new(2), Mutex::default()));
+        let values = |rank: usize| {
+            let mut values = vec![0.0; n];
+            // Rows of 128 that one or both have, the last values, and a -0.
+            for row in [3, 50 + rank, 4000] {
+                (0..128).for_each(|i| values[row * 128 + i] = (row * i + rank) as f32 * 0.37);
+            }
+            values[n - 1] = 0.1 + rank as f32;
+            values[n / 2] = -0.0;
+            values
+        };
+        for reduce in [Reduce::F32, Reduce::Bf16] {
+            let run = |rank: usize| {
+                let ranks = Ranks::new(Arc::new(Pair { rank, shared: shared.clone() }));
+                let mut got = values(rank);
+                let notes = ranks.sum(&mut got, reduce, &[rank as u8], &mut Sum::default());
+                assert_eq!(notes, [[0], [1]]);
+                shared.0.wait();
+                let few = shared.1.lock().unwrap().iter().map(Vec::len).sum::<usize>();
+                shared.0.wait();
+                let mut want = values(rank);
+                ranks.sum_all(&mut want, reduce, &[rank as u8], &mut Sum::default());
+                let all = shared.1.lock().unwrap().iter().map(Vec::len).sum::<usize>();
+                assert!(few < all / 100, "{few} of {all}");
+                assert!(got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()));
+            };
+            let run = &run;
+            std::thread::scope(|scope| {
+                let other = scope.spawn(move || run(1));
+                run(0);
+                other.join().unwrap();
+            });
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::activation::Activation;
 use super::draft::Draft;
 use super::instruction::{Binary, Instruction, Reduction};
 use super::memory::{Region, Value};
-use super::pace::Pace;
+use super::pace::{MOST_COUNTED, Pace};
 use super::place::Layout;
 use super::recurrent::{Recurrence, Recurrent, RecurrentKind};
 use super::{Machine, Program};
@@ -135,7 +135,7 @@ impl Builder {
         }
         let before = self.pace(value);
         let Some(pace) = before.every(period, first) else {
-            return Err(Error::Length { what: "a period".into(), want: MAX_FRAMES, got: usize::MAX });
+            return Err(Error::Length { what: "a period".into(), want: MOST_COUNTED, got: usize::MAX });
         };
         if pace == before {
             return Ok(value);
@@ -439,7 +439,7 @@ impl Builder {
             return Ok(input);
         }
         let frames = oldest.saturating_add(1);
-        let len = frames.checked_mul(input.len).filter(|len| frames <= MAX_FRAMES && *len <= MAX_RING);
+        let len = frames.checked_mul(input.len).filter(|len| frames <= MOST_COUNTED && *len <= MAX_RING);
         let Some(len) = len else {
             return Err(Error::Length { what: "a delay".into(), want: MAX_RING, got: usize::MAX });
         };
@@ -554,8 +554,6 @@ impl Builder {
     }
 }
 
-/// A ring counts its frames in a value of the state, and `f32` counts exactly to here.
-pub(super) const MAX_FRAMES: usize = 1 << 24;
 /// Values of a ring: 1 GiB.
 const MAX_RING: usize = 1 << 28;
 

@@ -1,5 +1,8 @@
 //! Which steps a value belongs to.
 
+/// Rings count their frames and clocks their steps in a value of the state, and `f32` counts exactly to here.
+pub(super) const MOST_COUNTED: usize = 1 << 24;
+
 /// The steps that bring a new value: the `first`-th, counted from 0, and every `period`-th from there on. What a convolution
 /// with a stride over time makes has a period above 1; one without padding has outputs only after the first steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +21,7 @@ impl Pace {
     pub fn every(self, period: usize, first: usize) -> Option<Pace> {
         let first = first.checked_mul(self.period)?.checked_add(self.first)?;
         let period = self.period.checked_mul(period)?;
-        let is_counted = period > 0 && period.max(first) < super::builder::MAX_FRAMES;
+        let is_counted = period > 0 && period.max(first) < MOST_COUNTED;
         is_counted.then_some(Pace { period, first })
     }
 

@@ -161,7 +161,7 @@ fn documents(all: &mut Vec<Case>) {
         of("[".repeat(3_000_000)),
         of("{\"a\":".repeat(500_000)),
         of(format!("{{{keys}\"label\":1}}\n").repeat(2)),
-        of((0..3_000).map(|i| format!("{{\"k{i}\":1,\"label\":\"{}\"}}\n", i % 2)).collect()),
+        of((0..1_500).map(|i| format!("{{\"k{i}\":1,\"label\":\"{}\"}}\n", i % 2)).collect()),
         of(format!("{{\"label\":1,\"x\":[{}1]}}\n", "1,".repeat(1_000_000))),
         of(format!("{{\"label\":[{}1],\"x\":[{}1]}}\n", "1,".repeat(700_000), "1,".repeat(700_001))),
         of(format!("{{\"label\":[{}1],\"x\":[{}1]}}\n", "1,".repeat(700_000), "1,".repeat(700_000))),

@@ -1,5 +1,7 @@
 //! Weka's ARFF: attributes with their types, then rows; a relational attribute holds a series.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::cases::Cases;
@@ -14,6 +16,8 @@ struct Attribute {
     name: String,
     /// The values that it may have; empty where it is no class.
     values: Vec<String>,
+    /// The same, to look them up.
+    known: HashSet<String>,
     is_series: bool,
 }
 
@@ -47,14 +51,14 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
                     }
                     row
                 }
-                None => cells(line),
+                None => cells(line).into_iter().map(Cow::from).collect(),
             };
             if cells.len() != attributes.len() {
                 let (got, want) = (cells.len(), attributes.len());
                 return Err(wrong(format!("has {got} values, but there are {want} attributes")));
             }
-            let unknown = |(cell, of): &(&String, &Attribute)| {
-                !of.values.is_empty() && cell.as_str() != "?" && !of.values.contains(cell)
+            let unknown = |(cell, of): &(&Cow<str>, &Attribute)| {
+                !of.known.is_empty() && **cell != "?" && !of.known.contains(&***cell)
             };
             if let Some((cell, of)) = cells.iter().zip(&attributes).find(unknown) {
                 let values = listed(&of.values);
@@ -72,7 +76,9 @@ pub(super) fn table(text: &str, path: &Path) -> Result<Table> {
                 let kind = kind.trim();
                 is_within = kind.eq_ignore_ascii_case("relational");
                 let values = kind.strip_prefix('{').map(|rest| cells(rest.trim_end().trim_end_matches('}')));
-                attributes.push(Attribute { name, values: values.unwrap_or_default(), is_series: is_within });
+                let values = values.unwrap_or_default();
+                let known = values.iter().cloned().collect();
+                attributes.push(Attribute { name, values, known, is_series: is_within });
             }
             "@end" => is_within = false,
             "@data" => is_data = true,
@@ -148,14 +154,14 @@ fn cells(line: &str) -> Vec<String> {
 }
 
 /// A row that names the values which are not zero: `{0 1.5, 3 red}`.
-fn sparse_row(text: &str, attributes: &[Attribute]) -> std::result::Result<Vec<String>, String> {
-    let zero = |attribute: &Attribute| attribute.values.first().cloned().unwrap_or_else(|| "0".into());
-    let mut row: Vec<String> = attributes.iter().map(zero).collect();
+fn sparse_row<'a>(text: &str, attributes: &'a [Attribute]) -> std::result::Result<Vec<Cow<'a, str>>, String> {
+    let zero = |attribute: &'a Attribute| Cow::from(attribute.values.first().map_or("0", String::as_str));
+    let mut row: Vec<Cow<str>> = attributes.iter().map(zero).collect();
     for entry in cells(text.trim_end().trim_end_matches('}')).iter().filter(|entry| !entry.is_empty()) {
         let (index, value) = entry.split_once(char::is_whitespace).unwrap_or((entry, ""));
         let cell = index.parse::<usize>().ok().and_then(|index| row.get_mut(index));
         *cell.ok_or_else(|| format!("{index:?} is no attribute's number, from 0 to {}", attributes.len() - 1))? =
-            value.trim().trim_matches(['\'', '"']).to_string();
+            value.trim().trim_matches(['\'', '"']).to_string().into();
     }
     Ok(row)
 }

@@ -421,3 +421,30 @@ fn what_follows_a_stride_runs_in_its_steps_alone() {
     spoilt[4] = 7.0;
     assert!(matches!(machine.set_state(&spoilt), Err(Error::WrongInput { .. })));
 }
+
+#[test]
+fn what_depends_on_no_input_goes_with_any_pace() {
+    let mut step = Builder::new(Precision::F32);
+    let x = step.input(1).unwrap();
+    let second = step.every(2, 0, x).unwrap();
+    // Computed of a constant and of a state, which is none of the two paces.
+    let constant = step.constant(&[2.0, 3.0]);
+    let three = step.select(&[1, 0], constant).unwrap().slice(0..1).unwrap();
+    let state = step.state(&[1.0]);
+    let state_copy = step.activate(Activation::Neg, state);
+    let sum = step.binary(Binary::Add, second, three).unwrap();
+    let sum = step.binary(Binary::Sub, sum, state_copy).unwrap();
+    step.carry(state, sum).unwrap();
+    assert_eq!(step.pace(sum), step.pace(second));
+    let both = step.concat(&[sum, three]).unwrap();
+    // The last two of them, not of all steps.
+    let window = step.delay(&[1, 0], None, both).unwrap();
+    step.output(window);
+    let mut machine = step.finish().unwrap();
+    let mut y = [0.0; 20];
+    machine.steps(&[1.0, 9.0, 2.0, 9.0, 3.0], &mut y).unwrap();
+    let rows: Vec<&[f32]> = y.chunks(4).collect();
+    let want = [[0.0, 0.0, 5.0, 3.0], [5.0, 3.0, 10.0, 3.0], [10.0, 3.0, 16.0, 3.0]];
+    assert_eq!([rows[0], rows[2], rows[4]], want);
+    assert_eq!((rows[1], rows[3]), (rows[0], rows[2]));
+}

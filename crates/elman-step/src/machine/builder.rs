@@ -387,15 +387,24 @@ impl Builder {
         let Some(first) = values.first() else { return Err(Error::Empty { what: "a concatenation" }) };
         let len = values.iter().map(Value::len).sum();
         let adjacent = |pair: &[Value]| pair[0].region == pair[1].region && pair[0].range().end == pair[1].start;
-        let (values, of_one_pace) = self.at_one_pace(values);
-        if of_one_pace && values.windows(2).all(adjacent) {
+        let are_alike = |pair: &[Value]| {
+            self.draft.clock_of(pair[0]) == self.draft.clock_of(pair[1])
+                && self.draft.is_timeless(pair[0]) == self.draft.is_timeless(pair[1])
+        };
+        if values.windows(2).all(|pair| adjacent(pair) && are_alike(pair)) {
             return Ok(Value { len, ..*first });
         }
+        let is_timeless = values.iter().all(|value| self.draft.is_timeless(*value));
+        let values = self.at_one_pace(values);
+        let clock = values.iter().find_map(|value| self.draft.clock_of(*value));
         let output = self.fresh(len);
+        if is_timeless {
+            self.draft.timeless.push(output.range());
+        }
         let mut start = output.start;
         for from in values {
             let to = Value { start, len: from.len, ..output };
-            self.push(Instruction::Copy { from, to });
+            self.add_at(Instruction::Copy { from, to }, clock);
             start += from.len;
         }
         Ok(output)
@@ -503,27 +512,38 @@ impl Builder {
         Value { region: Region::Arena, start, len }
     }
 
-    /// The values as they are if the same steps bring them all, else the last of each; and which it is. Constants and
-    /// states go with any.
-    fn at_one_pace(&mut self, values: &[Value]) -> (Vec<Value>, bool) {
-        let clocks = values.iter().filter(|value| value.region == Region::Arena).map(|v| self.draft.clock_of(*v));
+    /// The values as they are if the same steps bring them all, else the last of each. What depends on no input goes with
+    /// any.
+    fn at_one_pace(&mut self, values: &[Value]) -> Vec<Value> {
+        let clocks = values.iter().filter(|value| !self.draft.is_timeless(**value)).map(|v| self.draft.clock_of(*v));
         let clocks: Vec<Option<usize>> = clocks.collect();
         match clocks.windows(2).all(|pair| pair[0] == pair[1]) {
-            true => (values.to_vec(), true),
-            false => (values.iter().map(|value| self.held(*value)).collect(), false),
+            true => values.to_vec(),
+            false => values.iter().map(|value| self.held(*value)).collect(),
         }
     }
 
     /// Adds an instruction, which runs in the steps that bring what it reads.
     fn push(&mut self, instruction: Instruction<Value>) {
         let read: Vec<Value> = instruction.operands().0.collect();
-        let (now, _) = self.at_one_pace(&read);
+        let now = self.at_one_pace(&read);
         let clock = now.iter().find_map(|value| self.draft.clock_of(*value));
         let latest = |value: Value| read.iter().position(|other| *other == value).map_or(value, |i| now[i]);
         self.add(instruction.map(latest), clock);
     }
 
     fn add(&mut self, instruction: Instruction<Value>, clock: Option<usize>) {
+        let is_timeless = instruction.operands().0.all(|value| self.draft.is_timeless(value));
+        if clock.is_none() && is_timeless {
+            let range = instruction.operands().1.range();
+            let at = self.draft.timeless.partition_point(|other| other.start < range.start);
+            self.draft.timeless.insert(at, range);
+        }
+        self.add_at(instruction, clock);
+    }
+
+    /// Adds an instruction that runs in the steps of a clock, or in all.
+    fn add_at(&mut self, instruction: Instruction<Value>, clock: Option<usize>) {
         if let Some(clock) = clock {
             let range = instruction.operands().1.range();
             let at = self.draft.paced.partition_point(|(other, _)| other.start < range.start);

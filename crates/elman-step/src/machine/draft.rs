@@ -17,6 +17,8 @@ pub(super) struct Draft {
     pub(super) clocks: Vec<(Pace, Value)>,
     /// Ranges of the arena that are computed at such a pace, and the number of the clock; in order.
     pub(super) paced: Vec<(Range<usize>, usize)>,
+    /// Ranges of the arena that are computed of constants and states alone, which go with any pace; in order.
+    pub(super) timeless: Vec<Range<usize>>,
     /// Values at such a pace, and their last value in each step.
     pub(super) held: Vec<(Value, Value)>,
     /// Values of the input, at the beginning of the arena.
@@ -56,6 +58,13 @@ impl Draft {
         let after = self.paced.partition_point(|(range, _)| range.start <= value.start);
         let (range, clock) = self.paced.get(after.checked_sub(1)?)?;
         (value.start < range.end).then_some(*clock)
+    }
+
+    /// Whether a value depends on no input.
+    pub(super) fn is_timeless(&self, value: Value) -> bool {
+        let after = self.timeless.partition_point(|range| range.start <= value.start);
+        let within = || self.timeless[..after].last().is_some_and(|range| value.start < range.end);
+        value.region != Region::Arena || within()
     }
 
     /// Puts a gate in front of the instructions that run in the steps of a clock.

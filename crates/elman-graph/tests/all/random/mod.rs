@@ -320,6 +320,12 @@ pub(crate) fn thinning(seed: u64) -> Graph {
             x = b.activation("activation", &x, Activation::Gelu { tanh: false });
             tap = x.clone();
         }
+        if of.below(3) == 0 {
+            // One number against all, and one for each channel.
+            let size = if of.below(2) == 0 { vec![] } else { vec![x.width().unwrap()] };
+            let shift = b.constant("shift", of.tensor(&size, 0.5));
+            x = b.binary("shifted", &x, &shift, if of.below(2) == 0 { Binary::Mul } else { Binary::Max }).unwrap();
+        }
     }
     let last = b.take("last", &x, 1, -1).unwrap();
     // Of another pace, where layers follow it.

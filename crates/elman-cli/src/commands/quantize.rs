@@ -157,7 +157,9 @@ fn print(args: &Quantize, cost: Option<&Cost>, [bytes_before, bytes_after]: [u64
         Unit::Nats(per) => {
             println!("{:<6} {}", "f32", eval::in_words(before));
             println!("{name:<6} {}", eval::in_words(after));
-            println!("loss   {difference:+.4} nats, {:+.4} bits per {per}", difference / LN_2);
+            // What is rounded to 0 has no sign.
+            let shown = |x: f64| (x * 1e4).round() / 1e4 + 0.0;
+            println!("loss   {:+.4} nats, {:+.4} bits per {per}", shown(difference), shown(difference / LN_2));
         }
         _ => println!("{}: {} in f32, {} in {name}", before.name, eval::in_words(before), eval::in_words(after)),
     }

@@ -203,7 +203,7 @@ impl Converter<'_, '_, '_> {
     fn type_of(&self, name: &str) -> Result<Option<Dtype>> {
         let input = || self.reader.inputs.iter().find(|port| port.name == name);
         match self.told(name).map(Tensor::dtype).or_else(|| Some(input()?.dtype)) {
-            None if !name.is_empty() => Err(self.refuse("a computed zero point")),
+            None if !name.is_empty() => Err(self.refuse("a computed scale or zero point")),
             dtype => Ok(dtype),
         }
     }

@@ -75,7 +75,8 @@ class Stream:
     """Independent streams of one model, stepped together, each with a state of its own.
 
     A step of one stream reads `x` `[I]` and returns `[O]`; of several, `[rows, I]` and `[rows, O]`. A language model reads a
-    token instead: its number or its text, or `[rows]` numbers.
+    token instead: its number or its text, or `[rows]` numbers. A network with a stride or a pool over time has no new answer
+    in every step: in between it gives the last one again, and zeros before the first.
     """
 
     rows: int

@@ -473,7 +473,7 @@ impl<F: Scalar, W> Gemm<'_, '_, F, W> {
                             a_k,
                             b: b(panel),
                             b_k: right.row,
-                            ahead: Ahead { next, tile },
+                            ahead: Ahead::new(next, tile, depth * c.cols),
                             depth: kc,
                             c: at(row + first, col),
                             c_row: c.row_stride,

@@ -155,7 +155,7 @@ pub(crate) unsafe fn recurrent<V, W, L, E, const G: usize>(
                     let tile = Tile::<V, W, E, G> {
                         h_prev: left.wrapping_add(first * stride),
                         weights,
-                        ahead: Ahead { next, tile },
+                        ahead: Ahead::new(next, tile, panels * depth * G * V::LANES),
                         stride,
                         k_stride,
                         depth: kc,

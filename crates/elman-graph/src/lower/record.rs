@@ -263,6 +263,11 @@ impl Recorder {
         self.copied(value, output)
     }
 
+    /// The steps that bring a new value.
+    pub(super) fn pace(&self, value: Value) -> Pace {
+        self.builder.pace(value)
+    }
+
     fn copied(&mut self, from: Value, to: Value) -> Value {
         if from == to { to } else { self.keep(to, || Operation::Copy { from, to }) }
     }

@@ -123,7 +123,7 @@ impl Lowerer<'_> {
         if let Some(axis) = x.when.axis() {
             dims[axis] = super::lowerer::PROBE;
         }
-        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, self.outputs_of(call, &x, &window)?) })
+        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, self.moment_of(&x, y)) })
     }
 
     /// The windows that a step's outputs read.
@@ -216,16 +216,9 @@ impl Lowerer<'_> {
         self.builder.every(window.strides[axis], reach - before, frames).map_err(fail)
     }
 
-    /// When a window over the values of `x` has one of its own: see [`Self::frames`].
-    fn outputs_of(&self, call: &Call, x: &Flow, window: &Window) -> Result<When> {
-        let When::Timed(axis, pace) = x.when else { return Ok(x.when) };
-        let i = axis - 2;
-        let reach = (window.kernel[i] - 1).saturating_mul(window.dilations[i]);
-        let first = reach.saturating_sub(window.before[i].saturating_add(x.lead));
-        match pace.every(window.strides[i], first) {
-            Some(pace) => Ok(When::Timed(axis, pace)),
-            None => call.refuse("it leaves out too many steps"),
-        }
+    /// The moment of `y`, made of windows over `x`: see [`Self::frames`].
+    fn moment_of(&self, x: &Flow, y: Value) -> When {
+        x.when.axis().map_or(x.when, |axis| When::Timed(axis, self.builder.pace(y)))
     }
 
     pub(super) fn pool(&mut self, call: &Call, pool: &Pool) -> Result<Flow> {
@@ -255,6 +248,6 @@ impl Lowerer<'_> {
         if let Some(axis) = x.when.axis() {
             dims[axis] = super::lowerer::PROBE;
         }
-        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, self.outputs_of(call, &x, &window)?) })
+        Ok(Flow { dtype: x.dtype, ..Flow::of(y, dims, self.moment_of(&x, y)) })
     }
 }

@@ -85,6 +85,7 @@ impl Converter<'_, '_, '_> {
     pub(super) fn convolve_integers(&mut self) -> Result<Op> {
         let [x, w, x_zero, w_zero] = [0, 1, 2, 3].map(|i| self.input(i));
         let conv = Op::Conv(self.window("kernel_shape")?);
+        self.only_one(&x_zero)?;
         let w_zero = self.of_units(w_zero, &w)?;
         let (x, w) = (self.less(x, x_zero), self.less(w, w_zero));
         let sums = self.before(conv, vec![x, w]);
@@ -104,6 +105,7 @@ impl Converter<'_, '_, '_> {
     pub(super) fn convolve_quantized(&mut self) -> Result<Op> {
         let [x, x_scale, x_zero, w, w_scale, w_zero, scale, zero] = [0, 1, 2, 3, 4, 5, 6, 7].map(|i| self.input(i));
         let bias = self.input(8);
+        [&x_scale, &x_zero].into_iter().try_for_each(|name| self.only_one(name))?;
         let conv = Op::Conv(self.window("kernel_shape")?);
         let (w_zero, w_scale) = (self.of_units(w_zero, &w)?, self.of_channels(w_scale, &w)?);
         let mut inputs = vec![self.less(x, x_zero), self.less(w, w_zero)];
@@ -122,6 +124,7 @@ impl Converter<'_, '_, '_> {
 
     /// `sums (a_scale b_scale / scale)`, rounded.
     fn requantized(&mut self, sums: String, a: String, b: String, scale: String, zero: String) -> Result<Op> {
+        [&scale, &zero].into_iter().try_for_each(|name| self.only_one(name))?;
         let to = self.type_of(&zero)?.unwrap_or(Dtype::U8);
         let [a, b, scale] = [a, b, scale].map(|name| self.float(name));
         let both = self.before(Op::Binary(Binary::Mul), vec![a, b]);
@@ -229,6 +232,11 @@ impl Converter<'_, '_, '_> {
             Some(dims) => Ok(dims.iter().product::<usize>() > 1),
             None => Err(self.refuse("a scale or zero point whose size the file does not say")),
         }
+    }
+
+    /// Refuses several values where one belongs to the whole tensor: they would be broadcast along its last axis.
+    fn only_one(&self, name: &str) -> Result<()> {
+        if self.has_several(name)? { Err(self.refuse("several scales or zero points of one tensor")) } else { Ok(()) }
     }
 
     fn unsqueezed(&mut self, name: String, axes: &[i64]) -> Result<String> {

@@ -415,4 +415,10 @@ fn quantised_networks_have_the_numbers_of_the_specification() {
     let (square, q) = (node("Mul", &["x", "x"], &["s"], &[]), node("QuantizeLinear", &["x", "s"], &["y"], &[]));
     let error = run(&[square, q], &[], &[port("y", 2, &[])], &Tensor::zeros([3]).unwrap()).unwrap_err().to_string();
     assert!(error.contains("a scale or zero point whose size the file does not say"), "{error}");
+
+    // Several where one belongs to the whole.
+    let conv = node("ConvInteger", &["a", "w", "az"], &["y"], &[]);
+    let tensors = [bytes("a", 2, &[1, 1, 2], &[1, 2]), bytes("w", 2, &[1, 1, 1], &[3]), bytes("az", 2, &[2], &[1, 2])];
+    let error = run(&[conv], &tensors, &[port("y", 6, &[])], &x).unwrap_err().to_string();
+    assert!(error.contains("several scales or zero points of one tensor"), "{error}");
 }

@@ -148,14 +148,10 @@ impl<W> Ahead<W> {
         Ahead { next: if is_near { core::ptr::null() } else { next }, tile }
     }
 
-    /// Fetches the lines beside the words `k` of `registers`, of a tile over `depth` words.
+    /// The first of the lines that a tile over `depth` words fetches, `lines` with each word.
     #[inline(always)]
-    fn fetch<V: Vector>(self, k: usize, depth: usize, registers: usize) {
-        let lines = registers.div_ceil(2);
-        for line in 0..lines {
-            let number = (self.tile * depth + k) * lines + line;
-            V::prefetch_later(self.next.cast::<u8>().wrapping_add(number * Self::LINE));
-        }
+    fn first(self, depth: usize, lines: usize) -> *const u8 {
+        self.next.cast::<u8>().wrapping_add(self.tile * depth * lines * Self::LINE)
     }
 }
 
@@ -173,20 +169,56 @@ pub(crate) unsafe fn multiply<V: Vector, W: Words<V>, const M: usize, const N: u
     b: *const W::Word,
     b_k: usize,
     ahead: Ahead<W::Word>,
+    acc: [[V; N]; M],
+) -> [[V; N]; M] {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        // Few rows wait for their weights whatever is done.
+        if M >= FETCHES && !ahead.next.is_null() {
+            steps::<V, W, M, N, true>(depth, a, a_row, a_k, b, b_k, ahead, acc)
+        } else {
+            steps::<V, W, M, N, false>(depth, a, a_row, a_k, b, b_k, ahead, acc)
+        }
+    }
+}
+
+/// Rows that share a pointer: the second and third are one and two strides behind it, which is how x86 addresses memory.
+const SHARE: usize = 3;
+/// Most rows of a tile.
+const MOST: usize = 12;
+
+/// [`multiply`]. What a step does beside its products takes places of theirs in the processor: what is the same for all steps is
+/// decided before, and pointers go along instead of being computed from `k`.
+///
+/// # Safety
+/// As for [`multiply`].
+#[inline(always)]
+unsafe fn steps<V: Vector, W: Words<V>, const M: usize, const N: usize, const FETCH: bool>(
+    depth: usize,
+    a: *const W::Word,
+    a_row: usize,
+    a_k: usize,
+    mut b: *const W::Word,
+    b_k: usize,
+    ahead: Ahead<W::Word>,
     mut acc: [[V; N]; M],
 ) -> [[V; N]; M] {
-    for k in 0..depth {
-        // Few rows wait for their weights whatever is done, and each instruction counts.
-        if M >= FETCHES && !ahead.next.is_null() {
-            ahead.fetch::<V>(k, depth, N);
+    let lines = N.div_ceil(2);
+    let mut next = ahead.first(depth, lines);
+    let mut a: [_; MOST / SHARE] = core::array::from_fn(|i| a.wrapping_add(i * SHARE * a_row));
+    for _ in 0..depth {
+        if FETCH {
+            for line in 0..lines {
+                V::prefetch_later(next.wrapping_add(line * Ahead::<W::Word>::LINE));
+            }
+            next = next.wrapping_add(lines * Ahead::<W::Word>::LINE);
         }
         // SAFETY: the caller guarantees both operands over the whole depth.
         unsafe {
-            let a = a.add(k * a_k);
-            let b = b.add(k * b_k);
+            let row = |r: usize| W::splat(a[r / SHARE].add(r % SHARE * a_row));
             // The shorter side is held in registers, the longer one is streamed.
             if M <= N {
-                let rows: [W::Register; M] = core::array::from_fn(|r| W::splat(a.add(r * a_row)));
+                let rows: [W::Register; M] = core::array::from_fn(row);
                 for j in 0..N {
                     let column = W::load(b.add(j * V::LANES));
                     for r in 0..M {
@@ -196,13 +228,15 @@ pub(crate) unsafe fn multiply<V: Vector, W: Words<V>, const M: usize, const N: u
             } else {
                 let columns: [W::Register; N] = core::array::from_fn(|j| W::load(b.add(j * V::LANES)));
                 for r in 0..M {
-                    let row = W::splat(a.add(r * a_row));
+                    let row = row(r);
                     for j in 0..N {
                         acc[r][j] = W::multiply_add(row, columns[j], acc[r][j]);
                     }
                 }
             }
         }
+        a = a.map(|a| a.wrapping_add(a_k));
+        b = b.wrapping_add(b_k);
     }
     acc
 }
@@ -280,7 +314,7 @@ pub(crate) trait ForRows {
 /// That of `tile`.
 #[inline(always)]
 pub(crate) unsafe fn for_rows<T: ForRows>(rows: usize, max: usize, tile: T) {
-    debug_assert!(rows >= 1 && rows <= max && max <= 12);
+    debug_assert!(rows >= 1 && rows <= max && max <= MOST);
     // SAFETY: guaranteed by the caller. `max` is a constant of the instruction set: arms above it are not compiled.
     unsafe {
         match rows {

@@ -264,8 +264,11 @@ fn words_at_each_step_are_read_as_words_and_conll_is_read() {
     let conll: String =
         (0..200).map(|s| rows(s).map(|(w, tag)| format!("w{w} {tag}\n")).collect::<String>() + "\n").collect();
     place.write("tags.conll", conll);
+    let tagged = |s| rows(s).map(|(w, tag)| format!("w{w}/{tag}")).collect::<Vec<_>>().join(" ");
+    place.write("tagged.txt", lines(200, tagged));
     let long = "--hidden 24 --max-steps 300 --seed 1 --threads 1 --vocab-min 1 --quiet";
-    for (words, out) in [("tags.csv --sequence-column sent --label-column tag", "a"), ("tags.conll", "b")] {
+    let files = [("tags.csv --sequence-column sent --label-column tag", "a"), ("tags.conll", "b"), ("tagged.txt", "c")];
+    for (words, out) in files {
         place.ok(&format!("train {words} --task classify-frames --out {out} {long}"));
         let file = words.split(' ').next().unwrap();
         let run = place.ok(&format!("eval {out} {file} --json"));
@@ -278,6 +281,8 @@ fn words_at_each_step_are_read_as_words_and_conll_is_read() {
     let labels: Vec<&str> = run.stdout.lines().filter_map(|line| line.split('\t').nth(1)).collect();
     let want: Vec<&str> = (0..2).flat_map(|s| rows(s).map(|(_, tag)| tag)).collect();
     assert_eq!((run.code, labels), (0, want), "{run:?}");
+    place.write("bad.txt", lines(200, |s| tagged(s).replace("w13/", "w13")));
+    train(&place, "bad.txt --task classify-frames").fails(3, &["has no tag behind", "--skip-bad"]);
 }
 
 #[test]
@@ -400,4 +405,5 @@ fn a_text_of_many_characters_is_learned_by_the_frequent_ones() {
     // All of them, where they are asked for.
     let all = place.ok(&format!("train book.txt --out all --vocab-size 2000 --max-steps 2 {small}"));
     assert!(!all.stderr.contains("spelled") && vocab("all").contains("characters"));
+    place.run("train book.txt --bytes --vocab-size 9").fails(2, &["--vocab-size", "is not read with --bytes"]);
 }

@@ -17,6 +17,7 @@ mod numbers;
 mod parse;
 mod rows;
 mod split;
+mod tagged;
 mod ts;
 
 use std::path::Path;
@@ -29,7 +30,7 @@ use crate::file;
 
 impl Table {
     /// Reads a table, plain or compressed: separated by tabs (raw, no quoting), commas, semicolons or bars (quoted where
-    /// needed), JSON (an object a line, or a list of objects), ARFF, CoNLL, fastText's
+    /// needed), JSON (an object a line, or a list of objects), ARFF, CoNLL, tagged texts, fastText's
     /// labelled lines, series in `.ts`, or numpy's arrays. The content says which. Numbers that
     /// are written otherwise are rewritten: `1.234,5` as `1234.5`. [`Table::notes`] says what was decided.
     ///

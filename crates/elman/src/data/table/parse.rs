@@ -11,7 +11,7 @@ use super::header::{clean, distinct, first_is_header};
 use super::limits::too_long;
 use super::rows::{Row, Rows};
 use super::split::{Separator, without_blanks_before_quotes};
-use super::{arff, conll, fasttext, json, libsvm, numbers, ts};
+use super::{arff, conll, fasttext, json, libsvm, numbers, tagged, ts};
 use crate::error::Result;
 use crate::file::{MAX_LINE, fault, listed};
 
@@ -27,6 +27,8 @@ enum Format {
     Ts,
     /// Words with labels.
     Conll,
+    /// Words with a tag each, behind this mark; sentences on lines.
+    Tagged(char),
     /// A text behind its labels on each line.
     FastText,
     /// Numbers with that of their column, zeros left out.
@@ -56,7 +58,7 @@ fn format(text: &str, path: &Path) -> Format {
         _ if is_json => Format::Json,
         _ if libsvm::is(text) => Format::Libsvm,
         _ if conll::is(text) => Format::Conll,
-        _ => Format::Separated(None),
+        _ => tagged::mark(text).map_or(Format::Separated(None), Format::Tagged),
     }
 }
 
@@ -94,6 +96,7 @@ pub(super) fn table(text: &str, path: &Path, form: &Form, before: usize) -> Resu
         Format::Ts => ts::table(&text, path),
         Format::Conll => conll::table(&text, path),
         Format::Libsvm => libsvm::table(&text, path, form.skip_bad),
+        Format::Tagged(mark) => tagged::table(&text, mark, path, form.skip_bad),
         Format::FastText => fasttext::table(&text, path, form.skip_bad),
         Format::Separated(usual) => separated(&text, usual, path, form, before),
     }

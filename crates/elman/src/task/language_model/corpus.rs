@@ -160,7 +160,14 @@ impl Corpus {
         }
         let size = (!settings.vocab_size.is_auto()).then_some(settings.vocab_size);
         let mut vocab = match settings.bytes {
-            true => Vocab::of(text, true, path)?,
+            true => {
+                let vocab = Vocab::of(text, true, path)?;
+                if let Some(size) = size.filter(|size| *size < vocab.len()) {
+                    let why = format!("is not read with `bytes`: each of the {} that occur is a token", vocab.len());
+                    return Err(Error::setting("vocab_size", size, why));
+                }
+                vocab
+            }
             false => Vocab::of_level(text, settings.level, size, settings.vocab_min, path)?,
         };
         if let Some(from) = Pretrained::open(settings)? {

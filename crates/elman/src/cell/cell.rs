@@ -74,6 +74,6 @@ pub trait Cell {
         let (width, inputs) = (weights.gates * weights.hidden, weights.source.width());
         let n = dx.len() / inputs;
         let da = Mat::strided(&tape.gates, n, width, tape.stride);
-        gemm(da, &prepared.w_ih_back, MatMut::new(dx, n, inputs), Start::Add);
+        gemm(da, &prepared.input.w_ih_back, MatMut::new(dx, n, inputs), Start::Add);
     }
 }

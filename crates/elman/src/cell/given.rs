@@ -109,7 +109,7 @@ impl<'a, F: Scalar> Given<'a, F> {
     /// `to = start + da W_ih`, the gradient of a dense input.
     pub(super) fn input_back(&self, da: Mat<F>, to: MatMut<F>, start: Start<F>, scratch: &mut Scratch<F>) {
         match self {
-            Given::Packed(prepared) => gemm(da, &prepared.w_ih_back, to, start),
+            Given::Packed(prepared) => gemm(da, &prepared.input.w_ih_back, to, start),
             Given::Plain(plain) => gemm_unpacked(da, Mat::new(plain.w_ih, da.cols(), to.cols()), to, start, scratch),
         }
     }

@@ -11,7 +11,7 @@ use elman_step::Reset;
 
 use super::cell::Cell;
 use super::given::Given;
-use super::prepared::Prepared;
+use super::prepared::{Prepared, both};
 use super::state::State;
 use super::steps::Steps;
 use super::tape::{Tape, before_and_now, part, part_mut};
@@ -42,22 +42,26 @@ impl Cell for Gru {
         let hidden = w.hidden;
         let (b_ih, b_hh) = (w.b_ih.of(params), w.b_hh.of(params));
         let shared = self.shared();
-        prepared.bias.clear();
-        prepared.bias.extend_from_slice(b_ih);
-        rows::add(&b_hh[..shared], &mut prepared.bias[..shared]);
-        prepared.b_hn.clear();
-        prepared.b_hn.extend_from_slice(&b_hh[2 * hidden..]);
-        w.prepare_input(params, prepared);
-        let w_hh = w.w_hh.of(params);
-        match self.reset {
-            Reset::After => prepared.w_hh.pack_gates(w.recurrent(params).t(), GATES),
+        let Prepared { bias, b_hn, w_hh, w_hh_back, w_hn, w_hn_back, input, .. } = prepared;
+        bias.clear();
+        bias.extend_from_slice(b_ih);
+        rows::add(&b_hh[..shared], &mut bias[..shared]);
+        b_hn.clear();
+        b_hn.extend_from_slice(&b_hh[2 * hidden..]);
+        let recurrent = w.w_hh.of(params);
+        let forward = || match self.reset {
+            Reset::After => w_hh.pack_gates(w.recurrent(params).t(), GATES),
             Reset::Before => {
-                prepared.w_hh.pack(Mat::new(w_hh, 2 * hidden, hidden).t());
-                prepared.w_hn.pack(Mat::new(&w_hh[2 * hidden * hidden..], hidden, hidden).t());
+                w_hh.pack(Mat::new(recurrent, 2 * hidden, hidden).t());
+                w_hn.pack(Mat::new(&recurrent[2 * hidden * hidden..], hidden, hidden).t());
             }
-        }
-        pack_back(w, params, 0..2, &mut prepared.w_hh_back);
-        pack_back(w, params, 2..3, &mut prepared.w_hn_back);
+        };
+        let back = || {
+            pack_back(w, params, 0..2, w_hh_back);
+            pack_back(w, params, 2..3, w_hn_back);
+        };
+        let weights = recurrent.len();
+        both(weights, || w.prepare_input(params, bias, input), || both(weights, forward, back));
     }
 
     fn forward<F: Scalar>(

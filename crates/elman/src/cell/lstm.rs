@@ -9,7 +9,7 @@ use elman_kernels::{Mat, MatMut, Scalar, Start, gates::lstm, rows};
 
 use super::cell::Cell;
 use super::given::Given;
-use super::prepared::Prepared;
+use super::prepared::{Prepared, both};
 use super::state::State;
 use super::steps::Steps;
 use super::tape::{Tape, before_and_now, part, part_mut};
@@ -66,12 +66,14 @@ impl Cell for Lstm {
 
     fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {
         let w = &self.weights;
-        sum_into(&mut prepared.bias, w.b_ih.of(params), w.b_hh.of(params));
-        w.prepare_input(params, prepared);
-        prepared.w_hh.pack_gates(w.recurrent(params).t(), GATES);
-        pack_back(w, params, 0..GATES, &mut prepared.w_hh_back);
-        prepared.peephole.clear();
-        prepared.peephole.extend(self.peephole.iter().flat_map(|p| p.of(params)));
+        let Prepared { bias, w_hh, w_hh_back, peephole, input, .. } = prepared;
+        sum_into(bias, w.b_ih.of(params), w.b_hh.of(params));
+        let forward = || w_hh.pack_gates(w.recurrent(params).t(), GATES);
+        let back = || pack_back(w, params, 0..GATES, w_hh_back);
+        let weights = w.w_hh.of(params).len();
+        both(weights, || w.prepare_input(params, bias, input), || both(weights, forward, back));
+        peephole.clear();
+        peephole.extend(self.peephole.iter().flat_map(|p| p.of(params)));
     }
 
     fn forward<F: Scalar>(

@@ -23,6 +23,7 @@ pub use given::{Given, Plain};
 pub use gru::Gru;
 pub use lstm::{FORGET_BIAS, Lstm, set_forget_bias};
 pub use prepared::Prepared;
+pub(crate) use prepared::both;
 pub use rnn::Rnn;
 pub use state::State;
 pub use steps::{Order, Steps};

@@ -5,7 +5,7 @@ use elman_kernels::{Mat, MatMut, Scalar, Start, rows};
 
 use super::cell::Cell;
 use super::given::Given;
-use super::prepared::Prepared;
+use super::prepared::{Prepared, both};
 use super::state::State;
 use super::steps::Steps;
 use super::tape::{Tape, before_and_now, part, part_mut};
@@ -28,10 +28,12 @@ impl Cell for Rnn {
 
     fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {
         let w = &self.weights;
-        sum_into(&mut prepared.bias, w.b_ih.of(params), w.b_hh.of(params));
-        w.prepare_input(params, prepared);
-        prepared.w_hh.pack(w.recurrent(params).t());
-        pack_back(w, params, 0..1, &mut prepared.w_hh_back);
+        let Prepared { bias, w_hh, w_hh_back, input, .. } = prepared;
+        sum_into(bias, w.b_ih.of(params), w.b_hh.of(params));
+        let forward = || w_hh.pack(w.recurrent(params).t());
+        let back = || pack_back(w, params, 0..1, w_hh_back);
+        let weights = w.w_hh.of(params).len();
+        both(weights, || w.prepare_input(params, bias, input), || both(weights, forward, back));
     }
 
     fn forward<F: Scalar>(

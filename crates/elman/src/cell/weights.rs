@@ -7,7 +7,7 @@
 use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_rows, gemm_unpacked_of, rows};
 
 use super::given::Given;
-use super::prepared::Prepared;
+use super::prepared::{PreparedInput, both};
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
@@ -113,31 +113,27 @@ impl Weights {
         self.gates * self.hidden
     }
 
-    /// `W_ih` and its table; `prepared.bias` must be set.
-    pub(super) fn prepare_input<F: Scalar>(&self, params: &Params<F>, prepared: &mut Prepared<F>) {
+    /// `W_ih` and its table, which holds the bias of the input product `[gH]`.
+    pub(super) fn prepare_input<F: Scalar>(&self, params: &Params<F>, bias: &[F], prepared: &mut PreparedInput<F>) {
+        let PreparedInput { w_ih: packed, w_ih_back, table } = prepared;
         let width = self.width();
         let w_ih = Mat::new(self.w_ih.of(params), width, self.source.width());
         match self.source {
             Source::Dense(_) => {
-                prepared.w_ih.pack(w_ih.t());
-                prepared.w_ih_back.pack(w_ih);
+                both(w_ih.rows() * w_ih.cols(), || packed.pack(w_ih.t()), || w_ih_back.pack(w_ih));
             }
             Source::Tokens(vocab) => {
-                prepared.table.resize(vocab * width, F::ZERO);
+                table.resize(vocab * width, F::ZERO);
                 let w_ih = self.w_ih.of(params);
                 each_in_blocks(vocab, width, |token, j| {
-                    prepared.table[token * width + j] = prepared.bias[j] + w_ih[j * vocab + token];
+                    table[token * width + j] = bias[j] + w_ih[j * vocab + token];
                 });
             }
             Source::Embedded { vocab, width: inputs, slot } => {
-                prepared.w_ih.pack(w_ih.t());
-                prepared.table.resize(vocab * width, F::ZERO);
-                gemm(
-                    Mat::new(slot.of(params), vocab, inputs),
-                    &prepared.w_ih,
-                    MatMut::new(&mut prepared.table, vocab, width),
-                    Start::Bias(&prepared.bias),
-                );
+                packed.pack(w_ih.t());
+                table.resize(vocab * width, F::ZERO);
+                let embedding = Mat::new(slot.of(params), vocab, inputs);
+                gemm(embedding, packed, MatMut::new(table, vocab, width), Start::Bias(bias));
             }
         }
     }
@@ -163,7 +159,7 @@ impl Weights {
                 assert_eq!(x.len(), n * inputs, "input [N, I]");
                 let (x, out) = (Mat::new(x, n, inputs), MatMut::strided(out, n, self.width(), stride));
                 match given {
-                    Given::Packed(prepared) => gemm(x, &prepared.w_ih, out, Start::Bias(&prepared.bias)),
+                    Given::Packed(prepared) => gemm(x, &prepared.input.w_ih, out, Start::Bias(&prepared.bias)),
                     Given::Plain(plain) => {
                         plain.bias(self.width(), shared, bias);
                         gemm_rows(x, Mat::new(plain.w_ih, self.width(), inputs), out, Start::Bias(bias));
@@ -172,7 +168,7 @@ impl Weights {
             }
             (Input::Tokens(tokens), Given::Packed(prepared)) => {
                 assert_eq!(tokens.len(), n, "tokens [N]");
-                rows::gather(&prepared.table, self.width(), tokens, out, stride);
+                rows::gather(&prepared.input.table, self.width(), tokens, out, stride);
             }
             (Input::Tokens(_), Given::Plain(_)) => panic!("tokens are looked up in a table, which is prepared"),
         }

@@ -2,6 +2,7 @@
 
 use elman_kernels::{Mat, MatMut, Operands, Packed, Scalar, Scratch, Start, gemm, gemm_unpacked_of, rows};
 
+use crate::cell::both;
 use crate::param::{Grads, Init, Layout, Params, Slot};
 use crate::rng::Rng;
 
@@ -54,10 +55,10 @@ impl Linear {
     /// Packs the weights, once per optimizer step.
     pub fn prepare<F: Scalar>(&self, params: &Params<F>, prepared: &mut LinearPrepared<F>) {
         let weight = Mat::new(self.weight.of(params), self.outputs, self.inputs);
-        prepared.weight.pack(weight.t());
-        prepared.weight_back.pack(weight);
-        prepared.bias.clear();
-        prepared.bias.extend_from_slice(self.bias.of(params));
+        let LinearPrepared { weight: packed, weight_back, bias } = prepared;
+        both(self.outputs * self.inputs, || packed.pack(weight.t()), || weight_back.pack(weight));
+        bias.clear();
+        bias.extend_from_slice(self.bias.of(params));
     }
 
     /// `x` `[N, inputs]` to `y` `[N, outputs]`.

@@ -2,10 +2,12 @@
 
     pip install onnx onnxruntime                                # 1.23.2, 1.32.0
     python tests/reference/onnx_recurrent.py /tmp/onnx-recurrent 400
+    python tests/reference/onnx_recurrent.py /tmp/onnx-quantized 200 quantized   # LSTMs with weights in 8 bits
     cargo run --release -p elman-graph --example compare -- /tmp/onnx-recurrent/*/
 
 onnxruntime refuses `layout` 1: there the same arrays run with layout 0 and are transposed. A configuration it refuses
-otherwise is counted and left out.
+otherwise is counted and left out. Quantised LSTMs are of one sequence: of several onnxruntime rounds those together that a
+thread computes.
 """
 
 import collections
@@ -26,9 +28,24 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 FUNCTIONS = {"LSTM": 3, "GRU": 2, "RNN": 1}
 
 
-def case(rng):
-    op = rng.choice(["LSTM", "GRU", "RNN"])
+QUANTIZED = "DynamicQuantizeLSTM"
+
+
+def quantized(w, kind, rng):
+    """Weights [D, 4H, I] in 8 bits, [D, I, 4H], with a scale and a zero point for each direction or for each row."""
+    of = (1, 2) if rng.random() < 0.5 else 2
+    scale = np.abs(w).max(of) / 127
+    zero = np.full(scale.shape, 128 if kind == np.uint8 else 0, kind)
+    dims = scale.shape + (1,) * (3 - scale.ndim)
+    steps = np.rint(w / scale.reshape(dims)) + zero.reshape(dims)
+    return steps.astype(kind).swapaxes(1, 2), scale.astype(np.float32), zero
+
+
+def case(rng, kind):
+    op = "LSTM" if kind == "quantized" else rng.choice(["LSTM", "GRU", "RNN"])
     t, b, i, h = (int(rng.integers(1, n)) for n in (12, 6, 9, 40))
+    if kind == "quantized":
+        b = 1
     direction = rng.choice(["forward", "reverse", "bidirectional"])
     d = 2 if direction == "bidirectional" else 1
     chance = lambda p: rng.random() < p
@@ -54,7 +71,7 @@ def case(rng):
     arrays = {"X": normal(t, b, i), "W": normal(d, g, i), "R": (1.6 / h**0.5) * normal(d, g, h)}
     if chance(0.7):
         arrays["B"] = normal(d, 2 * g)
-    if chance(0.3):
+    if kind != "quantized" and chance(0.3):
         arrays["lens"] = rng.integers(1, t + 1, b).astype(np.int32)
     if chance(0.5):
         arrays["h0"] = normal(d, b, h)
@@ -62,25 +79,33 @@ def case(rng):
         arrays["c0"] = normal(d, b, h)
     if op == "LSTM" and chance(0.3):
         arrays["P"] = normal(d, 3 * h)
+    if kind == "quantized":
+        bits = np.dtype(rng.choice(["i1", "u1"]))
+        for name in "WR":
+            arrays[name], arrays[name + "s"], arrays[name + "z"] = quantized(arrays[name], bits, rng)
+        return QUANTIZED, attributes, arrays, False, False
     return op, attributes, arrays, chance(0.2), chance(0.3)
 
 
 def model(op, attributes, arrays, batch_first, free_weights):
-    order = ["X", "W", "R", "B", "lens", "h0"] + (["c0", "P"] if op == "LSTM" else [])
+    order = ["X", "W", "R", "B", "lens", "h0"] + (["c0", "P"] if op in ("LSTM", QUANTIZED) else [])
+    order += ["Ws", "Wz", "Rs", "Rz"] if op == QUANTIZED else []
     names = [n if n in arrays else "" for n in order]
     while not names[-1]:
         names.pop()
-    outputs = ["Y", "Y_h"] + (["Y_c"] if op == "LSTM" else [])
+    outputs = ["Y", "Y_h"] + (["Y_c"] if op in ("LSTM", QUANTIZED) else [])
     if batch_first:
         attributes = {**attributes, "layout": 1}
-    node = helper.make_node(op, names, outputs, **attributes)
-    constants = set() if free_weights else {"W", "R", "B", "P"}
+    domain = "com.microsoft" if op == QUANTIZED else ""
+    node = helper.make_node(op, names, outputs, domain=domain, **attributes)
+    constants = set() if free_weights else {"W", "R", "B", "P", "Ws", "Wz", "Rs", "Rz"}
     kind = lambda a: TensorProto.INT32 if a.dtype == np.int32 else TensorProto.FLOAT
     inputs = [helper.make_tensor_value_info(n, kind(a), a.shape) for n, a in arrays.items() if n not in constants]
     results = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs]
     fixed = [numpy_helper.from_array(a, n) for n, a in arrays.items() if n in constants]
     graph = helper.make_graph([node], "g", inputs, results, fixed)
-    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    sets = [helper.make_opsetid("", 14), helper.make_opsetid("com.microsoft", 1)]
+    built = helper.make_model(graph, opset_imports=sets, ir_version=8)
     given = {n: a for n, a in arrays.items() if n not in constants}
     return built, given, outputs
 
@@ -89,12 +114,12 @@ def swapped(arrays):
     return {n: a.swapaxes(0, 1) if n in ("X", "h0", "c0") else a for n, a in arrays.items()}
 
 
-def main(folder, count):
+def main(folder, count, cells="all"):
     rng = np.random.default_rng(19)
     refused = collections.Counter()
     written = 0
     while written < count:
-        op, attributes, arrays, batch_first, free = case(rng)
+        op, attributes, arrays, batch_first, free = case(rng, cells)
         plain, given, names = model(op, attributes, arrays, False, free)
         try:
             session = ort.InferenceSession(plain.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -119,4 +144,4 @@ def main(folder, count):
     print(f"{written} written; refused by onnxruntime: {dict(refused)}")
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

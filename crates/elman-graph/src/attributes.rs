@@ -39,6 +39,10 @@ pub struct Recurrent {
     pub batch_first: bool,
     /// `Y` of steps that `mask` leaves out or that lie beyond `sequence_lens`.
     pub masked: MaskedOutput,
+    /// Whether products read the state rounded: to 256 steps from its smallest value of all sequences to its largest, 0 among them, as
+    /// quantised layers do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rounded: bool,
 }
 
 impl Recurrent {
@@ -50,7 +54,8 @@ impl Recurrent {
             Cell::Rnn => &[Activation::Tanh],
         };
         let activations = one.repeat(direction.count());
-        Recurrent { cell, hidden, direction, activations, clip: None, batch_first: false, masked: MaskedOutput::Zero }
+        let masked = MaskedOutput::Zero;
+        Recurrent { cell, hidden, direction, activations, clip: None, batch_first: false, masked, rounded: false }
     }
 }
 

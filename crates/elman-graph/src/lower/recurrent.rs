@@ -118,6 +118,9 @@ impl Lowerer<'_> {
         if x.lead != 0 {
             return call.refuse("it reads steps that were padded in front of the sequence");
         }
+        if of.rounded {
+            return call.refuse("its state is rounded by the range of all sequences");
+        }
         if x.when.axis() == Some(time) {
             return self.over_time(call, of, &x, rows, inputs);
         }

@@ -18,12 +18,14 @@ pub(super) fn node<'a>(
     inputs: Vec<String>,
     nodes: &mut Vec<Node>,
 ) -> Result<Vec<String>> {
-    if !matches!(proto.domain, "" | "ai.onnx") {
-        return Err(Error::unsupported(&part, format!("the operator {}.{}", proto.domain, proto.op)));
-    }
     let attributes = Attributes::new(proto, part)?;
     let mut c = Converter { reader, proto, a: attributes, inputs, nodes, others: vec![] };
-    let op = c.op()?;
+    let op = match (proto.domain, proto.op) {
+        ("" | "ai.onnx", _) => c.op()?,
+        // What `onnxruntime.quantization` makes of an LSTM.
+        ("com.microsoft", "DynamicQuantizeLSTM") => c.quantized_lstm()?,
+        (domain, op) => return Err(Error::unsupported(&c.a.part, format!("the operator {domain}.{op}"))),
+    };
     c.a.finish()?;
     let Converter { inputs, nodes, others, .. } = c;
     nodes.push(Node { name: node_name(proto), op, inputs, outputs: vec![] });
@@ -212,7 +214,7 @@ impl<'a> Converter<'_, 'a, '_> {
                 Op::Loop { body: Box::new(self.reader.body(body, &part)?) }
             }
             "Scan" => self.scan()?,
-            "LSTM" | "GRU" | "RNN" => recurrent::layer(self, self.proto.op)?,
+            "LSTM" | "GRU" | "RNN" => Op::Recurrent(recurrent::layer(self, self.proto.op)?),
             other => match other.strip_prefix("Reduce").and_then(reduce) {
                 Some((f, since)) => {
                     self.ints_input("axes", 1, since)?;

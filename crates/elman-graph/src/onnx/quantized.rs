@@ -4,8 +4,9 @@
 
 use super::converter::{Converter, node_name};
 use super::proto::dtype;
+use super::recurrent;
 use crate::error::Result;
-use crate::graph::{Binary, Dim, Node, Op, Reduce, Unary};
+use crate::graph::{Binary, Dim, Node, Op, Recurrent, Reduce, Unary};
 use crate::tensor::{Dtype, Tensor};
 
 impl Converter<'_, '_, '_> {
@@ -114,6 +115,44 @@ impl Converter<'_, '_, '_> {
         }
         let sums = self.before(conv, inputs);
         self.requantized(sums, x_scale, w_scale, scale, zero)
+    }
+
+    /// An LSTM of ONNX Runtime with quantised weights (com.microsoft.DynamicQuantizeLSTM): `X` and the states are rounded before
+    /// they are multiplied; `W` `[D, I, 4*H]` and `R` `[D, H, 4*H]` have a scale and a zero point in each direction, or of each row of gates.
+    pub(super) fn quantized_lstm(&mut self) -> Result<Op> {
+        let given = std::mem::take(&mut self.inputs);
+        let of = |i: usize| given.get(i).cloned().unwrap_or_default();
+        if !of(4).is_empty() {
+            return Err(self.refuse("sequence_lens beside quantised weights"));
+        }
+        self.inputs = vec![of(0)];
+        let op = self.quantize_dynamically()?;
+        let inputs = std::mem::take(&mut self.inputs);
+        let x = self.before(op, inputs);
+        let x = match std::mem::take(&mut self.others).as_slice() {
+            [scale, zero] => self.scaled(x, scale.clone(), zero.clone()),
+            _ => x,
+        };
+        let w = self.gates_of(of(1), of(8), of(9))?;
+        let r = self.gates_of(of(2), of(10), of(11))?;
+        self.inputs = vec![x, w, r, of(3), String::new(), of(5), of(6), of(7)];
+        Ok(Op::Recurrent(Recurrent { rounded: true, ..recurrent::layer(self, "LSTM")? }))
+    }
+
+    /// The weights of each direction as numbers, a gate's units in rows.
+    fn gates_of(&mut self, w: String, scale: String, zero: String) -> Result<String> {
+        let [scale, zero] = [scale, zero].map(|of_rows| {
+            let has_rows = self.dims_of(&of_rows).is_some_and(|dims| dims.len() > 1);
+            self.unsqueezed(of_rows, if has_rows { &[1] } else { &[1, 2] })
+        });
+        let w = self.scaled(w, scale?, zero?);
+        Ok(self.before(Op::Transpose { perm: Some(vec![0, 2, 1]) }, vec![w]))
+    }
+
+    /// `(x - zero) scale`, as floats.
+    fn scaled(&mut self, x: String, scale: String, zero: String) -> String {
+        let (x, scale) = (self.less(x, zero), self.float(scale));
+        self.before(Op::Binary(Binary::Mul), vec![x, scale])
     }
 
     fn product(&mut self, a: String, a_zero: String, b: String, b_zero: String) -> Result<String> {

@@ -2,9 +2,9 @@
 
 use super::converter::Converter;
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Cell, Direction, MaskedOutput, Op, Recurrent};
+use crate::graph::{Activation, Cell, Direction, MaskedOutput, Recurrent};
 
-pub(super) fn layer(c: &mut Converter, op: &str) -> Result<Op> {
+pub(super) fn layer(c: &mut Converter, op: &str) -> Result<Recurrent> {
     let cell = match op {
         "LSTM" => Cell::Lstm { input_forget: c.a.flag("input_forget", false)? },
         "GRU" => Cell::Gru { linear_before_reset: c.a.flag("linear_before_reset", false)? },
@@ -30,9 +30,10 @@ pub(super) fn layer(c: &mut Converter, op: &str) -> Result<Op> {
     let clip = c.a.float("clip")?.filter(|clip| *clip > 0.0);
     let batch_first = c.a.flag("layout", false)?;
     let activations = activations(c, cell, direction)?;
-    let layer = Recurrent { cell, hidden, direction, activations, clip, batch_first, masked: MaskedOutput::Zero };
+    let masked = MaskedOutput::Zero;
+    let layer = Recurrent { cell, hidden, direction, activations, clip, batch_first, masked, rounded: false };
     check(c, &layer)?;
-    Ok(Op::Recurrent(layer))
+    Ok(layer)
 }
 
 /// Weights that are in the file have the sizes that the attributes say.

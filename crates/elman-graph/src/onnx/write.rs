@@ -480,6 +480,9 @@ impl Writer<'_> {
         if node.input(8).is_some() {
             return Err(self.refuse(node, "an LSTM with a projection has no form in ONNX"));
         }
+        if layer.rounded {
+            return Err(self.refuse(node, "an LSTM whose state is rounded has no form in ONNX itself"));
+        }
         if node.input(9).is_some() || (node.input(4).is_some() && layer.masked == MaskedOutput::Repeat) {
             return Err(self.refuse(node, "a mask that keeps state and output has no form in ONNX"));
         }

@@ -282,6 +282,9 @@ impl<'g> Walk<'g> {
         if node.input(4).is_some() || node.input(9).is_some() {
             return Err(refused(&node.name, "the format has no masks"));
         }
+        if of.rounded {
+            return Err(refused(&node.name, "the format has no states that are rounded"));
+        }
         let part = |walk: &Self, i: usize| walk.constant(node, i).map(|tensor| tensor.cloned());
         let need = |tensor: Option<Tensor>| tensor.ok_or_else(|| refused(&node.name, "it has no weights"));
         let weights = RecurrentWeights {

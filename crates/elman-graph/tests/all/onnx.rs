@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::files::{array, close, data};
 use elman_graph::read::{self, Options};
-use elman_graph::{Dtype, Error, Graph, Interpreter, Tensor, onnx};
+use elman_graph::{Dtype, Error, Graph, Interpreter, StepOptions, Tensor, onnx};
 
 /// Protocol Buffers by hand.
 #[derive(Clone, Default)]
@@ -368,6 +368,49 @@ fn the_largest_and_smallest_are_found_with_their_places() {
 /// A tensor of single bytes: `dtype` 2 unsigned, 3 signed.
 fn bytes(name: &str, dtype: i64, dims: &[i64], values: &[u8]) -> Message {
     dims.iter().fold(message(), |m, d| m.number(1, *d)).number(2, dtype).text(8, name).bytes(9, values)
+}
+
+#[test]
+fn a_quantised_lstm_of_onnx_runtime_has_its_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let bias: Vec<f32> = (0..16).map(|i| -0.5 + i as f32 / 15.0).collect();
+    let tensors = [
+        bytes("W", 2, &[1, 2, 8], &[200, 100, 50, 180, 128, 90, 160, 140, 30, 220, 110, 140, 60, 150, 250, 10]),
+        bytes("R", 2, &[1, 2, 8], &[120, 210, 70, 190, 40, 130, 150, 20, 240, 80, 160, 100, 170, 90, 60, 200]),
+        tensor("B", &[1, 16], &bias),
+        // One of all weights, and one of each row.
+        tensor("Ws", &[1], &[0.01]),
+        bytes("Wz", 2, &[1], &[128]),
+        tensor("Rs", &[1, 8], &[0.011, 0.012, 0.013, 0.014, 0.015, 0.016, 0.017, 0.018]),
+        bytes("Rz", 2, &[1, 8], &[128; 8]),
+    ];
+    let of = |lens: &str, domain: &str| {
+        let inputs = ["X", "W", "R", "B", lens, "", "", "", "Ws", "Wz", "Rs", "Rz"];
+        let lstm = node("DynamicQuantizeLSTM", &inputs, &["Y", "", "C"], &[int("hidden_size", 2)]).text(7, domain);
+        let ports = [port("X", 1, &[3, 1, 2]), port("lens", 6, &[1])];
+        let given = if lens.is_empty() { &ports[..1] } else { &ports };
+        let bytes = model(&graph(&[lstm], &tensors, given, &[port("Y", 1, &[]), port("C", 1, &[])]), 17);
+        open(folder.path(), &bytes)
+    };
+    let network = of("", "com.microsoft").unwrap();
+    let x = Tensor::from_f32([3, 1, 2], vec![1.5, -0.7, 0.3, 2.2, -1.1, 0.4]).unwrap();
+    let got = Interpreter::new(network.clone()).unwrap().run(&[x]).unwrap();
+    // Of onnxruntime 1.32.0.
+    let y = [-0.006_818_629, 0.115_247_09, 0.027_440_149, -0.339_061_4, 0.067_690_88, -0.269_700_97];
+    for (tensor, want) in got.iter().zip([&y[..], &[0.112_456_96, -0.840_178_4]]) {
+        for (got, want) in tensor.to_f32().iter().zip(want) {
+            assert!((got - want).abs() < 1e-6, "{got} {want}");
+        }
+    }
+    // Its range is that of all sequences and steps: no step knows it, and no other format has it.
+    assert!(network.lower(&StepOptions::default()).is_err());
+    assert!(onnx::write(&network).unwrap_err().to_string().contains("whose state is rounded"));
+    let again = Graph::from_bytes(&network.to_bytes().unwrap()).unwrap();
+    assert_eq!(again, network);
+    let error = of("lens", "com.microsoft").unwrap_err().to_string();
+    assert!(error.contains("sequence_lens beside quantised weights"), "{error}");
+    let error = of("", "other").unwrap_err().to_string();
+    assert!(error.contains("the operator other.DynamicQuantizeLSTM"), "{error}");
 }
 
 #[test]

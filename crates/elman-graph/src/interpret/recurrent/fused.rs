@@ -32,6 +32,9 @@ struct Part {
 
 /// Whether the kernels compute this layer.
 pub(super) fn fits(layer: &Recurrent) -> bool {
+    if layer.rounded {
+        return false;
+    }
     let usual: &[Activation] = match layer.cell {
         Cell::Lstm { input_forget: true } => return false,
         Cell::Lstm { .. } => &[Activation::Sigmoid, Activation::Tanh, Activation::Tanh],

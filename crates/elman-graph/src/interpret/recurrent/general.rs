@@ -3,7 +3,7 @@
 use elman_kernels::{Mat, Scratch};
 
 use super::job::{Job, States, order};
-use crate::graph::{Activation, Cell};
+use crate::graph::{Activation, Cell, Unary};
 use crate::interpret::elementwise::{Real, activation_of};
 use crate::interpret::product::once;
 
@@ -24,8 +24,22 @@ struct Step<'a, F> {
     r: &'a [F],
     b: &'a [F],
     gates: usize,
+    /// Whether the product reads `h` rounded.
+    rounded: bool,
     /// The input product `[B, G*H]` with its bias.
     from_x: &'a [F],
+}
+
+/// `x` in 256 steps from its smallest value to its largest, 0 among them: ONNX's DynamicQuantizeLinear, and back.
+fn in_steps<F: Real>(x: &[F]) -> Vec<F> {
+    const LAST: f64 = 255.0;
+    let last = F::from_f64(LAST);
+    let most = x.iter().fold(F::ZERO, |most, x| most.larger(*x));
+    let least = x.iter().fold(F::ZERO, |least, x| least.smaller(*x));
+    let scale = if most == least { F::ONE } else { (most - least) / last };
+    let within = |x: F| x.larger(F::ZERO).smaller(last);
+    let zero = within(((F::ZERO - least) / scale).round(Unary::Round));
+    x.iter().map(|x| (within((*x / scale).round(Unary::Round) + zero) - zero) * scale).collect()
 }
 
 impl<F: Real> Step<'_, F> {
@@ -33,6 +47,8 @@ impl<F: Real> Step<'_, F> {
     fn recurrent(&self, g: usize, h: &[F], scratch: &mut Scratch<F>) -> Vec<F> {
         let Step { hidden, batch, outputs, .. } = *self;
         let mut a = vec![F::ZERO; batch * hidden];
+        let rounded = self.rounded.then(|| in_steps(h));
+        let h = rounded.as_deref().unwrap_or(h);
         let r = Mat::new(&self.r[g * hidden * outputs..], hidden, outputs);
         once(Mat::new(h, batch, outputs), r.t(), &mut a, scratch);
         if let Some(bias) = self.b.get((self.gates + g) * hidden..(self.gates + g + 1) * hidden) {
@@ -77,7 +93,8 @@ pub(super) fn run<F: Real>(mut job: Job<F>) {
             }
         }
         let (r, b) = (job.direct.r, job.direct.b);
-        let step = Step { hidden, batch, outputs: sizes.outputs, r, b, gates, from_x: &from_x };
+        let rounded = job.layer.rounded;
+        let step = Step { hidden, batch, outputs: sizes.outputs, r, b, gates, rounded, from_x: &from_x };
         let mut next = match job.layer.cell {
             Cell::Rnn => {
                 let mut h = step.gate(0, &job.states.h, &mut scratch);

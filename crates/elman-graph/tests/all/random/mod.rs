@@ -56,6 +56,10 @@ fn recurrent(b: &mut Builder, of: &mut Numbers, x: &Value) -> Value {
     layer.batch_first = true;
     if of.below(4) == 0 {
         layer.activations.iter_mut().for_each(|a| *a = of.activation());
+        // Below -88 e^-x is infinite and the gate 0, or some 1e-35 where x is clipped; unbounded gates make that large again.
+        if layer.activations[0] == Activation::Swish {
+            layer.activations[0] = Activation::Sigmoid;
+        }
     }
     if of.below(5) == 0 {
         layer.clip = Some(0.3);

@@ -69,6 +69,8 @@ fn captions_are_learnt_from_a_matrix_measured_and_written() {
     for (features, out, more) in [("features.npy", "vector", ""), ("map.npy", "map", "--precision bf16")] {
         place
             .ok(&format!("train {SMALL} {more} --features {features} --captions captions.tsv --out {out} --epochs 40"));
+        let report = String::from_utf8(place.read(&format!("{out}/report.html"))).unwrap();
+        assert!(report.contains("the caption of the most similar image"));
         let model = format!("{out}/best.safetensors");
         let found = &json(&place.ok(&format!("eval {model} --features {features} --captions captions.tsv --json")))[0];
         for key in ["bleu1", "bleu2", "bleu3", "bleu4", "loss_nats", "rows", "length", "beam", "length_penalty"] {

@@ -2,6 +2,7 @@
 //! images and an encoder, and a table of captions; shape: sequence output; measure: BLEU-4 on the validation images.
 
 mod captions;
+mod nearest;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -312,6 +313,12 @@ impl Writing for Caption {
         let bleu = BLEU.into_iter().zip(caption_bleu(texts, references)?);
         let measures = bleu.map(|(name, value)| Measure { name, value, unit, note: note.into() }).collect();
         Ok(Evaluation { measures, ..Evaluation::default() })
+    }
+
+    fn rule(examples: &[Example], training: Option<&Corpus<Self>>) -> Result<Option<(&'static str, Vec<String>)>> {
+        let Some(corpus) = training else { return Ok(None) };
+        let images: Vec<usize> = examples.iter().map(|example| example.source).collect();
+        Ok(Some(("the caption of the most similar image", nearest::captions(corpus, &images)?)))
     }
 
     fn picture(settings: &Settings, sources: &Matrix, example: &Example) -> Option<Shown> {

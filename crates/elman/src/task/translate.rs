@@ -288,8 +288,8 @@ impl Writing for Translate {
         Ok(Evaluation { measures, details, ..Evaluation::default() })
     }
 
-    fn rule(examples: &[Example]) -> Option<(&'static str, Vec<String>)> {
-        Some(("the source as it is", examples.iter().map(|example| example.name.clone()).collect()))
+    fn rule(examples: &[Example], _: Option<&Corpus<Self>>) -> Result<Option<(&'static str, Vec<String>)>> {
+        Ok(Some(("the source as it is", examples.iter().map(|example| example.name.clone()).collect())))
     }
 
     fn open(_: &Loaded) -> Result<Self> {

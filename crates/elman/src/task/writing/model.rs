@@ -93,7 +93,7 @@ impl<W: Writing> model::Model for Model<W> {
         found.details.insert("beam".into(), config.beam.into());
         found.details.insert("length_penalty".into(), config.length_penalty.into());
         found.details.insert("models".into(), self.members.len().into());
-        found.baselines = baselines::<W>(&examples, &self.tokenizer)?;
+        found.baselines = baselines::<W>(&examples, &self.tokenizer, None)?;
         found.shown = shown::<W>(data, &sources, &examples, &found.texts);
         Ok(Evaluation { notes, ..found })
     }

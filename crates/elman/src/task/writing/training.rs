@@ -42,7 +42,7 @@ impl<'c, W: Writing> Training<'c, W> {
         let batch = buckets.batch();
         let blocks = blocks_of_batch(settings, batch, ranks, |batch| blocks_of(batch, 16));
         let val: Vec<Example> = spread(corpus.val.len(), settings.val_limit).map(|i| corpus.val[i].clone()).collect();
-        let baselines = baselines::<W>(&val, &corpus.tokenizer)?;
+        let baselines = baselines::<W>(&val, &corpus.tokenizer, Some(corpus))?;
         let (written, fingerprint) = (Vec::new(), W::fingerprint(corpus)?);
         Ok(Training { corpus, settings, buckets, blocks, val, written, baselines, fingerprint })
     }

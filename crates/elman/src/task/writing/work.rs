@@ -71,11 +71,11 @@ pub(in crate::task) trait Writing: Debug + Send + Sync + Sized + 'static {
     /// Compares texts with their references.
     fn measure(texts: &[String], references: &[Vec<&str>], tokenizer: &Tokenizer) -> Result<Evaluation>;
 
-    /// A simple rule: its name, and what it writes for each example.
-    fn rule(examples: &[Example]) -> Option<(&'static str, Vec<String>)> {
-        let _ = examples;
-        None
-    }
+    /// A simple rule: its name, and what it writes for each example; none where it takes training data that are not at hand.
+    ///
+    /// # Errors
+    /// If the training data have tokens that the tokenizer has not.
+    fn rule(examples: &[Example], training: Option<&Corpus<Self>>) -> Result<Option<(&'static str, Vec<String>)>>;
 
     /// The picture of an example's source, where it has one.
     fn picture(settings: &Settings, sources: &Self::Sources, example: &Example) -> Option<Shown> {
@@ -179,13 +179,18 @@ pub(in crate::task) struct Model<W: Writing> {
 ///
 /// # Errors
 /// As [`Writing::measure`].
-pub(super) fn baselines<W: Writing>(examples: &[Example], tokenizer: &Tokenizer) -> Result<Vec<Baseline>> {
-    let Some((name, texts)) = W::rule(examples) else { return Ok(Vec::new()) };
+pub(super) fn baselines<W: Writing>(
+    examples: &[Example],
+    tokenizer: &Tokenizer,
+    training: Option<&Corpus<W>>,
+) -> Result<Vec<Baseline>> {
+    let Some((name, texts)) = W::rule(examples, training)? else { return Ok(Vec::new()) };
     let references: Vec<Vec<&str>> =
         examples.iter().map(|example| example.targets.iter().map(String::as_str).collect()).collect();
     let found = W::measure(&texts, &references, tokenizer)?;
     let of = |measure: &Measure| Baseline { name: name.into(), measure: measure.name.into(), value: measure.value };
-    Ok(found.measures.first().into_iter().map(of).collect())
+    let deciding = W::validated(examples).first().copied();
+    Ok(found.measures.iter().filter(|measure| Some(measure.name) == deciding).map(of).collect())
 }
 
 /// Some examples with what was written for them.

@@ -166,7 +166,7 @@ impl Layers {
     }
 
     /// These weights packed for the kernels; only if one has changed since the last time.
-    fn pack(&self, tensors: &[Tensor]) -> Arc<Packed> {
+    fn pack(&self, tensors: &[Tensor], pool: Option<&rayon::ThreadPool>) -> Arc<Packed> {
         let infos = self.layout.tensors();
         let mut held = locked(&self.packed);
         if let Some(packed) = &*held {
@@ -189,7 +189,11 @@ impl Layers {
                 None => own.fill(0.0),
             }
         }
-        self.stack.prepare(&packed.params, &mut packed.prepared);
+        let Packed { params, prepared } = &mut packed;
+        match pool {
+            Some(pool) => pool.install(|| self.stack.prepare(params, prepared)),
+            None => self.stack.prepare(params, prepared),
+        }
         let packed = Arc::new(packed);
         *held = Some(packed.clone());
         packed
@@ -238,7 +242,7 @@ impl Layers {
         if reset.is_some() && config.bidirectional {
             return Err(Error::Usage("a network of two directions cannot be reset within a sequence".into()));
         }
-        let packed = (count > self.few).then(|| self.pack(weights));
+        let packed = (count > self.few).then(|| self.pack(weights, pool));
         let pieces = pieces(rows, reset);
         let parts = match (is_kept, dropout_seed, &packed) {
             // Each block would write gradients of all weights.

@@ -129,10 +129,9 @@ impl Converter<'_, '_, '_> {
         let op = self.quantize_dynamically()?;
         let inputs = std::mem::take(&mut self.inputs);
         let x = self.before(op, inputs);
-        let x = match std::mem::take(&mut self.others).as_slice() {
-            [scale, zero] => self.scaled(x, scale.clone(), zero.clone()),
-            _ => x,
-        };
+        let zero = self.others.pop().unwrap_or_default();
+        let scale = self.others.pop().unwrap_or_default();
+        let x = self.scaled(x, scale, zero);
         let w = self.gates_of(of(1), of(8), of(9))?;
         let r = self.gates_of(of(2), of(10), of(11))?;
         self.inputs = vec![x, w, r, of(3), String::new(), of(5), of(6), of(7)];

@@ -57,7 +57,8 @@ fn direction(features: &Matrix, row: usize) -> Vec<f32> {
     for position in features.row(row).chunks(sum.len()) {
         sum.iter_mut().zip(position).for_each(|(sum, x)| *sum += x);
     }
-    let length = sum.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt().max(f64::MIN_POSITIVE) as f32;
+    // Of features that are all 0 it stays 0: they are like no others.
+    let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     sum.iter_mut().for_each(|x| *x /= length);
     sum
 }
@@ -71,16 +72,17 @@ mod tests {
 
     #[test]
     fn the_first_caption_of_the_image_that_points_the_same_way_is_written() {
-        // Two positions of two numbers each; the last two rows are to be captioned.
-        let rows: [[f32; 4]; 5] = [
+        // Two positions of two numbers each; the last two rows are to be captioned, that before them is like none.
+        let rows: [[f32; 4]; 6] = [
             [1.0, 0.0, 1.0, 0.0],
             [0.0, 1.0, 0.0, 1.0],
             [1.0, 0.0, 0.0, 1.0],
+            [0.0; 4],
             [0.0, 9.0, 1.0, 9.0],
             [5.0, 1.0, 1.0, 5.0],
         ];
-        let features = Matrix { dims: vec![5, 2, 2], values: rows.concat() };
-        let captions = [&["a dog", "the dog"][..], &["a cat"], &["a dog and a cat"]];
+        let features = Matrix { dims: vec![6, 2, 2], values: rows.concat() };
+        let captions = [&["a dog", "the dog"][..], &["a cat"], &["a dog and a cat"], &["a cat and a dog"]];
         let example = |(source, texts): (usize, &&[&str])| {
             let targets = texts.iter().map(|text| text.to_string()).collect();
             Example { name: format!("row {source}"), source, targets }
@@ -88,7 +90,7 @@ mod tests {
         let train: Vec<Example> = captions.iter().enumerate().map(example).collect();
         let settings = crate::settings::Settings { vocab_min: 1, ..defaults(Data::Builtin) };
         let corpus = corpus(None, features, [train, Vec::new()], &settings).unwrap();
-        let found = super::captions(&corpus, &[3, 4, 0]).unwrap();
+        let found = super::captions(&corpus, &[4, 5, 0]).unwrap();
         assert_eq!(found, ["a cat", "a dog and a cat", "a dog"]);
     }
 }

@@ -94,15 +94,14 @@ pub struct Tensor {
 /// Product of dimensions.
 ///
 /// # Errors
-/// If it exceeds `usize`.
+/// If it exceeds `usize`; of those beside a 0 too, as products of some of them are taken.
 pub(crate) fn count(dims: &[usize]) -> Result<usize> {
-    // A 0 anywhere makes it 0, whatever stands beside it.
-    if dims.contains(&0) {
-        return Ok(0);
-    }
-    dims.iter()
+    let beside = dims
+        .iter()
+        .filter(|d| **d > 0)
         .try_fold(1usize, |n, d| n.checked_mul(*d))
-        .ok_or_else(|| Error::malformed(format!("{dims:?}"), "more elements than memory has addresses"))
+        .ok_or_else(|| Error::malformed(format!("{dims:?}"), "more elements than memory has addresses"))?;
+    Ok(if dims.contains(&0) { 0 } else { beside })
 }
 
 impl Tensor {
@@ -407,6 +406,14 @@ mod tests {
         assert_eq!(f32_to_f16(65520.0), 0x7c00);
         assert_eq!(f32_to_f16(1.0 + 1.0 / 2048.0), 0x3c00);
         assert_eq!(f32_to_f16(1.0 + 3.0 / 2048.0), 0x3c02);
+    }
+
+    #[test]
+    fn more_elements_than_there_are_addresses_are_refused_beside_a_0_too() {
+        for dims in [[1 << 40, 1 << 40, 0], [0, 1 << 40, 1 << 40]] {
+            assert!(Tensor::from_f32(dims, vec![]).is_err(), "{dims:?}");
+        }
+        assert_eq!(Tensor::from_f32([1 << 40, 0, 1 << 20], vec![]).unwrap().len(), 0);
     }
 
     #[test]

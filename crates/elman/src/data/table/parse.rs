@@ -57,8 +57,12 @@ fn format(text: &str, path: &Path) -> Format {
         "csv" => Format::Separated(Some(Separator::Sign(b','))),
         _ if is_json => Format::Json,
         _ if libsvm::is(text) => Format::Libsvm,
-        _ if conll::is(text) => Format::Conll,
-        _ => tagged::mark(text).map_or(Format::Separated(None), Format::Tagged),
+        _ => match tagged::mark(text) {
+            // First: blank lines between its sentences are not CoNLL's.
+            Some(mark) => Format::Tagged(mark),
+            None if conll::is(text) => Format::Conll,
+            None => Format::Separated(None),
+        },
     }
 }
 
